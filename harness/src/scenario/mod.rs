@@ -1,0 +1,2 @@
+//! Scenario files: types, strict parsing, lint, schema.
+// OWNER: scenario branch.

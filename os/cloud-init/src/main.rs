@@ -1,0 +1,2 @@
+//! cloud-init
+fn main() {}

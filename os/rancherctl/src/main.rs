@@ -1,0 +1,2 @@
+//! rancherctl
+fn main() {}
