@@ -1,1 +1,35 @@
-//! The one configuration document.
+//! The one document that configures the machine.
+//!
+//! It is made of layers, each merged into the ones below it so that siblings are kept: the compiled
+//! defaults, `rancher.yml`, `cloud-config.yml` (written by cloud-init), and the kernel command line.
+//! What does not fit the schema is left out and reported; reading a configuration never fails, because
+//! a machine that cannot read its configuration must still boot and say why.
+//!
+//! Not its job: acting on what the document says.
+
+mod cmdline;
+mod layers;
+mod schema;
+
+pub use cmdline::{Argument, arguments};
+pub use layers::{Loaded, Problem, load, merge, write_layer};
+pub use schema::{CloudInit, Config, Service, State};
+
+/// The version of the OS.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Where the configuration lies in the machine.
+pub const FOLDER: &str = "/var/lib/rancher/conf";
+
+/// What the user changed.
+pub const USER_LAYER: &str = "rancher.yml";
+
+/// What cloud-init was told.
+pub const CLOUD_LAYER: &str = "cloud-config.yml";
+
+/// Reads this machine's configuration: the layers in [`FOLDER`] and `/proc/cmdline`.
+pub fn load_machine() -> Loaded {
+    // Without /proc there are no arguments to read.
+    let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    load(FOLDER.as_ref(), &cmdline)
+}

@@ -1,0 +1,111 @@
+//! The system images as one archive that `docker load` takes: layers shared, one configuration
+//! each. The format is that of `docker save` (the "Docker Image Specification v1.2").
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::cache::sha256;
+use crate::definition::{Definition, ROOT};
+use crate::packages::Packages;
+use crate::tree::{Node, Tree};
+use crate::{BuildError, Context, Result, root};
+
+/// The tag of all system images: the version of the OS.
+pub const TAG: &str = env!("CARGO_PKG_VERSION");
+
+/// What programs find by name in a system container.
+const SEARCH_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An image while it is made.
+struct Image {
+    /// All files of all layers.
+    merged: Tree,
+    /// Identity of each layer (`sha256` of its tar), lowest first.
+    layers: Vec<String>,
+}
+
+/// The archive of all definitions but the root.
+pub fn images(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Vec<u8>> {
+    let mut archive = Tree::default();
+    let mut made: BTreeMap<&str, Image> = BTreeMap::new();
+    let mut manifest = Vec::new();
+    for definition in in_order(definitions)? {
+        let image = make(definition, packages, &made, &mut archive)?;
+        manifest.push(describe(definition, &image, &mut archive)?);
+        made.insert(&definition.name, image);
+    }
+    let manifest = serde_json::to_vec(&manifest).context(|| "write manifest.json".into())?;
+    archive.insert("manifest.json", Node::Bytes(manifest, 0o644));
+    let mut bytes = Vec::new();
+    archive.write_tar(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Definitions of images, each after the one it is made from.
+fn in_order(definitions: &BTreeMap<String, Definition>) -> Result<Vec<&Definition>> {
+    let mut open: Vec<&Definition> = definitions.values().filter(|one| one.name != ROOT).collect();
+    let mut ordered: Vec<&Definition> = Vec::new();
+    while !open.is_empty() {
+        let (ready, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(|one| {
+            one.from.as_ref().is_none_or(|from| ordered.iter().any(|done| &done.name == from))
+        });
+        if ready.is_empty() {
+            let names: Vec<_> = waiting.iter().map(|one| one.name.as_str()).collect();
+            let why = format!("{} are made from each other", names.join(", "));
+            return Err(BuildError::new("order the images", why));
+        }
+        ordered.extend(ready);
+        open = waiting;
+    }
+    Ok(ordered)
+}
+
+fn make(
+    definition: &Definition,
+    packages: &Packages,
+    made: &BTreeMap<&str, Image>,
+    archive: &mut Tree,
+) -> Result<Image> {
+    let below = definition.from.as_deref().and_then(|from| made.get(from));
+    let mut image = match below {
+        Some(below) => Image { merged: below.merged.clone(), layers: below.layers.clone() },
+        None => Image { merged: Tree::default(), layers: Vec::new() },
+    };
+    let own = root::content(definition, packages, &image.merged)?;
+    if own.iter().next().is_some() {
+        let mut layer = Vec::new();
+        own.write_tar(&mut layer)?;
+        let id = sha256(layer.as_slice()).context(|| "hash a layer".into())?;
+        archive.insert(format!("{id}.tar"), Node::Bytes(layer, 0o644));
+        image.layers.push(id);
+        for (path, node) in own.iter() {
+            image.merged.insert(path, node.clone());
+        }
+    }
+    Ok(image)
+}
+
+/// Writes an image's configuration into the archive; returns its entry in `manifest.json`.
+fn describe(
+    definition: &Definition,
+    image: &Image,
+    archive: &mut Tree,
+) -> Result<serde_json::Value> {
+    let layers: Vec<String> = image.layers.iter().map(|id| format!("sha256:{id}")).collect();
+    let config = json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": { "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } },
+        "rootfs": { "type": "layers", "diff_ids": layers },
+    });
+    let config = serde_json::to_vec(&config).context(|| "write an image's config".into())?;
+    let id = sha256(config.as_slice()).context(|| "hash an image's config".into())?;
+    archive.insert(format!("{id}.json"), Node::Bytes(config, 0o644));
+    Ok(json!({
+        "Config": format!("{id}.json"),
+        "RepoTags": [format!("rancher/os-{}:{TAG}", definition.name)],
+        "Layers": image.layers.iter().map(|id| format!("{id}.tar")).collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,38 @@
+//! The programs of `os/`, built by cargo as static binaries.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{Layout, Progress, Result, program};
+
+/// What the machine runs; glibc is linked in, so no musl toolchain is needed.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The packages of `os/` that have programs.
+const PACKAGES: [&str; 3] = ["init", "rancherctl", "cloud-init"];
+
+/// The programs, by the name they have in the machine.
+pub const PROGRAMS: [&str; 5] = ["init", "supervisor", "console", "rancherctl", "cloud-init"];
+
+/// Builds the programs; cargo knows which of them are up to date.
+pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Vec<PathBuf>> {
+    progress(Progress::Begin("programs"));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // A folder of its own: the build that runs us may hold the lock of the other one.
+    let target = layout.workspace.join("target/os");
+    let mut command = Command::new(cargo);
+    command
+        .current_dir(&layout.workspace)
+        .args(["build", "--quiet", "--locked", "--profile", "os", "--target", TARGET])
+        .arg("--target-dir")
+        .arg(&target)
+        .args(PACKAGES.iter().flat_map(|name| ["--package", name]))
+        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        // These would take the place of the flags above.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    program::output("build the programs of os/", &mut command)?;
+    progress(Progress::Done("programs"));
+    let folder = target.join(TARGET).join("os");
+    Ok(PROGRAMS.iter().map(|name| folder.join(name)).collect())
+}

@@ -1,0 +1,132 @@
+//! Definitions: what each folder of `images/` says is in it (`image.yaml`, `files/`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{BuildError, Context, Result};
+
+/// The name of the definition that becomes the squashfs root.
+pub const ROOT: &str = "root";
+
+/// One folder of `images/`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// The folder's name.
+    #[serde(skip)]
+    pub name: String,
+    /// The folder.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// What it is for.
+    #[serde(rename = "about")]
+    pub _about: String,
+    /// The image whose layers come below this one's.
+    #[serde(default)]
+    pub from: Option<String>,
+    /// Debian packages that its files come from.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Files of those packages, as globs; shared libraries they need come with them.
+    #[serde(default)]
+    pub take: Vec<String>,
+    /// Symbolic links, by the path that points.
+    #[serde(default)]
+    pub links: BTreeMap<PathBuf, PathBuf>,
+    /// Empty folders and their modes (octal text).
+    #[serde(default)]
+    pub folders: BTreeMap<PathBuf, String>,
+    /// A link to busybox for every applet that no other file has the name of.
+    #[serde(default)]
+    pub applets: bool,
+    /// Applets that get no link.
+    #[serde(default)]
+    pub without_applets: Vec<String>,
+    /// All of Mozilla's certificate authorities, as one file at this path.
+    #[serde(default)]
+    pub certificates: Option<PathBuf>,
+    /// Kernel modules by name (root only); what they depend on comes with them.
+    #[serde(default)]
+    pub modules: Modules,
+}
+
+/// Kernel modules, by when they are needed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Modules {
+    /// Before the root can be mounted: these lie in the initrd.
+    #[serde(default)]
+    pub early: Vec<String>,
+    /// In the root.
+    #[serde(default)]
+    pub root: Vec<String>,
+}
+
+impl Definition {
+    /// The folder that is copied into the image as it is.
+    pub fn files(&self) -> PathBuf {
+        self.folder.join("files")
+    }
+}
+
+/// All definitions, by name, with their `from` checked.
+pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
+    let mut definitions = BTreeMap::new();
+    let step = || format!("read {}", folder.display());
+    for entry in std::fs::read_dir(folder).context(step)? {
+        let path = entry.context(step)?.path();
+        if path.join("image.yaml").is_file() {
+            let definition = load(&path)?;
+            definitions.insert(definition.name.clone(), definition);
+        }
+    }
+    for definition in definitions.values() {
+        if let Some(below) = definition.from.as_ref().filter(|from| !definitions.contains_key(*from)) {
+            let file = definition.folder.join("image.yaml");
+            return Err(BuildError::new(
+                format!("read {}", file.display()),
+                format!("`from: {below}`: there is no folder of that name in images/"),
+            ));
+        }
+    }
+    if !definitions.contains_key(ROOT) {
+        return Err(BuildError::new(step(), "there is no definition called `root`"));
+    }
+    Ok(definitions)
+}
+
+fn load(folder: &Path) -> Result<Definition> {
+    let file = folder.join("image.yaml");
+    let step = || format!("read {}", file.display());
+    let text = std::fs::read_to_string(&file).context(step)?;
+    let mut definition: Definition = serde_yaml::from_str(&text).context(step)?;
+    definition.name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    definition.folder = folder.into();
+    Ok(definition)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_of_this_tree_are_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let all = load_all(&folder).unwrap();
+        assert!(all.contains_key("console"), "{:?}", all.keys());
+    }
+
+    #[test]
+    fn a_typo_is_an_error_that_names_file_and_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("root");
+        std::fs::create_dir(&image).unwrap();
+        std::fs::write(image.join("image.yaml"), "about: x\npackges: []\n").unwrap();
+        let error = load_all(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("root/image.yaml"), "{error}");
+        assert!(error.contains("unknown field `packges`"), "{error}");
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,152 @@
+//! Kernel modules: those that are asked for, what they depend on, uncompressed and indexed.
+//!
+//! They are stored uncompressed because what holds them is compressed as a whole, which is smaller
+//! and lets the kernel read them without a second decompressor.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::{Object, ObjectSection};
+
+use crate::cache::files_below;
+use crate::definition::Modules;
+use crate::packages::Packages;
+use crate::tree::{Node, Tree};
+use crate::{BuildError, Context, Result, program};
+
+/// The kernel of a package set.
+pub struct Kernel {
+    /// Its release, as `uname -r` says it.
+    pub release: String,
+    /// `vmlinuz`.
+    pub image: PathBuf,
+    busybox: PathBuf,
+    modules: PathBuf,
+    /// Paths below `modules` by module name.
+    by_name: BTreeMap<String, PathBuf>,
+    builtin: BTreeSet<String>,
+}
+
+impl Kernel {
+    /// Finds the one kernel of the package set.
+    pub fn find(packages: &Packages) -> Result<Self> {
+        let step = "find the kernel";
+        let all = packages.root.join("usr/lib/modules");
+        let mut releases = std::fs::read_dir(&all).context(|| step.into())?.flatten();
+        let (Some(only), None) = (releases.next(), releases.next()) else {
+            return Err(BuildError::new(step, "the packages hold no kernel, or more than one"));
+        };
+        let release = only.file_name().to_string_lossy().into_owned();
+        let modules = only.path();
+        let builtin = std::fs::read_to_string(modules.join("modules.builtin"))
+            .context(|| "read modules.builtin".into())?;
+        let by_name = files_below(&modules)?
+            .into_iter()
+            .filter_map(|path| Some((module_name(&path)?, path)))
+            .collect();
+        Ok(Self {
+            image: packages.root.join(format!("boot/vmlinuz-{release}")),
+            busybox: packages.root.join("usr/bin/busybox"),
+            builtin: builtin.lines().filter_map(|line| module_name(Path::new(line))).collect(),
+            release,
+            modules,
+            by_name,
+        })
+    }
+
+    /// Modules in the order in which they can be loaded, each after what it depends on.
+    pub fn in_order(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+        let mut ordered = Vec::new();
+        let mut seen = BTreeSet::new();
+        for name in names {
+            self.visit(&normal(name), &mut seen, &mut ordered)?;
+        }
+        Ok(ordered)
+    }
+
+    fn visit(
+        &self,
+        name: &str,
+        seen: &mut BTreeSet<String>,
+        ordered: &mut Vec<(String, Vec<u8>)>,
+    ) -> Result<()> {
+        if self.builtin.contains(name) || !seen.insert(name.into()) {
+            return Ok(());
+        }
+        let step = || format!("take kernel module `{name}`");
+        let path = self.by_name.get(name).ok_or_else(|| {
+            BuildError::new(step(), format!("{} has no such module", self.release))
+        })?;
+        let packed = std::fs::read(self.modules.join(path)).context(step)?;
+        let mut content = Vec::new();
+        lzma_rs::xz_decompress(&mut packed.as_slice(), &mut content)
+            .map_err(|error| BuildError::new(step(), format!("{error:?}")))?;
+        for dependency in depends(&content).context(step)? {
+            self.visit(&dependency, seen, ordered)?;
+        }
+        ordered.push((name.into(), content));
+        Ok(())
+    }
+
+    /// Puts modules and their index (`modules.dep` and the rest) into the tree of a root.
+    pub fn install(&self, modules: &Modules, tree: &mut Tree) -> Result<()> {
+        let names: Vec<String> = modules.early.iter().chain(&modules.root).cloned().collect();
+        let staging = tempfile::tempdir().context(|| "make a folder for modules".into())?;
+        let below = Path::new("lib/modules").join(&self.release);
+        let folder = staging.path().join(&below);
+        std::fs::create_dir_all(&folder).context(|| "make a folder for modules".into())?;
+        for (name, content) in self.in_order(&names)? {
+            let file = format!("{name}.ko");
+            std::fs::write(folder.join(&file), &content).context(|| format!("write {file}"))?;
+        }
+        for index in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+            std::fs::copy(self.modules.join(index), folder.join(index))
+                .context(|| format!("copy {index}"))?;
+        }
+        // The same program that will read the index in the machine.
+        let mut depmod = Command::new(&self.busybox);
+        depmod.args(["depmod", "-b"]).arg(staging.path()).arg(&self.release);
+        program::output("index the kernel modules", &mut depmod)?;
+        for file in files_below(&folder)? {
+            let content = std::fs::read(folder.join(&file)).context(|| "read modules".into())?;
+            tree.insert(Path::new("usr").join(&below).join(file), Node::Bytes(content, 0o644));
+        }
+        Ok(())
+    }
+}
+
+/// `net/bridge/br_netfilter.ko.xz` is `br_netfilter`.
+fn module_name(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_str()?;
+    Some(normal(name.strip_suffix(".ko.xz").or_else(|| name.strip_suffix(".ko"))?))
+}
+
+/// The kernel takes `-` and `_` for the same letter in module names.
+fn normal(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// What a module says it depends on, in its `.modinfo` section.
+fn depends(content: &[u8]) -> object::Result<Vec<String>> {
+    let file = object::read::elf::ElfFile64::<object::Endianness>::parse(content)?;
+    let Some(section) = file.section_by_name(".modinfo") else { return Ok(Vec::new()) };
+    let depends = section
+        .data()?
+        .split(|byte| *byte == 0)
+        .find_map(|entry| entry.strip_prefix(b"depends="))
+        .map(|list| String::from_utf8_lossy(list).into_owned())
+        .unwrap_or_default();
+    Ok(depends.split(',').filter(|name| !name.is_empty()).map(normal).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_kernels() {
+        assert_eq!(module_name(Path::new("a/virtio-blk.ko.xz")).as_deref(), Some("virtio_blk"));
+        assert_eq!(module_name(Path::new("modules.dep")), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! Fetches Debian packages and keeps them unpacked, without running their maintainer scripts.
+//!
+//! `mmdebstrap` resolves the dependencies, checks the archive's signatures and picks its mirror.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::cache::{self, Key};
+use crate::definition::Definition;
+use crate::{BuildError, Context, Layout, Package, Progress, Result, program};
+
+/// The Debian release that everything comes from.
+pub const SUITE: &str = "trixie";
+
+/// Changes when what is kept of the packages does.
+const VERSION: u32 = 1;
+
+/// Where a package set says what is in it.
+const INDEX: &str = ".packages";
+
+/// What no image takes anything from, so that it is not even unpacked.
+const NOT_UNPACKED: [&str; 6] =
+    ["dev/", "usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "var/cache/"];
+
+/// Runs inside mmdebstrap while the downloaded packages still lie in apt's cache: writes each one's
+/// version and list of files into the tree.
+const INDEX_HOOK: &str = r#"
+set -e
+mkdir -p "$1/.packages"
+for deb in "$1"/var/cache/apt/archives/*.deb; do
+    name=$(dpkg-deb --field "$deb" Package)
+    dpkg-deb --show --showformat '${Package}\t${Version}\n' "$deb" >> "$1/.packages/versions"
+    dpkg-deb --fsys-tarfile "$deb" | tar -t > "$1/.packages/$name.list"
+done
+"#;
+
+/// An unpacked package set.
+#[derive(Debug)]
+pub struct Packages {
+    /// The tree.
+    pub root: PathBuf,
+    /// Versions by package.
+    versions: BTreeMap<String, String>,
+    /// Packages by file, without a leading slash.
+    owners: BTreeMap<PathBuf, String>,
+}
+
+impl Packages {
+    /// The package that a file of the tree came from.
+    pub fn owner(&self, path: &Path) -> Option<Package> {
+        self.by_name(self.owners.get(path)?)
+    }
+
+    /// A package of the set.
+    pub fn by_name(&self, name: &str) -> Option<Package> {
+        Some(Package { name: name.into(), version: self.versions.get(name)?.clone() })
+    }
+
+    /// All versions, as one text that changes when any of them does.
+    pub fn fingerprint(&self) -> String {
+        self.versions.iter().map(|(name, version)| format!("{name}={version}\n")).collect()
+    }
+
+    fn open(root: PathBuf) -> Result<Self> {
+        let read = |name: &str| {
+            let path = root.join(INDEX).join(name);
+            std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))
+        };
+        let mut versions = BTreeMap::new();
+        let mut owners = BTreeMap::new();
+        for line in read("versions")?.lines() {
+            let Some((name, version)) = line.split_once('\t') else { continue };
+            versions.insert(name.to_owned(), version.to_owned());
+            for file in read(&format!("{name}.list"))?.lines() {
+                owners.insert(file.trim_start_matches("./").into(), name.to_owned());
+            }
+        }
+        Ok(Self { root, versions, owners })
+    }
+}
+
+/// The packages that the definitions name, fetched when they are not kept from before.
+pub fn fetch(
+    layout: &Layout,
+    definitions: &BTreeMap<String, Definition>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Packages> {
+    let names: BTreeSet<&str> =
+        definitions.values().flat_map(|one| &one.packages).map(String::as_str).collect();
+    let mut key = Key::new("packages", VERSION);
+    key.add(SUITE).add(INDEX_HOOK);
+    for name in &names {
+        key.add(name);
+    }
+    let folder = layout.cache.join(format!("packages-{}", key.finish()));
+    if folder.is_dir() {
+        progress(Progress::Kept("packages"));
+        return Packages::open(folder);
+    }
+    progress(Progress::Begin("packages"));
+    let fresh = tempfile::tempdir_in(&layout.cache).context(|| "make a folder for packages".into())?;
+    unpack_set(&names, fresh.path())?;
+    std::fs::rename(fresh.keep(), &folder).context(|| format!("keep {}", folder.display()))?;
+    cache::sweep(&layout.cache, "packages-", &folder);
+    progress(Progress::Done("packages"));
+    Packages::open(folder)
+}
+
+/// Removes the kept package sets.
+pub fn forget(layout: &Layout) -> Result<()> {
+    cache::sweep(&layout.cache, "packages-", Path::new(""));
+    Ok(())
+}
+
+fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
+    let step = "fetch Debian packages";
+    let include: Vec<&str> = names.iter().copied().collect();
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--variant=extract", "--format=tar"])
+        .arg(format!("--include={}", include.join(",")))
+        .arg(format!("--extract-hook={INDEX_HOOK}"))
+        .args([SUITE, "-"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child =
+        command.spawn().map_err(|error| program::not_started(step, &command, &error))?;
+    let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(BuildError::new(step, "no pipe to mmdebstrap"));
+    };
+    let errors = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        // A broken pipe here shows as a bad exit status below.
+        let _ = stderr.read_to_end(&mut text);
+        text
+    });
+    let unpacked = unpack(stdout, to);
+    if unpacked.is_err() {
+        // It would wait for ever to write the rest; its status tells nothing more than ours.
+        let _ = child.kill();
+    }
+    let status = child.wait().context(|| step.into())?;
+    let errors = errors.join().unwrap_or_default();
+    unpacked.context(|| "unpack Debian packages".into())?;
+    if status.success() { Ok(()) } else { Err(program::ended(step, &command, status, &errors)) }
+}
+
+fn unpack(from: impl Read, to: &Path) -> std::io::Result<()> {
+    let mut archive = tar::Archive::new(from);
+    archive.set_preserve_permissions(true);
+    archive.set_preserve_mtime(false);
+    archive.set_preserve_ownerships(false);
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.strip_prefix("./").map(Path::to_path_buf).unwrap_or_default();
+        let wanted = !NOT_UNPACKED.iter().any(|prefix| path.starts_with(prefix));
+        if wanted && !entry.header().entry_type().is_character_special() {
+            entry.unpack_in(to)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,20 @@
+#!/bin/sh
+# What udhcpc calls when a lease changes (busybox, examples/udhcp/simple.script). resolv.conf is
+# written in place: it is mounted into other containers, and a renamed file would not reach them.
+case "$1" in
+deconfig)
+    ip addr flush dev "$interface"
+    ip link set "$interface" up
+    ;;
+bound | renew)
+    ip addr replace "$ip/${mask:-24}" ${broadcast:+broadcast "$broadcast"} dev "$interface"
+    for gateway in $router; do
+        ip route replace default via "$gateway" dev "$interface"
+        break
+    done
+    {
+        [ -z "$domain" ] || echo "search $domain"
+        for server in $dns; do echo "nameserver $server"; done
+    } > /etc/resolv.conf
+    ;;
+esac

@@ -1,0 +1,117 @@
+//! What the document may say.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The machine's name.
+    pub hostname: String,
+    /// Kernel modules to load at boot beside those that the hardware asks for.
+    pub modules: Vec<String>,
+    /// The disk that keeps what outlives a reboot.
+    pub state: State,
+    /// Who may log in over SSH: lines as in `authorized_keys`.
+    pub ssh_authorized_keys: Vec<String>,
+    /// The password of user `rancher`; without one nobody can log in by password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Whether a boot that fails for good leaves a shell on the console (otherwise it reboots).
+    pub rescue: bool,
+    /// Where user-data comes from.
+    pub cloud_init: CloudInit,
+    /// The system containers, by name.
+    pub services: BTreeMap<String, Service>,
+}
+
+/// The disk that keeps what outlives a reboot; it is mounted on `/var`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// `LABEL=…`, `UUID=…`, a path, or `none`.
+    pub dev: String,
+    /// File system, or `auto`.
+    pub fstype: String,
+    /// Whether a machine without it must not boot.
+    pub required: bool,
+}
+
+/// Where user-data comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudInit {
+    /// Sources in the order in which they are tried, e.g. `configdrive:/media/config-2`.
+    pub datasources: Vec<String>,
+}
+
+/// A system container, in the words of a compose file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// The image; `${VERSION}` stands for the version of the OS.
+    pub image: String,
+    /// Program and arguments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// `NAME=VALUE`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    /// Whether it may do what root on the machine may.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
+    /// Capabilities beside Docker's default ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<String>,
+    /// `host` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_mode: Option<String>,
+    /// `host` to see all processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<String>,
+    /// `host` to share System V IPC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ipc: Option<String>,
+    /// `host` to share the machine's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uts: Option<String>,
+    /// Mounts, as `docker run --volume` takes them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<String>,
+    /// Services whose mounts it gets too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<String>,
+    /// `io.rancher.os.…`: how it is started. See the methods.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Service {
+    /// `io.rancher.os.createonly`: the container is made for its mounts and never started.
+    pub fn create_only(&self) -> bool {
+        self.flag("io.rancher.os.createonly", false)
+    }
+
+    /// `io.rancher.os.detach`: it goes on running; otherwise the boot waits for its end.
+    pub fn detach(&self) -> bool {
+        self.flag("io.rancher.os.detach", true)
+    }
+
+    /// `io.rancher.os.ready`: what shows that it works, `docker:SOCKET` or `tcp:PORT`.
+    pub fn ready(&self) -> Option<(&str, &str)> {
+        self.labels.get("io.rancher.os.ready")?.split_once(':')
+    }
+
+    /// `io.rancher.os.after` and what it takes mounts from: services that must be up before it.
+    pub fn after(&self) -> Vec<&str> {
+        let named = self.labels.get("io.rancher.os.after").map(String::as_str).unwrap_or_default();
+        let named = named.split(',').map(str::trim).filter(|name| !name.is_empty());
+        named.chain(self.volumes_from.iter().map(String::as_str)).collect()
+    }
+
+    fn flag(&self, label: &str, default: bool) -> bool {
+        self.labels.get(label).map_or(default, |value| value == "true")
+    }
+}

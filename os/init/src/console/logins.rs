@@ -1,0 +1,79 @@
+//! The programs that let people in: getty on the screen and on every serial console, dropbear for SSH.
+
+use std::io::Result;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use config::Config;
+
+use crate::respawn::Program;
+
+/// The machine's SSH identity; it lies with the configuration and so stays the same.
+const HOST_KEY: &str = "/var/lib/rancher/conf/ssh_host_ed25519_key";
+
+/// Makes the host key where there is none.
+pub fn host_key() -> Result<()> {
+    if Path::new(HOST_KEY).exists() {
+        return Ok(());
+    }
+    let new = format!("{HOST_KEY}.new");
+    let _ = std::fs::remove_file(&new);
+    let output = Command::new("/usr/bin/dropbearkey")
+        .args(["-t", "ed25519", "-f", &new])
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        return Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    std::fs::File::open(&new)?.sync_all()?;
+    std::fs::rename(&new, HOST_KEY)
+}
+
+/// Everything that is kept running in the console.
+pub fn programs(config: &Config) -> Vec<Program> {
+    // The kernel's consoles, e.g. `tty0 ttyS0`; the screen's first terminal stands for tty0.
+    let active = std::fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    let serial = active.split_whitespace().filter(|name| !is_screen(name));
+    let mut programs = vec![getty("tty1", "linux")];
+    programs.extend(serial.map(|name| getty(name, "vt100")));
+    programs.push(sshd(config));
+    programs
+}
+
+fn is_screen(name: &str) -> bool {
+    name.strip_prefix("tty").is_some_and(|number| number.parse::<u8>().is_ok())
+}
+
+/// `-L`: no modem control; 0 keeps the line speed as it is.
+fn getty(tty: &str, terminal: &str) -> Program {
+    Program::new("/usr/bin/getty", &["-L", "0", tty, terminal])
+}
+
+/// `-F -E`: in the foreground, messages to standard error; `-w`: not root; `-G`: only that group.
+fn sshd(config: &Config) -> Program {
+    let mut arguments = vec!["-F", "-E", "-w", "-G", "docker", "-p", "22", "-r", HOST_KEY];
+    if config.password.is_none() {
+        // No password could be right: do not ask for one.
+        arguments.push("-s");
+    }
+    Program::new("/usr/sbin/dropbear", &arguments).logging_to("/var/log/sshd.log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serial_lines_are_no_screens() {
+        assert!(is_screen("tty0") && is_screen("tty1"));
+        assert!(!is_screen("ttyS0") && !is_screen("hvc0"));
+    }
+
+    #[test]
+    fn passwords_are_asked_for_only_where_there_is_one() {
+        let mut config = config::load("/nonexistent".as_ref(), "").config;
+        assert!(sshd(&config).arguments.contains(&"-s".into()));
+        config.password = Some("x".into());
+        assert!(!sshd(&config).arguments.contains(&"-s".into()));
+    }
+}

@@ -1,0 +1,97 @@
+//! User `rancher`: home, password and keys.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::io::{Error, Result};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+
+use sha_crypt::{Sha512Params, sha512_simple};
+
+/// `rancher`'s number and that of its group, as RancherOS always had it.
+const RANCHER: u32 = 1100;
+
+const HOME: &str = "/home/rancher";
+
+/// Rounds of the password's hash: the default of crypt(5).
+const ROUNDS: usize = 5_000;
+
+/// Makes the home folder, on whatever is mounted on `/home`.
+pub fn home() -> Result<()> {
+    folder(HOME.as_ref(), 0o755)
+}
+
+/// Sets the password, or shuts logins by password out.
+pub fn password(password: Option<&str>) -> Result<()> {
+    let hash = match password {
+        None => "*".to_owned(),
+        Some(text) => {
+            let rounds = Sha512Params::new(ROUNDS).map_err(|error| Error::other(format!("{error:?}")))?;
+            sha512_simple(text, &rounds).map_err(|error| Error::other(format!("{error:?}")))?
+        }
+    };
+    let path = Path::new("/etc/shadow");
+    let shadow = with_password(&std::fs::read_to_string(path)?, "rancher", &hash);
+    replace(path, &shadow, 0o600, 0)
+}
+
+/// A shadow(5) file with one user's hash changed.
+fn with_password(shadow: &str, user: &str, hash: &str) -> String {
+    let line = |line: &str| match line.split(':').collect::<Vec<_>>().as_mut_slice() {
+        [name, old, ..] if *name == user => line.replacen(&format!("{name}:{old}"), &format!("{name}:{hash}"), 1),
+        _ => line.to_owned(),
+    };
+    shadow.lines().map(|text| line(text) + "\n").collect()
+}
+
+/// Adds the configured keys to those that are there.
+pub fn authorized_keys(keys: &[String]) -> Result<()> {
+    let folder_path = Path::new(HOME).join(".ssh");
+    let path = folder_path.join("authorized_keys");
+    if keys.is_empty() {
+        return Ok(());
+    }
+    folder(&folder_path, 0o700)?;
+    let old = std::fs::read_to_string(&path).unwrap_or_default();
+    replace(&path, &with_keys(&old, keys), 0o600, RANCHER)
+}
+
+fn with_keys(old: &str, keys: &[String]) -> String {
+    let mut seen = BTreeSet::new();
+    let lines = old.lines().chain(keys.iter().map(|key| key.trim()));
+    lines.filter(|line| seen.insert(*line)).map(|line| format!("{line}\n")).collect()
+}
+
+fn folder(path: &Path, mode: u32) -> Result<()> {
+    std::fs::create_dir_all(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+    chown(path, Some(RANCHER), Some(RANCHER))
+}
+
+/// Writes a file beside its place, synced, and renames it.
+fn replace(path: &Path, content: &str, mode: u32, owner: u32) -> Result<()> {
+    let new = path.with_extension("new");
+    let _ = std::fs::remove_file(&new);
+    std::fs::write(&new, content)?;
+    std::fs::set_permissions(&new, Permissions::from_mode(mode))?;
+    chown(&new, Some(owner), Some(owner))?;
+    std::fs::File::open(&new)?.sync_all()?;
+    std::fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_users_hash_changes() {
+        let shadow = "root:*:::::::\nrancher:*:1::::::\n";
+        assert_eq!(with_password(shadow, "rancher", "$6$x"), "root:*:::::::\nrancher:$6$x:1::::::\n");
+    }
+
+    #[test]
+    fn keys_are_added_once_and_none_is_lost() {
+        let keys = ["b".to_owned(), " c ".to_owned(), "b".to_owned()];
+        assert_eq!(with_keys("a\nb\n", &keys), "a\nb\nc\n");
+    }
+}

@@ -1,0 +1,24 @@
+//! The keeper: what stands beside PID 1 once that is Docker. It is a child subreaper, so whatever
+//! containerd leaves behind is waited for here, and it keeps containerd and the supervisor running.
+
+use crate::respawn::{Program, keep};
+
+/// Containerd's configuration, in the root.
+const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
+
+fn programs() -> [Program; 2] {
+    [
+        Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
+            .logging_to("/var/log/containerd.log"),
+        Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
+    ]
+}
+
+/// Runs until the machine ends.
+///
+/// # Errors
+/// The kernel refuses to make this process a subreaper, or to give it signals.
+pub fn run() -> nix::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true)?;
+    keep(&programs(), || ())
+}

@@ -1,0 +1,29 @@
+//! From the kernel's hand-over to a machine whose every service is a container.
+//!
+//! Three programs share this crate. `init` is PID 1: it runs the stages of the early boot, starts
+//! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
+//! subreaper that keeps containerd and the `supervisor` running. The supervisor starts the system
+//! containers through the Docker API. `console` is the first program of the console's container,
+//! and keeps its logins running in the same way.
+//!
+//! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
+//! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
+//!
+//! Not its job: reading configuration (crate `config`) or user-data (crate `cloud-init`).
+
+pub mod console;
+pub mod keeper;
+pub mod report;
+pub mod respawn;
+pub mod stages;
+pub mod supervisor;
+pub mod sys;
+
+/// Where the programs of the initrd are found in the machine.
+pub const PROGRAMS: &str = "/usr/lib/rancher";
+
+/// What programs are found by name in.
+pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The system engine's socket.
+pub const SYSTEM_DOCKER: &str = "/run/system-docker.sock";

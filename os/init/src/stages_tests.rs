@@ -1,0 +1,128 @@
+//! The order of what the boot does to the machine, recorded instead of done.
+
+use super::*;
+
+/// Writes down what it is asked to do; fails what it is told to.
+#[derive(Default)]
+struct Recorder {
+    done: Vec<String>,
+    fails: Vec<&'static str>,
+    cmdline: &'static str,
+}
+
+impl Recorder {
+    fn note(&mut self, what: String) -> Result<()> {
+        let failure = self.fails.iter().find(|text| what.contains(**text));
+        let result = failure.map_or(Ok(()), |text| Err(format!("{text}: told to fail")));
+        self.done.push(what);
+        result
+    }
+}
+
+impl Sys for Recorder {
+    fn make_folder(&mut self, path: &str) -> Result<()> {
+        self.note(format!("mkdir {path}"))
+    }
+    fn link(&mut self, target: &str, path: &str) -> Result<()> {
+        self.note(format!("link {path} -> {target}"))
+    }
+    fn mount(&mut self, m: Mount<'_>) -> Result<()> {
+        self.note(format!("mount {} {} {} {:?} {}", m.source, m.target, m.kind, m.flags, m.data))
+    }
+    fn load_module(&mut self, path: &str) -> Result<()> {
+        self.note(format!("load {path}"))
+    }
+    fn attach_loop(&mut self, file: &str) -> Result<String> {
+        self.note(format!("loop {file}")).map(|()| "/dev/loop0".into())
+    }
+    fn change_root(&mut self, path: &str) -> Result<()> {
+        self.note(format!("chroot {path}"))
+    }
+    fn set_hostname(&mut self, name: &str) -> Result<()> {
+        self.note(format!("hostname {name}"))
+    }
+    fn read(&mut self, path: &str) -> Result<String> {
+        match path {
+            "/proc/cmdline" => Ok(self.cmdline.into()),
+            _ => Ok("pci:v1\n".into()),
+        }
+    }
+    fn write(&mut self, path: &str, content: &str) -> Result<()> {
+        self.note(format!("write {path} {content:?}"))
+    }
+    fn list(&mut self, path: &str) -> Result<Vec<String>> {
+        Ok(match path {
+            "/modules" => vec!["00-loop.ko".into(), "01-squashfs.ko".into()],
+            "/sys/bus" => vec!["pci".into()],
+            _ => vec!["0000:00:01.0".into()],
+        })
+    }
+    fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
+        self.note(format!("copy {from} {to}"))
+    }
+    fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
+        self.note(format!("run {program} {}", arguments.join(" "))).map(|()| "/dev/vda\n".into())
+    }
+    fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
+        self.note(format!("start {program} {}", arguments.join(" ")))
+    }
+    fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
+        self.done.push(format!("exec {program} ({}) > {log}", arguments.len()));
+        "told to fail".into()
+    }
+}
+
+fn boot(recorder: &mut Recorder) -> std::result::Result<(), Fatal> {
+    let mut report = Report::default();
+    Boot::new(recorder, &mut report).run()
+}
+
+#[test]
+fn the_boot_in_order() {
+    let mut recorder = Recorder::default();
+    assert_eq!(boot(&mut recorder), Ok(()));
+    insta::assert_snapshot!(recorder.done.join("\n"));
+}
+
+#[test]
+fn a_root_that_cannot_be_mounted_ends_the_boot() {
+    let mut recorder = Recorder { fails: vec!["squashfs MS_"], ..Default::default() };
+    assert_eq!(boot(&mut recorder).unwrap_err().stage, "root");
+    assert!(!recorder.done.iter().any(|step| step.starts_with("start")));
+}
+
+#[test]
+fn a_missing_state_device_is_no_failure_unless_it_is_required() {
+    let fails = vec!["findfs"];
+    let mut optional = Recorder { fails: fails.clone(), ..Default::default() };
+    assert_eq!(boot(&mut optional), Ok(()));
+    let mut required = Recorder { fails, cmdline: "rancher.state.required", ..Default::default() };
+    assert_eq!(boot(&mut required).unwrap_err().stage, "state");
+}
+
+#[test]
+fn a_damaged_state_device_leaves_a_machine_on_tmpfs() {
+    let mut recorder = Recorder { fails: vec!["/usr/bin/mount"], ..Default::default() };
+    assert_eq!(boot(&mut recorder), Ok(()));
+}
+
+#[test]
+fn state_none_touches_no_device() {
+    let mut recorder = Recorder { cmdline: "rancher.state.dev=none", ..Default::default() };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.done.iter().any(|step| step.contains("findfs") || step.contains("/dev/vda")));
+}
+
+#[test]
+fn nonsense_on_the_command_line_does_not_stop_the_boot() {
+    let mut recorder = Recorder { cmdline: "rancher.=1 rancher.hostname=[x] rancher.nope", ..Default::default() };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.done.contains(&"hostname rancher".into()));
+}
+
+#[test]
+fn a_name_that_cannot_be_set_does_not_stop_the_boot() {
+    let mut recorder = Recorder { fails: vec!["hostname"], ..Default::default() };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.done.last().unwrap().starts_with("start"));
+}

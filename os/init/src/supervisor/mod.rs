@@ -1,0 +1,180 @@
+//! The supervisor: brings up the system containers in the order of their dependencies, through the
+//! Docker API, and starts again what ends.
+//!
+//! It may itself end and be started again by the keeper at any time: containers of this boot that
+//! run are left alone, those of an earlier boot are removed.
+
+mod container;
+mod order;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::query_parameters::ImportImageOptionsBuilder;
+use config::{Config, Service};
+use futures_util::StreamExt;
+use tokio::sync::watch;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::report::{Event, Report};
+use container::Containers;
+
+/// The system images, in the root.
+const IMAGES: &str = "/usr/share/rancher/images.tar";
+
+/// How long an engine may take until it answers.
+const ENGINE_LIMIT: Duration = Duration::from_secs(120);
+
+/// How long a service may take until it is ready, before the boot goes on without it.
+const SERVICE_LIMIT: Duration = Duration::from_secs(120);
+
+/// What the tasks of the services share.
+struct Shared {
+    containers: Containers,
+    report: std::cell::RefCell<Report>,
+    total: usize,
+    started: std::cell::Cell<usize>,
+}
+
+/// Brings the machine up, and watches over it until it ends.
+///
+/// # Errors
+/// System-docker does not answer, or cannot tell which containers it has.
+pub async fn run() -> Result<(), String> {
+    LocalSet::new().run_until(supervise()).await
+}
+
+async fn supervise() -> Result<(), String> {
+    let mut report = Report::new();
+    let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
+    report.event(&Event::ok("system-docker"));
+    match load_images(&docker).await {
+        Ok(()) => report.event(&Event::ok("images")),
+        // Images of an earlier boot may be there.
+        Err(error) => report.failure("images", &error, false),
+    }
+    let config = config::load_machine().config;
+    let containers = Containers::open(docker).await?;
+    let shared = Rc::new(Shared {
+        containers,
+        report: report.into(),
+        total: config.services.len(),
+        started: 0.into(),
+    });
+    start_all(&config, &shared).await;
+    say_started(&mut shared.report.borrow_mut());
+    std::future::pending().await
+}
+
+/// Loads the system images, unless this version's are there already.
+async fn load_images(docker: &Docker) -> Result<(), String> {
+    let marker = format!("rancher/os-base:{}", config::VERSION);
+    if docker.inspect_image(&marker).await.is_ok() {
+        return Ok(());
+    }
+    let archive = tokio::fs::read(IMAGES).await.map_err(|error| format!("{IMAGES}: {error}"))?;
+    let options = ImportImageOptionsBuilder::new().quiet(true).build();
+    let mut answers = docker.import_image(options, bollard::body_full(archive.into()), None);
+    while let Some(answer) = answers.next().await {
+        answer.map_err(|error| format!("{IMAGES}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Starts every service when those before it are up, or have failed: one that does not come up must
+/// not keep people from the console.
+async fn start_all(config: &Config, shared: &Rc<Shared>) {
+    let (order, problems) = order::dependencies(&config.services);
+    for problem in problems {
+        shared.report.borrow_mut().failure("services", &problem, false);
+    }
+    let channels: BTreeMap<&str, _> =
+        config.services.keys().map(|name| (name.as_str(), watch::channel(false))).collect();
+    let mut tasks = JoinSet::new();
+    for (name, service) in &config.services {
+        let before: Vec<_> =
+            order[name.as_str()].iter().map(|other| channels[other].1.clone()).collect();
+        let done = channels[name.as_str()].0.clone();
+        let (name, service, shared) = (name.clone(), service.clone(), Rc::clone(shared));
+        tasks.spawn_local(async move {
+            for mut other in before {
+                // An error means that the other task is gone, which is an end too.
+                let _ = other.wait_for(|up| *up).await;
+            }
+            bring_up(&name, &service, &shared).await;
+            done.send_replace(true);
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+}
+
+async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
+    match start(name, service, shared).await {
+        Ok(()) => shared.report.borrow_mut().event(&Event::ok(name)),
+        Err(error) => shared.report.borrow_mut().failure(name, &error, false),
+    }
+    if service.detach() && !service.create_only() {
+        let (name, shared) = (name.to_owned(), Rc::clone(shared));
+        tokio::task::spawn_local(async move { watch_over(&name, &shared).await });
+    }
+}
+
+async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), String> {
+    shared.started.set(shared.started.get() + 1);
+    let line = format!("Running [{}/{}] {name}", shared.started.get(), shared.total);
+    shared.report.borrow_mut().say(&line);
+    shared.containers.create(name, service).await?;
+    if service.create_only() {
+        return Ok(());
+    }
+    shared.containers.start(name).await?;
+    if !service.detach() {
+        return match wait::within(SERVICE_LIMIT, shared.containers.ended(name)).await?? {
+            0 => Ok(()),
+            code => Err(format!("it ended with status {code}; see `sudo system-docker logs {name}`")),
+        };
+    }
+    let Some((kind, what)) = service.ready() else { return Ok(()) };
+    // Whichever comes first: a container that has ended will not get ready.
+    tokio::select! {
+        ready = wait::for_ready(kind, what, SERVICE_LIMIT) => ready,
+        ended = shared.containers.ended(name) => Err(format!(
+            "it ended with status {} before it was ready; see `sudo system-docker logs {name}`", ended?
+        )),
+    }
+}
+
+/// The first wait before a service that ended is started again; doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The longest.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Starts a service again whenever it has ended.
+async fn watch_over(name: &str, shared: &Shared) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let since = tokio::time::Instant::now();
+        let ended = shared.containers.ended(name).await;
+        if since.elapsed() > LONGEST_WAIT {
+            wait = FIRST_WAIT;
+        }
+        // A container that somebody removed stays away until the next boot.
+        let Ok(code) = ended else { return };
+        let line = format!("rancher: {name} ended with status {code}; it is started again");
+        shared.report.borrow_mut().say(&line);
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+        if let Err(error) = shared.containers.start(name).await {
+            shared.report.borrow_mut().say(&format!("rancher: {name}: {error}"));
+        }
+    }
+}
+
+fn say_started(report: &mut Report) {
+    report.say(&format!("RancherOS {} started", config::VERSION));
+    report.event(&Event { version: Some(config::VERSION), ..Event::ok("started") });
+}

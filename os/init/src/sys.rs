@@ -1,0 +1,216 @@
+//! The seam between the boot and the kernel: what the stages do to the machine goes through [`Sys`],
+//! so that their order is a unit test.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::kmod::{ModuleInitFlags, finit_module};
+use nix::mount::{MsFlags, mount};
+
+/// Text that says what failed.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// One mount.
+#[derive(Debug, Clone, Copy)]
+pub struct Mount<'a> {
+    /// Device, folder or name.
+    pub source: &'a str,
+    /// Where.
+    pub target: &'a str,
+    /// File system; empty for binds, moves and changes of propagation.
+    pub kind: &'a str,
+    /// Flags of mount(2).
+    pub flags: MsFlags,
+    /// Options of the file system.
+    pub data: &'a str,
+}
+
+/// What the stages of the early boot do to the machine.
+pub trait Sys {
+    /// Makes a folder and those above it.
+    fn make_folder(&mut self, path: &str) -> Result<()>;
+    /// Makes a symbolic link.
+    fn link(&mut self, target: &str, path: &str) -> Result<()>;
+    /// mount(2).
+    fn mount(&mut self, mount: Mount<'_>) -> Result<()>;
+    /// Loads the kernel module in a file.
+    fn load_module(&mut self, path: &str) -> Result<()>;
+    /// Makes a read-only loop device of a file; returns its path.
+    fn attach_loop(&mut self, file: &str) -> Result<String>;
+    /// Makes `path` the root and the working folder.
+    fn change_root(&mut self, path: &str) -> Result<()>;
+    /// Sets the machine's name.
+    fn set_hostname(&mut self, name: &str) -> Result<()>;
+    /// Reads a small file.
+    fn read(&mut self, path: &str) -> Result<String>;
+    /// Writes a small file.
+    fn write(&mut self, path: &str, content: &str) -> Result<()>;
+    /// Names in a folder, sorted.
+    fn list(&mut self, path: &str) -> Result<Vec<String>>;
+    /// Copies a folder's content.
+    fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
+    /// Runs a program to its end; returns its standard output.
+    fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String>;
+    /// Starts a program that goes on by itself.
+    fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()>;
+    /// Becomes another program, whose output goes to a log; returns only when that fails.
+    fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String;
+}
+
+/// The kernel itself.
+#[derive(Debug)]
+pub struct Linux;
+
+fn at<E: std::fmt::Display>(path: &str) -> impl Fn(E) -> String {
+    move |error| format!("{path}: {error}")
+}
+
+impl Sys for Linux {
+    fn make_folder(&mut self, path: &str) -> Result<()> {
+        std::fs::create_dir_all(path).map_err(at(path))
+    }
+
+    fn link(&mut self, target: &str, path: &str) -> Result<()> {
+        std::os::unix::fs::symlink(target, path).map_err(at(path))
+    }
+
+    fn mount(&mut self, m: Mount<'_>) -> Result<()> {
+        let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        mount(given(m.source), m.target, given(m.kind), m.flags, given(m.data))
+            .map_err(|error| format!("mount {} on {}: {error}", m.source, m.target))
+    }
+
+    fn load_module(&mut self, path: &str) -> Result<()> {
+        let file = std::fs::File::open(path).map_err(at(path))?;
+        match finit_module(file, c"", ModuleInitFlags::empty()) {
+            Ok(()) | Err(nix::errno::Errno::EEXIST) => Ok(()),
+            Err(error) => Err(format!("{path}: {error}")),
+        }
+    }
+
+    fn attach_loop(&mut self, file: &str) -> Result<String> {
+        attach_loop(file).map_err(at(file))
+    }
+
+    fn change_root(&mut self, path: &str) -> Result<()> {
+        nix::unistd::chroot(path).map_err(at(path))?;
+        std::env::set_current_dir("/").map_err(at("/"))
+    }
+
+    fn set_hostname(&mut self, name: &str) -> Result<()> {
+        nix::unistd::sethostname(name).map_err(at(name))
+    }
+
+    fn read(&mut self, path: &str) -> Result<String> {
+        std::fs::read_to_string(path).map_err(at(path))
+    }
+
+    fn write(&mut self, path: &str, content: &str) -> Result<()> {
+        std::fs::write(path, content).map_err(at(path))
+    }
+
+    fn list(&mut self, path: &str) -> Result<Vec<String>> {
+        let entries = std::fs::read_dir(path).map_err(at(path))?.flatten();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
+        copy_folder(from.as_ref(), to.as_ref()).map_err(at(from))
+    }
+
+    fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
+        let output = Command::new(program)
+            .args(arguments)
+            .env("PATH", crate::SEARCH_PATH)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(at(program))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{program} {}: {}: {}", arguments.join(" "), output.status, said.trim()))
+    }
+
+    fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
+        let mut command = Command::new(program);
+        command.args(arguments).env("PATH", crate::SEARCH_PATH).stdin(Stdio::null());
+        command.spawn().map(drop).map_err(at(program))
+    }
+
+    fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
+        let open = || OpenOptions::new().create(true).append(true).open(log);
+        let (Ok(out), Ok(err)) = (open(), open()) else { return format!("{log} cannot be written") };
+        let error = std::os::unix::process::CommandExt::exec(
+            Command::new(program)
+                .args(arguments)
+                .env_clear()
+                .env("PATH", crate::SEARCH_PATH)
+                .env("HOME", "/root")
+                .stdin(Stdio::null())
+                .stdout(out)
+                .stderr(err),
+        );
+        format!("{program}: {error}")
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_folder(&source, &target)?;
+        } else if kind.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(&source)?, &target)?;
+        } else {
+            std::fs::copy(&source, &target)?;
+        }
+    }
+    Ok(())
+}
+
+fn attach_loop(file: &str) -> nix::Result<String> {
+    use nix::fcntl::{OFlag, open};
+    use nix::sys::stat::Mode;
+    let access = |path: &str, flags| -> nix::Result<OwnedFd> {
+        open(path, flags | OFlag::O_CLOEXEC, Mode::empty())
+    };
+    let control = access("/dev/loop-control", OFlag::O_RDWR)?;
+    let backing = access(file, OFlag::O_RDONLY)?;
+    let number = ioctl::get_free(&control)?;
+    let path = format!("/dev/loop{number}");
+    let device = access(&path, OFlag::O_RDONLY)?;
+    ioctl::set_backing(&device, backing.as_raw_fd())?;
+    Ok(path)
+}
+
+/// The two requests of the loop driver (`linux/loop.h`) for which there is no safe wrapper.
+#[allow(unsafe_code, reason = "ioctl(2) has no safe form")]
+mod ioctl {
+    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+    mod raw {
+        const LOOP_SET_FD: u32 = 0x4C00;
+        const LOOP_CTL_GET_FREE: u32 = 0x4C82;
+        nix::ioctl_none_bad!(loop_ctl_get_free, LOOP_CTL_GET_FREE);
+        nix::ioctl_write_int_bad!(loop_set_fd, LOOP_SET_FD);
+    }
+
+    pub fn get_free(control: &OwnedFd) -> nix::Result<i32> {
+        // SAFETY: the descriptor is open; the request takes no argument and touches no memory.
+        unsafe { raw::loop_ctl_get_free(control.as_raw_fd()) }
+    }
+
+    pub fn set_backing(device: &OwnedFd, file: RawFd) -> nix::Result<()> {
+        // SAFETY: both descriptors are open; the request takes a number and touches no memory.
+        unsafe { raw::loop_set_fd(device.as_raw_fd(), file) }.map(drop)
+    }
+}
