@@ -97,7 +97,7 @@ fn describe(
         "architecture": "amd64",
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": { "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } },
+        "config": { "Cmd": ["/bin/sh"], "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } },
         "rootfs": { "type": "layers", "diff_ids": layers },
     });
     let config = serde_json::to_vec(&config).context(|| "write an image's config".into())?;

@@ -38,6 +38,9 @@ pub struct Definition {
     /// Empty folders and their modes (octal text).
     #[serde(default)]
     pub folders: BTreeMap<PathBuf, String>,
+    /// Modes of taken files, where a maintainer script would have changed them (octal text).
+    #[serde(default)]
+    pub modes: BTreeMap<PathBuf, String>,
     /// A link to busybox for every applet that no other file has the name of.
     #[serde(default)]
     pub applets: bool,

@@ -14,7 +14,7 @@ use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The block size of the squashfs: the default of mksquashfs. Larger ones are smaller by a few
 /// per cent and slower to start programs from.
@@ -95,6 +95,9 @@ pub fn content(definition: &Definition, packages: &Packages, below: &Tree) -> Re
     }
     for (path, mode) in &definition.folders {
         tree.insert(path, Node::Folder(octal(mode)?));
+    }
+    for (path, mode) in &definition.modes {
+        tree.set_mode(path, octal(mode)?)?;
     }
     for (path, target) in &definition.links {
         tree.insert(path, Node::Link(target.clone()));

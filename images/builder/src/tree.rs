@@ -68,6 +68,15 @@ impl Tree {
         Ok(())
     }
 
+    /// Gives a file another mode.
+    pub fn set_mode(&mut self, path: &Path, new: u32) -> Result<()> {
+        match self.0.get_mut(path.strip_prefix("/").unwrap_or(path)) {
+            Some(Node::File(_, mode) | Node::Bytes(_, mode)) => *mode = new,
+            _ => return Err(BuildError::new(format!("set the mode of {}", path.display()), "there is no such file")),
+        }
+        Ok(())
+    }
+
     /// Whether there is an entry at `path`.
     pub fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path.strip_prefix("/").unwrap_or(path))

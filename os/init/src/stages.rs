@@ -153,7 +153,7 @@ fn root(boot: &mut Boot<'_>) -> Result<()> {
     for folder in ["dev", "proc", "run", "sys"] {
         boot.remount(&format!("/{folder}"), &format!("{NEW_ROOT}/{folder}"), MsFlags::MS_MOVE)?;
     }
-    boot.sys.change_root(NEW_ROOT)?;
+    boot.sys.enter(NEW_ROOT)?;
     boot.remount(".", "/", MsFlags::MS_MOVE)?;
     boot.sys.change_root(".")?;
     // Mounts that one engine makes must show where containerd runs, and in the other containers.
@@ -264,13 +264,11 @@ fn keeper(boot: &mut Boot<'_>) -> Result<()> {
 
 fn system_docker_arguments() -> Vec<&'static str> {
     vec![
-        "--add-runtime=crun=/usr/bin/crun",
         "--bridge=none",
         "--containerd=/run/containerd/containerd.sock",
         "--containerd-namespace=system",
         "--containerd-plugins-namespace=system-plugins",
         "--data-root=/var/lib/system-docker",
-        "--default-runtime=crun",
         "--exec-opt=native.cgroupdriver=cgroupfs",
         "--exec-root=/run/system-docker",
         // Who may use sudo without a password may use it anyway; others may not.

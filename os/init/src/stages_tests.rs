@@ -35,6 +35,9 @@ impl Sys for Recorder {
     fn attach_loop(&mut self, file: &str) -> Result<String> {
         self.note(format!("loop {file}")).map(|()| "/dev/loop0".into())
     }
+    fn enter(&mut self, path: &str) -> Result<()> {
+        self.note(format!("cd {path}"))
+    }
     fn change_root(&mut self, path: &str) -> Result<()> {
         self.note(format!("chroot {path}"))
     }

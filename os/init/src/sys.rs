@@ -39,7 +39,9 @@ pub trait Sys {
     fn load_module(&mut self, path: &str) -> Result<()>;
     /// Makes a read-only loop device of a file; returns its path.
     fn attach_loop(&mut self, file: &str) -> Result<String>;
-    /// Makes `path` the root and the working folder.
+    /// Makes `path` the working folder.
+    fn enter(&mut self, path: &str) -> Result<()>;
+    /// Makes `path` the root, and the working folder.
     fn change_root(&mut self, path: &str) -> Result<()>;
     /// Sets the machine's name.
     fn set_hostname(&mut self, name: &str) -> Result<()>;
@@ -94,6 +96,10 @@ impl Sys for Linux {
         attach_loop(file).map_err(at(file))
     }
 
+    fn enter(&mut self, path: &str) -> Result<()> {
+        std::env::set_current_dir(path).map_err(at(path))
+    }
+
     fn change_root(&mut self, path: &str) -> Result<()> {
         nix::unistd::chroot(path).map_err(at(path))?;
         std::env::set_current_dir("/").map_err(at("/"))
@@ -138,9 +144,12 @@ impl Sys for Linux {
     }
 
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
+        // The kernel gave this process no console to hand on: the initrd has no /dev at first.
+        let console = OpenOptions::new().write(true).open("/dev/console").map_err(at("/dev/console"))?;
+        let errors = console.try_clone().map_err(at("/dev/console"))?;
         let mut command = Command::new(program);
         command.args(arguments).env("PATH", crate::SEARCH_PATH).stdin(Stdio::null());
-        command.spawn().map(drop).map_err(at(program))
+        command.stdout(console).stderr(errors).spawn().map(drop).map_err(at(program))
     }
 
     fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
