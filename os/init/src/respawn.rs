@@ -97,7 +97,12 @@ pub fn keep(programs: &[Program], mut changed: impl FnMut()) -> nix::Result<()> 
     let mut turns = vec![(Turn::Waiting { until: now }, 0); programs.len()];
     let mut pids = BTreeMap::new();
     loop {
+        // Programs inherit the mask, and with SIGCHLD blocked dropbear never sees its sessions end.
+        signals.thread_unblock()?;
         start_due(programs, &mut turns, &mut pids);
+        signals.thread_block()?;
+        // What ended while nothing was blocked gave no signal.
+        reap(&mut turns, &mut pids);
         changed();
         let timeout = until_next(&turns);
         match poll(&mut [PollFd::new(received.as_fd(), PollFlags::POLLIN)], timeout) {
