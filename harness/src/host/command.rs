@@ -17,7 +17,8 @@ pub fn find(program: &str) -> Option<PathBuf> {
 }
 
 fn is_executable(file: &Path) -> bool {
-    file.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    file.metadata()
+        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
 /// Runs to the end; standard output when it succeeded.
@@ -35,12 +36,20 @@ pub fn run(command: &mut Command) -> Result<String, String> {
     }
     let stderr = String::from_utf8_lossy(&output.stderr);
     let said = format!("{}\n{}", stdout.trim(), stderr.trim());
-    Err(format!("`{}` failed ({}): {}", shown(command), output.status, said.trim()))
+    Err(format!(
+        "`{}` failed ({}): {}",
+        shown(command),
+        output.status,
+        said.trim()
+    ))
 }
 
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

@@ -40,14 +40,23 @@ pub enum State {
 impl Finding {
     fn new(subject: &str, state: State, seen: impl Into<String>, hint: &str) -> Self {
         let hint = (state != State::Good && !hint.is_empty()).then(|| hint.to_owned());
-        Self { subject: subject.into(), state, seen: seen.into(), hint }
+        Self {
+            subject: subject.into(),
+            state,
+            seen: seen.into(),
+            hint,
+        }
     }
 }
 
 /// Looks at everything; `kernel` is used to prove KVM when given.
 pub fn examine(kernel: Option<&Path>) -> Vec<Finding> {
     let qemu = qemu::find();
-    let mut findings = vec![emulator(&qemu), kvm_proof(qemu.as_ref().ok(), kernel), speed()];
+    let mut findings = vec![
+        emulator(&qemu),
+        kvm_proof(qemu.as_ref().ok(), kernel),
+        speed(),
+    ];
     findings.extend(TOOLS.iter().map(tool));
     findings.extend([uefi(), room(), memory(), run_port()]);
     findings
@@ -64,10 +73,13 @@ fn emulator(qemu: &Result<qemu::Qemu, String>) -> Finding {
 }
 
 fn kvm_proof(qemu: Option<&qemu::Qemu>, kernel: Option<&Path>) -> Finding {
-    const HINT: &str = "machines are emulated, about ten times slower; use a host with KVM for more";
+    const HINT: &str =
+        "machines are emulated, about ten times slower; use a host with KVM for more";
     const LATER: &str = "build first (`harness build`): a kernel is needed to prove it";
     let proof = match (qemu, kernel) {
-        (Some(qemu), Some(kernel)) => kvm::prove(qemu, kernel).map(|()| "proven: it booted a kernel"),
+        (Some(qemu), Some(kernel)) => {
+            kvm::prove(qemu, kernel).map(|()| "proven: it booted a kernel")
+        }
         _ => match kvm::device() {
             Ok(()) => return Finding::new("KVM", State::Degraded, "there, but not proven", LATER),
             Err(why) => Err(why),
@@ -84,7 +96,11 @@ fn speed() -> Finding {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let ten = scale.apply(Duration::from_secs(10)).as_secs_f64();
     let seen = format!("{cpus} processors; a deadline of 10 s is {ten:.0} s here");
-    let state = if scale.factor() > 2.0 { State::Degraded } else { State::Good };
+    let state = if scale.factor() > 2.0 {
+        State::Degraded
+    } else {
+        State::Good
+    };
     Finding::new("speed", state, seen, "machines will be slow")
 }
 
@@ -92,12 +108,32 @@ fn speed() -> Finding {
 struct Tool(&'static str, &'static str, &'static str, State);
 
 const TOOLS: [Tool; 6] = [
-    Tool("qemu-img", "layers above disk images", "qemu-utils", State::Missing),
+    Tool(
+        "qemu-img",
+        "layers above disk images",
+        "qemu-utils",
+        State::Missing,
+    ),
     Tool("mke2fs", "formats state disks", "e2fsprogs", State::Missing),
-    Tool("mmdebstrap", "fetches what the OS is made of", "mmdebstrap", State::Missing),
-    Tool("mksquashfs", "packs the root of the OS", "squashfs-tools", State::Missing),
+    Tool(
+        "mmdebstrap",
+        "fetches what the OS is made of",
+        "mmdebstrap",
+        State::Missing,
+    ),
+    Tool(
+        "mksquashfs",
+        "packs the root of the OS",
+        "squashfs-tools",
+        State::Missing,
+    ),
     Tool("ssh", "`harness ssh`", "openssh-client", State::Degraded),
-    Tool("cargo-nextest", "another way to run the tests", "cargo install cargo-nextest", State::Good),
+    Tool(
+        "cargo-nextest",
+        "another way to run the tests",
+        "cargo install cargo-nextest",
+        State::Good,
+    ),
 ];
 
 fn tool(Tool(program, purpose, package, without): &Tool) -> Finding {
@@ -123,23 +159,39 @@ fn uefi() -> Finding {
 
 fn room() -> Finding {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let free = nix::sys::statvfs::statvfs(&here)
-        .map_or(0, |fs| fs.blocks_available() * fs.fragment_size() / (1 << 20));
-    let state = if free < ROOM_MIB { State::Degraded } else { State::Good };
+    let free = nix::sys::statvfs::statvfs(&here).map_or(0, |fs| {
+        fs.blocks_available() * fs.fragment_size() / (1 << 20)
+    });
+    let state = if free < ROOM_MIB {
+        State::Degraded
+    } else {
+        State::Good
+    };
     let hint = format!("a build needs about {ROOM_MIB} MiB");
-    Finding::new("disk", state, format!("{free} MiB free in {}", here.display()), &hint)
+    Finding::new(
+        "disk",
+        state,
+        format!("{free} MiB free in {}", here.display()),
+        &hint,
+    )
 }
 
 fn memory() -> Finding {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let free = available_mib(&text);
-    let state = if free < MEMORY_MIB { State::Degraded } else { State::Good };
+    let state = if free < MEMORY_MIB {
+        State::Degraded
+    } else {
+        State::Good
+    };
     let hint = "run one trial at a time: --jobs 1";
     Finding::new("memory", state, format!("{free} MiB available"), hint)
 }
 
 fn available_mib(meminfo: &str) -> u64 {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
 }
@@ -147,7 +199,12 @@ fn available_mib(meminfo: &str) -> u64 {
 fn run_port() -> Finding {
     match port::check_free(RUN_PORT) {
         Ok(()) => Finding::new("port 2222", State::Good, "free", ""),
-        Err(why) => Finding::new("port 2222", State::Degraded, why, "`harness run --port` takes another"),
+        Err(why) => Finding::new(
+            "port 2222",
+            State::Degraded,
+            why,
+            "`harness run --port` takes another",
+        ),
     }
 }
 
@@ -160,13 +217,19 @@ mod tests {
         let findings = examine(None);
         assert!(findings.len() > 10);
         for finding in findings {
-            assert!(finding.state == State::Good || finding.hint.is_some(), "{finding:?}");
+            assert!(
+                finding.state == State::Good || finding.hint.is_some(),
+                "{finding:?}"
+            );
         }
     }
 
     #[test]
     fn available_memory_is_read() {
-        assert_eq!(available_mib("MemTotal: 1 kB\nMemAvailable:    4096000 kB\n"), 4000);
+        assert_eq!(
+            available_mib("MemTotal: 1 kB\nMemAvailable:    4096000 kB\n"),
+            4000
+        );
         assert_eq!(available_mib(""), 0);
     }
 }

@@ -24,8 +24,11 @@ use crate::machine::{folder::lock, process::Owned};
 /// A kernel under KVM is there in two; more than this is of no use.
 const LIMIT_SECONDS: u64 = 8;
 /// What a kernel says that got through its whole boot and then has nothing to start.
-const LAST_WORDS: [&str; 3] =
-    ["Unable to mount root fs", "No working init found", "Cannot open root device"];
+const LAST_WORDS: [&str; 3] = [
+    "Unable to mount root fs",
+    "No working init found",
+    "Cannot open root device",
+];
 
 /// Whether there is a device to try.
 ///
@@ -54,7 +57,11 @@ pub fn prove(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
     // Two at once: one boots, the other reads what came of it.
     let _one = lock(&kept.with_extension("lock"), FlockArg::LockExclusive);
     if let Ok(verdict) = std::fs::read_to_string(&kept) {
-        return if verdict.is_empty() { Ok(()) } else { Err(verdict) };
+        return if verdict.is_empty() {
+            Ok(())
+        } else {
+            Err(verdict)
+        };
     }
     let verdict = try_boot(qemu, kernel);
     keep(&kept, &verdict);
@@ -63,7 +70,11 @@ pub fn prove(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
 
 /// A verdict that cannot be kept is found again next time.
 fn keep(file: &Path, verdict: &Result<(), String>) {
-    let text = verdict.as_ref().err().map(String::as_str).unwrap_or_default();
+    let text = verdict
+        .as_ref()
+        .err()
+        .map(String::as_str)
+        .unwrap_or_default();
     let unfinished = file.with_extension("new");
     if std::fs::write(&unfinished, text).is_ok() {
         let _ = std::fs::rename(unfinished, file);
@@ -83,7 +94,12 @@ fn verdict_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
     io::copy(&mut File::open(kernel).ok()?, &mut HashWriter(&mut key)).ok()?;
     key.update(boot.trim());
     key.update(&qemu.version);
-    let name: String = key.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let name: String = key
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     Some(folder.join(name))
 }
 
@@ -109,15 +125,32 @@ fn try_boot(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
 fn command(qemu: &Qemu, kernel: &Path, console: UnixStream) -> io::Result<Command> {
     let mut command = Command::new(&qemu.path);
     command
-        .args(["-nodefaults", "-no-user-config", "-machine", "q35", "-accel", "kvm", "-cpu", "host"])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-machine",
+            "q35",
+            "-accel",
+            "kvm",
+            "-cpu",
+            "host",
+        ])
         .args(["-m", "256M", "-display", "none", "-no-reboot"])
-        .args(["-chardev", "socket,id=serial,fd=3", "-serial", "chardev:serial"])
+        .args([
+            "-chardev",
+            "socket,id=serial,fd=3",
+            "-serial",
+            "chardev:serial",
+        ])
         .args(["-append", "console=ttyS0 panic=-1", "-kernel"])
         .arg(kernel)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let line = FdMapping { parent_fd: OwnedFd::from(console), child_fd: 3 };
+    let line = FdMapping {
+        parent_fd: OwnedFd::from(console),
+        child_fd: 3,
+    };
     command.fd_mappings(vec![line]).map_err(io::Error::other)?;
     Ok(command)
 }
@@ -131,13 +164,27 @@ fn listen(mut console: UnixStream, limit: Duration) -> Result<(), String> {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             let seen = last_line(&said);
-            return Err(format!("/dev/kvm is there, but a kernel got only to {seen} in {} s", limit.as_secs()));
+            return Err(format!(
+                "/dev/kvm is there, but a kernel got only to {seen} in {} s",
+                limit.as_secs()
+            ));
         }
-        console.set_read_timeout(Some(left)).map_err(|e| e.to_string())?;
+        console
+            .set_read_timeout(Some(left))
+            .map_err(|e| e.to_string())?;
         match console.read(&mut buffer) {
-            Ok(0) => return Err(format!("QEMU ended under KVM; the kernel got to {}", last_line(&said))),
+            Ok(0) => {
+                return Err(format!(
+                    "QEMU ended under KVM; the kernel got to {}",
+                    last_line(&said)
+                ));
+            }
             Ok(n) => said.extend_from_slice(&buffer[..n]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) => {}
             Err(error) => return Err(format!("QEMU ended under KVM: {error}")),
         }
         let text = String::from_utf8_lossy(&said);
@@ -163,8 +210,12 @@ mod tests {
     #[test]
     fn only_the_last_words_are_a_proof() {
         let (console, mut kernel) = UnixStream::pair().unwrap();
-        kernel.write_all(b"Linux version 6.12\r\nVFS: Unable to mo").unwrap();
-        kernel.write_all(b"unt root fs on unknown-block(0,0)\r\n").unwrap();
+        kernel
+            .write_all(b"Linux version 6.12\r\nVFS: Unable to mo")
+            .unwrap();
+        kernel
+            .write_all(b"unt root fs on unknown-block(0,0)\r\n")
+            .unwrap();
         listen(console, Duration::from_secs(60)).unwrap();
 
         let (console, mut kernel) = UnixStream::pair().unwrap();

@@ -53,9 +53,11 @@ fn processes() -> impl Iterator<Item = u32> {
 fn holds_socket(pid: u32, inode: &str) -> bool {
     let wanted = format!("socket:[{inode}]");
     let folder = std::fs::read_dir(format!("/proc/{pid}/fd"));
-    folder.into_iter().flatten().flatten().any(|fd| {
-        std::fs::read_link(fd.path()).is_ok_and(|target| target == Path::new(&wanted))
-    })
+    folder
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == Path::new(&wanted)))
 }
 
 #[cfg(test)]
@@ -67,7 +69,10 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let error = check_free(port).unwrap_err();
-        assert!(error.contains(&format!("(pid {})", std::process::id())), "{error}");
+        assert!(
+            error.contains(&format!("(pid {})", std::process::id())),
+            "{error}"
+        );
         drop(listener);
         check_free(port).unwrap();
     }

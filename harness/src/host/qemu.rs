@@ -32,13 +32,18 @@ pub fn find() -> Result<Qemu, String> {
 fn look() -> Result<Qemu, String> {
     let path = command::find(PROGRAM).ok_or_else(|| format!("no {PROGRAM} on this host"))?;
     let said = command::run(Command::new(&path).arg("--version"))?;
-    Ok(Qemu { version: version(&said)?, path })
+    Ok(Qemu {
+        version: version(&said)?,
+        path,
+    })
 }
 
 /// `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)` without the first words.
 fn version(said: &str) -> Result<String, String> {
     let line = said.lines().next().unwrap_or_default();
-    let version = line.split_once("version ").map(|(_, version)| version.trim().to_owned());
+    let version = line
+        .split_once("version ")
+        .map(|(_, version)| version.trim().to_owned());
     version.ok_or_else(|| format!("{PROGRAM} --version said `{line}`"))
 }
 
@@ -47,7 +52,10 @@ mod tests {
     #[test]
     fn the_version_is_read() {
         let said = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright\n";
-        assert_eq!(super::version(said).unwrap(), "7.2.22 (Debian 1:7.2+dfsg-7)");
+        assert_eq!(
+            super::version(said).unwrap(),
+            "7.2.22 (Debian 1:7.2+dfsg-7)"
+        );
         assert!(super::version("command not found").is_err());
     }
 }

@@ -52,7 +52,9 @@ fn once() -> Duration {
     let begin = Instant::now();
     let mut word = black_box(1_u64);
     for round in 0..ROUNDS {
-        word = (word ^ round).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+        word = (word ^ round)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(17);
     }
     black_box(word);
     begin.elapsed()
@@ -66,7 +68,10 @@ mod tests {
     fn a_slow_host_gets_more_time_and_a_fast_one_not_less() {
         let limit = Duration::from_secs(10);
         assert_eq!(Scale::from_measurement(REFERENCE / 2).apply(limit), limit);
-        assert_eq!(Scale::from_measurement(REFERENCE * 2).apply(limit), limit * 2);
+        assert_eq!(
+            Scale::from_measurement(REFERENCE * 2).apply(limit),
+            limit * 2
+        );
         assert_eq!(Scale::from_measurement(REFERENCE * 100).factor(), SLOWEST);
     }
 }

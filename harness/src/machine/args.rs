@@ -105,7 +105,10 @@ fn small_devices(args: &mut Args) {
     args.add("-display", &["none"]).device(&["VGA"]);
     args.add("-rtc", &["base=utc"]);
     args.device(&["vmgenid", "guid=auto"]);
-    args.add("-object", &["rng-random", "id=rng0", "filename=/dev/urandom"]);
+    args.add(
+        "-object",
+        &["rng-random", "id=rng0", "filename=/dev/urandom"],
+    );
     args.device(&["virtio-rng-pci", "rng=rng0"]);
 }
 
@@ -157,12 +160,22 @@ fn block(drive: &Drive) -> String {
 
 fn lines(args: &mut Args, wires: Wires) {
     match wires {
-        Wires::Inherited { serial, qmp, events } => {
-            args.add("-chardev", &["socket", "id=serial", &format!("fd={serial}")]);
+        Wires::Inherited {
+            serial,
+            qmp,
+            events,
+        } => {
+            args.add(
+                "-chardev",
+                &["socket", "id=serial", &format!("fd={serial}")],
+            );
             args.add("-serial", &["chardev:serial"]);
             args.add("-chardev", &["socket", "id=qmp", &format!("fd={qmp}")]);
             args.add("-mon", &["chardev=qmp", "mode=control"]);
-            args.add("-chardev", &["socket", "id=events", &format!("fd={events}")]);
+            args.add(
+                "-chardev",
+                &["socket", "id=events", &format!("fd={events}")],
+            );
         }
         Wires::Terminal => {
             args.add("-serial", &["mon:stdio"]);
@@ -210,11 +223,19 @@ mod tests {
         }
     }
 
-    const WIRES: Wires = Wires::Inherited { serial: 3, qmp: 4, events: 5 };
+    const WIRES: Wires = Wires::Inherited {
+        serial: 3,
+        qmp: 4,
+        events: 5,
+    };
 
     fn shown(plan: &Plan, wires: Wires) -> String {
-        arguments(plan, wires).join("\n").replace("\n-", "\n\n-").replace("\n\n", "\u{1}")
-            .replace('\n', " ").replace('\u{1}', "\n")
+        arguments(plan, wires)
+            .join("\n")
+            .replace("\n-", "\n\n-")
+            .replace("\n\n", "\u{1}")
+            .replace('\n', " ")
+            .replace('\u{1}', "\n")
     }
 
     #[test]
@@ -229,7 +250,10 @@ mod tests {
             board: Board::Pc,
             accelerator: Accelerator::Kvm,
             direct: None,
-            firmware: ResolvedFirmware::Flash { code: "/uefi/a,b".into(), vars: "/uefi/vars".into() },
+            firmware: ResolvedFirmware::Flash {
+                code: "/uefi/a,b".into(),
+                vars: "/uefi/vars".into(),
+            },
             uefi_vars: Some("/private/vars".into()),
             drives: [Bus::Sata, Bus::Scsi, Bus::Nvme, Bus::Sata]
                 .into_iter()
@@ -245,6 +269,9 @@ mod tests {
     #[test]
     fn a_terminal_needs_no_inherited_lines() {
         let text = shown(&plan(), Wires::Terminal);
-        assert!(text.contains("-serial mon:stdio") && !text.contains("fd="), "{text}");
+        assert!(
+            text.contains("-serial mon:stdio") && !text.contains("fd="),
+            "{text}"
+        );
     }
 }

@@ -21,9 +21,14 @@ pub fn check_kernel(file: &Path) -> Result<(), String> {
     if !whole_header || &header[0x202..] != b"HdrS" {
         return Err(format!("{} is not a Linux kernel for x86", file.display()));
     }
-    let paragraphs = u32::from_le_bytes([header[0x1f4], header[0x1f5], header[0x1f6], header[0x1f7]]);
+    let paragraphs =
+        u32::from_le_bytes([header[0x1f4], header[0x1f5], header[0x1f6], header[0x1f7]]);
     // Zero stands for four, from the days of floppy disks.
-    let setup = if header[0x1f1] == 0 { 4 } else { u64::from(header[0x1f1]) };
+    let setup = if header[0x1f1] == 0 {
+        4
+    } else {
+        u64::from(header[0x1f1])
+    };
     let wanted = (setup + 1) * 512 + u64::from(paragraphs) * 16;
     match length >= wanted {
         true => Ok(()),
@@ -43,7 +48,10 @@ pub fn check_initrd(file: &Path) -> Result<(), String> {
     let length = length(&opened, file)?;
     match ends_within_a_file(BufReader::new(opened), length) {
         Ok(false) => Ok(()),
-        Ok(true) => Err(format!("the initrd {} is cut short; build it anew", file.display())),
+        Ok(true) => Err(format!(
+            "the initrd {} is cut short; build it anew",
+            file.display()
+        )),
         Err(error) => Err(format!("the initrd {}: {error}", file.display())),
     }
 }
@@ -51,7 +59,9 @@ pub fn check_initrd(file: &Path) -> Result<(), String> {
 /// The least memory in MiB with which a guest can take in its initrd: it is there twice, as it
 /// came and as it was unpacked.
 pub fn least_memory(initrd: Option<&Path>) -> u64 {
-    let bytes = initrd.and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
+    let bytes = initrd
+        .and_then(|file| file.metadata().ok())
+        .map_or(0, |m| m.len());
     KERNEL_MIB + 2 * bytes.div_ceil(1 << 20)
 }
 
@@ -60,7 +70,9 @@ fn open(what: &str, file: &Path) -> Result<File, String> {
 }
 
 fn length(opened: &File, file: &Path) -> Result<u64, String> {
-    let metadata = opened.metadata().map_err(|e| format!("{}: {e}", file.display()))?;
+    let metadata = opened
+        .metadata()
+        .map_err(|e| format!("{}: {e}", file.display()))?;
     Ok(metadata.len())
 }
 
@@ -157,8 +169,16 @@ mod tests {
         std::fs::write(&file, &kernel).unwrap();
         check_kernel(&file).unwrap();
         std::fs::write(&file, &kernel[..0x800]).unwrap();
-        assert!(check_kernel(&file).unwrap_err().contains("2048 of 4096 bytes"));
+        assert!(
+            check_kernel(&file)
+                .unwrap_err()
+                .contains("2048 of 4096 bytes")
+        );
         std::fs::write(&file, "no kernel").unwrap();
-        assert!(check_kernel(&file).unwrap_err().contains("not a Linux kernel"));
+        assert!(
+            check_kernel(&file)
+                .unwrap_err()
+                .contains("not a Linux kernel")
+        );
     }
 }

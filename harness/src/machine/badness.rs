@@ -14,18 +14,36 @@ struct Pattern {
 
 const PATTERNS: [Pattern; 6] = [
     // Nothing runs any more.
-    Pattern { kind: "kernel panic", regex: r"Kernel panic - not syncing" },
+    Pattern {
+        kind: "kernel panic",
+        regex: r"Kernel panic - not syncing",
+    },
     // A driver or the kernel dereferenced something it must not.
-    Pattern { kind: "kernel oops", regex: r"\bOops: |Unable to handle kernel |general protection fault, " },
+    Pattern {
+        kind: "kernel oops",
+        regex: r"\bOops: |Unable to handle kernel |general protection fault, ",
+    },
     // An assertion of the kernel, a bad page, a soft lockup; "kernel BUG at" has no colon.
-    Pattern { kind: "kernel bug", regex: r"\bBUG: |\bkernel BUG at " },
+    Pattern {
+        kind: "kernel bug",
+        regex: r"\bBUG: |\bkernel BUG at ",
+    },
     // A task that waits in the kernel for minutes, usually for a disk that does not answer.
-    Pattern { kind: "hung task", regex: r"INFO: task .{1,64} blocked for more than \d+ seconds" },
+    Pattern {
+        kind: "hung task",
+        regex: r"INFO: task .{1,64} blocked for more than \d+ seconds",
+    },
     // The whole machine ran out of memory. A container over its own limit says
     // "Memory cgroup out of memory", with a small o, and is the container's affair.
-    Pattern { kind: "out of memory", regex: r"\bOut of memory: |Out of memory and no killable" },
+    Pattern {
+        kind: "out of memory",
+        regex: r"\bOut of memory: |Out of memory and no killable",
+    },
     // The kernel cannot go on with what it was given to boot.
-    Pattern { kind: "broken boot", regex: r"VFS: Unable to mount root fs|Initramfs unpacking failed" },
+    Pattern {
+        kind: "broken boot",
+        regex: r"VFS: Unable to mount root fs|Initramfs unpacking failed",
+    },
 ];
 
 static COMPILED: LazyLock<Vec<(&'static str, Regex)>> = LazyLock::new(|| {
@@ -52,16 +70,37 @@ mod tests {
     #[test]
     fn bad_lines_are_found() {
         for (line, kind) in [
-            ("[    1.2] Kernel panic - not syncing: Attempted to kill init!", "kernel panic"),
-            ("rancher login: [   99.1] Kernel panic - not syncing: sysrq", "kernel panic"),
+            (
+                "[    1.2] Kernel panic - not syncing: Attempted to kill init!",
+                "kernel panic",
+            ),
+            (
+                "rancher login: [   99.1] Kernel panic - not syncing: sysrq",
+                "kernel panic",
+            ),
             ("[ 3.1] Oops: 0000 [#1] PREEMPT SMP NOPTI", "kernel oops"),
-            ("[ 3.1] BUG: kernel NULL pointer dereference, address: 00", "kernel bug"),
-            ("[ 3.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!", "kernel bug"),
+            (
+                "[ 3.1] BUG: kernel NULL pointer dereference, address: 00",
+                "kernel bug",
+            ),
+            (
+                "[ 3.1] watchdog: BUG: soft lockup - CPU#0 stuck for 22s!",
+                "kernel bug",
+            ),
             ("[ 3.1] kernel BUG at mm/slub.c:305!", "kernel bug"),
-            ("[ 242.1] INFO: task dockerd:1 blocked for more than 120 seconds.", "hung task"),
-            ("[ 9.9] Out of memory: Killed process 77 (sh) total-vm:1kB", "out of memory"),
+            (
+                "[ 242.1] INFO: task dockerd:1 blocked for more than 120 seconds.",
+                "hung task",
+            ),
+            (
+                "[ 9.9] Out of memory: Killed process 77 (sh) total-vm:1kB",
+                "out of memory",
+            ),
         ] {
-            assert!(judge(line).is_some_and(|said| said.starts_with(kind)), "{line}");
+            assert!(
+                judge(line).is_some_and(|said| said.starts_with(kind)),
+                "{line}"
+            );
         }
     }
 

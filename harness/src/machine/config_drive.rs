@@ -14,15 +14,24 @@ const SPARE: u64 = 1 << 20;
 
 /// Writes a volume with `openstack/latest/user_data`.
 pub(super) fn write(file: &Path, user_data: &str) -> io::Result<()> {
-    let disk = File::options().create_new(true).read(true).write(true).open(file)?;
+    let disk = File::options()
+        .create_new(true)
+        .read(true)
+        .write(true)
+        .open(file)?;
     // Whole sectors, or the filesystem is larger than the disk.
     let size = (SPARE + 2 * user_data.len() as u64).next_multiple_of(4096);
     disk.set_len(size)?;
     let label = FormatVolumeOptions::new().volume_label(*b"config-2   ");
     fatfs::format_volume(&disk, label)?;
     let volume = FileSystem::new(&disk, FsOptions::new())?;
-    let folder = volume.root_dir().create_dir("openstack")?.create_dir("latest")?;
-    folder.create_file("user_data")?.write_all(user_data.as_bytes())?;
+    let folder = volume
+        .root_dir()
+        .create_dir("openstack")?
+        .create_dir("latest")?;
+    folder
+        .create_file("user_data")?
+        .write_all(user_data.as_bytes())?;
     drop(folder);
     volume.unmount()
 }
@@ -51,10 +60,25 @@ mod tests {
         let file = folder.path().join("config.img");
         let long = format!("#cloud-config\n{}", "# filler\n".repeat(300_000));
         write(&file, &long).unwrap();
-        let volume = FileSystem::new(File::options().read(true).write(true).open(&file).unwrap(), FsOptions::new()).unwrap();
-        assert_eq!(volume.read_volume_label_from_root_dir().unwrap().unwrap(), "config-2");
+        let volume = FileSystem::new(
+            File::options().read(true).write(true).open(&file).unwrap(),
+            FsOptions::new(),
+        )
+        .unwrap();
+        assert_eq!(
+            volume
+                .read_volume_label_from_root_dir_as_bytes()
+                .unwrap()
+                .unwrap(),
+            *b"config-2   "
+        );
         let mut read = String::new();
-        volume.root_dir().open_file("openstack/latest/user_data").unwrap().read_to_string(&mut read).unwrap();
+        volume
+            .root_dir()
+            .open_file("openstack/latest/user_data")
+            .unwrap()
+            .read_to_string(&mut read)
+            .unwrap();
         assert_eq!(read, long);
     }
 }

@@ -18,7 +18,10 @@ pub(super) fn make(
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
     let fixed = profile.disks.iter().map(|disk| {
-        let blank = Disk::Blank { mib: disk.size.get(), label: None };
+        let blank = Disk::Blank {
+            mib: disk.size.get(),
+            label: None,
+        };
         (blank, disk.bus)
     });
     fixed
@@ -47,7 +50,14 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
             (file, Format::Qcow2, Origin::Overlay { base, format })
         }
     };
-    Ok(Drive { id, file, format, bus, read_only: false, origin })
+    Ok(Drive {
+        id,
+        file,
+        format,
+        bus,
+        read_only: false,
+        origin,
+    })
 }
 
 /// A sparse file, formatted as ext4 when it has a label.
@@ -66,12 +76,22 @@ pub fn make_blank(file: &Path, mib: u64, label: Option<&str>) -> Result<(), Stri
 fn format_ext4(file: &Path, label: &str) -> Result<(), String> {
     let mke2fs = command::find("mke2fs").ok_or("no mke2fs on this host; apt install e2fsprogs")?;
     // The root folder would otherwise belong to whoever runs this.
-    let options = ["-q", "-F", "-t", "ext4", "-E", "root_owner=0:0", "-L", label];
+    let options = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-E",
+        "root_owner=0:0",
+        "-L",
+        label,
+    ];
     command::run(Command::new(mke2fs).args(options).arg(file)).map(drop)
 }
 
 fn make_overlay(file: &Path, base: &Path, format: Format) -> Result<(), String> {
-    let qemu_img = command::find("qemu-img").ok_or("no qemu-img on this host; apt install qemu-utils")?;
+    let qemu_img =
+        command::find("qemu-img").ok_or("no qemu-img on this host; apt install qemu-utils")?;
     let mut create = Command::new(qemu_img);
     create.args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"]);
     command::run(create.arg(base).arg(file)).map(drop)
@@ -88,7 +108,8 @@ fn format_of(file: &Path) -> Result<Format, String> {
 }
 
 fn absolute(file: &Path) -> Result<PathBuf, String> {
-    file.canonicalize().map_err(|e| format!("disk {}: {e}", file.display()))
+    file.canonicalize()
+        .map_err(|e| format!("disk {}: {e}", file.display()))
 }
 
 #[cfg(test)]
@@ -106,7 +127,10 @@ mod tests {
         let file = folder.path().join("state.img");
         make_blank(&file, 16, Some("RANCHER_STATE")).unwrap();
         let mut superblock = [0; 136];
-        File::open(&file).unwrap().read_exact_at(&mut superblock, 1024).unwrap();
+        File::open(&file)
+            .unwrap()
+            .read_exact_at(&mut superblock, 1024)
+            .unwrap();
         assert_eq!(&superblock[56..58], [0x53, 0xef]);
         assert_eq!(&superblock[120..133], b"RANCHER_STATE");
     }
@@ -119,6 +143,10 @@ mod tests {
         assert_eq!(format_of(&file).unwrap(), Format::Qcow2);
         std::fs::write(&file, b"").unwrap();
         assert_eq!(format_of(&file).unwrap(), Format::Raw);
-        assert!(format_of(&folder.path().join("none")).unwrap_err().contains("none"));
+        assert!(
+            format_of(&folder.path().join("none"))
+                .unwrap_err()
+                .contains("none")
+        );
     }
 }

@@ -46,7 +46,10 @@ pub(super) struct Events {
 impl Events {
     /// Listens; must run inside a tokio runtime.
     pub(super) fn new(port: UnixStream, log: File) -> Self {
-        let events = Self { boots: Arc::new(Mutex::new(vec![vec![]])), changed: watch::Sender::new(()) };
+        let events = Self {
+            boots: Arc::new(Mutex::new(vec![vec![]])),
+            changed: watch::Sender::new(()),
+        };
         tokio::spawn(events.clone().listen(port, log));
         events
     }
@@ -105,7 +108,11 @@ impl Events {
 
     /// Waits for the event of a stage in this boot, whether the stage went well or not. Another
     /// stage that ends the boot ends the wait.
-    pub(super) async fn wait(&self, stage: &str, limit: Duration) -> Result<BootEvent, MachineError> {
+    pub(super) async fn wait(
+        &self,
+        stage: &str,
+        limit: Duration,
+    ) -> Result<BootEvent, MachineError> {
         let what = format!("boot event `{stage}`");
         let end = Instant::now() + limit;
         let mut changed = self.changed.subscribe();
@@ -118,8 +125,13 @@ impl Events {
             if let Some(fatal) = events.iter().find(|event| event.fatal) {
                 return Err(WaitError::failed(&what, told(fatal)).into());
             }
-            if tokio::time::timeout_at(end, changed.changed()).await.is_err() {
-                let last = events.last().map_or_else(|| "no event of this boot".into(), told);
+            if tokio::time::timeout_at(end, changed.changed())
+                .await
+                .is_err()
+            {
+                let last = events
+                    .last()
+                    .map_or_else(|| "no event of this boot".into(), told);
                 return Err(WaitError::deadline(&what, limit, last).into());
             }
         }
@@ -169,14 +181,19 @@ mod tests {
         events.wait("init", LONG).await.unwrap();
         events.new_boot();
         assert!(events.current().is_empty() && events.any());
-        guest.write_all(b"{\"stage\":\"init\",\"seconds\":1,\"ok\":true}\n").await.unwrap();
+        guest
+            .write_all(b"{\"stage\":\"init\",\"seconds\":1,\"ok\":true}\n")
+            .await
+            .unwrap();
         assert_eq!(events.wait("init", LONG).await.unwrap().seconds, 1.0);
         assert_eq!(events.lock().len(), 2);
     }
 
     #[tokio::test]
     async fn a_fatal_stage_ends_a_wait_for_a_later_one() {
-        let (_guest, events) = events("{\"stage\":\"root\",\"seconds\":2,\"error\":\"no squashfs\",\"fatal\":true}\n").await;
+        let (_guest, events) =
+            events("{\"stage\":\"root\",\"seconds\":2,\"error\":\"no squashfs\",\"fatal\":true}\n")
+                .await;
         let error = events.wait("started", LONG).await.unwrap_err().to_string();
         insta::assert_snapshot!(error, @"boot event `started` failed: stage `root` at 2.00 s: no squashfs");
     }

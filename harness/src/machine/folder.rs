@@ -41,7 +41,10 @@ impl PrivateFolder {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)?;
         let lock = lock(&folder.path().join(LOCK), FlockArg::LockExclusive)?;
-        Ok(Self { folder, _lock: lock })
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
     }
 
     /// Where it is.
@@ -67,7 +70,10 @@ fn make_own(parent: &Path) -> io::Result<()> {
         true => Ok(()),
         false => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            format!("{} is not a private folder of this user; remove it, or set TMPDIR", parent.display()),
+            format!(
+                "{} is not a private folder of this user; remove it, or set TMPDIR",
+                parent.display()
+            ),
         )),
     }
 }
@@ -76,16 +82,25 @@ fn make_own(parent: &Path) -> io::Result<()> {
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let folder = entry.path();
-        let stale = folder.is_dir() && lock(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
+        let stale =
+            folder.is_dir() && lock(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
         if stale && let Err(error) = std::fs::remove_dir_all(&folder) {
-            eprintln!("warning: {} of a machine that is gone stays: {error}", folder.display());
+            eprintln!(
+                "warning: {} of a machine that is gone stays: {error}",
+                folder.display()
+            );
         }
     }
 }
 
 /// Opens, or makes, and locks a file.
 pub(crate) fn lock(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
-    let opened = File::options().create(true).truncate(false).read(true).write(true).open(file)?;
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(file)?;
     Flock::lock(opened, how).map_err(|(_, errno)| errno.into())
 }
 

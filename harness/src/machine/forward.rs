@@ -60,11 +60,19 @@ impl Forward {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("forward".into()).spawn(work).map_err(other)?;
+        let thread = std::thread::Builder::new()
+            .name("forward".into())
+            .spawn(work)
+            .map_err(other)?;
         answer.await.map_err(other)??;
         let held = File::open(folder.path()).map_err(other)?;
         let path = format!("/proc/self/fd/{}/{name}", held.as_raw_fd());
-        Ok(Self { thread, _stop: stop, _folder: held, path })
+        Ok(Self {
+            thread,
+            _stop: stop,
+            _folder: held,
+            path,
+        })
     }
 
     /// The socket, by a path that is short whatever the folder is called.
@@ -137,7 +145,11 @@ fn sleep(
         PollFd::new(socket, connection.wanted() | PollFlags::POLLIN),
     ];
     let fixed = fds.len();
-    fds.extend(pipes.iter().map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted())));
+    fds.extend(
+        pipes
+            .iter()
+            .map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted())),
+    );
     match poll(&mut fds, PollTimeout::NONE) {
         Ok(_) => {}
         Err(nix::errno::Errno::EINTR) => return Ok(Woken::default()),
@@ -145,22 +157,38 @@ fn sleep(
     }
     let seen = |fd: &PollFd, flags| fd.revents().is_some_and(|events| events.intersects(flags));
     let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
-    let hung_up = (0..pipes.len()).filter(|n| seen(&fds[fixed + n], gone)).collect();
-    Ok(Woken { stop: seen(&fds[0], PollFlags::all()), hung_up })
+    let hung_up = (0..pipes.len())
+        .filter(|n| seen(&fds[fixed + n], gone))
+        .collect();
+    Ok(Woken {
+        stop: seen(&fds[0], PollFlags::all()),
+        hung_up,
+    })
 }
 
 /// A channel for a new connection. A guest that refuses it is told as an answer of HTTP, so that
 /// the client's error carries the cause.
-fn open(connection: &Connection, mut stream: UnixStream, guest_path: &str) -> Result<Option<Pipe>, Trouble> {
+fn open(
+    connection: &Connection,
+    mut stream: UnixStream,
+    guest_path: &str,
+) -> Result<Option<Pipe>, Trouble> {
     let end = Instant::now() + scale::seconds(OPEN_SECONDS);
-    match connection.until(end, |session| session.channel_direct_streamlocal(guest_path, None)) {
+    match connection.until(end, |session| {
+        session.channel_direct_streamlocal(guest_path, None)
+    }) {
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
         Err(Trouble::Deadline) => Err(Trouble::Deadline),
         Err(trouble) => {
             let message = format!("the guest does not open {guest_path}: {trouble:?}");
             let body = serde_json::json!({ "message": message }).to_string();
-            let head = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";
-            let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            let head =
+                "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";
+            let _ = write!(
+                stream,
+                "{head}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
             Ok(None)
         }
     }

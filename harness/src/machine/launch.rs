@@ -46,15 +46,27 @@ pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Resul
     let log = File::create(evidence.file(LOG))?;
     let mut command = Command::new(qemu);
     command
-        .args(arguments(plan, Wires::Inherited { serial: SERIAL, qmp: QMP, events: EVENTS }))
+        .args(arguments(
+            plan,
+            Wires::Inherited {
+                serial: SERIAL,
+                qmp: QMP,
+                events: EVENTS,
+            },
+        ))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
     // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
-    let mappings = ends.map(|(end, child_fd)| FdMapping { parent_fd: OwnedFd::from(end), child_fd });
-    command.fd_mappings(mappings.into()).map_err(io::Error::other)?;
+    let mappings = ends.map(|(end, child_fd)| FdMapping {
+        parent_fd: OwnedFd::from(end),
+        child_fd,
+    });
+    command
+        .fd_mappings(mappings.into())
+        .map_err(io::Error::other)?;
     Ok(Launched {
         qemu: process::Owned::spawn(command)?,
         serial: ready(serial)?,

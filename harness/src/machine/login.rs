@@ -78,7 +78,10 @@ async fn bridge(
 }
 
 fn talk(near: &UnixStream, nudge: bool, user: &str, password: &str) -> Result<bool, MachineError> {
-    let streams = (near.try_clone().map_err(other)?, near.try_clone().map_err(other)?);
+    let streams = (
+        near.try_clone().map_err(other)?,
+        near.try_clone().map_err(other)?,
+    );
     let mut session = StreamSession::new(streams.0, streams.1, Options::new());
     log_in(&mut session, nudge, user, password).map_err(|error| match error {
         Error::EOF { expected, got, .. } => {
@@ -142,7 +145,9 @@ mod tests {
         let log = File::options().write(true).open("/dev/null").unwrap();
         let serial = Serial::new(port, log, watch::Sender::new(None));
         let guest = tokio::spawn(guest(line, script));
-        let verdict = serial.login("rancher", "secret", Duration::from_secs(60)).await;
+        let verdict = serial
+            .login("rancher", "secret", Duration::from_secs(60))
+            .await;
         drop(serial);
         guest.await.unwrap();
         verdict.unwrap()

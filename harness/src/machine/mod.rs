@@ -44,16 +44,16 @@ use crate::evidence::Evidence;
 use crate::host::scale;
 pub use crate::poll::WaitError;
 pub use error::{Badness, MachineError};
-use events::Events;
 pub use events::BootEvent;
+use events::Events;
 use folder::PrivateFolder;
 use forward::Forward;
 use process::Owned;
 use qmp::Qmp;
 pub use serial::Serial;
 pub use spec::{Disk, MachineSpec};
-pub use ssh::{KeyPair, Login, Output, Ssh};
 use ssh::{Identity, Target};
+pub use ssh::{KeyPair, Login, Output, Ssh};
 
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
@@ -113,9 +113,21 @@ impl Machine {
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
         tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
         let identity = Arc::new(Identity::new(plan.direct.map(|_| nonce)));
-        let target = Target { port, identity, qmp };
+        let target = Target {
+            port,
+            identity,
+            qmp,
+        };
         let forwards = tokio::sync::Mutex::default();
-        Ok(Self { forwards, qemu: launched.qemu, serial, events, bad, target, folder })
+        Ok(Self {
+            forwards,
+            qemu: launched.qemu,
+            serial,
+            events,
+            bad,
+            target,
+            folder,
+        })
     }
 
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).
@@ -156,7 +168,11 @@ impl Machine {
     ///
     /// # Errors
     /// The deadline, with the last event seen; or another stage that ended the boot.
-    pub async fn wait_event(&self, stage: &str, limit: Duration) -> Result<BootEvent, MachineError> {
+    pub async fn wait_event(
+        &self,
+        stage: &str,
+        limit: Duration,
+    ) -> Result<BootEvent, MachineError> {
         self.events.wait(stage, limit).await
     }
 
@@ -198,11 +214,17 @@ impl Machine {
     /// # Errors
     /// The forwarding cannot be set up, or the engine does not answer.
     pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<bollard::Docker, MachineError> {
-        let failed = |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
+        let failed =
+            |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
         let path = self.forward(ssh.login(), engine).await?;
         let patience = scale::seconds(DOCKER_SECONDS).as_secs();
-        let docker = bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
-        docker.map_err(failed)?.negotiate_version().await.map_err(failed)
+        let docker =
+            bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
+        docker
+            .map_err(failed)?
+            .negotiate_version()
+            .await
+            .map_err(failed)
     }
 
     /// The forwarding for a login and an engine, begun at its first use and after a reboot.
@@ -215,7 +237,8 @@ impl Machine {
         }
         let limit = scale::seconds(FORWARD_SECONDS);
         let target = self.target.clone();
-        let forward = Forward::start(target, login.clone(), engine.socket(), &self.folder, limit).await?;
+        let forward =
+            Forward::start(target, login.clone(), engine.socket(), &self.folder, limit).await?;
         let path = forward.path().to_owned();
         forwards.push((key, forward));
         Ok(path)
@@ -248,9 +271,34 @@ impl Machine {
         self.serial.new_boot();
     }
 
-    /// Waits until QEMU has ended or the console said something bad.
-    pub async fn wait_bad(&self) -> Badness {
-        badness(&mut self.bad.clone()).await
+    /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
+    pub fn shutdown_reason(&self) -> Option<String> {
+        self.target.qmp.told().shutdown
+    }
+
+    /// Presses the power button and waits for the guest to power off.
+    ///
+    /// # Errors
+    /// It does not within `limit`.
+    pub async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        let mut ended = self.qemu.ended();
+        self.qmp("system_powerdown", serde_json::Value::Null)
+            .await?;
+        match tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(WaitError::deadline("powering off", limit, "a machine that runs").into()),
+        }
+    }
+
+    /// Waits until QEMU has ended by itself.
+    pub async fn wait_ended(&self) -> Badness {
+        let mut ended = self.qemu.ended();
+        let status = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| *status);
+        Badness::QemuEnded(status.map_or_else(|| "it is gone".into(), process::describe))
     }
 
     /// Ends the machine now, and comes back when all it said is in the evidence.
@@ -264,7 +312,11 @@ impl Machine {
 
 /// The first badness; never comes back from a machine without one.
 async fn badness(bad: &mut watch::Receiver<Option<Badness>>) -> Badness {
-    let found = bad.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+    let found = bad
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|found| found.clone());
     match found {
         Some(found) => found,
         None => std::future::pending().await,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, Plan};
@@ -19,7 +19,10 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
         if let Some(initrd) = &spec.initrd {
             artifact::check_initrd(initrd)?;
         }
-        let (memory, least) = (spec.memory_mib(), artifact::least_memory(spec.initrd.as_deref()));
+        let (memory, least) = (
+            spec.memory_mib(),
+            artifact::least_memory(spec.initrd.as_deref()),
+        );
         if memory < least {
             return Err(format!(
                 "{memory} MiB of memory cannot hold the kernel and its initrd; give it at least {least} MiB"
@@ -57,21 +60,26 @@ pub(super) fn prepare(
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
-    let fixed = spec.profile.profile.kernel_arguments.iter().map(|word| word.as_str().to_owned());
+    let fixed = spec
+        .profile
+        .profile
+        .kernel_arguments
+        .iter()
+        .map(|word| word.as_str().to_owned());
     let words: Vec<_> = fixed
         .chain(spec.kernel_args.iter().cloned())
         .chain([identity::argument(nonce)])
         .collect();
     Direct {
         kernel: absolute(&spec.kernel),
-        initrd: spec.initrd.as_ref().map(absolute),
+        initrd: spec.initrd.as_deref().map(absolute),
         append: words.join(" "),
     }
 }
 
 /// For the script, which is run from anywhere.
-fn absolute(file: &PathBuf) -> PathBuf {
-    file.canonicalize().unwrap_or_else(|_| file.clone())
+fn absolute(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_path_buf())
 }
 
 fn user_data_drive(
@@ -79,16 +87,26 @@ fn user_data_drive(
     folder: &PrivateFolder,
     evidence: &Evidence,
 ) -> Result<Option<Drive>, MachineError> {
-    let Some(user_data) = &spec.user_data else { return Ok(None) };
+    let Some(user_data) = &spec.user_data else {
+        return Ok(None);
+    };
     let file = folder.file(script::CONFIG_DRIVE);
     config_drive::write(&file, user_data)
         .and_then(|()| fs::copy(&file, evidence.file(script::CONFIG_DRIVE)))
         .map_err(|e| MachineError::Start(format!("the config drive cannot be made: {e}")))?;
-    Ok(Some(config_drive::drive(file, spec.profile.profile.disk_bus)))
+    Ok(Some(config_drive::drive(
+        file,
+        spec.profile.profile.disk_bus,
+    )))
 }
 
-fn copy_vars(firmware: &ResolvedFirmware, folder: &PrivateFolder) -> Result<Option<PathBuf>, MachineError> {
-    let ResolvedFirmware::Flash { vars, .. } = firmware else { return Ok(None) };
+fn copy_vars(
+    firmware: &ResolvedFirmware,
+    folder: &PrivateFolder,
+) -> Result<Option<PathBuf>, MachineError> {
+    let ResolvedFirmware::Flash { vars, .. } = firmware else {
+        return Ok(None);
+    };
     let copy = folder.file("uefi-vars.fd");
     match fs::copy(vars, &copy) {
         Ok(_) => Ok(Some(copy)),

@@ -38,8 +38,15 @@ impl Owned {
         let owner = std::thread::Builder::new()
             .name("qemu-owner".into())
             .spawn(move || own(command, &started, &theirs, &end))?;
-        let pid = pid.recv().map_err(|_| io::Error::other("its owner ended early"))??;
-        Ok(Self { pid, reaped, ended, owner: Some(owner) })
+        let pid = pid
+            .recv()
+            .map_err(|_| io::Error::other("its owner ended early"))??;
+        Ok(Self {
+            pid,
+            reaped,
+            ended,
+            owner: Some(owner),
+        })
     }
 
     /// Process id.
@@ -115,7 +122,10 @@ fn wait(mut child: Child, pid: Pid, reaped: &Mutex<bool>) -> ExitStatus {
 
 /// Asks the kernel to kill the child with its parent, and makes sure that the parent did not end
 /// before it was asked.
-#[allow(unsafe_code, reason = "PR_SET_PDEATHSIG can only be set in the child itself")]
+#[allow(
+    unsafe_code,
+    reason = "PR_SET_PDEATHSIG can only be set in the child itself"
+)]
 fn die_with_parent(command: &mut Command) {
     let parent = Pid::this();
     // SAFETY: the hook makes two system calls and allocates nothing.

@@ -55,7 +55,13 @@ impl Qmp {
         let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
         let lines = BufReader::new(read).lines();
         tokio::spawn(listen(lines, Arc::clone(&waiting), tell, Arc::clone(&log)));
-        Self { out: write.into(), waiting, next: AtomicU64::new(1), log, told }
+        Self {
+            out: write.into(),
+            waiting,
+            next: AtomicU64::new(1),
+            log,
+            told,
+        }
     }
 
     /// What QEMU told by itself so far.
@@ -64,28 +70,46 @@ impl Qmp {
     }
 
     /// A command and its answer's `return`.
-    pub(super) async fn execute(&self, command: &str, arguments: Value) -> Result<Value, MachineError> {
+    pub(super) async fn execute(
+        &self,
+        command: &str,
+        arguments: Value,
+    ) -> Result<Value, MachineError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
         let gone = || MachineError::Other(format!("QMP {command}: QEMU is gone"));
-        lock(&self.waiting).as_mut().ok_or_else(gone)?.insert(id, reply);
+        lock(&self.waiting)
+            .as_mut()
+            .ok_or_else(gone)?
+            .insert(id, reply);
         let mut message = json!({ "execute": command, "id": id });
         if !arguments.is_null() {
             message["arguments"] = arguments;
         }
-        self.send(&message).await.map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
+        self.send(&message)
+            .await
+            .map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
         let limit = scale::seconds(PATIENCE_SECONDS);
         let answer = tokio::time::timeout(limit, answer).await;
-        let answer = answer.map_err(|_| no_answer(command, limit))?.map_err(|_| gone())?;
+        let answer = answer
+            .map_err(|_| no_answer(command, limit))?
+            .map_err(|_| gone())?;
         match answer.get("return") {
             Some(value) => Ok(value.clone()),
-            None => Err(MachineError::Other(format!("QMP {command}: {}", description(&answer)))),
+            None => Err(MachineError::Other(format!(
+                "QMP {command}: {}",
+                description(&answer)
+            ))),
         }
     }
 
     async fn send(&self, message: &Value) -> io::Result<()> {
         self.log.write("sent", message);
-        self.out.lock().await.write_all(format!("{message}\n").as_bytes()).await
+        self.out
+            .lock()
+            .await
+            .write_all(format!("{message}\n").as_bytes())
+            .await
     }
 }
 
@@ -108,7 +132,9 @@ async fn listen(
     log: Arc<Log>,
 ) {
     while let Ok(Some(line)) = lines.next_line().await {
-        let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+        let Ok(message) = serde_json::from_str::<Value>(&line) else {
+            continue;
+        };
         log.write("got", &message);
         if let Some(event) = message["event"].as_str() {
             tell.send_modify(|told| note(told, event, &message));

@@ -20,7 +20,8 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     plan.ssh_port = PORT;
     let mut lines = vec![
         "#!/bin/sh".to_owned(),
-        "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222.".into(),
+        "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222."
+            .into(),
         "set -eu".into(),
         "here=$(cd \"$(dirname \"$0\")\" && pwd)".into(),
         "work=$(mktemp -d)".into(),
@@ -31,7 +32,11 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
         lines.extend(remake(drive, &quoted));
     }
     if let (ResolvedFirmware::Flash { vars, .. }, Some(copy)) = (&plan.firmware, &plan.uefi_vars) {
-        lines.push(format!("cp {} {}", quoted(&vars.to_string_lossy()), quoted(&copy.to_string_lossy())));
+        lines.push(format!(
+            "cp {} {}",
+            quoted(&vars.to_string_lossy()),
+            quoted(&copy.to_string_lossy())
+        ));
     }
     lines.push(command(qemu, &plan, &quoted));
     lines.join("\n") + "\n"
@@ -60,16 +65,24 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
         Origin::Blank { mib, label } => {
             let made = format!("truncate -s {mib}M {file}");
             let format = |label: &String| {
-                format!("mke2fs -q -t ext4 -E root_owner=0:0 -L {} {file}", quoted(label))
+                format!(
+                    "mke2fs -q -t ext4 -E root_owner=0:0 -L {} {file}",
+                    quoted(label)
+                )
             };
-            std::iter::once(made).chain(label.as_ref().map(format)).collect()
+            std::iter::once(made)
+                .chain(label.as_ref().map(format))
+                .collect()
         }
     }
 }
 
 /// One word for a POSIX shell, in which the private folder becomes `$work`.
 fn quote(word: &str, private: &Path) -> String {
-    let parts: Vec<_> = word.split(&*private.to_string_lossy()).map(shell::quote).collect();
+    let parts: Vec<_> = word
+        .split(&*private.to_string_lossy())
+        .map(shell::quote)
+        .collect();
     parts.join("\"$work\"")
 }
 
@@ -84,7 +97,10 @@ mod tests {
             ("-nodefaults", "-nodefaults"),
             ("console=ttyS0 quiet", "'console=ttyS0 quiet'"),
             ("/tmp/h/machine-1/disk0.img", "''\"$work\"/disk0.img"),
-            ("{\"file\":\"/tmp/h/machine-1/a\"}", "'{\"file\":\"'\"$work\"'/a\"}'"),
+            (
+                "{\"file\":\"/tmp/h/machine-1/a\"}",
+                "'{\"file\":\"'\"$work\"'/a\"}'",
+            ),
         ] {
             assert_eq!(quote(word, private), expected);
         }

@@ -96,7 +96,10 @@ impl Serial {
     pub(super) fn last_lines(&self) -> String {
         let state = self.shared.lock();
         let lines: Vec<_> = state.text.lines().rev().take(LAST_LINES).collect();
-        lines.into_iter().rev().fold(String::new(), |all, line| all + "\n  " + line)
+        lines
+            .into_iter()
+            .rev()
+            .fold(String::new(), |all, line| all + "\n  " + line)
     }
 
     /// Everything so far, lossily as text.
@@ -139,11 +142,20 @@ impl Serial {
     ///
     /// # Errors
     /// The deadline.
-    pub async fn login(&self, user: &str, password: &str, limit: Duration) -> Result<bool, MachineError> {
+    pub async fn login(
+        &self,
+        user: &str,
+        password: &str,
+        limit: Duration,
+    ) -> Result<bool, MachineError> {
         let verdict = login::dialogue(self, user, password, limit).await?;
         // What the dialogue read is behind `expect` now; the prompt itself stays before it.
         let mut state = self.shared.lock();
-        state.cursor = state.text.rfind('\n').map_or(0, |end| end + 1).max(state.cursor);
+        state.cursor = state
+            .text
+            .rfind('\n')
+            .map_or(0, |end| end + 1)
+            .max(state.cursor);
         Ok(verdict)
     }
 

@@ -19,10 +19,18 @@ pub(super) fn watch_end(
 ) {
     let mut ended = qemu.ended();
     tokio::spawn(async move {
-        let Some(status) = ended.wait_for(Option::is_some).await.ok().and_then(|s| *s) else { return };
-        let why = qmp.told().shutdown.map(|reason| format!(" after {reason}")).unwrap_or_default();
+        let Some(status) = ended.wait_for(Option::is_some).await.ok().and_then(|s| *s) else {
+            return;
+        };
+        let why = qmp
+            .told()
+            .shutdown
+            .map(|reason| format!(" after {reason}"))
+            .unwrap_or_default();
         let said = launch::last_words(&evidence);
-        let text = format!("{}{why} {said}", describe(status)).trim().to_owned();
+        let text = format!("{}{why} {said}", describe(status))
+            .trim()
+            .to_owned();
         tell.send_if_modified(|bad| {
             let first = bad.is_none();
             bad.get_or_insert(Badness::QemuEnded(text));

@@ -65,9 +65,7 @@ pub enum Board {
 }
 
 /// What executes the guest's instructions.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
     /// KVM where it was proven to boot a kernel, else TCG.
@@ -80,9 +78,7 @@ pub enum Accel {
 }
 
 /// Where the operating system comes from.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
     /// QEMU hands kernel, initrd and kernel arguments over.
@@ -105,9 +101,7 @@ pub struct ProfileDisk {
 }
 
 /// What a disk is attached to.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bus {
     /// virtio-blk (`/dev/vda`).
@@ -122,9 +116,7 @@ pub enum Bus {
 }
 
 /// Network.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// One virtio-net card behind QEMU's own NAT; a host port leads to the guest's SSH.
@@ -139,7 +131,8 @@ pub enum Network {
 /// # Errors
 /// The first file that is wrong.
 pub fn load_all(folder: &Path) -> Result<Vec<Profile>, SourceError> {
-    let unreadable = |e: std::io::Error| problem(folder, None, format!("cannot be read: {e}"), None);
+    let unreadable =
+        |e: std::io::Error| problem(folder, None, format!("cannot be read: {e}"), None);
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
@@ -183,11 +176,18 @@ pub(crate) const SATA_PORTS: usize = 6;
 
 fn line_of(file: &Path, key: &str) -> Option<usize> {
     let text = std::fs::read_to_string(file).ok()?;
-    text.lines().position(|line| line.starts_with(key)).map(|n| n + 1)
+    text.lines()
+        .position(|line| line.starts_with(key))
+        .map(|n| n + 1)
 }
 
 fn problem(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> SourceError {
-    SourceError { file: file.into(), line, message, hint }
+    SourceError {
+        file: file.into(),
+        line,
+        message,
+        hint,
+    }
 }
 
 #[cfg(test)]
@@ -206,30 +206,55 @@ mod tests {
     #[test]
     fn the_profiles_of_this_tree_are_good() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../qemu-profiles");
-        let names: Vec<_> = load_all(&folder).unwrap().into_iter().map(|p| p.name).collect();
-        assert!(["pc", "q35"].iter().all(|name| names.iter().any(|n| n == name)), "{names:?}");
+        let names: Vec<_> = load_all(&folder)
+            .unwrap()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert!(
+            ["pc", "q35"]
+                .iter()
+                .all(|name| names.iter().any(|n| n == name)),
+            "{names:?}"
+        );
     }
 
     #[test]
     fn defaults_are_filled_in() {
         let profile = read("least.yaml", LEAST).unwrap();
         assert_eq!((profile.accel, profile.boot), (Accel::Auto, Boot::Kernel));
-        assert_eq!((profile.disk_bus, profile.network), (Bus::Virtio, Network::User));
+        assert_eq!(
+            (profile.disk_bus, profile.network),
+            (Bus::Virtio, Network::User)
+        );
     }
 
     #[test]
     fn wrong_files_are_refused() {
         for (text, message) in [
-            (LEAST.replace("least", "most"), "is not the name of the file"),
+            (
+                LEAST.replace("least", "most"),
+                "is not the name of the file",
+            ),
             (format!("{LEAST}colour: red\n"), "colour"),
             (LEAST.replace("512", "3"), "at least 16"),
             (LEAST.replace("cpus: 1", "cpus: 0"), "between 1 and 255"),
             (format!("{LEAST}firmware: ovfm\n"), "ovfm"),
-            (format!("{LEAST}kernel_arguments: [two words]\n"), "two words"),
-            (format!("{LEAST}disks:\n{}", "- {bus: sata, size: 64}\n".repeat(7)), "6 ports"),
+            (
+                format!("{LEAST}kernel_arguments: [two words]\n"),
+                "two words",
+            ),
+            (
+                format!("{LEAST}disks:\n{}", "- {bus: sata, size: 64}\n".repeat(7)),
+                "6 ports",
+            ),
         ] {
             let error = read("least.yaml", &text).unwrap_err();
-            assert!(error.message.contains(message), "{} lacks {message}", error.message);
+            assert!(
+                error.message.contains(message),
+                "{} lacks {message}",
+                error.message
+            );
         }
     }
 }

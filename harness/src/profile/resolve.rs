@@ -61,9 +61,18 @@ pub enum ResolvedFirmware {
 
 /// Where distributions put UEFI: code and variables.
 const OVMF: [(&str, &str); 3] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    ),
+    (
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ),
 ];
 
 impl Profile {
@@ -134,7 +143,11 @@ impl Profile {
     }
 
     fn unreachable(&self, why: String, hint: String) -> Unreachable {
-        Unreachable { profile: self.name.clone(), why, hint }
+        Unreachable {
+            profile: self.name.clone(),
+            why,
+            hint,
+        }
     }
 }
 
@@ -142,7 +155,10 @@ impl Profile {
 pub(crate) fn ovmf() -> Option<ResolvedFirmware> {
     OVMF.iter()
         .find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file())
-        .map(|(code, vars)| ResolvedFirmware::Flash { code: code.into(), vars: vars.into() })
+        .map(|(code, vars)| ResolvedFirmware::Flash {
+            code: code.into(),
+            vars: vars.into(),
+        })
 }
 
 /// Said once a process: every machine after the first is emulated for the same reason.

@@ -20,6 +20,10 @@ mod tests {
             std::fs::write(&file, super::text()).unwrap();
         }
         let committed = std::fs::read_to_string(&file).unwrap_or_default();
-        assert_eq!(committed, super::text(), "run with UPDATE_SCHEMAS=1 to write it anew");
+        assert_eq!(
+            committed,
+            super::text(),
+            "run with UPDATE_SCHEMAS=1 to write it anew"
+        );
     }
 }

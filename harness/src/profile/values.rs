@@ -7,7 +7,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 /// A size in MiB.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "u64", into = "u64")]
 pub struct Mib(#[schemars(range(min = 16, max = 1_048_576))] u64);
 
@@ -23,7 +25,9 @@ impl TryFrom<u64> for Mib {
     fn try_from(mib: u64) -> Result<Self, String> {
         match mib {
             16..=1_048_576 => Ok(Self(mib)),
-            _ => Err(format!("{mib} is no size in MiB: at least 16, at most 1048576")),
+            _ => Err(format!(
+                "{mib} is no size in MiB: at least 16, at most 1048576"
+            )),
         }
     }
 }
@@ -78,7 +82,9 @@ impl TryFrom<String> for KernelArgument {
     type Error = String;
     fn try_from(word: String) -> Result<Self, String> {
         if word.is_empty() || word.contains(char::is_whitespace) {
-            return Err(format!("`{word}` is not one kernel argument: write one list item for each"));
+            return Err(format!(
+                "`{word}` is not one kernel argument: write one list item for each"
+            ));
         }
         Ok(Self(word))
     }

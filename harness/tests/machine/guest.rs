@@ -13,9 +13,20 @@ use std::sync::OnceLock;
 /// What the tree is made of.
 const PACKAGES: &str = "busybox-static,dropbear-bin,linux-image-cloud-amd64";
 /// What dropbear links to, in the library folder.
-const LIBRARIES: [&str; 5] = ["libtomcrypt.so.1", "libtommath.so.1", "libcrypt.so.1", "libz.so.1", "libc.so.6"];
+const LIBRARIES: [&str; 6] = [
+    "libtomcrypt.so.1",
+    "libgmp.so.10",
+    "libtommath.so.1",
+    "libcrypt.so.1",
+    "libz.so.1",
+    "libc.so.6",
+];
 /// Kernel modules of the network card, in order.
-const MODULES: [&str; 3] = ["net/core/failover", "drivers/net/net_failover", "drivers/net/virtio_net"];
+const MODULES: [&str; 3] = [
+    "net/core/failover",
+    "drivers/net/net_failover",
+    "drivers/net/virtio_net",
+];
 
 /// Its password.
 pub const PASSWORD: &str = "rancher";
@@ -73,14 +84,37 @@ fn make() -> Result<Guest, String> {
     let tree = tree()?;
     let kernel = first(&tree.join("boot"), "vmlinuz-")?;
     let mut archive = Vec::new();
-    for folder in ["bin", "dev", "etc", "etc/dropbear", "home", "lib", "lib64", "mnt", "modules", "proc", "root", "sys", "tmp", "var", "var/run", "run"] {
-        entry(&mut archive, folder, 0o040_755, b"");
+    for folder in [
+        "bin",
+        "dev",
+        "etc",
+        "etc/dropbear",
+        "home",
+        "lib",
+        "lib64",
+        "mnt",
+        "modules",
+        "proc",
+        "root",
+        "sys",
+        "tmp",
+        "var",
+        "var/run",
+        "run",
+    ] {
+        let mode = if folder == "tmp" {
+            0o041_777
+        } else {
+            0o040_755
+        };
+        entry(&mut archive, folder, mode, b"");
     }
     for (path, mode, content) in files(&tree)? {
         entry(&mut archive, &path, 0o100_000 | mode, &content);
     }
     entry(&mut archive, "TRAILER!!!", 0, b"");
-    let initrd = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("guest-{}.cpio", std::process::id()));
+    let initrd = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("guest-{}.cpio", std::process::id()));
     fs::write(&initrd, archive).map_err(|e| e.to_string())?;
     Ok(Guest { kernel, initrd })
 }
@@ -95,12 +129,21 @@ fn tree() -> Result<PathBuf, String> {
     }
     let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).map_err(|e| e.to_string())?;
     let made = Command::new("mmdebstrap")
-        .args(["--variant=extract", "--format=directory", "--include", PACKAGES, "trixie"])
+        .args([
+            "--variant=extract",
+            "--format=directory",
+            "--include",
+            PACKAGES,
+            "trixie",
+        ])
         .arg(fresh.path())
         .output()
         .map_err(|e| format!("mmdebstrap: {e}"))?;
     if !made.status.success() {
-        return Err(format!("mmdebstrap: {}", String::from_utf8_lossy(&made.stderr)));
+        return Err(format!(
+            "mmdebstrap: {}",
+            String::from_utf8_lossy(&made.stderr)
+        ));
     }
     // Another process may have been first; its tree is as good.
     if fs::rename(fresh.path(), &tree).is_ok() {
@@ -113,30 +156,52 @@ fn files(tree: &Path) -> Result<Vec<(String, u32, Vec<u8>)>, String> {
     let mut files = vec![("init".to_owned(), 0o755, INIT.into())];
     let mut copy = |from: &Path, to: String| -> Result<(), String> {
         let content = fs::read(from).map_err(|e| format!("{}: {e}", from.display()))?;
-        let mode = from.metadata().map_or(0o755, |m| m.permissions().mode() & 0o7777);
+        let mode = from
+            .metadata()
+            .map_or(0o755, |m| m.permissions().mode() & 0o7777);
         files.push((to, mode, content));
         Ok(())
     };
     copy(&tree.join("usr/bin/busybox"), "bin/busybox".into())?;
     copy(&tree.join("usr/sbin/dropbear"), "bin/dropbear".into())?;
     let libraries = tree.join("usr/lib/x86_64-linux-gnu");
-    copy(&libraries.join("ld-linux-x86-64.so.2"), "lib64/ld-linux-x86-64.so.2".into())?;
+    copy(
+        &libraries.join("ld-linux-x86-64.so.2"),
+        "lib64/ld-linux-x86-64.so.2".into(),
+    )?;
     for name in LIBRARIES {
         copy(&libraries.join(name), format!("lib/{name}"))?;
     }
     let kernel = first(&tree.join("usr/lib/modules"), "")?.join("kernel");
     for (number, module) in MODULES.iter().enumerate() {
-        copy(&kernel.join(format!("{module}.ko.xz")), format!("modules/{number}.ko.xz"))?;
+        copy(
+            &kernel.join(format!("{module}.ko.xz")),
+            format!("modules/{number}.ko.xz"),
+        )?;
     }
-    files.push(("etc/passwd".into(), 0o644, format!("root:*:0:0::/root:/bin/sh\nrancher:{}:1100:1100::/tmp:/bin/sh\n", hash()?).into()));
-    files.push(("etc/group".into(), 0o644, b"root:x:0:\nrancher:x:1100:\n".into()));
+    files.push((
+        "etc/passwd".into(),
+        0o644,
+        format!(
+            "root:*:0:0::/root:/bin/sh\nrancher:{}:1100:1100::/tmp:/bin/sh\n",
+            hash()?
+        )
+        .into(),
+    ));
+    files.push((
+        "etc/group".into(),
+        0o644,
+        b"root:x:0:\nrancher:x:1100:\n".into(),
+    ));
     files.push(("etc/shells".into(), 0o644, b"/bin/sh\n".into()));
     Ok(files)
 }
 
 /// The password as the guest stores it.
 fn hash() -> Result<String, String> {
-    let made = Command::new("openssl").args(["passwd", "-6", PASSWORD]).output();
+    let made = Command::new("openssl")
+        .args(["passwd", "-6", PASSWORD])
+        .output();
     let made = made.map_err(|e| format!("openssl: {e}"))?;
     Ok(String::from_utf8_lossy(&made.stdout).trim().to_owned())
 }
@@ -152,9 +217,27 @@ fn first(folder: &Path, prefix: &str) -> Result<PathBuf, String> {
 
 /// One file of a newc archive.
 fn entry(archive: &mut Vec<u8>, path: &str, mode: u32, content: &[u8]) {
-    let fields = [0, mode, 0, 0, 1, 0, content.len() as u32, 0, 0, 0, 0, path.len() as u32 + 1, 0];
+    let fields = [
+        0,
+        mode,
+        0,
+        0,
+        1,
+        0,
+        content.len() as u32,
+        0,
+        0,
+        0,
+        0,
+        path.len() as u32 + 1,
+        0,
+    ];
     archive.extend(b"070701");
-    archive.extend(fields.iter().flat_map(|field| format!("{field:08x}").into_bytes()));
+    archive.extend(
+        fields
+            .iter()
+            .flat_map(|field| format!("{field:08x}").into_bytes()),
+    );
     archive.extend(path.bytes().chain([0]));
     archive.resize(archive.len().next_multiple_of(4), 0);
     archive.extend(content);

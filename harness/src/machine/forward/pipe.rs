@@ -39,7 +39,14 @@ enum End {
 impl Pipe {
     pub(super) fn new(stream: UnixStream, channel: Channel) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, channel, to_guest: vec![], to_host: vec![], host: End::Open, guest: End::Open })
+        Ok(Self {
+            stream,
+            channel,
+            to_guest: vec![],
+            to_host: vec![],
+            host: End::Open,
+            guest: End::Open,
+        })
     }
 
     pub(super) fn stream(&self) -> &UnixStream {
@@ -49,7 +56,10 @@ impl Pipe {
     /// What to wake up for.
     pub(super) fn wanted(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
-        flags.set(PollFlags::POLLIN, self.to_guest.is_empty() && self.host == End::Open);
+        flags.set(
+            PollFlags::POLLIN,
+            self.to_guest.is_empty() && self.host == End::Open,
+        );
         flags.set(PollFlags::POLLOUT, !self.to_host.is_empty());
         flags
     }

@@ -31,7 +31,14 @@ pub(super) struct Console {
 
 impl Console {
     pub(super) fn new(shared: Arc<Shared>, log: File, bad: watch::Sender<Option<Badness>>) -> Self {
-        Self { shared, log, partial: vec![], line: String::new(), bad, found: None }
+        Self {
+            shared,
+            log,
+            partial: vec![],
+            line: String::new(),
+            bad,
+            found: None,
+        }
     }
 
     /// Until QEMU closes the port, or nobody holds the machine any more.
@@ -96,7 +103,11 @@ impl Console {
 
     /// With a wrong byte in the middle: all but an unfinished character at the end.
     fn whole_characters(&self) -> usize {
-        let last = self.partial.utf8_chunks().last().map_or(&b""[..], |chunk| chunk.invalid());
+        let last = self
+            .partial
+            .utf8_chunks()
+            .last()
+            .map_or(&b""[..], |chunk| chunk.invalid());
         let unfinished = std::str::from_utf8(last).is_err_and(|e| e.error_len().is_none());
         self.partial.len() - if unfinished { last.len() } else { 0 }
     }
@@ -108,7 +119,9 @@ impl Console {
                 return;
             }
             let line = std::mem::take(&mut self.line);
-            if self.found.is_none() && let Some(said) = badness::judge(&line) {
+            if self.found.is_none()
+                && let Some(said) = badness::judge(&line)
+            {
                 self.found = Some((said, Instant::now() + AFTERMATH));
             }
         }
@@ -144,7 +157,12 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (tell, bad) = watch::channel(None);
         let serial = Serial::new(port, log.reopen().unwrap(), tell);
-        Bench { guest, serial, bad, log }
+        Bench {
+            guest,
+            serial,
+            bad,
+            log,
+        }
     }
 
     const LONG: Duration = Duration::from_secs(60);
@@ -158,17 +176,38 @@ mod tests {
         bench.guest.write_all(b"\xa9 \xff one\n").await.unwrap();
         assert_eq!(bench.serial.expect(&one, LONG).await.unwrap(), "one");
         assert_eq!(bench.serial.text().trim_end(), "one \u{e9} \u{fffd} one");
-        assert_eq!(std::fs::read(bench.log.path()).unwrap(), b"one \xc3\xa9 \xff one\n");
-        let error = bench.serial.expect(&one, Duration::from_millis(20)).await.unwrap_err();
+        assert_eq!(
+            std::fs::read(bench.log.path()).unwrap(),
+            b"one \xc3\xa9 \xff one\n"
+        );
+        let error = bench
+            .serial
+            .expect(&one, Duration::from_millis(20))
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("one \u{e9}"), "{error}");
     }
 
     #[tokio::test]
     async fn a_panic_is_told_with_its_first_line() {
         let mut bench = bench();
-        bench.guest.write_all(b"login: [ 1.0] Kernel panic - not sync").await.unwrap();
-        bench.guest.write_all(b"ing: why\r\n[ 1.1] BUG: later\r\n").await.unwrap();
-        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        bench
+            .guest
+            .write_all(b"login: [ 1.0] Kernel panic - not sync")
+            .await
+            .unwrap();
+        bench
+            .guest
+            .write_all(b"ing: why\r\n[ 1.1] BUG: later\r\n")
+            .await
+            .unwrap();
+        let bad = bench
+            .bad
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone()
+            .unwrap();
         insta::assert_snapshot!(bad, @"the guest's console said: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
     }
 
@@ -176,7 +215,11 @@ mod tests {
     async fn a_closed_port_ends_waits() {
         let bench = bench();
         drop(bench.guest);
-        let error = bench.serial.expect(&Regex::new("x").unwrap(), LONG).await.unwrap_err();
+        let error = bench
+            .serial
+            .expect(&Regex::new("x").unwrap(), LONG)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("closed"), "{error}");
     }
 }

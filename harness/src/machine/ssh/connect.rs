@@ -80,7 +80,11 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     }
     match authenticate(&connection, login, end) {
         Ok(()) => {}
-        Err(Trouble::Refused) => return Attempt::Final(MachineError::Refused { user: login.user().into() }),
+        Err(Trouble::Refused) => {
+            return Attempt::Final(MachineError::Refused {
+                user: login.user().into(),
+            });
+        }
         Err(trouble) => return trouble.into(),
     }
     match known {
@@ -92,7 +96,9 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
 fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), Trouble> {
     connection.until(end, |session| match login {
         Login::Password { user, password } => session.userauth_password(user, password),
-        Login::Key { user, private_key } => session.userauth_pubkey_memory(user, None, private_key, None),
+        Login::Key { user, private_key } => {
+            session.userauth_pubkey_memory(user, None, private_key, None)
+        }
     })
 }
 
@@ -101,8 +107,15 @@ fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> 
     let limit = end.saturating_duration_since(Instant::now());
     match exec::run(&connection, "cat /proc/cmdline", &[], limit, end) {
         Err(error) => Attempt::Again(error.to_string()),
-        Ok(output) if !target.identity.is_ours(&String::from_utf8_lossy(&output.stdout)) => {
-            Attempt::Final(wrong(target, "its kernel command line is not the one that was given"))
+        Ok(output)
+            if !target
+                .identity
+                .is_ours(&String::from_utf8_lossy(&output.stdout)) =>
+        {
+            Attempt::Final(wrong(
+                target,
+                "its kernel command line is not the one that was given",
+            ))
         }
         Ok(_) => {
             target.identity.pin(&connection.host_key(), resets);
@@ -112,5 +125,8 @@ fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> 
 }
 
 fn wrong(target: &Target, why: &str) -> MachineError {
-    MachineError::WrongMachine { port: target.port, why: why.into() }
+    MachineError::WrongMachine {
+        port: target.port,
+        why: why.into(),
+    }
 }

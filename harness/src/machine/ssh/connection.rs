@@ -116,7 +116,12 @@ impl Connection {
 
     /// Writes what the guest takes now, which may be nothing. A packet that is half on its way
     /// must be finished by the same call before any other, so for that it waits.
-    pub fn write(&self, channel: &mut Channel, bytes: &[u8], end: Instant) -> Result<usize, Trouble> {
+    pub fn write(
+        &self,
+        channel: &mut Channel,
+        bytes: &[u8],
+        end: Instant,
+    ) -> Result<usize, Trouble> {
         loop {
             match channel.write(bytes) {
                 Ok(n) => return Ok(n),
@@ -129,7 +134,10 @@ impl Connection {
 
     /// The host key.
     pub fn host_key(&self) -> Vec<u8> {
-        self.session.host_key().map(|(key, _)| key.to_vec()).unwrap_or_default()
+        self.session
+            .host_key()
+            .map(|(key, _)| key.to_vec())
+            .unwrap_or_default()
     }
 
     /// The socket, to be polled among others.
@@ -155,5 +163,8 @@ fn ready(socket: &TcpStream, events: PollFlags, end: Instant) -> io::Result<bool
 /// Rounded up, so that the last wait is not many of zero.
 fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_micros().div_ceil(1000);
-    i32::try_from(millis).ok().and_then(|ms| PollTimeout::try_from(ms).ok()).unwrap_or(PollTimeout::MAX)
+    i32::try_from(millis)
+        .ok()
+        .and_then(|ms| PollTimeout::try_from(ms).ok())
+        .unwrap_or(PollTimeout::MAX)
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ssh2::Channel;
 
-use super::connection::{Connection, Trouble};
 use super::Output;
+use super::connection::{Connection, Trouble};
 use crate::machine::{MachineError, shell};
 use crate::poll::WaitError;
 
@@ -22,15 +22,24 @@ pub fn run(
     limit: Duration,
     end: Instant,
 ) -> Result<Output, MachineError> {
-    let mut output = Output { exit: None, signal: None, stdout: vec![], stderr: vec![] };
+    let mut output = Output {
+        exit: None,
+        signal: None,
+        stdout: vec![],
+        stderr: vec![],
+    };
     match converse(connection, command, stdin, end, &mut output) {
         Ok(()) => Ok(output),
         Err(Trouble::Deadline) => {
-            Err(WaitError::deadline(&format!("the end of `{command}`"), limit, printed(&output)).into())
+            Err(
+                WaitError::deadline(&format!("the end of `{command}`"), limit, printed(&output))
+                    .into(),
+            )
         }
-        Err(Trouble::Broken(why)) => {
-            Err(MachineError::Ssh(format!("`{command}`: {why}; {}", printed(&output))))
-        }
+        Err(Trouble::Broken(why)) => Err(MachineError::Ssh(format!(
+            "`{command}`: {why}; {}",
+            printed(&output)
+        ))),
         Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{command}` was refused"))),
     }
 }
@@ -71,12 +80,18 @@ fn converse(
 fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
     let mut buffer = [0; 32 << 10];
     let mut any = false;
-    for (id, kept) in [(0, &mut output.stdout), (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr)] {
+    for (id, kept) in [
+        (0, &mut output.stdout),
+        (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr),
+    ] {
         while let Some(n @ 1..) = connection.read(&mut channel.stream(id), &mut buffer)? {
             kept.extend_from_slice(&buffer[..n]);
             any = true;
             if kept.len() > MOST {
-                return Err(Trouble::Broken(format!("it printed more than {} MiB", MOST >> 20)));
+                return Err(Trouble::Broken(format!(
+                    "it printed more than {} MiB",
+                    MOST >> 20
+                )));
             }
         }
     }
@@ -127,7 +142,11 @@ mod tests {
 
     fn upload(to: &std::path::Path, length: usize, content: &[u8]) -> bool {
         let script = upload_script(to.to_str().unwrap(), 0o640, length);
-        let mut shell = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
         shell.stdin.take().unwrap().write_all(content).unwrap();
         shell.wait().unwrap().success()
     }

@@ -37,7 +37,10 @@ pub enum Known {
 impl Identity {
     /// Nothing is pinned.
     pub fn new(nonce: Option<String>) -> Self {
-        Self { nonce, pin: Mutex::new(None) }
+        Self {
+            nonce,
+            pin: Mutex::new(None),
+        }
     }
 
     /// Judges a host key after so many resets.
@@ -59,7 +62,10 @@ impl Identity {
     /// Pins the key of a machine that was found to be ours.
     pub fn pin(&self, host_key: &[u8], resets: u64) {
         let mut pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
-        *pin = Some(Pin { host_key: host_key.to_vec(), resets });
+        *pin = Some(Pin {
+            host_key: host_key.to_vec(),
+            resets,
+        });
     }
 }
 

@@ -79,12 +79,18 @@ mod tests {
         let (one, two) = (KeyPair::generate(), KeyPair::generate());
         assert_ne!(one.public, two.public);
         assert!(one.public.starts_with("ssh-ed25519 ") && one.public.ends_with(" harness"));
-        assert!(one.private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
+        assert!(
+            one.private
+                .starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+        );
     }
 
     #[test]
     fn secrets_are_not_printed() {
-        let login = Login::Password { user: "rancher".into(), password: "hunter2".into() };
+        let login = Login::Password {
+            user: "rancher".into(),
+            password: "hunter2".into(),
+        };
         assert_eq!(format!("{login:?}"), "rancher by password");
     }
 }

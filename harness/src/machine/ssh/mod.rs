@@ -54,20 +54,26 @@ struct Job {
 
 impl Ssh {
     /// Logs in, in a thread that then serves the connection.
-    pub(super) async fn open(target: Target, login: Login, limit: Duration) -> Result<Self, MachineError> {
+    pub(super) async fn open(
+        target: Target,
+        login: Login,
+        limit: Duration,
+    ) -> Result<Self, MachineError> {
         let (jobs, work) = mpsc::channel();
         let (opened, answer) = oneshot::channel();
         let theirs = login.clone();
-        let thread = std::thread::Builder::new().name("ssh".into()).spawn(move || {
-            let connected = connect(&target, &theirs, limit, &|| opened.is_closed());
-            match connected {
-                Err(error) => drop(opened.send(Err(error))),
-                Ok(connection) => {
-                    let _ = opened.send(Ok(()));
-                    serve(&connection, &work);
+        let thread = std::thread::Builder::new()
+            .name("ssh".into())
+            .spawn(move || {
+                let connected = connect(&target, &theirs, limit, &|| opened.is_closed());
+                match connected {
+                    Err(error) => drop(opened.send(Err(error))),
+                    Ok(connection) => {
+                        let _ = opened.send(Ok(()));
+                        serve(&connection, &work);
+                    }
                 }
-            }
-        });
+            });
         thread.map_err(|e| MachineError::Ssh(e.to_string()))?;
         answer.await.map_err(|_| gone())??;
         Ok(Self { jobs, login })
@@ -87,10 +93,21 @@ impl Ssh {
         self.run_with_input(command, vec![], limit).await
     }
 
-    async fn run_with_input(&self, command: &str, stdin: Vec<u8>, limit: Duration) -> Result<Output, MachineError> {
+    async fn run_with_input(
+        &self,
+        command: &str,
+        stdin: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Output, MachineError> {
         let (reply, answer) = oneshot::channel();
         let end = Instant::now() + limit;
-        let job = Job { command: command.into(), stdin, limit, end, reply };
+        let job = Job {
+            command: command.into(),
+            stdin,
+            limit,
+            end,
+            reply,
+        };
         self.jobs.send(job).map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
@@ -102,7 +119,9 @@ impl Ssh {
     pub async fn upload(&self, content: &[u8], to: &str, mode: u32) -> Result<(), MachineError> {
         let script = exec::upload_script(to, mode, content.len());
         let command = format!("sh -c {}", shell::quote(&script));
-        let output = self.run_with_input(&command, content.to_vec(), transfer_limit()).await?;
+        let output = self
+            .run_with_input(&command, content.to_vec(), transfer_limit())
+            .await?;
         done(&format!("upload to {to}"), output).map(drop)
     }
 
