@@ -6,7 +6,7 @@
 //! for this boot of the host, this kernel and this QEMU.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -118,11 +118,23 @@ impl io::Write for HashWriter<'_> {
 fn try_boot(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
     let failed = |e: io::Error| format!("KVM cannot be tried: {e}");
     let (console, end) = UnixStream::pair().map_err(failed)?;
-    let _qemu = Owned::spawn(command(qemu, kernel, end).map_err(failed)?).map_err(failed)?;
-    listen(console, scale::seconds(LIMIT_SECONDS))
+    let mut stderr = tempfile::tempfile().map_err(failed)?;
+    let theirs = stderr.try_clone().map_err(failed)?;
+    let command = command(qemu, kernel, end, theirs).map_err(failed)?;
+    let _qemu = Owned::spawn(command).map_err(failed)?;
+    listen(console, scale::seconds(LIMIT_SECONDS)).map_err(|why| {
+        let mut said = String::new();
+        let read = stderr
+            .rewind()
+            .and_then(|()| stderr.read_to_string(&mut said));
+        match said.lines().next() {
+            Some(line) if read.is_ok() => format!("{why} ({line})"),
+            _ => why,
+        }
+    })
 }
 
-fn command(qemu: &Qemu, kernel: &Path, console: UnixStream) -> io::Result<Command> {
+fn command(qemu: &Qemu, kernel: &Path, console: UnixStream, stderr: File) -> io::Result<Command> {
     let mut command = Command::new(&qemu.path);
     command
         .args([
@@ -146,7 +158,7 @@ fn command(qemu: &Qemu, kernel: &Path, console: UnixStream) -> io::Result<Comman
         .arg(kernel)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null());
+        .stderr(stderr);
     let line = FdMapping {
         parent_fd: OwnedFd::from(console),
         child_fd: 3,

@@ -16,7 +16,7 @@ use harness::profile::{Profile, load};
 use regex::Regex;
 
 /// Long enough for any host; what is waited for comes sooner.
-const LONG: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(180);
 
 fn profile() -> Profile {
     load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../qemu-profiles/q35.yaml")).unwrap()
