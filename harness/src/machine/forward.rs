@@ -180,7 +180,7 @@ fn open(
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
         Err(Trouble::Deadline) => Err(Trouble::Deadline),
         Err(trouble) => {
-            let message = format!("the guest does not open {guest_path}: {trouble:?}");
+            let message = format!("the guest does not open {guest_path}: {trouble}");
             let body = serde_json::json!({ "message": message }).to_string();
             let head =
                 "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";

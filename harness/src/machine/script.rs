@@ -79,10 +79,18 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
 
 /// One word for a POSIX shell, in which the private folder becomes `$work`.
 fn quote(word: &str, private: &Path) -> String {
-    let parts: Vec<_> = word
-        .split(&*private.to_string_lossy())
-        .map(shell::quote)
-        .collect();
+    let private = private.to_string_lossy();
+    if !word.contains(&*private) {
+        return shell::quote(word);
+    }
+    let quoted = |part: &str| {
+        if part.is_empty() {
+            String::new()
+        } else {
+            shell::quote(part)
+        }
+    };
+    let parts: Vec<_> = word.split(&*private).map(quoted).collect();
     parts.join("\"$work\"")
 }
 
@@ -95,8 +103,9 @@ mod tests {
         let private = Path::new("/tmp/h/machine-1");
         for (word, expected) in [
             ("-nodefaults", "-nodefaults"),
+            ("", "''"),
             ("console=ttyS0 quiet", "'console=ttyS0 quiet'"),
-            ("/tmp/h/machine-1/disk0.img", "''\"$work\"/disk0.img"),
+            ("/tmp/h/machine-1/disk0.img", "\"$work\"/disk0.img"),
             (
                 "{\"file\":\"/tmp/h/machine-1/a\"}",
                 "'{\"file\":\"'\"$work\"'/a\"}'",

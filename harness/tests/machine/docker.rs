@@ -46,6 +46,13 @@ async fn both_engines_answer_over_one_login() {
         private_key: keys.private,
     };
     let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+    let stranger = Login::Key {
+        user: "rancher".into(),
+        private_key: KeyPair::generate().private,
+    };
+    let refused = machine.ssh(&stranger, LONG).await.err().unwrap();
+    assert_eq!(refused.to_string(), "login as rancher was refused");
+
     for engine in [Engine::System, Engine::User] {
         let docker = machine.docker(&ssh, engine).await.unwrap();
         assert_eq!(docker.ping().await.unwrap(), "OK");
@@ -61,10 +68,4 @@ async fn both_engines_answer_over_one_login() {
         let (event, volume) = tokio::join!(events.next(), again.create_volume(made));
         assert!(event.unwrap().is_ok() && volume.is_ok());
     }
-    let stranger = Login::Key {
-        user: "rancher".into(),
-        private_key: KeyPair::generate().private,
-    };
-    let refused = machine.ssh(&stranger, LONG).await.err().unwrap();
-    assert_eq!(refused.to_string(), "login as rancher was refused");
 }

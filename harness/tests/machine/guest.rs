@@ -113,9 +113,11 @@ fn make() -> Result<Guest, String> {
         entry(&mut archive, &path, 0o100_000 | mode, &content);
     }
     entry(&mut archive, "TRAILER!!!", 0, b"");
-    let initrd = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-        .join(format!("guest-{}.cpio", std::process::id()));
-    fs::write(&initrd, archive).map_err(|e| e.to_string())?;
+    // By a rename: another process may boot the one that is there.
+    let initrd = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest.cpio");
+    let unfinished = initrd.with_extension(std::process::id().to_string());
+    fs::write(&unfinished, archive).map_err(|e| e.to_string())?;
+    fs::rename(&unfinished, &initrd).map_err(|e| e.to_string())?;
     Ok(Guest { kernel, initrd })
 }
 

@@ -13,6 +13,8 @@ use crate::poll::WaitError;
 
 /// For the server's first word, on the reference host.
 const PATIENCE_SECONDS: u64 = 2;
+/// For reading the kernel command line, on the reference host.
+const PROOF_SECONDS: u64 = 20;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -58,11 +60,7 @@ enum Attempt {
 
 impl From<Trouble> for Attempt {
     fn from(trouble: Trouble) -> Self {
-        Self::Again(match trouble {
-            Trouble::Broken(why) => why,
-            Trouble::Deadline => "it stopped answering".into(),
-            Trouble::Refused => "refused".into(),
-        })
+        Self::Again(trouble.to_string())
     }
 }
 
@@ -104,7 +102,8 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
 
 /// Reads the word of this boot back and pins the host key.
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
-    let limit = end.saturating_duration_since(Instant::now());
+    let limit = scale::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
+    let end = Instant::now() + limit;
     match exec::run(&connection, "cat /proc/cmdline", &[], limit, end) {
         Err(error) => Attempt::Again(error.to_string()),
         Ok(output)

@@ -14,13 +14,16 @@ const AGAIN: ErrorCode = ErrorCode::Session(-37);
 const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-18), ErrorCode::Session(-19)];
 
 /// Why a call did not come to its end.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 pub enum Trouble {
     /// The guest said no to this login.
+    #[error("refused")]
     Refused,
     /// The deadline passed.
+    #[error("it stopped answering")]
     Deadline,
     /// The connection is of no use any more.
+    #[error("{0}")]
     Broken(String),
 }
 
