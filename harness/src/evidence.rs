@@ -1,7 +1,16 @@
 //! The folder a trial leaves behind, written as it goes: a start with no result means killed.
-// OWNER: machine branch.
+//!
+//! `trial.json` is the start marker, `steps.jsonl` grows with each step, `result.json` comes last
+//! and whole. The machine adds its own: `serial.log`, `events.jsonl`, `qmp.log`, `qemu.sh`,
+//! `qemu.log`.
 
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
 
 /// An open evidence folder.
 #[derive(Debug, Clone)]
@@ -14,25 +23,116 @@ impl Evidence {
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn begin(parent: &Path, name: &str) -> std::io::Result<Self> {
-        let _ = (parent, name);
-        todo!()
+    pub fn begin(parent: &Path, name: &str) -> io::Result<Self> {
+        std::fs::create_dir_all(parent)?;
+        let folder = new_folder(parent, &file_name(name))?;
+        let evidence = Self { folder };
+        evidence.write_whole(
+            "trial.json",
+            &json!({
+                "name": name,
+                "started": now(),
+                "pid": std::process::id(),
+                "command": std::env::args().collect::<Vec<_>>(),
+            }),
+        )?;
+        Ok(evidence)
     }
+
     /// Where it is.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-    /// Appends one event to `steps.jsonl` (flushed at once).
-    pub fn record(&self, event: &serde_json::Value) {
-        let _ = event;
-        todo!()
+
+    /// A file of the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
+
+    /// Appends one event to `steps.jsonl` (flushed at once).
+    pub fn record(&self, event: &Value) {
+        let mut line = json!({ "at": now() });
+        if let (Value::Object(line), Value::Object(event)) = (&mut line, event) {
+            line.extend(event.clone());
+        }
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("steps.jsonl"))
+            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        if let Err(error) = written {
+            // A full disk must not turn a verdict into another one; it is said instead.
+            eprintln!("warning: {}: {error}", self.file("steps.jsonl").display());
+        }
+    }
+
     /// Writes the result, last; atomic.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn finish(&self, result: &serde_json::Value) -> std::io::Result<()> {
-        let _ = result;
-        todo!()
+    pub fn finish(&self, result: &Value) -> io::Result<()> {
+        self.write_whole("result.json", result)
+    }
+
+    fn write_whole(&self, name: &str, value: &Value) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        writeln!(file, "{value:#}")?;
+        file.as_file().sync_data()?;
+        file.persist(self.file(name))?;
+        // The rename itself must reach the disk, or a crash could show a start with no result.
+        File::open(&self.folder)?.sync_data()
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// `q35::boot` and the like as a file name.
+fn file_name(name: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let parts = name.split(|c| !word(c)).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-")
+}
+
+/// Two trials may begin in the same second, in one process or in two.
+fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
+    for number in 0.. {
+        let folder = parent.join(format!("{name}-{:.0}-{number}", now().floor()));
+        match DirBuilder::new().mode(0o755).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn start_steps_and_result_are_kept() {
+        let parent = tempfile::tempdir().unwrap();
+        let evidence = Evidence::begin(parent.path(), "q35::boot").unwrap();
+        let twin = Evidence::begin(parent.path(), "q35::boot").unwrap();
+        assert_ne!(evidence.folder(), twin.folder());
+        evidence.record(&json!({ "step": 1 }));
+        evidence.record(&json!({ "step": 2 }));
+        assert!(!evidence.file("result.json").exists());
+        evidence.finish(&json!({ "verdict": "passed" })).unwrap();
+        let steps = std::fs::read_to_string(evidence.file("steps.jsonl")).unwrap();
+        assert_eq!(steps.lines().count(), 2);
+        let result = std::fs::read_to_string(evidence.file("result.json")).unwrap();
+        assert!(result.contains("passed"));
+    }
+
+    #[test]
+    fn names_become_file_names() {
+        assert_eq!(file_name("q35::two-dockers"), "q35-two-dockers");
+        assert_eq!(file_name("../a b"), "..-a-b");
     }
 }

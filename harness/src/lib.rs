@@ -8,6 +8,7 @@
 pub mod artifacts;
 pub mod evidence;
 pub mod host;
+pub mod interactive;
 pub mod machine;
 pub mod poll;
 pub mod profile;

@@ -1,7 +1,11 @@
 //! Waiting: the one function that does it, and how deadlines know the host.
-// OWNER: machine branch.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The first pause between two looks; each next one is half as long again, up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Looks never lie further apart than this, so that a verdict is not late.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// What one look at a condition came to.
 pub enum Poll<T> {
@@ -36,14 +40,99 @@ pub enum WaitError {
     },
 }
 
-/// Looks at a condition until it holds, fails, or `limit` passes.
+impl WaitError {
+    /// The deadline of `what` passed; `last` is what was seen instead.
+    pub fn deadline(what: &str, limit: Duration, last: impl Into<String>) -> Self {
+        Self::Deadline {
+            what: what.into(),
+            limit,
+            last: last.into(),
+        }
+    }
+
+    /// `what` can no longer come true.
+    pub fn failed(what: &str, why: impl Into<String>) -> Self {
+        Self::Failed {
+            what: what.into(),
+            why: why.into(),
+        }
+    }
+}
+
+/// Looks at a condition until it holds, fails, or `limit` passes. A look that itself does not come
+/// back is given up at the limit, too.
 ///
 /// # Errors
 /// See [`WaitError`].
-pub async fn wait_until<T, F>(what: &str, limit: Duration, look: F) -> Result<T, WaitError>
+pub async fn wait_until<T, F>(what: &str, limit: Duration, mut look: F) -> Result<T, WaitError>
 where
     F: AsyncFnMut() -> Poll<T>,
 {
-    let _ = (what, limit, look);
-    todo!()
+    let end = Instant::now() + limit;
+    let mut last = "nothing".to_owned();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match tokio::time::timeout_at(end.into(), look()).await {
+            Ok(Poll::Ready(value)) => return Ok(value),
+            Ok(Poll::Failed(why)) => return Err(WaitError::failed(what, why)),
+            Ok(Poll::NotYet(seen)) => last = seen,
+            Err(_) => return Err(WaitError::deadline(what, limit, last)),
+        }
+        tokio::time::sleep_until((Instant::now() + pause).min(end).into()).await;
+        if Instant::now() >= end {
+            return Err(WaitError::deadline(what, limit, last));
+        }
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn ready_on_a_later_look() {
+        let mut looks = 0;
+        let found = wait_until("three", Duration::from_secs(60), async || {
+            looks += 1;
+            match looks {
+                3 => Poll::Ready("found"),
+                n => Poll::NotYet(format!("{n}")),
+            }
+        });
+        assert_eq!(found.await.unwrap(), "found");
+    }
+
+    #[tokio::test]
+    async fn the_deadline_says_what_was_seen_last() {
+        let wait = wait_until("a miracle", Duration::from_millis(30), async || {
+            Poll::<()>::NotYet("rain".into())
+        });
+        assert_eq!(
+            wait.await.unwrap_err().to_string(),
+            "a miracle did not happen within 0.0 s; last seen: rain"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_is_given_up() {
+        let wait = wait_until("an answer", Duration::from_millis(30), async || {
+            std::future::pending::<Poll<()>>().await
+        });
+        assert!(matches!(
+            wait.await,
+            Err(WaitError::Deadline { last, .. }) if last == "nothing"
+        ));
+    }
+
+    #[tokio::test]
+    async fn failure_ends_the_wait() {
+        let wait = wait_until("the door", Duration::from_secs(60), async || {
+            Poll::<()>::Failed("it is walled up".into())
+        });
+        assert_eq!(
+            wait.await.unwrap_err().to_string(),
+            "the door failed: it is walled up"
+        );
+    }
 }

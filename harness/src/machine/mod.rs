@@ -1,148 +1,69 @@
 //! One running machine: QEMU under one owner, and the ways to talk to it.
-// OWNER: machine branch. One file for each: qemu arguments (pure), process owner, qmp, serial,
-// events, ssh, docker forwarding, config drive. Signatures here are the contract with trial.rs.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `spec`, `plan`, `prepare`, `disks`, `config_drive`, `artifact` | from what is asked for to files |
+//! | `args`, `script` | QEMU's command line, for us and for a person's shell |
+//! | `launch`, `process`, `folder` | QEMU started, owned, and cleaned up after |
+//! | `serial`, `badness`, `login` | the serial line |
+//! | `events`, `ready` | how the boot goes |
+//! | `qmp` | QEMU's control line |
+//! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
-use std::path::PathBuf;
+mod args;
+mod artifact;
+mod badness;
+mod config_drive;
+pub(crate) mod disks;
+mod error;
+mod events;
+pub(crate) mod folder;
+mod forward;
+mod launch;
+mod login;
+mod plan;
+mod prepare;
+pub(crate) mod process;
+mod qmp;
+mod ready;
+mod script;
+mod serial;
+pub(crate) mod shell;
+mod spec;
+mod ssh;
+mod tasks;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::evidence::Evidence;
-use crate::poll::WaitError;
-use crate::profile::ResolvedProfile;
+use crate::host::scale;
+pub use crate::poll::WaitError;
+pub use error::{Badness, MachineError};
+pub use events::BootEvent;
+use events::Events;
+use folder::PrivateFolder;
+use forward::Forward;
+use process::Owned;
+use qmp::Qmp;
+pub use serial::Serial;
+pub use spec::{Disk, MachineSpec};
+use ssh::{Identity, Target};
+pub use ssh::{KeyPair, Login, Output, Ssh};
 
-/// A disk beside those of the profile.
-#[derive(Debug, Clone)]
-pub enum Disk {
-    /// An empty qcow2 of this many MiB, gone with the machine.
-    Blank {
-        /// Size in MiB.
-        mib: u64,
-        /// When set, formatted as ext4 with this filesystem label.
-        label: Option<String>,
-    },
-    /// A file that is kept and written (the state disk of `harness run`), qcow2.
-    Kept(PathBuf),
-    /// A file that is never written: an overlay goes on top.
-    Base(PathBuf),
-}
-
-/// All that a machine is made from.
-#[derive(Debug, Clone)]
-pub struct MachineSpec {
-    /// The resolved profile.
-    pub profile: ResolvedProfile,
-    /// Kernel image.
-    pub kernel: PathBuf,
-    /// Initrd.
-    pub initrd: Option<PathBuf>,
-    /// Kernel arguments after those of the profile.
-    pub kernel_args: Vec<String>,
-    /// MiB, when not the profile's.
-    pub memory: Option<u64>,
-    /// Disks beside the profile's.
-    pub disks: Vec<Disk>,
-    /// `openstack/latest/user_data` of a config drive; none means no drive.
-    pub user_data: Option<String>,
-    /// Host port for SSH; none lets QEMU choose.
-    pub ssh_port: Option<u16>,
-}
-
-/// How to log in over SSH.
-#[derive(Debug, Clone)]
-pub enum Login {
-    /// User and a private key in OpenSSH PEM.
-    Key {
-        /// User name.
-        user: String,
-        /// The private key; never printed.
-        private_key: String,
-    },
-    /// User and password.
-    Password {
-        /// User name.
-        user: String,
-        /// The password.
-        password: String,
-    },
-}
-
-/// A fresh ed25519 key pair for one machine.
-#[derive(Clone)]
-pub struct KeyPair {
-    /// OpenSSH PEM.
-    pub private: String,
-    /// One line for `authorized_keys`.
-    pub public: String,
-}
-
-impl KeyPair {
-    /// Makes one.
-    pub fn generate() -> Self {
-        todo!()
-    }
-}
-
-/// One line from the guest's boot-event port.
-#[derive(Debug, Clone, serde::Deserialize, serde::Serialize)]
-pub struct BootEvent {
-    /// Stage name, e.g. `init`, `root`, `system-docker`, `console`, `started`.
-    pub stage: String,
-    /// Guest monotonic seconds.
-    pub seconds: f64,
-    /// The error when the stage failed.
-    #[serde(default)]
-    pub error: Option<String>,
-    /// `true` when it went well (absent with an error).
-    #[serde(default)]
-    pub ok: bool,
-}
-
-/// What the machine did that ends a trial whatever it was doing.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Badness {
-    /// A line on the console: panic, oops, BUG, hung task, out of memory.
-    #[error("the guest's console said: {0}")]
-    Console(String),
-    /// QEMU ended by itself.
-    #[error("QEMU ended: {0}")]
-    QemuEnded(String),
-}
-
-/// What went wrong between us and the machine.
-#[derive(Debug, thiserror::Error)]
-pub enum MachineError {
-    /// QEMU could not be started, with its stderr.
-    #[error("QEMU did not start: {0}")]
-    Start(String),
-    /// A wait ended without its condition.
-    #[error(transparent)]
-    Wait(#[from] WaitError),
-    /// The machine broke.
-    #[error(transparent)]
-    Bad(#[from] Badness),
-    /// SSH refused this login.
-    #[error("login as {user} was refused")]
-    Refused {
-        /// Who tried.
-        user: String,
-    },
-    /// SSH otherwise.
-    #[error("ssh: {0}")]
-    Ssh(String),
-    /// The answering machine is not the one that was started.
-    #[error("another machine answers on port {port}: {why}")]
-    WrongMachine {
-        /// The host port.
-        port: u16,
-        /// What differed.
-        why: String,
-    },
-    /// QMP, files and the rest.
-    #[error("{0}")]
-    Other(String),
-}
+/// Between a failure of some line and the badness that caused it.
+const CAUSE_GRACE: Duration = Duration::from_millis(700);
+/// For a login of the forwarding, on the reference host.
+const FORWARD_SECONDS: u64 = 30;
+/// For one answer of a Docker engine, on the reference host.
+const DOCKER_SECONDS: u64 = 120;
 
 /// Which Docker engine of the OS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// system-docker, `/var/run/system-docker.sock`.
     System,
@@ -150,22 +71,26 @@ pub enum Engine {
     User,
 }
 
-/// A command's end.
-#[derive(Debug, Clone)]
-pub struct Output {
-    /// Exit status; none when a signal ended it.
-    pub exit: Option<i32>,
-    /// Name of the signal that ended it.
-    pub signal: Option<String>,
-    /// Standard output, bytes as they came.
-    pub stdout: Vec<u8>,
-    /// Standard error.
-    pub stderr: Vec<u8>,
+impl Engine {
+    /// Its socket in the guest.
+    pub fn socket(self) -> &'static str {
+        match self {
+            Self::System => "/var/run/system-docker.sock",
+            Self::User => "/var/run/docker.sock",
+        }
+    }
 }
 
 /// A machine that runs. Dropping it ends QEMU and removes its private folder.
 pub struct Machine {
-    _private: (),
+    // In this order: who uses the machine goes first, the folder last.
+    forwards: tokio::sync::Mutex<Vec<((Login, Engine), Forward)>>,
+    qemu: Owned,
+    serial: Serial,
+    events: Events,
+    bad: watch::Receiver<Option<Badness>>,
+    target: Target,
+    folder: PrivateFolder,
 }
 
 impl Machine {
@@ -174,9 +99,37 @@ impl Machine {
     /// # Errors
     /// QEMU cannot be started; a port or file is taken (the message names the owner of a taken port).
     pub async fn start(spec: MachineSpec, evidence: &Evidence) -> Result<Self, MachineError> {
-        let _ = (spec, evidence);
-        todo!()
+        let start = |error: std::io::Error| MachineError::Start(error.to_string());
+        prepare::check(&spec).map_err(MachineError::Start)?;
+        let folder = PrivateFolder::new().map_err(start)?;
+        let nonce = ssh::random_word();
+        let plan = prepare::prepare(&spec, &nonce, &folder, evidence)?;
+        let log = |name: &str| File::create(evidence.file(name)).map_err(start);
+        let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
+        let (tell, bad) = watch::channel(None);
+        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
+        let events = Events::new(launched.events, log("events.jsonl")?);
+        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
+        let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
+        tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
+        let identity = Arc::new(Identity::new(plan.direct.map(|_| nonce)));
+        let target = Target {
+            port,
+            identity,
+            qmp,
+        };
+        let forwards = tokio::sync::Mutex::default();
+        Ok(Self {
+            forwards,
+            qemu: launched.qemu,
+            serial,
+            events,
+            bad,
+            target,
+            folder,
+        })
     }
+
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).
     ///
     /// # Errors
@@ -185,137 +138,187 @@ impl Machine {
         &self,
         work: impl Future<Output = Result<T, MachineError>>,
     ) -> Result<T, MachineError> {
-        let _ = work;
-        todo!()
+        let mut bad = self.bad.clone();
+        let error = tokio::select! {
+            biased;
+            bad = badness(&mut bad) => return Err(bad.into()),
+            done = work => match done {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            },
+        };
+        // A line that broke is often the first to tell of what ended the machine.
+        match tokio::time::timeout(CAUSE_GRACE, badness(&mut bad)).await {
+            Ok(bad) => Err(bad.into()),
+            Err(_) => Err(error),
+        }
     }
+
     /// The serial line.
     pub fn serial(&self) -> &Serial {
-        todo!()
+        &self.serial
     }
+
     /// Boot events so far in this boot, and a wait for one by stage name.
     pub fn boot_events(&self) -> Vec<BootEvent> {
-        todo!()
+        self.events.current()
     }
-    /// Waits for the event of a stage in the current boot.
+
+    /// Waits for the event of a stage in the current boot, whether the stage went well or not.
     ///
     /// # Errors
-    /// The deadline, with the last event seen.
-    pub async fn wait_event(&self, stage: &str, limit: Duration) -> Result<BootEvent, MachineError> {
-        let _ = (stage, limit);
-        todo!()
+    /// The deadline, with the last event seen; or another stage that ended the boot.
+    pub async fn wait_event(
+        &self,
+        stage: &str,
+        limit: Duration,
+    ) -> Result<BootEvent, MachineError> {
+        self.events.wait(stage, limit).await
     }
+
     /// Ready: the `started` event where the guest sends events, else SSH's banner.
     ///
     /// # Errors
     /// The deadline.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
-        let _ = limit;
-        todo!()
+        ready::wait(&self.events, self.ssh_port(), limit).await
     }
+
     /// The host port that leads to the guest's port 22.
     pub fn ssh_port(&self) -> u16 {
-        todo!()
+        self.target.port
     }
+
+    /// QEMU's process id.
+    pub fn pid(&self) -> u32 {
+        self.qemu.pid()
+    }
+
+    /// The machine's own folder, gone when it is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
     /// host key pinned.
     ///
     /// # Errors
     /// Refused, the deadline, or another machine answers.
     pub async fn ssh(&self, login: &Login, limit: Duration) -> Result<Ssh, MachineError> {
-        let _ = (login, limit);
-        todo!()
+        Ssh::open(self.target.clone(), login.clone(), limit).await
     }
-    /// A bollard client to an engine over that SSH connection's streamlocal forwarding.
+
+    /// A bollard client to an engine over SSH's streamlocal forwarding, with the login of `ssh`.
+    /// It is good until the machine reboots.
     ///
     /// # Errors
-    /// The forwarding cannot be set up.
+    /// The forwarding cannot be set up, or the engine does not answer.
     pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<bollard::Docker, MachineError> {
-        let _ = (ssh, engine);
-        todo!()
+        let failed =
+            |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
+        let path = self.forward(ssh.login(), engine).await?;
+        let patience = scale::seconds(DOCKER_SECONDS).as_secs();
+        let docker =
+            bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
+        docker
+            .map_err(failed)?
+            .negotiate_version()
+            .await
+            .map_err(failed)
     }
+
+    /// The forwarding for a login and an engine, begun at its first use and after a reboot.
+    async fn forward(&self, login: &Login, engine: Engine) -> Result<String, MachineError> {
+        let mut forwards = self.forwards.lock().await;
+        forwards.retain(|(_, forward)| forward.alive());
+        let key = (login.clone(), engine);
+        if let Some((_, forward)) = forwards.iter().find(|(known, _)| *known == key) {
+            return Ok(forward.path().to_owned());
+        }
+        let limit = scale::seconds(FORWARD_SECONDS);
+        let target = self.target.clone();
+        let forward =
+            Forward::start(target, login.clone(), engine.socket(), &self.folder, limit).await?;
+        let path = forward.path().to_owned();
+        forwards.push((key, forward));
+        Ok(path)
+    }
+
     /// QMP `execute`, for what has no method of its own.
     ///
     /// # Errors
     /// QEMU's error.
-    pub async fn qmp(&self, command: &str, arguments: serde_json::Value) -> Result<serde_json::Value, MachineError> {
-        let _ = (command, arguments);
-        todo!()
+    pub async fn qmp(
+        &self,
+        command: &str,
+        arguments: serde_json::Value,
+    ) -> Result<serde_json::Value, MachineError> {
+        self.target.qmp.execute(command, arguments).await
     }
+
+    /// A picture of the screen (PNG).
+    ///
+    /// # Errors
+    /// QEMU's error.
+    pub async fn screenshot(&self, file: &Path) -> Result<(), MachineError> {
+        let arguments = serde_json::json!({ "filename": file, "format": "png" });
+        self.qmp("screendump", arguments).await.map(drop)
+    }
+
     /// Says that a reboot is coming: boot events and "this boot" of the serial log start anew.
     pub fn expect_reboot(&self) {
-        todo!()
+        self.events.new_boot();
+        self.serial.new_boot();
     }
-    /// Ends the machine now.
+
+    /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
+    pub fn shutdown_reason(&self) -> Option<String> {
+        self.target.qmp.told().shutdown
+    }
+
+    /// Presses the power button and waits for the guest to power off.
+    ///
+    /// # Errors
+    /// It does not within `limit`.
+    pub async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        let mut ended = self.qemu.ended();
+        self.qmp("system_powerdown", serde_json::Value::Null)
+            .await?;
+        match tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(WaitError::deadline("powering off", limit, "a machine that runs").into()),
+        }
+    }
+
+    /// Waits until QEMU has ended by itself.
+    pub async fn wait_ended(&self) -> Badness {
+        let mut ended = self.qemu.ended();
+        let status = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| *status);
+        Badness::QemuEnded(status.map_or_else(|| "it is gone".into(), process::describe))
+    }
+
+    /// Ends the machine now, and comes back when all it said is in the evidence.
     pub async fn stop(self) {
-        todo!()
+        self.qemu.kill();
+        // The serial port closes with QEMU, after its last byte was kept.
+        let limit = scale::seconds(1);
+        let _ = tokio::time::timeout(limit, self.serial.closed()).await;
     }
 }
 
-/// The serial line: kept from the first byte in `serial.log` of the evidence folder.
-pub struct Serial {
-    _private: (),
-}
-
-impl Serial {
-    /// Waits until the output since the last match (or since the start) matches `pattern`.
-    ///
-    /// # Errors
-    /// The deadline, with the last lines seen.
-    pub async fn expect(&self, pattern: &regex::Regex, limit: Duration) -> Result<String, MachineError> {
-        let _ = (pattern, limit);
-        todo!()
-    }
-    /// Everything so far, lossily as text.
-    pub fn text(&self) -> String {
-        todo!()
-    }
-    /// Types.
-    ///
-    /// # Errors
-    /// QEMU is gone.
-    pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
-        let _ = bytes;
-        todo!()
-    }
-    /// A login dialogue by rexpect. `Ok(true)` at a shell prompt, `Ok(false)` when refused.
-    ///
-    /// # Errors
-    /// The deadline.
-    pub async fn login(&self, user: &str, password: &str, limit: Duration) -> Result<bool, MachineError> {
-        let _ = (user, password, limit);
-        todo!()
-    }
-}
-
-/// An SSH connection.
-#[derive(Clone)]
-pub struct Ssh {
-    _private: (),
-}
-
-impl Ssh {
-    /// Runs a command line by the login shell; the caller judges the exit.
-    ///
-    /// # Errors
-    /// The connection broke or the deadline passed (with what was printed so far).
-    pub async fn run(&self, command: &str, limit: Duration) -> Result<Output, MachineError> {
-        let _ = (command, limit);
-        todo!()
-    }
-    /// Sends a file.
-    ///
-    /// # Errors
-    /// The connection broke or the guest refused.
-    pub async fn upload(&self, content: &[u8], to: &str, mode: u32) -> Result<(), MachineError> {
-        let _ = (content, to, mode);
-        todo!()
-    }
-    /// Fetches a file.
-    ///
-    /// # Errors
-    /// The connection broke or there is no such file.
-    pub async fn download(&self, from: &str) -> Result<Vec<u8>, MachineError> {
-        let _ = from;
-        todo!()
+/// The first badness; never comes back from a machine without one.
+async fn badness(bad: &mut watch::Receiver<Option<Badness>>) -> Badness {
+    let found = bad
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|found| found.clone());
+    match found {
+        Some(found) => found,
+        None => std::future::pending().await,
     }
 }

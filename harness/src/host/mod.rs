@@ -1,0 +1,11 @@
+//! What this host can do: QEMU, KVM proven by a boot, helpers found, speed measured.
+
+pub(crate) mod command;
+mod doctor;
+pub(crate) mod kvm;
+pub(crate) mod port;
+pub(crate) mod qemu;
+pub mod scale;
+
+pub use doctor::{Finding, State, examine};
+pub use scale::Scale;

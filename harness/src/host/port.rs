@@ -1,0 +1,88 @@
+//! Who listens on a TCP port of this host, for the message that says it is taken.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+/// `Ok` when the port of the loopback address is free.
+///
+/// # Errors
+/// Who has it, as far as this user may know.
+pub fn check_free(port: u16) -> Result<(), String> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port)),
+        Err(error) => Err(format!("port {port} cannot be used: {error}")),
+    }
+}
+
+/// The message for a port that is taken.
+pub fn taken(port: u16) -> String {
+    let owner = owner(port).unwrap_or_else(|| "a process this user may not look at".into());
+    format!("port {port} is taken by {owner}")
+}
+
+/// `COMMAND (pid PID)` of whoever listens on `port`.
+fn owner(port: u16) -> Option<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let inodes: Vec<_> = tables
+        .iter()
+        .filter_map(|table| std::fs::read_to_string(table).ok())
+        .flat_map(|table| listening_inodes(&table, port))
+        .collect();
+    let pid = processes().find(|pid| inodes.iter().any(|inode| holds_socket(*pid, inode)))?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("{} (pid {pid})", name.trim()))
+}
+
+/// Socket inodes in state LISTEN (`0A`) on `port`, from the text of `/proc/net/tcp`.
+fn listening_inodes(table: &str, port: u16) -> Vec<String> {
+    let suffix = format!(":{port:04X}");
+    let of_line = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
+        (local.ends_with(&suffix) && *state == "0A").then(|| (*inode).to_owned())
+    };
+    table.lines().skip(1).filter_map(of_line).collect()
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn holds_socket(pid: u32, inode: &str) -> bool {
+    let wanted = format!("socket:[{inode}]");
+    let folder = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    folder
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|target| target == Path::new(&wanted)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_taken_port_is_named() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = check_free(port).unwrap_err();
+        assert!(
+            error.contains(&format!("(pid {})", std::process::id())),
+            "{error}"
+        );
+        drop(listener);
+        check_free(port).unwrap();
+    }
+
+    #[test]
+    fn only_listeners_of_the_port_count() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+             0: 0100007F:08AE 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1\n\
+             1: 0100007F:08AE 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 78 1\n\
+             2: 0100007F:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 79 1\n";
+        assert_eq!(listening_inodes(table, 2222), ["77"]);
+    }
+}

@@ -1,0 +1,113 @@
+//! The machine of `harness run`, started.
+
+use std::time::Duration;
+
+use super::cloud_config::{merge, public_keys};
+use super::state::{Claim, StateFolder};
+use super::{RunOptions, other};
+use crate::evidence::Evidence;
+use crate::host::scale;
+use crate::machine::{Disk, Machine, MachineError, MachineSpec};
+
+/// The password of a machine for somebody without keys.
+const PASSWORD: &str = "rancher.password=rancher";
+/// For a boot, on the reference host.
+const BOOT_SECONDS: u64 = 180;
+/// For a guest to power off, on the reference host.
+const POWER_OFF_SECONDS: u64 = 15;
+
+/// A running machine, and the claim on its folder.
+pub(super) struct Booting {
+    pub(super) machine: Machine,
+    pub(super) evidence: Evidence,
+    /// How to log in, for people.
+    pub(super) login: String,
+    _claim: Claim,
+}
+
+/// Starts it; does not wait for the guest.
+pub(super) async fn start(options: &RunOptions) -> Result<Booting, MachineError> {
+    let state = StateFolder::new(&options.state_folder);
+    let claim = state.claim()?;
+    let (spec, login) = spec(options, &state)?;
+    // The last run is kept, not all of them.
+    let kept = state.file("evidence");
+    let _ = std::fs::remove_dir_all(&kept);
+    let evidence =
+        Evidence::begin(&kept, "run").map_err(|e| other(format!("{}: {e}", kept.display())))?;
+    let machine = Machine::start(spec, &evidence).await?;
+    claim.tell(Some(machine.ssh_port())).map_err(other)?;
+    Ok(Booting {
+        machine,
+        evidence,
+        login,
+        _claim: claim,
+    })
+}
+
+fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, String), MachineError> {
+    let given = options.cloud_config.as_ref().map(|file| {
+        std::fs::read_to_string(file).map_err(|e| other(format!("{}: {e}", file.display())))
+    });
+    let user_data = merge(given.transpose()?.as_deref(), &public_keys()).map_err(|why| {
+        let file = options
+            .cloud_config
+            .as_deref()
+            .unwrap_or(std::path::Path::new("cloud-config"));
+        other(format!("{}: {why}", file.display()))
+    })?;
+    let mut kernel_args = options.append.clone();
+    let password = kernel_args
+        .iter()
+        .any(|arg| arg.contains("rancher.password="));
+    if !user_data.has_keys && !password {
+        kernel_args.push(PASSWORD.into());
+    }
+    let with = if user_data.has_keys {
+        "with your key"
+    } else {
+        "with the password `rancher`"
+    };
+    let with = if password {
+        "with the password that you gave"
+    } else {
+        with
+    };
+    let login = format!("ssh -p {} rancher@localhost, {with}", options.port);
+    let spec = MachineSpec {
+        profile: options.profile.clone(),
+        kernel: options.artifacts.kernel.clone(),
+        initrd: Some(options.artifacts.initrd.clone()),
+        kernel_args,
+        memory: options.memory,
+        disks: vec![Disk::Kept(state.disk(options.fresh)?)],
+        user_data: user_data.text,
+        ssh_port: Some(options.port),
+    };
+    Ok((spec, login))
+}
+
+impl Booting {
+    /// Waits until it is ready; a bad line or the end of QEMU ends the wait.
+    pub(super) async fn ready(&self) -> Result<(), MachineError> {
+        let limit = scale::seconds(BOOT_SECONDS);
+        self.machine.guard(self.machine.wait_ready(limit)).await
+    }
+
+    /// Lets the guest power off, and ends it when it does not.
+    pub(super) async fn power_off(self) {
+        let limit: Duration = scale::seconds(POWER_OFF_SECONDS);
+        if self.machine.power_off(limit).await.is_err() {
+            eprintln!(
+                "the guest did not power off within {} s; its power is cut",
+                limit.as_secs()
+            );
+        }
+        self.machine.stop().await;
+    }
+}
+
+/// The longest that [`Booting::power_off`] takes, and a little more.
+pub(super) fn power_off_limit() -> Duration {
+    scale::seconds(POWER_OFF_SECONDS + 10)
+}

@@ -1,0 +1,277 @@
+//! QEMU's command line, by a pure function.
+
+use serde_json::json;
+
+use super::plan::{Direct, Drive, EVENTS_PORT, Plan};
+use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
+
+/// Where the lines of the machine end on this side.
+#[derive(Debug, Clone, Copy)]
+pub enum Wires {
+    /// Connected sockets that QEMU inherits: nothing of what the guest says first can be missed,
+    /// no path can be too long, and nobody else can connect.
+    Inherited {
+        /// Serial line.
+        serial: i32,
+        /// QMP.
+        qmp: i32,
+        /// Boot events.
+        events: i32,
+    },
+    /// Serial line and monitor in the terminal, boot events nowhere: for a person's shell.
+    Terminal,
+}
+
+/// The arguments, without the program.
+pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
+    let mut args = Args::default();
+    args.add("-nodefaults", &[]).add("-no-user-config", &[]);
+    args.add("-name", &[&plan.name]);
+    board(&mut args, plan);
+    firmware(&mut args, plan);
+    if let Some(direct) = &plan.direct {
+        kernel(&mut args, direct);
+    }
+    small_devices(&mut args);
+    network(&mut args, plan);
+    drives(&mut args, &plan.drives);
+    lines(&mut args, wires);
+    args.0
+}
+
+#[derive(Default)]
+struct Args(Vec<String>);
+
+impl Args {
+    fn add(&mut self, option: &str, parts: &[&str]) -> &mut Self {
+        self.0.push(option.into());
+        if !parts.is_empty() {
+            self.0.push(parts.join(","));
+        }
+        self
+    }
+
+    fn device(&mut self, parts: &[&str]) -> &mut Self {
+        self.add("-device", parts)
+    }
+}
+
+fn board(args: &mut Args, plan: &Plan) {
+    let machine = match plan.board {
+        Board::Q35 => "q35",
+        Board::Pc => "pc",
+    };
+    // The widest processor that the accelerator has: what is built for the host runs in the guest.
+    let (accel, cpu) = match plan.accelerator {
+        Accelerator::Kvm => ("kvm", "host"),
+        Accelerator::Tcg => ("tcg,thread=multi", "max"),
+    };
+    args.add("-machine", &[machine]);
+    args.add("-accel", &[accel]).add("-cpu", &[cpu]);
+    args.add("-smp", &[&plan.cpus.get().to_string()]);
+    args.add("-m", &[&format!("{}M", plan.memory)]);
+}
+
+fn firmware(args: &mut Args, plan: &Plan) {
+    let flash = |file: &std::path::Path, unit: u8, read_only: &str| {
+        // `-drive` ends a value at a comma unless it is doubled.
+        let file = file.to_string_lossy().replace(',', ",,");
+        format!("if=pflash,unit={unit},format=raw,readonly={read_only},file={file}")
+    };
+    match &plan.firmware {
+        ResolvedFirmware::Builtin => {}
+        ResolvedFirmware::Bios(file) => drop(args.add("-bios", &[&file.to_string_lossy()])),
+        ResolvedFirmware::Flash { code, vars } => {
+            args.add("-drive", &[&flash(code, 0, "on")]);
+            let (vars, read_only) = match &plan.uefi_vars {
+                Some(copy) => (copy, "off"),
+                None => (vars, "on"),
+            };
+            args.add("-drive", &[&flash(vars, 1, read_only)]);
+        }
+    }
+}
+
+fn kernel(args: &mut Args, direct: &Direct) {
+    args.add("-kernel", &[&direct.kernel.to_string_lossy()]);
+    if let Some(initrd) = &direct.initrd {
+        args.add("-initrd", &[&initrd.to_string_lossy()]);
+    }
+    args.add("-append", &[&direct.append]);
+}
+
+/// A screen for tty1 and screenshots, entropy, and the id that tells a kernel it was copied.
+fn small_devices(args: &mut Args) {
+    args.add("-display", &["none"]).device(&["VGA"]);
+    args.add("-rtc", &["base=utc"]);
+    args.device(&["vmgenid", "guid=auto"]);
+    args.add(
+        "-object",
+        &["rng-random", "id=rng0", "filename=/dev/urandom"],
+    );
+    args.device(&["virtio-rng-pci", "rng=rng0"]);
+}
+
+fn network(args: &mut Args, plan: &Plan) {
+    if plan.network == Network::User {
+        let forward = format!("hostfwd=tcp:127.0.0.1:{}-:22", plan.ssh_port);
+        args.add("-netdev", &["user", "id=net0", &forward]);
+        // Without a boot ROM: it is in a package of its own, and nothing boots from the network.
+        args.device(&["virtio-net-pci", "netdev=net0", "romfile="]);
+    }
+}
+
+fn drives(args: &mut Args, drives: &[Drive]) {
+    let uses = |bus| drives.iter().any(|drive| drive.bus == bus);
+    if uses(Bus::Scsi) {
+        args.device(&["virtio-scsi-pci", "id=scsi"]);
+    }
+    if uses(Bus::Sata) {
+        args.device(&["ich9-ahci", "id=sata"]);
+    }
+    let mut sata_port = 0;
+    for drive in drives {
+        args.add("-blockdev", &[&block(drive)]);
+        let id = format!("drive={}", drive.id);
+        let serial = format!("serial={}", drive.id);
+        match drive.bus {
+            Bus::Virtio => args.device(&["virtio-blk-pci", &id, &serial]),
+            Bus::Scsi => args.device(&["scsi-hd", "bus=scsi.0", &id, &serial]),
+            Bus::Nvme => args.device(&["nvme", &id, &serial]),
+            Bus::Sata => {
+                let bus = format!("bus=sata.{sata_port}");
+                sata_port += 1;
+                args.device(&["ide-hd", &bus, &id, &serial])
+            }
+        };
+    }
+}
+
+/// As JSON, in which a file name may hold anything.
+fn block(drive: &Drive) -> String {
+    json!({
+        "driver": drive.format.name(),
+        "node-name": drive.id,
+        "read-only": drive.read_only,
+        "file": { "driver": "file", "filename": drive.file, "read-only": drive.read_only },
+    })
+    .to_string()
+}
+
+fn lines(args: &mut Args, wires: Wires) {
+    match wires {
+        Wires::Inherited {
+            serial,
+            qmp,
+            events,
+        } => {
+            args.add(
+                "-chardev",
+                &["socket", "id=serial", &format!("fd={serial}")],
+            );
+            args.add("-serial", &["chardev:serial"]);
+            args.add("-chardev", &["socket", "id=qmp", &format!("fd={qmp}")]);
+            args.add("-mon", &["chardev=qmp", "mode=control"]);
+            args.add(
+                "-chardev",
+                &["socket", "id=events", &format!("fd={events}")],
+            );
+        }
+        Wires::Terminal => {
+            args.add("-serial", &["mon:stdio"]);
+            args.add("-chardev", &["null", "id=events"]);
+        }
+    }
+    args.device(&["virtio-serial-pci", "id=ports"]);
+    let name = format!("name={EVENTS_PORT}");
+    args.device(&["virtserialport", "bus=ports.0", "chardev=events", &name]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::plan::{Format, Origin};
+
+    fn drive(id: &str, bus: Bus) -> Drive {
+        Drive {
+            id: id.into(),
+            file: format!("/private/{id}, one.img").into(),
+            format: Format::Raw,
+            bus,
+            read_only: id == "config",
+            origin: Origin::Kept,
+        }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            name: "q35".into(),
+            board: Board::Q35,
+            accelerator: Accelerator::Tcg,
+            cpus: 2.try_into().unwrap(),
+            memory: 1024,
+            firmware: ResolvedFirmware::Builtin,
+            uefi_vars: None,
+            direct: Some(Direct {
+                kernel: "/dist/vmlinuz".into(),
+                initrd: Some("/dist/initrd".into()),
+                append: "console=ttyS0 harness.nonce=abc".into(),
+            }),
+            drives: vec![drive("disk0", Bus::Virtio), drive("config", Bus::Virtio)],
+            network: Network::User,
+            ssh_port: 0,
+        }
+    }
+
+    const WIRES: Wires = Wires::Inherited {
+        serial: 3,
+        qmp: 4,
+        events: 5,
+    };
+
+    fn shown(plan: &Plan, wires: Wires) -> String {
+        arguments(plan, wires)
+            .join("\n")
+            .replace("\n-", "\n\n-")
+            .replace("\n\n", "\u{1}")
+            .replace('\n', " ")
+            .replace('\u{1}', "\n")
+    }
+
+    #[test]
+    fn a_direct_boot_on_q35() {
+        insta::assert_snapshot!(shown(&plan(), WIRES));
+    }
+
+    #[test]
+    fn a_disk_boot_with_uefi_on_every_bus() {
+        let plan = Plan {
+            name: "odd".into(),
+            board: Board::Pc,
+            accelerator: Accelerator::Kvm,
+            direct: None,
+            firmware: ResolvedFirmware::Flash {
+                code: "/uefi/a,b".into(),
+                vars: "/uefi/vars".into(),
+            },
+            uefi_vars: Some("/private/vars".into()),
+            drives: [Bus::Sata, Bus::Scsi, Bus::Nvme, Bus::Sata]
+                .into_iter()
+                .enumerate()
+                .map(|(n, bus)| drive(&format!("disk{n}"), bus))
+                .collect(),
+            network: Network::None,
+            ..plan()
+        };
+        insta::assert_snapshot!(shown(&plan, WIRES));
+    }
+
+    #[test]
+    fn a_terminal_needs_no_inherited_lines() {
+        let text = shown(&plan(), Wires::Terminal);
+        assert!(
+            text.contains("-serial mon:stdio") && !text.contains("fd="),
+            "{text}"
+        );
+    }
+}

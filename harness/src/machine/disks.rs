@@ -1,0 +1,152 @@
+//! The files behind a machine's disks. What is given is never written: a layer goes on top.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::folder::PrivateFolder;
+use super::plan::{Drive, Format, Origin};
+use super::{Disk, MachineError};
+use crate::host::command;
+use crate::profile::{Bus, Profile};
+
+/// Makes the files for a profile's disks and those beside them, in this order.
+pub(super) fn make(
+    profile: &Profile,
+    more: &[Disk],
+    folder: &PrivateFolder,
+) -> Result<Vec<Drive>, MachineError> {
+    let fixed = profile.disks.iter().map(|disk| {
+        let blank = Disk::Blank {
+            mib: disk.size.get(),
+            label: None,
+        };
+        (blank, disk.bus)
+    });
+    fixed
+        .chain(more.iter().map(|disk| (disk.clone(), profile.disk_bus)))
+        .enumerate()
+        .map(|(number, (disk, bus))| drive(number, disk, bus, folder).map_err(MachineError::Start))
+        .collect()
+}
+
+fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<Drive, String> {
+    let id = format!("disk{number}");
+    let (file, format, origin) = match disk {
+        Disk::Blank { mib, label } => {
+            let file = folder.file(&format!("{id}.img"));
+            make_blank(&file, mib, label.as_deref())?;
+            (file, Format::Raw, Origin::Blank { mib, label })
+        }
+        Disk::Kept(file) => {
+            let format = format_of(&file)?;
+            (absolute(&file)?, format, Origin::Kept)
+        }
+        Disk::Base(base) => {
+            let file = folder.file(&format!("{id}.qcow2"));
+            let (base, format) = (absolute(&base)?, format_of(&base)?);
+            make_overlay(&file, &base, format)?;
+            (file, Format::Qcow2, Origin::Overlay { base, format })
+        }
+    };
+    Ok(Drive {
+        id,
+        file,
+        format,
+        bus,
+        read_only: false,
+        origin,
+    })
+}
+
+/// A sparse file, formatted as ext4 when it has a label.
+///
+/// # Errors
+/// No room, or no `mke2fs`.
+pub fn make_blank(file: &Path, mib: u64, label: Option<&str>) -> Result<(), String> {
+    let sized = File::create_new(file).and_then(|new| new.set_len(mib << 20));
+    sized.map_err(|e| format!("{} cannot be made: {e}", file.display()))?;
+    match label {
+        Some(label) => format_ext4(file, label),
+        None => Ok(()),
+    }
+}
+
+fn format_ext4(file: &Path, label: &str) -> Result<(), String> {
+    let mke2fs = command::find("mke2fs").ok_or("no mke2fs on this host; apt install e2fsprogs")?;
+    // The root folder would otherwise belong to whoever runs this.
+    let options = [
+        "-q",
+        "-F",
+        "-t",
+        "ext4",
+        "-E",
+        "root_owner=0:0",
+        "-L",
+        label,
+    ];
+    command::run(Command::new(mke2fs).args(options).arg(file)).map(drop)
+}
+
+fn make_overlay(file: &Path, base: &Path, format: Format) -> Result<(), String> {
+    let qemu_img =
+        command::find("qemu-img").ok_or("no qemu-img on this host; apt install qemu-utils")?;
+    let mut create = Command::new(qemu_img);
+    create.args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"]);
+    command::run(create.arg(base).arg(file)).map(drop)
+}
+
+/// By the first bytes: QEMU itself would guess, and a guest could write what it then guesses.
+fn format_of(file: &Path) -> Result<Format, String> {
+    let mut magic = [0; 4];
+    let mut opened = File::open(file).map_err(|e| format!("disk {}: {e}", file.display()))?;
+    match opened.read_exact(&mut magic) {
+        Ok(()) if &magic == b"QFI\xfb" => Ok(Format::Qcow2),
+        _ => Ok(Format::Raw),
+    }
+}
+
+fn absolute(file: &Path) -> Result<PathBuf, String> {
+    file.canonicalize()
+        .map_err(|e| format!("disk {}: {e}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt as _;
+
+    #[test]
+    fn a_labelled_blank_is_ext4() {
+        if command::find("mke2fs").is_none() {
+            eprintln!("skipped: no mke2fs on this host");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.img");
+        make_blank(&file, 16, Some("RANCHER_STATE")).unwrap();
+        let mut superblock = [0; 136];
+        File::open(&file)
+            .unwrap()
+            .read_exact_at(&mut superblock, 1024)
+            .unwrap();
+        assert_eq!(&superblock[56..58], [0x53, 0xef]);
+        assert_eq!(&superblock[120..133], b"RANCHER_STATE");
+    }
+
+    #[test]
+    fn formats_are_told_by_their_first_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("disk");
+        std::fs::write(&file, b"QFI\xfb and more").unwrap();
+        assert_eq!(format_of(&file).unwrap(), Format::Qcow2);
+        std::fs::write(&file, b"").unwrap();
+        assert_eq!(format_of(&file).unwrap(), Format::Raw);
+        assert!(
+            format_of(&folder.path().join("none"))
+                .unwrap_err()
+                .contains("none")
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! The private folder of a machine: overlays, config drive, sockets. It goes with the machine.
+//!
+//! All machines of a user live in one folder of mode 0700. Each holds a lock on a file of its own
+//! folder; the lock ends with the process, however that ends, and so tells the folders of live
+//! machines from those a killed harness left behind. Those are swept at the next start.
+
+use std::fs::{DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Uid;
+use tempfile::TempDir;
+
+const LOCK: &str = "owner.lock";
+
+/// A folder that is removed with this value.
+pub struct PrivateFolder {
+    // The folder goes before the lock does: a sweep never meets a half removed one.
+    folder: TempDir,
+    _lock: Flock<File>,
+}
+
+impl PrivateFolder {
+    /// Sweeps what dead machines left, and makes a new one.
+    ///
+    /// # Errors
+    /// The folder for temporary files cannot be written, or somebody else has our place in it.
+    pub fn new() -> io::Result<Self> {
+        Self::new_in(&std::env::temp_dir().join(format!("harness-{}", Uid::current())))
+    }
+
+    fn new_in(parent: &Path) -> io::Result<Self> {
+        make_own(parent)?;
+        // One at a time: a new folder is not yet locked when it appears.
+        let _gate = lock(&parent.join("gate.lock"), FlockArg::LockExclusive)?;
+        sweep(parent);
+        let folder = tempfile::Builder::new()
+            .prefix("machine-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir_in(parent)?;
+        let lock = lock(&folder.path().join(LOCK), FlockArg::LockExclusive)?;
+        Ok(Self {
+            folder,
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+}
+
+/// In a shared `/tmp` the name may have been taken by somebody else, or be a link to elsewhere.
+fn make_own(parent: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(parent) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let found = parent.symlink_metadata()?;
+    let ours = found.is_dir() && found.uid() == Uid::current().as_raw();
+    match ours && found.mode() & 0o077 == 0 {
+        true => Ok(()),
+        false => Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!(
+                "{} is not a private folder of this user; remove it, or set TMPDIR",
+                parent.display()
+            ),
+        )),
+    }
+}
+
+/// Removes the folders whose owner is gone.
+fn sweep(parent: &Path) {
+    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
+        let folder = entry.path();
+        let stale =
+            folder.is_dir() && lock(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
+        if stale && let Err(error) = std::fs::remove_dir_all(&folder) {
+            eprintln!(
+                "warning: {} of a machine that is gone stays: {error}",
+                folder.display()
+            );
+        }
+    }
+}
+
+/// Opens, or makes, and locks a file.
+pub(crate) fn lock(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(file)?;
+    Flock::lock(opened, how).map_err(|(_, errno)| errno.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_folders_stay_and_stale_ones_go() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = temp.path().join("harness-test");
+        let live = PrivateFolder::new_in(&parent).unwrap();
+        let stale = parent.join("machine-stale");
+        std::fs::create_dir(&stale).unwrap();
+        std::fs::write(stale.join("disk0.img"), "x").unwrap();
+        let next = PrivateFolder::new_in(&parent).unwrap();
+        assert!(live.path().exists() && next.path().exists() && !stale.exists());
+        let gone = live.path().to_owned();
+        drop(live);
+        assert!(!gone.exists());
+    }
+
+    #[test]
+    fn a_folder_open_to_others_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = temp.path().join("harness-test");
+        std::fs::create_dir(&parent).unwrap();
+        std::fs::set_permissions(&parent, Permissions::from_mode(0o777)).unwrap();
+        assert!(PrivateFolder::new_in(&parent).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! QEMU started, with its lines connected before its first instruction.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use command_fds::{CommandFdExt as _, FdMapping};
+use regex::Regex;
+use serde_json::{Value, json};
+
+use super::args::{Wires, arguments};
+use super::plan::Plan;
+use super::process::{Owned, describe};
+use super::qmp::Qmp;
+use super::{MachineError, process};
+use crate::evidence::Evidence;
+use crate::host::port;
+use crate::profile::Network;
+
+/// Descriptors in QEMU.
+const SERIAL: i32 = 3;
+const QMP: i32 = 4;
+const EVENTS: i32 = 5;
+
+/// What QEMU itself says, in the evidence folder.
+const LOG: &str = "qemu.log";
+/// Of which this much is shown.
+const SHOWN: u64 = 4000;
+
+/// QEMU and this side's ends of its lines.
+pub(super) struct Launched {
+    pub(super) qemu: Owned,
+    pub(super) serial: tokio::net::UnixStream,
+    pub(super) qmp: tokio::net::UnixStream,
+    pub(super) events: tokio::net::UnixStream,
+}
+
+/// Starts QEMU; what it says goes to `qemu.log` of the evidence.
+pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Result<Launched> {
+    let (serial, serial_end) = UnixStream::pair()?;
+    let (qmp, qmp_end) = UnixStream::pair()?;
+    let (events, events_end) = UnixStream::pair()?;
+    let log = File::create(evidence.file(LOG))?;
+    let mut command = Command::new(qemu);
+    command
+        .args(arguments(
+            plan,
+            Wires::Inherited {
+                serial: SERIAL,
+                qmp: QMP,
+                events: EVENTS,
+            },
+        ))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
+    let mappings = ends.map(|(end, child_fd)| FdMapping {
+        parent_fd: OwnedFd::from(end),
+        child_fd,
+    });
+    command
+        .fd_mappings(mappings.into())
+        .map_err(io::Error::other)?;
+    Ok(Launched {
+        qemu: process::Owned::spawn(command)?,
+        serial: ready(serial)?,
+        qmp: ready(qmp)?,
+        events: ready(events)?,
+    })
+}
+
+fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {
+    line.set_nonblocking(true)?;
+    tokio::net::UnixStream::from_std(line)
+}
+
+/// Agrees on QMP and learns the port that leads to SSH; an error tells why QEMU ended, if it did.
+pub(super) async fn greet(
+    launched: &Owned,
+    qmp: &Qmp,
+    plan: &Plan,
+    evidence: &Evidence,
+) -> Result<u16, MachineError> {
+    let mut ended = launched.ended();
+    // A control line that closed mostly means that QEMU ended, which says more.
+    let error = match negotiate(qmp, plan.network).await {
+        Ok(port) => return Ok(port),
+        Err(error) => error,
+    };
+    match tokio::time::timeout(GRACE, ended.wait_for(Option::is_some)).await {
+        Ok(status) => Err(start_error(status.ok().and_then(|s| *s), plan, evidence)),
+        Err(_) => Err(error),
+    }
+}
+
+/// Between the end of QEMU's lines and its end as a process.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
+
+async fn negotiate(qmp: &Qmp, network: Network) -> Result<u16, MachineError> {
+    qmp.execute("qmp_capabilities", Value::Null).await?;
+    if network == Network::None {
+        return Ok(0);
+    }
+    let asked = json!({ "command-line": "info usernet" });
+    let table = qmp.execute("human-monitor-command", asked).await?;
+    let table = table.as_str().unwrap_or_default();
+    ssh_port(table).ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
+}
+
+/// From `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15    22 ...`.
+fn ssh_port(table: &str) -> Option<u16> {
+    let row = Regex::new(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b").ok()?;
+    row.captures(table)?.get(1)?.as_str().parse().ok()
+}
+
+fn start_error(
+    status: Option<std::process::ExitStatus>,
+    plan: &Plan,
+    evidence: &Evidence,
+) -> MachineError {
+    let said = last_words(evidence);
+    if said.contains("Could not set up host forwarding rule") {
+        // Taken between our look and QEMU's.
+        return MachineError::Start(port::taken(plan.ssh_port));
+    }
+    let how = status.map_or_else(|| "it ended".into(), describe);
+    MachineError::Start(format!("{how}: {said}"))
+}
+
+/// The end of what QEMU said.
+pub(super) fn last_words(evidence: &Evidence) -> String {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(evidence.file(LOG))?;
+        let skipped = file.metadata()?.len().saturating_sub(SHOWN);
+        io::Seek::seek(&mut file, io::SeekFrom::Start(skipped))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    };
+    read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_port_is_read_from_the_table() {
+        let table = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n";
+        assert_eq!(super::ssh_port(table), Some(33987));
+        assert_eq!(super::ssh_port("nothing"), None);
+    }
+}

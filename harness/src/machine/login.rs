@@ -1,0 +1,180 @@
+//! A login dialogue on the serial line, by rexpect.
+//!
+//! rexpect drives any stream, blocking, with one time-out a session; it gets a socket whose other
+//! end is fed from a tap of the line, in a thread that may block. It takes each byte for a Latin-1
+//! character, which prompts survive.
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rexpect::error::Error;
+use rexpect::reader::Options;
+use rexpect::session::StreamSession;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use super::serial::Serial;
+use super::{MachineError, WaitError};
+
+/// The name of the wait, for its error.
+const WHAT: &str = "a login on the serial line";
+/// `login: ` at the end of what was said so far.
+const LOGIN: &str = r"(?i)login: ?$";
+/// A shell's prompt, at the end, colours and the like after it.
+const SHELL: &str = r"[$#] (\x1b\[[?0-9;]*[A-Za-z])*$";
+
+type Session = StreamSession<UnixStream>;
+
+/// `true` at a shell prompt, `false` when refused.
+pub(super) async fn dialogue(
+    serial: &Serial,
+    user: &str,
+    password: &str,
+    limit: Duration,
+) -> Result<bool, MachineError> {
+    let (near, far) = UnixStream::pair().map_err(other)?;
+    let tap = serial.tap();
+    let nudge = !tap.0.ends_with("login: ");
+    let bridge = tokio::spawn(bridge(far, tap, serial.keyboard()));
+    let (user, password) = (user.to_owned(), password.to_owned());
+    let talk = tokio::task::spawn_blocking(move || talk(&near, nudge, &user, &password));
+    // rexpect has a time-out for each wait; the one here is for the dialogue. Ending the bridge
+    // closes the socket, and that ends the thread.
+    let verdict = tokio::time::timeout(limit, talk).await;
+    bridge.abort();
+    match verdict {
+        Ok(verdict) => verdict.map_err(other)?,
+        Err(_) => Err(WaitError::deadline(WHAT, limit, serial.last_lines()).into()),
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> MachineError {
+    MachineError::Other(format!("{WHAT}: {error}"))
+}
+
+/// Copies both ways until either side is gone.
+async fn bridge(
+    far: UnixStream,
+    (line, mut output): (String, mpsc::UnboundedReceiver<Vec<u8>>),
+    keyboard: mpsc::Sender<Vec<u8>>,
+) -> std::io::Result<()> {
+    far.set_nonblocking(true)?;
+    let (mut typed, mut shown) = tokio::net::UnixStream::from_std(far)?.into_split();
+    shown.write_all(line.as_bytes()).await?;
+    let mut buffer = [0; 256];
+    loop {
+        tokio::select! {
+            said = output.recv() => match said {
+                Some(bytes) => shown.write_all(&bytes).await?,
+                None => return Ok(()),
+            },
+            typed = typed.read(&mut buffer) => match typed? {
+                0 => return Ok(()),
+                n if keyboard.send(buffer[..n].to_vec()).await.is_err() => return Ok(()),
+                _ => {}
+            },
+        }
+    }
+}
+
+fn talk(near: &UnixStream, nudge: bool, user: &str, password: &str) -> Result<bool, MachineError> {
+    let streams = (
+        near.try_clone().map_err(other)?,
+        near.try_clone().map_err(other)?,
+    );
+    let mut session = StreamSession::new(streams.0, streams.1, Options::new());
+    log_in(&mut session, nudge, user, password).map_err(|error| match error {
+        Error::EOF { expected, got, .. } => {
+            let why = format!("the port was closed at {got:?}, before {expected}");
+            WaitError::failed(WHAT, why).into()
+        }
+        error => other(error),
+    })
+}
+
+fn log_in(session: &mut Session, nudge: bool, user: &str, password: &str) -> Result<bool, Error> {
+    if nudge {
+        type_line(session, "")?;
+    }
+    let (_, prompt) = session.exp_regex(&format!("{LOGIN}|{SHELL}"))?;
+    if !is_login(&prompt) {
+        // Somebody is still logged in.
+        type_line(session, "exit")?;
+        session.exp_regex(LOGIN)?;
+    }
+    type_line(session, user)?;
+    session.exp_regex("(?i)password: ?$")?;
+    type_line(session, password)?;
+    let (_, verdict) = session.exp_regex(&format!("(?i)login incorrect|{LOGIN}|{SHELL}"))?;
+    Ok(!is_login(&verdict))
+}
+
+fn is_login(text: &str) -> bool {
+    text.to_lowercase().contains("login")
+}
+
+/// A terminal's Enter is a carriage return; on an idle line it brings the prompt up again.
+fn type_line(session: &mut Session, text: &str) -> Result<(), Error> {
+    session.send(&format!("{text}\r"))?;
+    session.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::sync::watch;
+
+    /// A guest as far as a terminal can tell: a script of what it expects and says.
+    async fn guest(line: tokio::net::UnixStream, script: &[(&str, &str)]) {
+        let (read, mut write) = line.into_split();
+        let mut typed = BufReader::new(read);
+        for (expected, reply) in script {
+            let mut got = Vec::new();
+            typed.read_until(b'\r', &mut got).await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&got), format!("{expected}\r"));
+            write.write_all(reply.as_bytes()).await.unwrap();
+        }
+        // The line stays open as long as the dialogue needs it.
+        let _ = typed.read_until(b'\r', &mut vec![]).await;
+    }
+
+    async fn log_in(script: &'static [(&str, &str)]) -> bool {
+        let (line, port) = tokio::net::UnixStream::pair().unwrap();
+        let log = File::options().write(true).open("/dev/null").unwrap();
+        let serial = Serial::new(port, log, watch::Sender::new(None));
+        let guest = tokio::spawn(guest(line, script));
+        let verdict = serial
+            .login("rancher", "secret", Duration::from_secs(60))
+            .await;
+        drop(serial);
+        guest.await.unwrap();
+        verdict.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_prompt_after_the_password_is_a_login() {
+        assert!(
+            log_in(&[
+                ("", "\r\nrancher login: "),
+                ("rancher", "rancher\r\nPassword: "),
+                ("secret", "\r\nwelcome\r\n\x1b[?2004hrancher@rancher:~$ "),
+            ])
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_is_refused_even_after_another_session() {
+        assert!(
+            !log_in(&[
+                ("", "\r\nrancher@rancher:~$ "),
+                ("exit", "exit\r\nlogout\r\n\r\nrancher login: "),
+                ("rancher", "rancher\r\nPassword: "),
+                ("secret", "\r\nLogin incorrect\r\nrancher login: "),
+            ])
+            .await
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! All of a machine that QEMU must be told, with every file decided.
+
+use std::path::PathBuf;
+
+use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
+
+/// The name of the port on which the guest tells how its boot goes.
+pub const EVENTS_PORT: &str = "io.rancher.os.boot";
+
+/// A machine as QEMU sees it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The profile's name, shown in the list of processes.
+    pub name: String,
+    /// The board.
+    pub board: Board,
+    /// What executes the guest.
+    pub accelerator: Accelerator,
+    /// Virtual processors.
+    pub cpus: Cpus,
+    /// Memory in MiB.
+    pub memory: u64,
+    /// Firmware.
+    pub firmware: ResolvedFirmware,
+    /// The machine's own copy of the UEFI variables.
+    pub uefi_vars: Option<PathBuf>,
+    /// What QEMU loads itself; none when the firmware boots from a disk.
+    pub direct: Option<Direct>,
+    /// Disks in order.
+    pub drives: Vec<Drive>,
+    /// The network card.
+    pub network: Network,
+    /// Host port for SSH; 0 lets QEMU choose.
+    pub ssh_port: u16,
+}
+
+/// A direct kernel boot.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    /// Kernel image.
+    pub kernel: PathBuf,
+    /// Initrd.
+    pub initrd: Option<PathBuf>,
+    /// The kernel command line.
+    pub append: String,
+}
+
+/// A disk.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drive {
+    /// Name in QEMU, and serial number for the guest.
+    pub id: String,
+    /// The file that QEMU opens.
+    pub file: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// What it is attached to.
+    pub bus: Bus,
+    /// Never written by the guest.
+    pub read_only: bool,
+    /// Where the file came from: a script that starts the machine anew makes it anew.
+    pub origin: Origin,
+}
+
+/// Format of a disk file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Plain bytes.
+    Raw,
+    /// QEMU's own.
+    Qcow2,
+}
+
+impl Format {
+    /// As QEMU calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// Where the file of a drive came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Made empty for this machine.
+    Blank {
+        /// Size.
+        mib: u64,
+        /// Filesystem label when formatted.
+        label: Option<String>,
+    },
+    /// A layer above a file that is never written.
+    Overlay {
+        /// That file.
+        base: PathBuf,
+        /// Its format.
+        format: Format,
+    },
+    /// The file itself, kept after the machine.
+    Kept,
+    /// The config drive, of which the evidence folder has a copy.
+    ConfigDrive,
+}

@@ -1,0 +1,127 @@
+//! From what a machine is asked to be to all that QEMU must be told, with the files made.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::folder::PrivateFolder;
+use super::plan::{Direct, Drive, Plan};
+use super::ssh::identity;
+use super::{MachineError, MachineSpec, artifact, config_drive, disks, script};
+use crate::evidence::Evidence;
+use crate::host::port;
+use crate::profile::{Boot, ResolvedFirmware};
+
+/// What can be found wrong without starting anything.
+pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
+    if spec.profile.profile.boot == Boot::Kernel {
+        artifact::check_kernel(&spec.kernel)?;
+        if let Some(initrd) = &spec.initrd {
+            artifact::check_initrd(initrd)?;
+        }
+        let (memory, least) = (
+            spec.memory_mib(),
+            artifact::least_memory(spec.initrd.as_deref()),
+        );
+        if memory < least {
+            return Err(format!(
+                "{memory} MiB of memory cannot hold the kernel and its initrd; give it at least {least} MiB"
+            ));
+        }
+    }
+    spec.ssh_port.map_or(Ok(()), port::check_free)
+}
+
+/// Makes the files in the private folder, and keeps in the evidence what starts the machine anew.
+pub(super) fn prepare(
+    spec: &MachineSpec,
+    nonce: &str,
+    folder: &PrivateFolder,
+    evidence: &Evidence,
+) -> Result<Plan, MachineError> {
+    let profile = &spec.profile.profile;
+    let mut drives = disks::make(profile, &spec.disks, folder)?;
+    drives.extend(user_data_drive(spec, folder, evidence)?);
+    let plan = Plan {
+        name: profile.name.clone(),
+        board: profile.machine,
+        accelerator: spec.profile.accelerator,
+        cpus: profile.cpus,
+        memory: spec.memory_mib(),
+        firmware: spec.profile.firmware.clone(),
+        uefi_vars: copy_vars(&spec.profile.firmware, folder)?,
+        direct: (profile.boot == Boot::Kernel).then(|| direct(spec, nonce)),
+        drives,
+        network: profile.network,
+        ssh_port: spec.ssh_port.unwrap_or(0),
+    };
+    keep_script(spec, &plan, folder, evidence)?;
+    Ok(plan)
+}
+
+fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
+    let fixed = spec
+        .profile
+        .profile
+        .kernel_arguments
+        .iter()
+        .map(|word| word.as_str().to_owned());
+    let words: Vec<_> = fixed
+        .chain(spec.kernel_args.iter().cloned())
+        .chain([identity::argument(nonce)])
+        .collect();
+    Direct {
+        kernel: absolute(&spec.kernel),
+        initrd: spec.initrd.as_deref().map(absolute),
+        append: words.join(" "),
+    }
+}
+
+/// For the script, which is run from anywhere.
+fn absolute(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_path_buf())
+}
+
+fn user_data_drive(
+    spec: &MachineSpec,
+    folder: &PrivateFolder,
+    evidence: &Evidence,
+) -> Result<Option<Drive>, MachineError> {
+    let Some(user_data) = &spec.user_data else {
+        return Ok(None);
+    };
+    let file = folder.file(script::CONFIG_DRIVE);
+    config_drive::write(&file, user_data)
+        .and_then(|()| fs::copy(&file, evidence.file(script::CONFIG_DRIVE)))
+        .map_err(|e| MachineError::Start(format!("the config drive cannot be made: {e}")))?;
+    Ok(Some(config_drive::drive(
+        file,
+        spec.profile.profile.disk_bus,
+    )))
+}
+
+fn copy_vars(
+    firmware: &ResolvedFirmware,
+    folder: &PrivateFolder,
+) -> Result<Option<PathBuf>, MachineError> {
+    let ResolvedFirmware::Flash { vars, .. } = firmware else {
+        return Ok(None);
+    };
+    let copy = folder.file("uefi-vars.fd");
+    match fs::copy(vars, &copy) {
+        Ok(_) => Ok(Some(copy)),
+        Err(error) => Err(MachineError::Start(format!("{}: {error}", vars.display()))),
+    }
+}
+
+fn keep_script(
+    spec: &MachineSpec,
+    plan: &Plan,
+    folder: &PrivateFolder,
+    evidence: &Evidence,
+) -> Result<(), MachineError> {
+    let file = evidence.file("qemu.sh");
+    fs::write(&file, script::text(&spec.profile.qemu, plan, folder.path()))
+        .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)))
+        .map_err(|e| MachineError::Start(format!("{}: {e}", file.display())))
+}

@@ -1,0 +1,117 @@
+//! `qemu.sh` of the evidence folder: the machine once more, for a person's shell.
+//!
+//! Disks that went with the machine are made anew as they were at its start.
+
+use std::path::Path;
+
+use super::args::{Wires, arguments};
+use super::plan::{Drive, Origin, Plan};
+use super::shell;
+use crate::profile::ResolvedFirmware;
+
+/// The port for SSH in the script: the machine's own may be taken by now.
+const PORT: u16 = 2222;
+/// The copy of the config drive in the evidence folder.
+pub const CONFIG_DRIVE: &str = "config-drive.img";
+
+/// The script; `private` is the machine's own folder, gone by the time it is read.
+pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
+    let mut plan = plan.clone();
+    plan.ssh_port = PORT;
+    let mut lines = vec![
+        "#!/bin/sh".to_owned(),
+        "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222."
+            .into(),
+        "set -eu".into(),
+        "here=$(cd \"$(dirname \"$0\")\" && pwd)".into(),
+        "work=$(mktemp -d)".into(),
+        "trap 'rm -rf \"$work\"' EXIT".into(),
+    ];
+    let quoted = |word: &str| quote(word, private);
+    for drive in &plan.drives {
+        lines.extend(remake(drive, &quoted));
+    }
+    if let (ResolvedFirmware::Flash { vars, .. }, Some(copy)) = (&plan.firmware, &plan.uefi_vars) {
+        lines.push(format!(
+            "cp {} {}",
+            quoted(&vars.to_string_lossy()),
+            quoted(&copy.to_string_lossy())
+        ));
+    }
+    lines.push(command(qemu, &plan, &quoted));
+    lines.join("\n") + "\n"
+}
+
+/// One option a line.
+fn command(qemu: &Path, plan: &Plan, quoted: &impl Fn(&str) -> String) -> String {
+    let mut text = quoted(&qemu.to_string_lossy());
+    for arg in arguments(plan, Wires::Terminal) {
+        text += if arg.starts_with('-') { " \\\n  " } else { " " };
+        text += &quoted(&arg);
+    }
+    text
+}
+
+fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
+    let file = quoted(&drive.file.to_string_lossy());
+    match &drive.origin {
+        Origin::Kept => vec![],
+        Origin::ConfigDrive => vec![format!("cp \"$here/{CONFIG_DRIVE}\" {file}")],
+        Origin::Overlay { base, format } => vec![format!(
+            "qemu-img create -q -f qcow2 -F {} -b {} {file}",
+            format.name(),
+            quoted(&base.to_string_lossy()),
+        )],
+        Origin::Blank { mib, label } => {
+            let made = format!("truncate -s {mib}M {file}");
+            let format = |label: &String| {
+                format!(
+                    "mke2fs -q -t ext4 -E root_owner=0:0 -L {} {file}",
+                    quoted(label)
+                )
+            };
+            std::iter::once(made)
+                .chain(label.as_ref().map(format))
+                .collect()
+        }
+    }
+}
+
+/// One word for a POSIX shell, in which the private folder becomes `$work`.
+fn quote(word: &str, private: &Path) -> String {
+    let private = private.to_string_lossy();
+    if !word.contains(&*private) {
+        return shell::quote(word);
+    }
+    let quoted = |part: &str| {
+        if part.is_empty() {
+            String::new()
+        } else {
+            shell::quote(part)
+        }
+    };
+    let parts: Vec<_> = word.split(&*private).map(quoted).collect();
+    parts.join("\"$work\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let private = Path::new("/tmp/h/machine-1");
+        for (word, expected) in [
+            ("-nodefaults", "-nodefaults"),
+            ("", "''"),
+            ("console=ttyS0 quiet", "'console=ttyS0 quiet'"),
+            ("/tmp/h/machine-1/disk0.img", "\"$work\"/disk0.img"),
+            (
+                "{\"file\":\"/tmp/h/machine-1/a\"}",
+                "'{\"file\":\"'\"$work\"'/a\"}'",
+            ),
+        ] {
+            assert_eq!(quote(word, private), expected);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The serial line: one task owns the port, keeps all it ever said, scans it, and serves waits.
+
+mod console;
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use regex::Regex;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::{Badness, MachineError, login};
+use crate::poll::WaitError;
+use console::Console;
+
+/// Lines shown when a wait ends without its match.
+const LAST_LINES: usize = 10;
+
+/// The serial line: kept from the first byte in `serial.log` of the evidence folder.
+pub struct Serial {
+    shared: Arc<Shared>,
+    type_in: mpsc::Sender<Vec<u8>>,
+}
+
+/// What the owning task and the waits share.
+struct Shared {
+    state: Mutex<State>,
+    /// Bytes of text so far.
+    grown: watch::Sender<usize>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    text: String,
+    /// Where the next `expect` begins.
+    cursor: usize,
+    /// Where this boot begins.
+    boot: usize,
+    /// Raw copies for a terminal and for login dialogues.
+    taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Serial {
+    /// Takes the port over; must run inside a tokio runtime.
+    pub(super) fn new(port: UnixStream, log: File, bad: watch::Sender<Option<Badness>>) -> Self {
+        let (type_in, typed) = mpsc::channel(64);
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            grown: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
+        });
+        tokio::spawn(Console::new(Arc::clone(&shared), log, bad).run(port, typed));
+        Self { shared, type_in }
+    }
+
+    /// Waits until the output since the last match (or since the start) matches `pattern`.
+    ///
+    /// # Errors
+    /// The deadline, with the last lines seen.
+    pub async fn expect(&self, pattern: &Regex, limit: Duration) -> Result<String, MachineError> {
+        let what = format!("serial output matching `{pattern}`");
+        let mut grown = self.shared.grown.subscribe();
+        let end = Instant::now() + limit;
+        loop {
+            grown.borrow_and_update();
+            if let Some(found) = self.take_match(pattern) {
+                return Ok(found);
+            }
+            if *self.shared.closed.borrow() {
+                let why = format!("the port is closed; last seen: {}", self.last_lines());
+                return Err(WaitError::failed(&what, why).into());
+            }
+            if tokio::time::timeout_at(end, grown.changed()).await.is_err() {
+                return Err(WaitError::deadline(&what, limit, self.last_lines()).into());
+            }
+        }
+    }
+
+    fn take_match(&self, pattern: &Regex) -> Option<String> {
+        let mut state = self.shared.lock();
+        let found = pattern.find(&state.text[state.cursor..])?;
+        let (text, end) = (found.as_str().to_owned(), found.end());
+        state.cursor += end;
+        Some(text)
+    }
+
+    pub(super) fn last_lines(&self) -> String {
+        let state = self.shared.lock();
+        let lines: Vec<_> = state.text.lines().rev().take(LAST_LINES).collect();
+        lines
+            .into_iter()
+            .rev()
+            .fold(String::new(), |all, line| all + "\n  " + line)
+    }
+
+    /// Everything so far, lossily as text.
+    pub fn text(&self) -> String {
+        self.shared.lock().text.clone()
+    }
+
+    /// What this boot said: everything since the last [`expect_reboot`](super::Machine::expect_reboot).
+    pub fn boot_text(&self) -> String {
+        let state = self.shared.lock();
+        state.text[state.boot..].to_owned()
+    }
+
+    /// What is said from now on belongs to a new boot, and is all that `expect` looks at.
+    pub(super) fn new_boot(&self) {
+        let mut state = self.shared.lock();
+        state.boot = state.text.len();
+        state.cursor = state.boot;
+    }
+
+    /// Types.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
+        let gone = |_| MachineError::Other("the serial port is closed".into());
+        self.type_in.send(bytes.to_vec()).await.map_err(gone)
+    }
+
+    /// The raw output from here on, after the text of the unfinished line (a prompt, say).
+    pub fn tap(&self) -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
+        let (tap, bytes) = mpsc::unbounded_channel();
+        let mut state = self.shared.lock();
+        state.taps.push(tap);
+        let line = state.text.rfind('\n').map_or(0, |end| end + 1);
+        (state.text[line..].to_owned(), bytes)
+    }
+
+    /// A login dialogue by rexpect. `Ok(true)` at a shell prompt, `Ok(false)` when refused.
+    ///
+    /// # Errors
+    /// The deadline.
+    pub async fn login(
+        &self,
+        user: &str,
+        password: &str,
+        limit: Duration,
+    ) -> Result<bool, MachineError> {
+        let verdict = login::dialogue(self, user, password, limit).await?;
+        // What the dialogue read is behind `expect` now; the prompt itself stays before it.
+        let mut state = self.shared.lock();
+        state.cursor = state
+            .text
+            .rfind('\n')
+            .map_or(0, |end| end + 1)
+            .max(state.cursor);
+        Ok(verdict)
+    }
+
+    /// Comes back when the port is closed and its last byte was kept.
+    pub(super) async fn closed(&self) {
+        let mut closed = self.shared.closed.subscribe();
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    pub(super) fn keyboard(&self) -> mpsc::Sender<Vec<u8>> {
+        self.type_in.clone()
+    }
+}

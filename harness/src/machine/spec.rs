@@ -1,0 +1,49 @@
+//! What a machine is asked to be.
+
+use std::path::PathBuf;
+
+use crate::profile::ResolvedProfile;
+
+/// A disk beside those of the profile.
+#[derive(Debug, Clone)]
+pub enum Disk {
+    /// An empty disk of this many MiB, gone with the machine.
+    Blank {
+        /// Size in MiB.
+        mib: u64,
+        /// When set, formatted as ext4 with this filesystem label.
+        label: Option<String>,
+    },
+    /// A file that is kept and written (the state disk of `harness run`), raw or qcow2.
+    Kept(PathBuf),
+    /// A file that is never written: an overlay goes on top.
+    Base(PathBuf),
+}
+
+/// All that a machine is made from.
+#[derive(Debug, Clone)]
+pub struct MachineSpec {
+    /// The resolved profile.
+    pub profile: ResolvedProfile,
+    /// Kernel image.
+    pub kernel: PathBuf,
+    /// Initrd.
+    pub initrd: Option<PathBuf>,
+    /// Kernel arguments after those of the profile.
+    pub kernel_args: Vec<String>,
+    /// MiB, when not the profile's.
+    pub memory: Option<u64>,
+    /// Disks beside the profile's.
+    pub disks: Vec<Disk>,
+    /// `openstack/latest/user_data` of a config drive; none means no drive.
+    pub user_data: Option<String>,
+    /// Host port for SSH; none lets QEMU choose.
+    pub ssh_port: Option<u16>,
+}
+
+impl MachineSpec {
+    /// Memory in MiB.
+    pub fn memory_mib(&self) -> u64 {
+        self.memory.unwrap_or(self.profile.profile.memory.get())
+    }
+}

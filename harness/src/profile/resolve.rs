@@ -1,0 +1,183 @@
+//! What this host makes of a profile: QEMU, the accelerator, firmware files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+use super::{Accel, Firmware, Profile};
+use crate::host::kvm;
+use crate::host::qemu::{self, Qemu};
+
+/// Why this host cannot run a profile, said so that a person knows what to install.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("profile {profile}: {why}; {hint}")]
+pub struct Unreachable {
+    /// Profile name.
+    pub profile: String,
+    /// What is missing.
+    pub why: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// A profile with everything decided for this host: accelerator, paths of firmware.
+#[derive(Debug, Clone)]
+pub struct ResolvedProfile {
+    /// The file's content.
+    pub profile: Profile,
+    /// `qemu-system-x86_64` as found.
+    pub qemu: PathBuf,
+    /// Its version.
+    pub qemu_version: String,
+    /// What executes the guest.
+    pub accelerator: Accelerator,
+    /// Firmware files.
+    pub firmware: ResolvedFirmware,
+}
+
+/// What executes the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// QEMU's emulation.
+    Tcg,
+}
+
+/// Firmware as files of this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResolvedFirmware {
+    /// QEMU brings its own SeaBIOS.
+    Builtin,
+    /// UEFI: code that is only read, and variables of which each machine gets a copy.
+    Flash {
+        /// The code.
+        code: PathBuf,
+        /// Empty variables.
+        vars: PathBuf,
+    },
+    /// An image for `-bios`.
+    Bios(PathBuf),
+}
+
+/// Where distributions put UEFI: code and variables.
+const OVMF: [(&str, &str); 3] = [
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    ),
+    (
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ),
+];
+
+impl Profile {
+    /// Resolves against the host, without the KVM proof (cheap; used at list time).
+    ///
+    /// # Errors
+    /// What this host lacks.
+    pub fn check_host(&self) -> Result<(), Unreachable> {
+        self.find_qemu()?;
+        self.find_firmware()?;
+        match self.accel {
+            Accel::Kvm => kvm::device().map_err(|why| self.no_kvm(why)),
+            Accel::Auto | Accel::Tcg => Ok(()),
+        }
+    }
+
+    /// Resolves against the host; `accel: auto` uses the (cached) proof with `kernel`.
+    ///
+    /// # Errors
+    /// What this host lacks.
+    pub fn resolve(&self, kernel: &Path) -> Result<ResolvedProfile, Unreachable> {
+        let qemu = self.find_qemu()?;
+        Ok(ResolvedProfile {
+            accelerator: self.accelerator(&qemu, kernel)?,
+            firmware: self.find_firmware()?,
+            profile: self.clone(),
+            qemu: qemu.path,
+            qemu_version: qemu.version,
+        })
+    }
+
+    fn accelerator(&self, qemu: &Qemu, kernel: &Path) -> Result<Accelerator, Unreachable> {
+        let proof = match self.accel {
+            Accel::Tcg => return Ok(Accelerator::Tcg),
+            Accel::Auto | Accel::Kvm => kvm::prove(qemu, kernel),
+        };
+        match (proof, self.accel) {
+            (Ok(()), _) => Ok(Accelerator::Kvm),
+            (Err(why), Accel::Kvm) => Err(self.no_kvm(why)),
+            (Err(why), _) => {
+                say_emulated(&why);
+                Ok(Accelerator::Tcg)
+            }
+        }
+    }
+
+    fn find_qemu(&self) -> Result<Qemu, Unreachable> {
+        qemu::find().map_err(|why| self.unreachable(why, qemu::HINT.into()))
+    }
+
+    fn find_firmware(&self) -> Result<ResolvedFirmware, Unreachable> {
+        match &self.firmware {
+            Firmware::Seabios => Ok(ResolvedFirmware::Builtin),
+            Firmware::Ovmf => ovmf().ok_or_else(|| {
+                let why = format!("the firmware `ovmf` is not there ({})", OVMF[0].0);
+                self.unreachable(why, "apt install ovmf".into())
+            }),
+            Firmware::File(path) if path.is_file() => Ok(ResolvedFirmware::Bios(path.clone())),
+            Firmware::File(path) => Err(self.unreachable(
+                format!("the firmware {} is not there", path.display()),
+                "put it there, or name `seabios` or `ovmf` (apt install ovmf)".into(),
+            )),
+        }
+    }
+
+    fn no_kvm(&self, why: String) -> Unreachable {
+        self.unreachable(why, "use a host with KVM, or `accel: auto`".into())
+    }
+
+    fn unreachable(&self, why: String, hint: String) -> Unreachable {
+        Unreachable {
+            profile: self.name.clone(),
+            why,
+            hint,
+        }
+    }
+}
+
+/// UEFI of this host.
+pub(crate) fn ovmf() -> Option<ResolvedFirmware> {
+    OVMF.iter()
+        .find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file())
+        .map(|(code, vars)| ResolvedFirmware::Flash {
+            code: code.into(),
+            vars: vars.into(),
+        })
+}
+
+/// Said once a process: every machine after the first is emulated for the same reason.
+fn say_emulated(why: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| eprintln!("note: machines are emulated (TCG), which is slower: {why}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_firmware_names_the_file_and_what_to_do() {
+        let profile: Profile = serde_yaml::from_str(
+            "{name: x, about: x, machine: pc, memory: 64, cpus: 1, firmware: /nowhere/uefi.fd}",
+        )
+        .unwrap();
+        let error = profile.find_firmware().unwrap_err().to_string();
+        insta::assert_snapshot!(error, @"profile x: the firmware /nowhere/uefi.fd is not there; put it there, or name `seabios` or `ovmf` (apt install ovmf)");
+    }
+}

@@ -1,0 +1,71 @@
+//! Both engines of the real OS, where a build of it is there.
+
+use std::path::Path;
+
+use futures_util::StreamExt as _;
+use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
+
+use crate::{LONG, bench, profile};
+
+/// The build of this tree; `HARNESS_KERNEL` and `HARNESS_INITRD` name another.
+fn spec(keys: &KeyPair) -> Option<MachineSpec> {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/artifacts");
+    let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
+    let (kernel, initrd) = (
+        given("HARNESS_KERNEL", "vmlinuz"),
+        given("HARNESS_INITRD", "initrd"),
+    );
+    if !kernel.exists() || !initrd.exists() {
+        eprintln!("skipped: no build of the OS in {}", dist.display());
+        return None;
+    }
+    Some(MachineSpec {
+        profile: profile().resolve(&kernel).unwrap(),
+        kernel,
+        initrd: Some(initrd),
+        kernel_args: vec![],
+        memory: None,
+        disks: vec![],
+        user_data: Some(format!(
+            "#cloud-config\nssh_authorized_keys:\n- {}\n",
+            keys.public
+        )),
+        ssh_port: None,
+    })
+}
+
+#[tokio::test]
+async fn both_engines_answer_over_one_login() {
+    let keys = KeyPair::generate();
+    let Some(spec) = spec(&keys) else { return };
+    let bench = bench();
+    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    let login = Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    };
+    let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+    let stranger = Login::Key {
+        user: "rancher".into(),
+        private_key: KeyPair::generate().private,
+    };
+    let refused = machine.ssh(&stranger, LONG).await.err().unwrap();
+    assert_eq!(refused.to_string(), "login as rancher was refused");
+
+    for engine in [Engine::System, Engine::User] {
+        let docker = machine.docker(&ssh, engine).await.unwrap();
+        assert_eq!(docker.ping().await.unwrap(), "OK");
+        let (one, two) = tokio::join!(docker.info(), docker.version());
+        assert!(one.is_ok() && two.is_ok());
+        // A response without end: an event arrives while the request is open.
+        let mut events = docker.events(None::<bollard::query_parameters::EventsOptions>);
+        let made = bollard::models::VolumeCreateRequest {
+            name: Some("made".into()),
+            ..Default::default()
+        };
+        let again = machine.docker(&ssh, engine).await.unwrap();
+        let (event, volume) = tokio::join!(events.next(), again.create_volume(made));
+        assert!(event.unwrap().is_ok() && volume.is_ok());
+    }
+}

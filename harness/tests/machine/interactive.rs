@@ -1,0 +1,139 @@
+//! `harness run`, `ssh` and `stop`, with the small guest for an OS.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use harness::artifacts::Artifacts;
+use harness::interactive::{RunOptions, run, stop};
+
+use rexpect::session::{PtySession, spawn_command};
+
+use crate::{guest, profile};
+
+/// The state folder of the process that runs a machine: this test program once more.
+const RUN: &str = "HARNESS_TEST_RUN";
+const BACKGROUND: &str = "HARNESS_TEST_BACKGROUND";
+/// The port of that machine.
+const PORT: &str = "HARNESS_TEST_PORT";
+
+/// Not 2222, which somebody may use, and not that of another test.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn options(guest: &guest::Guest, folder: PathBuf) -> RunOptions {
+    RunOptions {
+        profile: profile().resolve(&guest.kernel).unwrap(),
+        artifacts: Artifacts {
+            kernel: guest.kernel.clone(),
+            initrd: guest.initrd.clone(),
+        },
+        fresh: false,
+        port: std::env::var(PORT).unwrap().parse().unwrap(),
+        memory: Some(256),
+        append: vec![],
+        cloud_config: None,
+        background: std::env::var_os(BACKGROUND).is_some(),
+        state_folder: folder,
+    }
+}
+
+/// Not a test by itself.
+#[test]
+fn runner() {
+    let Some(folder) = std::env::var_os(RUN) else {
+        return;
+    };
+    let result = run(options(&guest::get().unwrap(), folder.into()));
+    assert!(result.is_ok(), "{}", result.unwrap_err());
+}
+
+fn runner_command(folder: &Path, port: u16) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "interactive::runner", "--nocapture"])
+        .env(RUN, folder)
+        .env(PORT, port.to_string())
+        .stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_machine_in_the_background_outlives_the_command_and_stops() {
+    if guest::get().is_none() {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let started = runner_command(folder.path(), port)
+        .env(BACKGROUND, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&started.stderr);
+    assert!(
+        started.status.success() && said.contains(&format!("ready: ssh -p {port}")),
+        "{said}"
+    );
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
+
+    let second = runner_command(folder.path(), port).output().unwrap();
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(
+        said.contains("already running") && said.contains(&format!("port {port}")),
+        "{said}"
+    );
+
+    stop(folder.path()).unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(folder.path().join("state.img").exists());
+    // Nothing to stop is no mistake.
+    stop(folder.path()).unwrap();
+}
+
+/// Runs it in a terminal of its own.
+fn in_terminal(folder: &Path, port: u16) -> PtySession {
+    let mut command = runner_command(folder, port);
+    command.stdin(Stdio::inherit());
+    spawn_command(command, Some(120_000)).unwrap()
+}
+
+fn type_in(terminal: &mut PtySession, text: &str) {
+    terminal.send(text).unwrap();
+    terminal.flush().unwrap();
+}
+
+#[test]
+fn the_console_is_the_terminal_until_it_is_left() {
+    if guest::get().is_none() {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut terminal = in_terminal(folder.path(), port);
+    terminal.exp_string("Ctrl-A X ends it").unwrap();
+    terminal
+        .exp_string(&format!("ready: ssh -p {port}"))
+        .unwrap();
+    type_in(&mut terminal, "\r");
+    terminal.exp_string("login: ").unwrap();
+    type_in(&mut terminal, "\u{1}x");
+    terminal.exp_string("powering off").unwrap();
+    // Once more: the guest of this test does not know its power button.
+    type_in(&mut terminal, "\u{1}x");
+    terminal.exp_eof().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+#[test]
+fn ctrl_c_during_the_boot_leaves_nothing() {
+    if guest::get().is_none() {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut terminal = in_terminal(folder.path(), port);
+    terminal.exp_string("Linux version").unwrap();
+    terminal.send_control('c').unwrap();
+    terminal.exp_eof().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    stop(folder.path()).unwrap();
+}
