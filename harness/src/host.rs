@@ -1,6 +1,8 @@
 //! What this host can do: QEMU, KVM proven by a boot, helpers found, speed measured.
 // OWNER: machine branch. (May become a folder.)
 
+pub mod scale;
+
 /// One line of `harness doctor`.
 #[derive(Debug)]
 pub struct Finding {

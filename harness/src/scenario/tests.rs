@@ -154,7 +154,7 @@ fn the_key_goes_into_the_cloud_config() {
 #[test]
 fn the_committed_schema_is_that_of_the_types() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/schema.json");
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
         std::fs::write(&file, schema()).unwrap();
     }
     let committed = std::fs::read_to_string(&file).unwrap_or_default();

@@ -45,12 +45,13 @@ impl SourceError {
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let path = self.file.display().to_string();
-        let title = match self.place {
+        let place = self.place.clone().or_else(|| self.whole_line());
+        let title = match place {
             Some(_) => self.message.clone(),
             None => format!("{path}: {}", self.message),
         };
         let mut group = Group::with_title(Level::ERROR.primary_title(title.as_str()));
-        if let Some((text, span)) = &self.place {
+        if let Some((text, span)) = &place {
             let word = AnnotationKind::Primary.span(span.clone());
             group = group.element(Snippet::source(&**text).path(&path).annotation(word));
         }
@@ -58,6 +59,16 @@ impl SourceError {
             group = group.element(Level::HELP.message(hint.as_str()));
         }
         renderer.render(&[group])
+    }
+
+    /// The place of an error of which only the line is known: all of it.
+    fn whole_line(&self) -> Option<(Arc<str>, Range<usize>)> {
+        let text: Arc<str> = std::fs::read_to_string(&self.file).ok()?.into();
+        let line = text.lines().nth(self.line?.checked_sub(1)?)?;
+        // `line` is a part of `text`, so the distance between the two is where it begins.
+        let start = line.as_ptr() as usize - text.as_ptr() as usize;
+        let span = start..start + line.trim_end().len();
+        Some((Arc::clone(&text), span))
     }
 }
 

@@ -1,0 +1,59 @@
+//! The command line: what it understands ([`options`]), and each command's few lines.
+
+mod options;
+mod machine;
+mod project;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use harness::exit;
+use harness::project::Project;
+
+use options::{Command, Options};
+
+/// Why a command has no result.
+struct Refusal {
+    status: u8,
+    why: String,
+}
+
+impl Refusal {
+    fn usage(why: impl Display) -> Self {
+        Self { status: exit::USAGE, why: why.to_string() }
+    }
+
+    fn infrastructure(why: impl Display) -> Self {
+        Self { status: exit::INFRASTRUCTURE, why: why.to_string() }
+    }
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> ExitCode {
+    let options = Options::parse();
+    perform(options.command, &Project::find()).unwrap_or_else(|refusal| {
+        eprintln!("error: {}", refusal.why);
+        refusal.status.into()
+    })
+}
+
+fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
+    match command {
+        Command::Build => machine::build(project),
+        Command::Run(options) => machine::run(project, options),
+        Command::Ssh { command } => machine::ssh(project, command),
+        Command::Stop => machine::stop(project),
+        Command::Doctor => machine::doctor(project),
+        Command::Test(options) => Ok(project::test(project, options)),
+        Command::Check => Ok(project::check(project)),
+        Command::List => Ok(project::list(project)),
+        Command::Schema { write } => project::schema(project, write),
+        Command::Completion { shell } => {
+            let mut command = Options::command();
+            clap_complete::generate(shell, &mut command, "harness", &mut std::io::stdout());
+            Ok(exit::OK.into())
+        }
+    }
+}
