@@ -17,7 +17,9 @@ impl Project {
     pub fn find() -> Self {
         let here = std::env::current_dir().unwrap_or_default();
         let around = here.ancestors().find(|folder| Self::is_one(folder));
-        Self { root: around.map_or_else(Self::built_from, Path::to_owned) }
+        Self {
+            root: around.map_or_else(Self::built_from, Path::to_owned),
+        }
     }
 
     /// The tree in a folder.
@@ -79,7 +81,10 @@ impl Project {
     /// All that is wrong in them.
     pub fn load(&self) -> Result<(Vec<Profile>, Vec<Scenario>), Vec<SourceError>> {
         let profiles = self.profiles().map_err(|error| vec![error])?;
-        let names: Vec<String> = profiles.iter().map(|profile| profile.name.clone()).collect();
+        let names: Vec<String> = profiles
+            .iter()
+            .map(|profile| profile.name.clone())
+            .collect();
         let scenarios = scenario::load_all(&self.scenarios_folder(), &names)?;
         Ok((profiles, scenarios))
     }

@@ -35,7 +35,11 @@ impl Options {
     /// As the environment says, for `cargo test`, which hands no options of ours over.
     pub fn from_environment() -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|v| !v.is_empty() && v != "0");
-        Self { profile: None, keep: set(KEEP_VARIABLE), tell: set(VERBOSE_VARIABLE) }
+        Self {
+            profile: None,
+            keep: set(KEEP_VARIABLE),
+            tell: set(VERBOSE_VARIABLE),
+        }
     }
 }
 
@@ -54,7 +58,10 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         Ok(loaded) => loaded,
         Err(errors) => {
             eprintln!("{}\n", render_all(&errors, colour(&std::io::stderr())));
-            eprintln!("nothing was booted: {} in scenarios or profiles", count(errors.len()));
+            eprintln!(
+                "nothing was booted: {} in scenarios or profiles",
+                count(errors.len())
+            );
             return exit::RED.into();
         }
     };
@@ -67,7 +74,11 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
 }
 
 fn count(errors: usize) -> String {
-    if errors == 1 { "1 error".into() } else { format!("{errors} errors") }
+    if errors == 1 {
+        "1 error".into()
+    } else {
+        format!("{errors} errors")
+    }
 }
 
 /// Each scenario on each of its profiles.
@@ -78,7 +89,10 @@ fn matrix(profiles: Vec<Profile>, scenarios: Vec<Scenario>, only: Option<&str>) 
             let name = profile.name.clone();
             move |scenario| scenario.profiles.contains(&name)
         });
-        let trial = move |s: &Arc<Scenario>| Trial { profile: profile.clone(), scenario: s.clone() };
+        let trial = move |s: &Arc<Scenario>| Trial {
+            profile: profile.clone(),
+            scenario: s.clone(),
+        };
         wanted.map(trial).collect::<Vec<_>>()
     };
     let mut trials: Vec<_> = profiles.into_iter().flat_map(of).collect();
@@ -95,20 +109,32 @@ fn run_trials(
 ) -> ExitCode {
     let evidence = project.evidence_folder();
     let shared = Arc::new(Shared {
-        settings: Settings { evidence, keep: options.keep, tell: options.tell },
+        settings: Settings {
+            evidence,
+            keep: options.keep,
+            tell: options.tell,
+        },
         artifacts: OnceLock::new(),
         infrastructure: AtomicBool::new(false),
     });
-    let trials: Vec<_> = trials.into_iter().map(|trial| listed(trial, &shared)).collect();
+    let trials: Vec<_> = trials
+        .into_iter()
+        .map(|trial| listed(trial, &shared))
+        .collect();
     let wanted = |trial: &&libtest_mimic::Trial| !arguments.is_filtered_out(trial);
     if let Some(filter) = &arguments.filter
         && !trials.iter().any(|trial| wanted(&trial))
     {
         eprintln!("no trial matches `{filter}`; there are:");
-        trials.iter().for_each(|trial| eprintln!("  {}", trial.name()));
+        trials
+            .iter()
+            .for_each(|trial| eprintln!("  {}", trial.name()));
         return exit::USAGE.into();
     }
-    let boots = trials.iter().filter(wanted).any(|trial| !arguments.is_ignored(trial));
+    let boots = trials
+        .iter()
+        .filter(wanted)
+        .any(|trial| !arguments.is_ignored(trial));
     if boots && !arguments.list {
         match Artifacts::obtain(project) {
             Ok(artifacts) => drop(shared.artifacts.set(artifacts)),
@@ -122,7 +148,10 @@ fn run_trials(
 }
 
 fn verdict(conclusion: &Conclusion, shared: &Shared) -> ExitCode {
-    match (conclusion.has_failed(), shared.infrastructure.load(Ordering::Relaxed)) {
+    match (
+        conclusion.has_failed(),
+        shared.infrastructure.load(Ordering::Relaxed),
+    ) {
         (false, _) => exit::OK.into(),
         (true, false) => exit::RED.into(),
         (true, true) => exit::INFRASTRUCTURE.into(),
@@ -136,7 +165,9 @@ fn listed(trial: Trial, shared: &Arc<Shared>) -> libtest_mimic::Trial {
     let listed = libtest_mimic::Trial::test(trial.name(), move || one(&trial, &shared));
     match unreachable {
         None => listed,
-        Some(why) => listed.with_ignored_flag(true).with_kind(format!("{}; {}", why.why, why.hint)),
+        Some(why) => listed
+            .with_ignored_flag(true)
+            .with_kind(format!("{}; {}", why.why, why.hint)),
     }
 }
 
@@ -149,7 +180,10 @@ fn one(trial: &Trial, shared: &Shared) -> Result<(), Failed> {
     let Some(artifacts) = shared.artifacts.get() else {
         return Err(infrastructure("there is nothing to boot".into()));
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| infrastructure(error.to_string()))?;
     match runtime.block_on(trial.run(artifacts, &shared.settings)) {
         Ok(()) => Ok(()),

@@ -29,7 +29,9 @@ pub struct Artifacts {
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactsError {
     /// One of the two variables without the other.
-    #[error("{set} is set and {missing} is not; set both, or neither to boot what this tree builds")]
+    #[error(
+        "{set} is set and {missing} is not; set both, or neither to boot what this tree builds"
+    )]
     Half {
         /// The one that is there.
         set: &'static str,
@@ -63,7 +65,11 @@ pub enum ArtifactsError {
 }
 
 fn hint(error: &images::BuildError) -> String {
-    error.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default()
+    error
+        .hint
+        .as_ref()
+        .map(|hint| format!("\nhint: {hint}"))
+        .unwrap_or_default()
 }
 
 impl Artifacts {
@@ -107,7 +113,10 @@ impl Artifacts {
         let built = images::build(root, &mut |progress| shown.tell(&progress));
         shown.end();
         let built = built.map_err(|error| ArtifactsError::Build { error })?;
-        Ok(Self { kernel: built.kernel, initrd: built.initrd })
+        Ok(Self {
+            kernel: built.kernel,
+            initrd: built.initrd,
+        })
     }
 }
 
@@ -119,12 +128,19 @@ fn usable(variable: &'static str, file: PathBuf) -> Result<PathBuf, ArtifactsErr
         Ok(found) if found.len() == 0 => "is empty".into(),
         Ok(_) => return Ok(file),
     };
-    Err(ArtifactsError::Given { variable, file, why })
+    Err(ArtifactsError::Given {
+        variable,
+        file,
+        why,
+    })
 }
 
 /// One build at a time; says so when it has to wait.
 fn lock(path: &Path) -> Result<Flock<File>, ArtifactsError> {
-    let failed = |why: String| ArtifactsError::Lock { file: path.into(), why };
+    let failed = |why: String| ArtifactsError::Lock {
+        file: path.into(),
+        why,
+    };
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
     }

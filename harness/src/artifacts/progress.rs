@@ -24,7 +24,10 @@ impl Shown {
             }
             bar
         });
-        Self { bar, begin: Instant::now() }
+        Self {
+            bar,
+            begin: Instant::now(),
+        }
     }
 
     pub(super) fn tell(&mut self, progress: &Progress<'_>) {

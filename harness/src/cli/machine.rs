@@ -26,10 +26,15 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
     let profile = profile(project, &options.profile)?;
     let config = options.cloud_config.as_ref();
     if let Some(missing) = config.filter(|file| !file.is_file()) {
-        return Err(Refusal::usage(format!("there is no file {}", missing.display())));
+        return Err(Refusal::usage(format!(
+            "there is no file {}",
+            missing.display()
+        )));
     }
     let artifacts = Artifacts::obtain(project).map_err(Refusal::infrastructure)?;
-    let profile = profile.resolve(&artifacts.kernel).map_err(Refusal::infrastructure)?;
+    let profile = profile
+        .resolve(&artifacts.kernel)
+        .map_err(Refusal::infrastructure)?;
     ended(interactive::run(interactive::RunOptions {
         profile,
         artifacts,
@@ -48,11 +53,18 @@ fn profile(project: &Project, name: &str) -> Result<Profile, Refusal> {
     if let Some(found) = profiles.iter().find(|profile| profile.name == name) {
         return Ok(found.clone());
     }
-    let names: Vec<&str> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let names: Vec<&str> = profiles
+        .iter()
+        .map(|profile| profile.name.as_str())
+        .collect();
     let near = closest(name, names.iter().copied());
-    let meant = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+    let meant = near
+        .map(|near| format!("did you mean `{near}`? "))
+        .unwrap_or_default();
     let all = names.join(", ");
-    Err(Refusal::usage(format!("there is no profile `{name}`; {meant}there are: {all}")))
+    Err(Refusal::usage(format!(
+        "there is no profile `{name}`; {meant}there are: {all}"
+    )))
 }
 
 /// `harness ssh`.
@@ -73,15 +85,26 @@ fn ended(result: Result<ExitCode, MachineError>) -> Result<ExitCode, Refusal> {
 pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
     let given = Artifacts::given().map_err(Refusal::infrastructure)?;
     let built = project.root().join("dist/artifacts/vmlinuz");
-    let kernel = given.map(|given| given.kernel).or_else(|| built.is_file().then_some(built));
+    let kernel = given
+        .map(|given| given.kernel)
+        .or_else(|| built.is_file().then_some(built));
     let findings = host::examine(kernel.as_deref());
     let colour = terminal::colour(&std::io::stdout());
-    findings.iter().for_each(|finding| println!("{}", line(finding, colour)));
+    findings
+        .iter()
+        .for_each(|finding| println!("{}", line(finding, colour)));
     if kernel.is_none() {
         println!("KVM can be proven once there is a kernel: `harness build`, then ask again");
     }
-    let missing = findings.iter().any(|finding| finding.state == State::Missing);
-    Ok(if missing { exit::INFRASTRUCTURE } else { exit::OK }.into())
+    let missing = findings
+        .iter()
+        .any(|finding| finding.state == State::Missing);
+    Ok(if missing {
+        exit::INFRASTRUCTURE
+    } else {
+        exit::OK
+    }
+    .into())
 }
 
 fn line(finding: &Finding, colour: bool) -> String {
@@ -90,7 +113,15 @@ fn line(finding: &Finding, colour: bool) -> String {
         State::Degraded => ("degraded", 33),
         State::Missing => ("missing ", 31),
     };
-    let word = if colour { format!("\x1b[{paint}m{word}\x1b[0m") } else { word.to_owned() };
-    let hint = finding.hint.as_ref().map(|hint| format!("\n{:10}{hint}", "")).unwrap_or_default();
+    let word = if colour {
+        format!("\x1b[{paint}m{word}\x1b[0m")
+    } else {
+        word.to_owned()
+    };
+    let hint = finding
+        .hint
+        .as_ref()
+        .map(|hint| format!("\n{:10}{hint}", ""))
+        .unwrap_or_default();
     format!("{word}  {}: {}{hint}", finding.subject, finding.seen)
 }

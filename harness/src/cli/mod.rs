@@ -1,7 +1,7 @@
 //! The command line: what it understands ([`options`]), and each command's few lines.
 
-mod options;
 mod machine;
+mod options;
 mod project;
 
 use std::fmt::Display;
@@ -22,11 +22,17 @@ struct Refusal {
 
 impl Refusal {
     fn usage(why: impl Display) -> Self {
-        Self { status: exit::USAGE, why: why.to_string() }
+        Self {
+            status: exit::USAGE,
+            why: why.to_string(),
+        }
     }
 
     fn infrastructure(why: impl Display) -> Self {
-        Self { status: exit::INFRASTRUCTURE, why: why.to_string() }
+        Self {
+            status: exit::INFRASTRUCTURE,
+            why: why.to_string(),
+        }
     }
 }
 

@@ -59,7 +59,9 @@ pub(super) enum Command {
     /// Tell what this host can do, and what to install for the rest
     Doctor,
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  harness completion bash > ~/.local/share/bash-completion/completions/harness")]
+    #[command(
+        after_help = "Example:\n  harness completion bash > ~/.local/share/bash-completion/completions/harness"
+    )]
     Completion {
         /// The shell
         shell: Shell,

@@ -34,7 +34,11 @@ pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
 pub(super) fn check(project: &Project) -> ExitCode {
     match project.load() {
         Ok((profiles, scenarios)) => {
-            println!("{} scenarios and {} profiles are fine", scenarios.len(), profiles.len());
+            println!(
+                "{} scenarios and {} profiles are fine",
+                scenarios.len(),
+                profiles.len()
+            );
             exit::OK.into()
         }
         Err(errors) => wrong(&errors),
@@ -42,7 +46,10 @@ pub(super) fn check(project: &Project) -> ExitCode {
 }
 
 fn wrong(errors: &[SourceError]) -> ExitCode {
-    eprintln!("{}", render_all(errors, terminal::colour(&std::io::stderr())));
+    eprintln!(
+        "{}",
+        render_all(errors, terminal::colour(&std::io::stderr()))
+    );
     exit::RED.into()
 }
 
@@ -52,26 +59,46 @@ pub(super) fn list(project: &Project) -> ExitCode {
         Ok(loaded) => loaded,
         Err(errors) => return wrong(&errors),
     };
-    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or_default();
+    let width = scenarios
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or_default();
     let line = |s: &Scenario| {
-        println!("{:width$}  {}  ({})", s.name, s.about.trim(), s.profiles.join(", "));
+        println!(
+            "{:width$}  {}  ({})",
+            s.name,
+            s.about.trim(),
+            s.profiles.join(", ")
+        );
     };
     scenarios.iter().for_each(line);
     println!();
     for profile in &profiles {
-        let state = profile.check_host().map_or_else(|why| why.to_string(), |()| "can run".into());
-        println!("profile {}: {} - {state}", profile.name, profile.about.trim());
+        let state = profile
+            .check_host()
+            .map_or_else(|why| why.to_string(), |()| "can run".into());
+        println!(
+            "profile {}: {} - {state}",
+            profile.name,
+            profile.about.trim()
+        );
     }
     exit::OK.into()
 }
 
 /// `harness schema`.
 pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal> {
-    let files = [(project.scenarios_folder().join("schema.json"), scenario::schema())];
+    let files = [(
+        project.scenarios_folder().join("schema.json"),
+        scenario::schema(),
+    )];
     for (file, text) in files {
         if write {
             let failed = |error| format!("{} cannot be written: {error}", file.display());
-            std::fs::write(&file, &text).map_err(failed).map_err(Refusal::infrastructure)?;
+            std::fs::write(&file, &text)
+                .map_err(failed)
+                .map_err(Refusal::infrastructure)?;
         } else {
             print!("{text}");
         }

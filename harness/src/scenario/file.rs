@@ -121,7 +121,9 @@ impl CloudConfig {
 fn with_key(text: &str, key: &str) -> Result<String, String> {
     let header = CloudConfig::HEADER;
     if text.lines().next().map(str::trim_end) != Some(header) {
-        return Err(format!("cloud_config does not begin with `{header}`, so it holds no keys"));
+        return Err(format!(
+            "cloud_config does not begin with `{header}`, so it holds no keys"
+        ));
     }
     let mut config = match serde_yaml::from_str(text) {
         Ok(Value::Mapping(config)) => config,

@@ -67,12 +67,19 @@ pub fn load_all(folder: &Path, profiles: &[String]) -> Result<Vec<Scenario>, Vec
             Err(errors) => wrong.extend(errors),
         }
     }
-    if wrong.is_empty() { Ok(scenarios) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(scenarios)
+    } else {
+        Err(wrong)
+    }
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let unreadable = |error: std::io::Error| {
-        SourceError::in_file(folder, format!("the folder of scenarios cannot be read: {error}"))
+        SourceError::in_file(
+            folder,
+            format!("the folder of scenarios cannot be read: {error}"),
+        )
     };
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let mut files = entries
@@ -94,16 +101,15 @@ pub fn load(file: &Path, profiles: &[String]) -> Result<Scenario, Vec<SourceErro
 }
 
 /// Reads one scenario from a document.
-pub(super) fn read(
-    document: &Document,
-    profiles: &[String],
-) -> Result<Scenario, Vec<SourceError>> {
+pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario, Vec<SourceError>> {
     let value = document.value().map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
     let head = document.fit::<ScenarioFile<Value>>(value.clone(), "");
     let raw = match &head {
         Ok(head) => head.steps.clone(),
-        Err(_) => document.fit(value, "").map_or_else(|_| Vec::new(), |only: OnlySteps| only.steps),
+        Err(_) => document
+            .fit(value, "")
+            .map_or_else(|_| Vec::new(), |only: OnlySteps| only.steps),
     };
     let steps = steps(&mut lint, raw);
     let head = match head {
@@ -146,5 +152,10 @@ fn one(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Step> {
     let StepFile { name, timeout, .. } = step.clone();
     let action = lint::step(lint, step, path)?;
     let line = lint.document.line(path);
-    Some(Step { line, name, timeout: timeout.map(|span| span.0), action })
+    Some(Step {
+        line,
+        name,
+        timeout: timeout.map(|span| span.0),
+        action,
+    })
 }

@@ -40,8 +40,18 @@ steps:
 fn a_good_file_is_read() {
     let scenario = read(GOOD).unwrap();
     assert_eq!(scenario.profiles, ["q35"]);
-    assert_eq!(scenario.steps.iter().map(|step| step.line).collect::<Vec<_>>(), [9, 10, 13, 14, 15]);
-    assert_eq!(scenario.steps[1].timeout, Some(std::time::Duration::from_secs(5)));
+    assert_eq!(
+        scenario
+            .steps
+            .iter()
+            .map(|step| step.line)
+            .collect::<Vec<_>>(),
+        [9, 10, 13, 14, 15]
+    );
+    assert_eq!(
+        scenario.steps[1].timeout,
+        Some(std::time::Duration::from_secs(5))
+    );
     assert!(scenario.machine.ssh_key);
 }
 
@@ -121,7 +131,9 @@ steps:
 
 #[test]
 fn a_scenario_that_cannot_fail_is_wrong() {
-    assert_snapshot!(wrong("name: tea\nabout: tea\nsteps:\n  - serial: { send: ls }\n"));
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nsteps:\n  - serial: { send: ls }\n"
+    ));
 }
 
 #[test]
@@ -147,7 +159,11 @@ fn a_script_as_user_data_holds_no_key() {
 fn the_key_goes_into_the_cloud_config() {
     let text = "name: tea\nabout: tea\nmachine:\n  cloud_config: { hostname: pot, ssh_authorized_keys: [a] }\nsteps: [{ reboot: {} }]\n";
     let config = read(text).unwrap().machine.cloud_config;
-    assert_snapshot!(CloudConfig::render(config.as_ref(), Some("b")).unwrap().unwrap());
+    assert_snapshot!(
+        CloudConfig::render(config.as_ref(), Some("b"))
+            .unwrap()
+            .unwrap()
+    );
     assert_eq!(CloudConfig::render(None, None), Ok(None));
 }
 
@@ -170,7 +186,20 @@ fn each_scenario_names_the_schema_for_editors() {
         if path.extension().is_some_and(|e| e == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
             let first = text.lines().next().unwrap_or_default();
-            assert_eq!(first, "# yaml-language-server: $schema=schema.json", "{}", path.display());
+            assert_eq!(
+                first,
+                "# yaml-language-server: $schema=schema.json",
+                "{}",
+                path.display()
+            );
         }
     }
+}
+
+#[test]
+fn the_committed_scenarios_are_well_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let loaded = load_all(&folder, &profiles());
+    let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
+    assert!(!scenarios.is_empty());
 }

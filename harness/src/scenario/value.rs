@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 /// A regular expression; `^` and `$` stand for the ends of any line.
 #[derive(Debug, Clone)]
@@ -18,7 +18,11 @@ impl<'de> Deserialize<'de> for Pattern {
         let regex = RegexBuilder::new(&text).multi_line(true).build();
         regex.map(Self).map_err(|error| {
             let last = error.to_string();
-            let reason = last.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            let reason = last
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
             D::Error::custom(format!("not a regular expression: {reason}"))
         })
     }
@@ -45,10 +49,12 @@ impl<'de> Deserialize<'de> for Span {
         let text = String::deserialize(deserializer)?;
         match humantime::parse_duration(&text) {
             Ok(span) if !span.is_zero() => Ok(Self(span)),
-            Ok(_) => Err(D::Error::custom("a time of zero leaves no time for anything")),
-            Err(error) => {
-                Err(D::Error::custom(format!("not a time ({error}); write `20s` or `2m`")))
-            }
+            Ok(_) => Err(D::Error::custom(
+                "a time of zero leaves no time for anything",
+            )),
+            Err(error) => Err(D::Error::custom(format!(
+                "not a time ({error}); write `20s` or `2m`"
+            ))),
         }
     }
 }

@@ -25,25 +25,42 @@ pub struct SourceError {
 impl SourceError {
     /// An error about a file as a whole.
     pub fn in_file(file: &Path, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, message: message.into(), hint: None, place: None }
+        Self {
+            file: file.into(),
+            line: None,
+            message: message.into(),
+            hint: None,
+            place: None,
+        }
     }
 
     /// The same error with a place in the file's text.
     #[must_use]
     pub fn at(self, text: &Arc<str>, span: Range<usize>) -> Self {
         let line = Some(line_of(text, span.start));
-        Self { line, place: Some((Arc::clone(text), span)), ..self }
+        Self {
+            line,
+            place: Some((Arc::clone(text), span)),
+            ..self
+        }
     }
 
     /// The same error with what to do about it.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self {
+            hint: Some(hint.into()),
+            ..self
+        }
     }
 
     /// The error as rustc would print it.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
         let path = self.file.display().to_string();
         let place = self.place.clone().or_else(|| self.whole_line());
         let title = match place {

@@ -29,26 +29,49 @@ static NUMBER: LazyLock<Regex> =
 /// Takes a message of serde apart.
 pub(super) fn explain(message: &str) -> Explained {
     if let Some(found) = UNKNOWN.captures(message) {
-        let known: Vec<&str> =
-            QUOTED.captures_iter(message).skip(1).map(|c| c.extract::<1>().1[0]).collect();
+        let known: Vec<&str> = QUOTED
+            .captures_iter(message)
+            .skip(1)
+            .map(|c| c.extract::<1>().1[0])
+            .collect();
         let (what, at) = match &found[1] {
             "field" => ("key", At::Key),
             _ => ("word", At::Value),
         };
         let message = format!("unknown {what} `{}`", &found[2]);
-        return Explained { message, hint: Some(suggest(&found[2], &known)), at };
+        return Explained {
+            message,
+            hint: Some(suggest(&found[2], &known)),
+            at,
+        };
     }
     if let Some(found) = MISSING.captures(message) {
         let hint = Some(format!("add `{}:`", &found[1]));
-        return Explained { message: format!("the key `{}` is missing", &found[1]), hint, at: At::Key };
+        return Explained {
+            message: format!("the key `{}` is missing", &found[1]),
+            hint,
+            at: At::Key,
+        };
     }
-    let hint = message.ends_with("expected a string").then(|| "put it in quotes".to_owned());
-    let message = NUMBER.replace(message, "expected a whole number").into_owned();
-    Explained { message, hint, at: At::Value }
+    let hint = message
+        .ends_with("expected a string")
+        .then(|| "put it in quotes".to_owned());
+    let message = NUMBER
+        .replace(message, "expected a whole number")
+        .into_owned();
+    Explained {
+        message,
+        hint,
+        at: At::Value,
+    }
 }
 
 fn suggest(word: &str, known: &[&str]) -> String {
-    let list = known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+    let list = known
+        .iter()
+        .map(|k| format!("`{k}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     match closest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? known here: {list}"),
         None if known.is_empty() => "nothing is known here".into(),

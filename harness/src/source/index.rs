@@ -45,7 +45,10 @@ impl Index {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
                 let start = lines.byte(error.marker());
-                Broken { message: error.info().to_owned(), span: start..start }
+                Broken {
+                    message: error.info().to_owned(),
+                    span: start..start,
+                }
             })?;
             index.take(&event, lines.bytes(&span), &mut open)?;
         }
@@ -76,7 +79,11 @@ impl Index {
                 open.pop();
             }
             Event::Scalar(word, ..) => {
-                if let Some(Open { path, inside: Inside::Mapping(key @ None) }) = open.last_mut() {
+                if let Some(Open {
+                    path,
+                    inside: Inside::Mapping(key @ None),
+                }) = open.last_mut()
+                {
                     self.refuse_twice(&join(path, word), word, &span)?;
                     *key = Some((word.to_string(), span));
                 } else {
@@ -88,11 +95,17 @@ impl Index {
             }
             Event::SequenceStart(..) => {
                 let path = self.place(span, open);
-                open.push(Open { path, inside: Inside::Sequence(0) });
+                open.push(Open {
+                    path,
+                    inside: Inside::Sequence(0),
+                });
             }
             Event::MappingStart(..) => {
                 let path = self.place(span, open);
-                open.push(Open { path, inside: Inside::Mapping(None) });
+                open.push(Open {
+                    path,
+                    inside: Inside::Mapping(None),
+                });
             }
             _ => {}
         }
@@ -103,11 +116,17 @@ impl Index {
     fn place(&mut self, value: Bytes, open: &mut [Open]) -> String {
         let (path, key) = match open.last_mut() {
             None => (String::new(), value.clone()),
-            Some(Open { path, inside: Inside::Sequence(next) }) => {
+            Some(Open {
+                path,
+                inside: Inside::Sequence(next),
+            }) => {
                 *next += 1;
                 (format!("{path}[{}]", *next - 1), value.clone())
             }
-            Some(Open { path, inside: Inside::Mapping(key) }) => {
+            Some(Open {
+                path,
+                inside: Inside::Mapping(key),
+            }) => {
                 let (word, at) = key.take().unwrap_or_else(|| ("?".into(), value.clone()));
                 (join(path, &word), at)
             }
@@ -134,7 +153,11 @@ fn shorter(path: &str) -> Option<&str> {
 }
 
 fn join(path: &str, word: &str) -> String {
-    if path.is_empty() { word.to_owned() } else { format!("{path}.{word}") }
+    if path.is_empty() {
+        word.to_owned()
+    } else {
+        format!("{path}.{word}")
+    }
 }
 
 /// Where lines begin: the parser counts lines and characters, everybody else bytes.
@@ -146,14 +169,19 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn of(text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(ends).collect() }
+        Self {
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+        }
     }
 
     fn byte(&self, at: &Marker) -> usize {
         let line = at.line().saturating_sub(1);
         let start = self.starts.get(line).copied().unwrap_or(self.text.len());
         let rest = self.text.get(start..).unwrap_or_default();
-        rest.char_indices().nth(at.col()).map_or(self.text.len(), |(byte, _)| start + byte)
+        rest.char_indices()
+            .nth(at.col())
+            .map_or(self.text.len(), |(byte, _)| start + byte)
     }
 
     /// The bytes of a node, of its first line only: that is enough to point at.

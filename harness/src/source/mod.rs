@@ -54,10 +54,13 @@ impl Document {
     /// It is not YAML, or says the same key twice.
     pub fn from_text(path: &Path, text: &str) -> Result<Self, SourceError> {
         let text: Arc<str> = text.into();
-        let index = Index::of(&text).map_err(|broken| {
-            SourceError::in_file(path, broken.message).at(&text, broken.span)
-        })?;
-        Ok(Self { file: path.into(), text, index: Arc::new(index) })
+        let index = Index::of(&text)
+            .map_err(|broken| SourceError::in_file(path, broken.message).at(&text, broken.span))?;
+        Ok(Self {
+            file: path.into(),
+            text,
+            index: Arc::new(index),
+        })
     }
 
     /// The file, as it was named.

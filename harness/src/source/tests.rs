@@ -38,7 +38,10 @@ fn wrong(text: &str) -> String {
         Ok(document) => document,
         Err(error) => return error.to_string(),
     };
-    document.fit::<Garden>(document.value().unwrap(), "").unwrap_err().to_string()
+    document
+        .fit::<Garden>(document.value().unwrap(), "")
+        .unwrap_err()
+        .to_string()
 }
 
 #[test]
@@ -53,7 +56,9 @@ fn an_unknown_word_is_pointed_at() {
 
 #[test]
 fn a_wrong_type_is_pointed_at() {
-    assert_snapshot!(wrong("name: a\nbeds:\n  - plant: ü\n    width: \"wide\" # really\n"));
+    assert_snapshot!(wrong(
+        "name: a\nbeds:\n  - plant: ü\n    width: \"wide\" # really\n"
+    ));
 }
 
 #[test]
@@ -91,7 +96,15 @@ fn a_file_that_is_not_there_is_an_error_without_a_place() {
 fn lines_are_known_for_every_path() {
     let text = "name: a\nbeds:\n  - plant: rose\n  - plant: oak\nnotes: {a: b,\n  c: d}\n";
     let document = Document::from_text(Path::new("garden.yaml"), text).unwrap();
-    let lines = ["name", "beds", "beds[0]", "beds[1].plant", "notes.c", "beds[1].none", "none"]
-        .map(|path| document.line(path));
+    let lines = [
+        "name",
+        "beds",
+        "beds[0]",
+        "beds[1].plant",
+        "notes.c",
+        "beds[1].none",
+        "none",
+    ]
+    .map(|path| document.line(path));
     assert_eq!(lines, [1, 2, 3, 4, 6, 4, 1]);
 }

@@ -30,7 +30,10 @@ pub struct Deadline {
 impl Deadline {
     /// So long from now on.
     pub fn within(limit: Duration) -> Self {
-        Self { ends: Instant::now() + limit, limit }
+        Self {
+            ends: Instant::now() + limit,
+            limit,
+        }
     }
 
     /// What is left of it.

@@ -44,11 +44,19 @@ fn docker(step: &DockerStep) -> String {
     };
     match step.action() {
         Some(DockerAction::Run(run)) => {
-            format!("{engine}: run {} {}", run.image, short(&run.command.join(" ")))
+            format!(
+                "{engine}: run {} {}",
+                run.image,
+                short(&run.command.join(" "))
+            )
         }
         Some(DockerAction::Ps(_)) => format!("{engine}: ps"),
         Some(DockerAction::Exec(exec)) => {
-            format!("{engine}: exec {} {}", exec.container, short(&exec.command.join(" ")))
+            format!(
+                "{engine}: exec {} {}",
+                exec.container,
+                short(&exec.command.join(" "))
+            )
         }
         Some(DockerAction::Import(import)) => format!("{engine}: import {}", import.image),
         None => engine.into(),

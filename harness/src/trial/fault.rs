@@ -16,7 +16,10 @@ pub struct Fault {
 impl Fault {
     /// A fault that says all in a sentence.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), seen: Vec::new() }
+        Self {
+            what: what.into(),
+            seen: Vec::new(),
+        }
     }
 
     /// The same with something that was seen.
@@ -91,7 +94,9 @@ pub fn printable(text: &str) -> String {
 
 /// Puts `margin` before each line.
 pub fn indent(text: &str, margin: &str) -> String {
-    let lines: Vec<String> =
-        text.lines().map(|line| format!("{margin}{line}").trim_end().to_owned()).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| format!("{margin}{line}").trim_end().to_owned())
+        .collect();
     lines.join("\n")
 }

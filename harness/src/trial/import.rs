@@ -25,9 +25,15 @@ pub async fn perform(import: &DockerImport, ssh: &Ssh, docker: &Docker) -> Resul
     }
     let layer = layer(&files)
         .map_err(|error| Fault::new(format!("no layer can be made of the files: {error}")))?;
-    let (repository, tag) = import.image.split_once(':').unwrap_or((&import.image, "latest"));
-    let options =
-        CreateImageOptionsBuilder::default().from_src("-").repo(repository).tag(tag).build();
+    let (repository, tag) = import
+        .image
+        .split_once(':')
+        .unwrap_or((&import.image, "latest"));
+    let options = CreateImageOptionsBuilder::default()
+        .from_src("-")
+        .repo(repository)
+        .tag(tag)
+        .build();
     docker
         .create_image(Some(options), Some(bollard::body_full(layer.into())), None)
         .try_collect::<Vec<_>>()
@@ -42,7 +48,11 @@ fn layer(files: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o755);
-        tar.append_data(&mut header, path.trim_start_matches('/'), content.as_slice())?;
+        tar.append_data(
+            &mut header,
+            path.trim_start_matches('/'),
+            content.as_slice(),
+        )?;
         if path.ends_with("/busybox") {
             links(&mut tar, path)?;
         }

@@ -28,7 +28,9 @@ pub struct Wanted<'a> {
 pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(), Fault> {
     if output.signal.is_some() || output.exit.map(i64::from) != Some(wanted.exit) {
         let (seen, exit) = (ending(output), wanted.exit);
-        return Err(Fault::new(format!("the command ended with {seen}, expected exit status {exit}")));
+        return Err(Fault::new(format!(
+            "the command ended with {seen}, expected exit status {exit}"
+        )));
     }
     for (name, bytes, expected) in [
         ("stdout", &output.stdout, wanted.stdout),
@@ -54,8 +56,10 @@ pub fn text(
     if let Some(equal) = &expected.equals
         && without_end(equal) != without_end(got)
     {
-        return Err(Fault::new(format!("{name} is not equal to what was expected"))
-            .with("difference (- expected, + got)", diff(equal, got)));
+        return Err(
+            Fault::new(format!("{name} is not equal to what was expected"))
+                .with("difference (- expected, + got)", diff(equal, got)),
+        );
     }
     if let Some(pattern) = &expected.matches
         && !pattern.0.is_match(got)
@@ -63,12 +67,19 @@ pub fn text(
         return Err(Fault::new(format!("{name} does not match /{}/", pattern.0)).with("got", got));
     }
     let words = |words: &Option<crate::scenario::Words>| words.clone().unwrap_or_default().0;
-    if let Some(word) = words(&expected.contains).iter().find(|word| !got.contains(*word)) {
+    if let Some(word) = words(&expected.contains)
+        .iter()
+        .find(|word| !got.contains(*word))
+    {
         return Err(Fault::new(format!("{name} does not contain `{word}`")).with("got", got));
     }
-    if let Some(word) = words(&expected.lacks).iter().find(|word| got.contains(*word)) {
-        return Err(Fault::new(format!("{name} contains `{word}`, which it must not"))
-            .with("got", got));
+    if let Some(word) = words(&expected.lacks)
+        .iter()
+        .find(|word| got.contains(*word))
+    {
+        return Err(
+            Fault::new(format!("{name} contains `{word}`, which it must not")).with("got", got),
+        );
     }
     match &expected.snapshot {
         Some(snapshot) => snapshot::compare(name, got, snapshot, &expected.filters, snapshots),
@@ -86,6 +97,12 @@ pub fn diff(expected: &str, got: &str) -> String {
     let (expected, got) = (without_end(expected), without_end(got));
     let diff = TextDiff::from_lines(expected, got);
     diff.iter_all_changes()
-        .map(|change| format!("{}{}\n", change.tag(), change.value().trim_end_matches('\n')))
+        .map(|change| {
+            format!(
+                "{}{}\n",
+                change.tag(),
+                change.value().trim_end_matches('\n')
+            )
+        })
         .collect()
 }

@@ -30,7 +30,7 @@ use crate::scenario::{CloudConfig, Scenario, Step};
 
 use deadline::Deadline;
 use fault::Fault;
-use report::{Red, Ran};
+use report::{Ran, Red};
 use session::Session;
 use watch::{Moment, Watch};
 
@@ -94,8 +94,16 @@ impl Trial {
             let folder = evidence.folder().display();
             Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
         })?;
-        let watch = if settings.tell { Watch::lines(&self.name()) } else { Watch::nobody() };
-        let log = Log { evidence: &evidence, watch, begin: Instant::now() };
+        let watch = if settings.tell {
+            Watch::lines(&self.name())
+        } else {
+            Watch::nobody()
+        };
+        let log = Log {
+            evidence: &evidence,
+            watch,
+            begin: Instant::now(),
+        };
         let verdict = self.judge(&machine, &keys, &log).await;
         let verdict = verdict.map_err(|red| red.compose(self, &machine, &evidence));
         machine.stop().await;
@@ -115,7 +123,12 @@ impl Trial {
             initrd: Some(artifacts.initrd.clone()),
             kernel_args: wanted.kernel_arguments.clone(),
             memory: wanted.memory,
-            disks: disks.map(|d| Disk::Blank { mib: d.size, label: d.label.clone() }).collect(),
+            disks: disks
+                .map(|d| Disk::Blank {
+                    mib: d.size,
+                    label: d.label.clone(),
+                })
+                .collect(),
             user_data: CloudConfig::render(wanted.cloud_config.as_ref(), key)
                 .map_err(Failure::Infrastructure)?,
             ssh_port: None,
@@ -128,7 +141,9 @@ impl Trial {
         let limit = scaled(deadline::BOOT);
         let ready = machine.guard(machine.wait_ready(limit));
         let ready = async { ready.await.map_err(Fault::from) };
-        log.around(0, 1, "boot", ready, &mut ran).await.map_err(|fault| Red::boot(fault, &ran))?;
+        log.around(0, 1, "boot", ready, &mut ran)
+            .await
+            .map_err(|fault| Red::boot(fault, &ran))?;
 
         let snapshots = self.scenario.file.with_file_name("snapshots");
         let mut session = Session::new(machine, keys, &snapshots);
@@ -151,7 +166,9 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
 
     if whole.left().is_zero() {
         let limit = whole.limit().as_secs_f64();
-        return Err(Fault::new(format!("the scenario's {limit:.0} s were over before this step")));
+        return Err(Fault::new(format!(
+            "the scenario's {limit:.0} s were over before this step"
+        )));
     }
     let limit = scaled(deadline::of_step(step)).min(whole.left());
     let machine = session.machine;
@@ -161,7 +178,9 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
         Ok(Err(bad)) => Err(bad.into()),
         Err(_) => {
             let limit = limit.as_secs_f64();
-            Err(Fault::new(format!("the step did not end within {limit:.0} s")))
+            Err(Fault::new(format!(
+                "the step did not end within {limit:.0} s"
+            )))
         }
     }
 }
@@ -198,7 +217,10 @@ impl Log<'_> {
             Ok(()) => Moment::Held(what, took),
             Err(_) => Moment::Failed(what, took),
         });
-        ran.push(Ran { what: what.into(), took });
+        ran.push(Ran {
+            what: what.into(),
+            took,
+        });
         verdict
     }
 
@@ -218,7 +240,11 @@ fn close(evidence: &Evidence, verdict: Result<(), String>, keep: bool) -> Result
     let folder = evidence.folder();
     let written = evidence.finish(&result);
     verdict.map_err(Failure::Red)?;
-    let gone = if keep { Ok(()) } else { std::fs::remove_dir_all(folder) };
+    let gone = if keep {
+        Ok(())
+    } else {
+        std::fs::remove_dir_all(folder)
+    };
     written.and(gone).map_err(|error| {
         let folder = folder.display();
         Failure::Infrastructure(format!("passed, but the evidence in {folder}: {error}"))

@@ -35,17 +35,28 @@ pub struct Red {
 impl Red {
     /// The machine did not become ready.
     pub fn boot(fault: Fault, ran: &[Ran]) -> Self {
-        Self { fault, step: None, ran: ran.to_vec() }
+        Self {
+            fault,
+            step: None,
+            ran: ran.to_vec(),
+        }
     }
 
     /// A step did not hold.
     pub fn step(fault: Fault, step: usize, ran: &[Ran]) -> Self {
-        Self { fault, step: Some(step), ran: ran.to_vec() }
+        Self {
+            fault,
+            step: Some(step),
+            ran: ran.to_vec(),
+        }
     }
 
     /// All there is to say, with what the machine said last.
     pub fn compose(&self, trial: &Trial, machine: &Machine, evidence: &Evidence) -> String {
-        let seen = Seen { serial: machine.serial().text(), events: machine.boot_events() };
+        let seen = Seen {
+            serial: machine.serial().text(),
+            events: machine.boot_events(),
+        };
         let mut text = self.text(&trial.name(), &trial.scenario, &seen);
         let _ = write!(text, "\nevidence: {}", evidence.folder().display());
         let _ = write!(text, "\nagain:    cargo harness test {}", trial.name());
@@ -55,9 +66,22 @@ impl Red {
     /// What depends on the trial alone.
     pub(super) fn text(&self, name: &str, scenario: &Scenario, seen: &Seen) -> String {
         let mut text = self.head(name, scenario);
-        let _ = write!(text, "\n\n{}\n\nsteps:\n{}", self.fault.render(), self.steps());
-        let _ = write!(text, "\n\nboot events:\n{}", indent(&ladder(&seen.events), "  "));
-        let _ = write!(text, "\n\nserial console, last lines:\n{}\n", last_lines(&seen.serial));
+        let _ = write!(
+            text,
+            "\n\n{}\n\nsteps:\n{}",
+            self.fault.render(),
+            self.steps()
+        );
+        let _ = write!(
+            text,
+            "\n\nboot events:\n{}",
+            indent(&ladder(&seen.events), "  ")
+        );
+        let _ = write!(
+            text,
+            "\n\nserial console, last lines:\n{}\n",
+            last_lines(&seen.serial)
+        );
         text
     }
 
@@ -76,9 +100,18 @@ impl Red {
         let last = self.ran.len().saturating_sub(1);
         let line = |(n, ran): (usize, &Ran)| {
             let verdict = if n == last { "FAILED" } else { "ok" };
-            format!("  {verdict:<6} {:6.1} s  {}", ran.took.as_secs_f64(), ran.what)
+            format!(
+                "  {verdict:<6} {:6.1} s  {}",
+                ran.took.as_secs_f64(),
+                ran.what
+            )
         };
-        self.ran.iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+        self.ran
+            .iter()
+            .enumerate()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 }
 
@@ -96,8 +129,16 @@ pub fn ladder(events: &[BootEvent]) -> String {
         return "(none came)".into();
     }
     let rung = |event: &BootEvent| {
-        let failed = event.error.as_ref().map(|error| format!("  FAILED: {error}"));
-        format!("{:8.2} s  {}{}", event.seconds, event.stage, failed.unwrap_or_default())
+        let failed = event
+            .error
+            .as_ref()
+            .map(|error| format!("  FAILED: {error}"));
+        format!(
+            "{:8.2} s  {}{}",
+            event.seconds,
+            event.stage,
+            failed.unwrap_or_default()
+        )
     };
     events.iter().map(rung).collect::<Vec<_>>().join("\n")
 }

@@ -30,12 +30,22 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Nothing is open yet: a scenario without `ssh` never logs in.
     pub fn new(machine: &'a Machine, keys: &'a KeyPair, snapshots: &'a Path) -> Self {
-        Self { machine, keys, snapshots, ssh: None, system: None, user: None }
+        Self {
+            machine,
+            keys,
+            snapshots,
+            ssh: None,
+            system: None,
+            user: None,
+        }
     }
 
     /// The trial's own login.
     pub fn own_login(&self) -> Login {
-        Login::Key { user: USER.into(), private_key: self.keys.private.clone() }
+        Login::Key {
+            user: USER.into(),
+            private_key: self.keys.private.clone(),
+        }
     }
 
     /// The trial's own connection.
@@ -54,7 +64,12 @@ impl<'a> Session<'a> {
             return Ok(docker.clone());
         }
         let ssh = self.ssh(deadline).await?;
-        let docker = self.machine.docker(&ssh, engine).await?.negotiate_version().await?;
+        let docker = self
+            .machine
+            .docker(&ssh, engine)
+            .await?
+            .negotiate_version()
+            .await?;
         Ok(self.kept(engine).insert(docker).clone())
     }
 
@@ -78,7 +93,9 @@ impl<'a> Session<'a> {
         deadline: &Deadline,
     ) -> Result<Output, Fault> {
         let ssh = self.ssh(deadline).await?;
-        Ok(ssh.run(&for_account(command, account), deadline.left()).await?)
+        Ok(ssh
+            .run(&for_account(command, account), deadline.left())
+            .await?)
     }
 }
 

@@ -22,7 +22,11 @@ pub fn compare(
     folder: &Path,
 ) -> Result<(), Fault> {
     let got = filters.iter().fold(got.to_owned(), |text, filter| {
-        filter.pattern.0.replace_all(&text, filter.replacement.as_str()).into_owned()
+        filter
+            .pattern
+            .0
+            .replace_all(&text, filter.replacement.as_str())
+            .into_owned()
     });
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(absolute(folder));
@@ -32,7 +36,10 @@ pub fn compare(
         return Ok(());
     }
     let file = folder.join(format!("{name}.snap"));
-    let review = format!("{}, then `cargo insta review`", file.with_extension("snap.new").display());
+    let review = format!(
+        "{}, then `cargo insta review`",
+        file.with_extension("snap.new").display()
+    );
     Err(match content(&file) {
         Some(kept) => Fault::new(format!("{what} differs from {}", file.display()))
             .with("difference (- expected, + got)", diff(&kept, &got))
@@ -51,7 +58,9 @@ fn absolute(folder: &Path) -> std::path::PathBuf {
 /// What is in a snapshot after its head.
 fn content(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
-    text.strip_prefix("---\n")?.split_once("\n---\n").map(|(_, content)| content.to_owned())
+    text.strip_prefix("---\n")?
+        .split_once("\n---\n")
+        .map(|(_, content)| content.to_owned())
 }
 
 thread_local! {
@@ -94,6 +103,9 @@ mod tests {
         let same = "rancherctl 0.1.0\n";
         compare("stdout", same, "version", &filters(), folder.path()).unwrap();
         // What differs is not tried here: insta would tell of it on this test's own output.
-        assert_eq!(content(&folder.path().join("version.snap")).unwrap(), "rancherctl [version]\n");
+        assert_eq!(
+            content(&folder.path().join("version.snap")).unwrap(),
+            "rancherctl [version]\n"
+        );
     }
 }

@@ -31,19 +31,32 @@ fn seen() -> Seen {
         error: error.map(str::to_owned),
         ok: error.is_none(),
     };
-    let lines: Vec<String> = (1..=50).map(|n| format!("\x1b[32mline\x1b[0m {n}\r")).collect();
+    let lines: Vec<String> = (1..=50)
+        .map(|n| format!("\x1b[32mline\x1b[0m {n}\r"))
+        .collect();
     Seen {
         serial: lines.join("\n"),
-        events: vec![event("init", 0.12, None), event("state", 12.0, Some("no disk"))],
+        events: vec![
+            event("init", 0.12, None),
+            event("state", 12.0, Some("no disk")),
+        ],
     }
 }
 
 fn output(exit: i32, stdout: &str, stderr: &str) -> Output {
-    Output { exit: Some(exit), signal: None, stdout: stdout.into(), stderr: stderr.into() }
+    Output {
+        exit: Some(exit),
+        signal: None,
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+    }
 }
 
 fn ran(what: &str, millis: u64) -> Ran {
-    Ran { what: what.into(), took: Duration::from_millis(millis) }
+    Ran {
+        what: what.into(),
+        took: Duration::from_millis(millis),
+    }
 }
 
 fn expecting(yaml: &str) -> TextExpectation {
@@ -52,7 +65,11 @@ fn expecting(yaml: &str) -> TextExpectation {
 
 fn judged(yaml: &str, exit: i64, output: &Output) -> Result<(), String> {
     let expected = expecting(yaml);
-    let wanted = judge::Wanted { exit, stdout: Some(&expected), stderr: None };
+    let wanted = judge::Wanted {
+        exit,
+        stdout: Some(&expected),
+        stderr: None,
+    };
     judge::output(wanted, output, Path::new("snapshots")).map_err(|fault| fault.render())
 }
 
@@ -60,17 +77,31 @@ fn judged(yaml: &str, exit: i64, output: &Output) -> Result<(), String> {
 fn a_red_step_says_all_there_is_to_know() {
     let coffee = output(0, "coffee\nblack\n", "kettle: empty\n");
     let expected = expecting("equals: tea");
-    let wanted = judge::Wanted { exit: 0, stdout: Some(&expected), stderr: None };
+    let wanted = judge::Wanted {
+        exit: 0,
+        stdout: Some(&expected),
+        stderr: None,
+    };
     let fault = judge::output(wanted, &coffee, Path::new("snapshots")).unwrap_err();
     let fault = fault.with_output("make tea", &coffee);
-    let ran = [ran("boot", 17_300), ran("ssh: fill kettle", 210), ran("ssh: make tea", 1_080)];
+    let ran = [
+        ran("boot", 17_300),
+        ran("ssh: fill kettle", 210),
+        ran("ssh: make tea", 1_080),
+    ];
     assert_snapshot!(Red::step(fault, 1, &ran).text("q35::tea", &scenario(), &seen()));
 }
 
 #[test]
 fn a_red_boot_says_what_came() {
-    let red = Red::boot(Fault::new("the guest's console said: Kernel panic"), &[ran("boot", 900)]);
-    let nothing = Seen { serial: String::new(), events: Vec::new() };
+    let red = Red::boot(
+        Fault::new("the guest's console said: Kernel panic"),
+        &[ran("boot", 900)],
+    );
+    let nothing = Seen {
+        serial: String::new(),
+        events: Vec::new(),
+    };
     assert_snapshot!(red.text("q35::tea", &scenario(), &nothing));
 }
 
@@ -84,21 +115,35 @@ fn one_line_end_does_not_count() {
 #[test]
 fn expectations_hold_together() {
     let good = output(0, "green tea\nblack tea\n", "");
-    judged("{matches: '^black', contains: [green, tea], lacks: coffee}", 0, &good).unwrap();
+    judged(
+        "{matches: '^black', contains: [green, tea], lacks: coffee}",
+        0,
+        &good,
+    )
+    .unwrap();
     let why = judged("{matches: '^tea'}", 0, &good).unwrap_err();
     assert!(why.contains("stdout does not match /^tea/"), "{why}");
     let why = judged("{contains: [tea, milk]}", 0, &good).unwrap_err();
     assert!(why.contains("stdout does not contain `milk`"), "{why}");
     let why = judged("{lacks: [black]}", 0, &good).unwrap_err();
-    assert!(why.contains("stdout contains `black`, which it must not"), "{why}");
+    assert!(
+        why.contains("stdout contains `black`, which it must not"),
+        "{why}"
+    );
 }
 
 #[test]
 fn the_exit_status_counts_also_where_a_signal_ended_it() {
     let why = judged("{contains: tea}", 0, &output(3, "tea", "")).unwrap_err();
-    assert!(why.contains("ended with exit status 3, expected exit status 0"), "{why}");
+    assert!(
+        why.contains("ended with exit status 3, expected exit status 0"),
+        "{why}"
+    );
     judged("{contains: tea}", 3, &output(3, "tea", "")).unwrap();
-    let killed = Output { signal: Some("KILL".into()), ..output(0, "tea", "") };
+    let killed = Output {
+        signal: Some("KILL".into()),
+        ..output(0, "tea", "")
+    };
     let why = judged("{contains: tea}", 0, &killed).unwrap_err();
     assert!(why.contains("ended with signal KILL"), "{why}");
 }
@@ -117,5 +162,8 @@ fn a_step_may_say_how_long_it_takes() {
     let usual = deadline::of_step(&steps[2]);
     steps[0].timeout = Some(usual * 2);
     assert_eq!(deadline::of_step(&steps[0]), usual * 2);
-    assert!(deadline::of_step(&steps[1]) < usual, "a reboot takes longer than a command");
+    assert!(
+        deadline::of_step(&steps[1]) < usual,
+        "a reboot takes longer than a command"
+    );
 }

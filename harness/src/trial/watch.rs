@@ -24,13 +24,21 @@ pub struct Watch {
 impl Watch {
     /// Nobody looks on.
     pub fn nobody() -> Self {
-        Self { trial: None, colour: false, begin: Instant::now() }
+        Self {
+            trial: None,
+            colour: false,
+            begin: Instant::now(),
+        }
     }
 
     /// Each step on a line of stderr.
     pub fn lines(trial: &str) -> Self {
         let colour = crate::terminal::colour(&std::io::stderr());
-        Self { trial: Some(trial.into()), colour, begin: Instant::now() }
+        Self {
+            trial: Some(trial.into()),
+            colour,
+            begin: Instant::now(),
+        }
     }
 
     /// Tells of a moment.
@@ -40,16 +48,28 @@ impl Watch {
         let line = match moment {
             Moment::Begins(what) => format!("  ...   {what}"),
             Moment::Held(what, took) => {
-                format!("{} {what} ({:.1} s)", self.paint("   ok  ", 32), took.as_secs_f64())
+                format!(
+                    "{} {what} ({:.1} s)",
+                    self.paint("   ok  ", 32),
+                    took.as_secs_f64()
+                )
             }
             Moment::Failed(what, took) => {
-                format!("{} {what} ({:.1} s)", self.paint("FAILED ", 31), took.as_secs_f64())
+                format!(
+                    "{} {what} ({:.1} s)",
+                    self.paint("FAILED ", 31),
+                    took.as_secs_f64()
+                )
             }
         };
         eprintln!("{trial} {at:6.1} s {line}");
     }
 
     fn paint(&self, word: &str, colour: u8) -> String {
-        if self.colour { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+        if self.colour {
+            format!("\x1b[{colour}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
+        }
     }
 }

@@ -28,7 +28,12 @@ fn run(lint: &mut Lint<'_>, run: &DockerRun, path: &str) {
     for (key, given) in wanted {
         let message = format!("`{key}` of a container that is left running");
         let hint = "leave it away, or `detach`";
-        lint.refuse(given && run.detach, &format!("{path}.{key}"), &message, hint);
+        lint.refuse(
+            given && run.detach,
+            &format!("{path}.{key}"),
+            &message,
+            hint,
+        );
     }
     let lost = run.detach && run.name.is_none();
     let message = "a container that is left running needs a name to find it again";
@@ -39,31 +44,53 @@ fn run(lint: &mut Lint<'_>, run: &DockerRun, path: &str) {
 
 fn command(lint: &mut Lint<'_>, command: &[String], path: &str) {
     if command.is_empty() {
-        lint.value(&format!("{path}.command"), "this command does nothing", "write [program, ...]");
+        lint.value(
+            &format!("{path}.command"),
+            "this command does nothing",
+            "write [program, ...]",
+        );
     }
 }
 
 fn ps(lint: &mut Lint<'_>, ps: &DockerPs, path: &str) {
     if ps.contains.is_none() && ps.lacks.is_none() && ps.count.is_none() {
-        lint.key(path, "this step checks nothing", "write `contains`, `lacks` or `count`");
+        lint.key(
+            path,
+            "this step checks nothing",
+            "write `contains`, `lacks` or `count`",
+        );
     }
     expectation::some(lint, ps.contains.as_ref(), &format!("{path}.contains"));
     expectation::some(lint, ps.lacks.as_ref(), &format!("{path}.lacks"));
-    let (Some(contains), Some(lacks)) = (&ps.contains, &ps.lacks) else { return };
+    let (Some(contains), Some(lacks)) = (&ps.contains, &ps.lacks) else {
+        return;
+    };
     if let Some(both) = contains.0.iter().find(|name| lacks.0.contains(name)) {
         let message = format!("`{both}` is to be there and not to be there");
-        lint.key(&format!("{path}.lacks"), message, "leave one of the two away");
+        lint.key(
+            &format!("{path}.lacks"),
+            message,
+            "leave one of the two away",
+        );
     }
 }
 
 fn import(lint: &mut Lint<'_>, import: &DockerImport, path: &str) {
     if import.files.is_empty() {
-        lint.value(&format!("{path}.files"), "an image of no files", "for instance [/bin/busybox]");
+        lint.value(
+            &format!("{path}.files"),
+            "an image of no files",
+            "for instance [/bin/busybox]",
+        );
     }
     for (number, file) in import.files.iter().enumerate() {
         if !file.starts_with('/') {
             let path = format!("{path}.files[{number}]");
-            lint.value(&path, "this is no path from the root", format!("write `/{file}`"));
+            lint.value(
+                &path,
+                "this is no path from the root",
+                format!("write `/{file}`"),
+            );
         }
     }
 }

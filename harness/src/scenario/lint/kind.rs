@@ -1,8 +1,6 @@
 //! Exactly one of several optional keys: the kind of a step.
 
-use super::super::step::{
-    Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep,
-};
+use super::super::step::{Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep};
 use super::Lint;
 
 /// The one kind of a step.
@@ -25,10 +23,20 @@ pub(super) fn one<T, const N: usize>(
     path: &str,
     what: &str,
 ) -> Option<T> {
-    let known = kinds.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let mut given = kinds.into_iter().filter_map(|(name, kind)| Some((name, kind?)));
+    let known = kinds
+        .iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut given = kinds
+        .into_iter()
+        .filter_map(|(name, kind)| Some((name, kind?)));
     let Some((first, kind)) = given.next() else {
-        lint.key(path, format!("{what} that does nothing"), format!("give it one of {known}"));
+        lint.key(
+            path,
+            format!("{what} that does nothing"),
+            format!("give it one of {known}"),
+        );
         return None;
     };
     if let Some((second, _)) = given.next() {
@@ -61,7 +69,10 @@ impl WaitForStep {
             ("ssh", self.ssh.as_ref().map(WaitAction::Ssh)),
             ("serial", self.serial.as_ref().map(WaitAction::Serial)),
             ("event", self.event.as_deref().map(WaitAction::Event)),
-            ("container", self.container.as_ref().map(WaitAction::Container)),
+            (
+                "container",
+                self.container.as_ref().map(WaitAction::Container),
+            ),
         ]
     }
 

@@ -21,17 +21,22 @@ pub(super) struct Lint<'a> {
 
 impl<'a> Lint<'a> {
     pub(super) fn of(document: &'a Document) -> Self {
-        Self { document, found: Vec::new() }
+        Self {
+            document,
+            found: Vec::new(),
+        }
     }
 
     /// Something is wrong with a key.
     fn key(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.found.push(self.document.at_key(path, message).hint(hint));
+        self.found
+            .push(self.document.at_key(path, message).hint(hint));
     }
 
     /// Something is wrong with what stands behind a key.
     fn value(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.found.push(self.document.at_value(path, message).hint(hint));
+        self.found
+            .push(self.document.at_value(path, message).hint(hint));
     }
 
     /// `wrong` must not be there, because of `why`.
@@ -44,16 +49,34 @@ impl<'a> Lint<'a> {
 
 /// The head: names, profiles, machine.
 pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
-    let stem = lint.document.file().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let stem = lint
+        .document
+        .file()
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     if head.name != stem {
         let message = format!("the name is `{}` but the file `{stem}.yaml`", head.name);
-        lint.value("name", message, format!("write `name: {stem}` or rename the file"));
+        lint.value(
+            "name",
+            message,
+            format!("write `name: {stem}` or rename the file"),
+        );
     }
     if head.about.trim().is_empty() {
-        lint.value("about", "nothing is said about it", "say in a sentence what it proves");
+        lint.value(
+            "about",
+            "nothing is said about it",
+            "say in a sentence what it proves",
+        );
     }
     if head.profiles.is_empty() {
-        lint.key("profiles", "there are no profiles, so it never runs", "leave the key away for `q35`");
+        lint.key(
+            "profiles",
+            "there are no profiles, so it never runs",
+            "leave the key away for `q35`",
+        );
     }
     for (number, wanted) in head.profiles.iter().enumerate() {
         let path = format!("profiles[{number}]");
@@ -62,7 +85,11 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
             lint.value(&path, format!("there is no profile `{wanted}`"), hint);
         }
         if head.profiles[..number].contains(wanted) {
-            lint.value(&path, format!("the profile `{wanted}` is here twice"), "leave one away");
+            lint.value(
+                &path,
+                format!("the profile `{wanted}` is here twice"),
+                "leave one away",
+            );
         }
     }
     machine(lint, &head.machine);
@@ -85,7 +112,11 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
     for (number, argument) in machine.kernel_arguments.iter().enumerate() {
         if argument.trim().is_empty() || argument.contains('\n') {
             let path = format!("machine.kernel_arguments[{number}]");
-            lint.value(&path, "this is no kernel argument", "write one argument an entry");
+            lint.value(
+                &path,
+                "this is no kernel argument",
+                "write one argument an entry",
+            );
         }
     }
     for (number, disk) in machine.disks.iter().enumerate() {
@@ -95,7 +126,11 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
         }
     }
     if machine.memory == Some(0) {
-        lint.value("machine.memory", "a machine without memory", "`memory` is in MiB");
+        lint.value(
+            "machine.memory",
+            "a machine without memory",
+            "`memory` is in MiB",
+        );
     }
 }
 
@@ -116,29 +151,54 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
 fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
     let talks = step.send.is_some() || step.expect.is_some();
     if !talks && step.login.is_none() {
-        lint.key(path, "this step does nothing", "write `send`, `expect` or `login`");
+        lint.key(
+            path,
+            "this step does nothing",
+            "write `send`, `expect` or `login`",
+        );
     }
     let both = talks && step.login.is_some();
     let hint = "make two steps of it";
-    lint.refuse(both, &format!("{path}.login"), "`login` has a dialogue of its own", hint);
+    lint.refuse(
+        both,
+        &format!("{path}.login"),
+        "`login` has a dialogue of its own",
+        hint,
+    );
 }
 
 fn reboot(lint: &mut Lint<'_>, step: &RebootStep, path: &str) {
-    if step.command.as_ref().is_some_and(|command| command.trim().is_empty()) {
-        lint.value(&format!("{path}.command"), "this command does nothing", "`reboot: {}` has one");
+    if step
+        .command
+        .as_ref()
+        .is_some_and(|command| command.trim().is_empty())
+    {
+        lint.value(
+            &format!("{path}.command"),
+            "this command does nothing",
+            "`reboot: {}` has one",
+        );
     }
 }
 
 fn events(lint: &mut Lint<'_>, step: &EventsStep, path: &str) {
     if step.order.is_empty() && step.failed.is_none() {
-        lint.key(path, "this step checks nothing", "write `order: [...]` or `failed: []`");
+        lint.key(
+            path,
+            "this step checks nothing",
+            "write `order: [...]` or `failed: []`",
+        );
     }
 }
 
 /// All of it together: can it fail, and can it log in?
 pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     if head.steps.is_empty() {
-        lint.key("steps", "there are no steps, so it cannot fail", "a scenario checks something");
+        lint.key(
+            "steps",
+            "there are no steps, so it cannot fail",
+            "a scenario checks something",
+        );
     } else if steps.len() == head.steps.len() && !steps.iter().any(checks) {
         let hint = "add a step that expects something, for instance `ssh: {run: ...}`";
         lint.key("steps", "no step checks anything, so it cannot fail", hint);

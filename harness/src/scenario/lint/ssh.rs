@@ -17,10 +17,20 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
 fn login(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     let both = step.password.is_some() && step.key.is_some();
     let message = "a login is by key or by password";
-    lint.refuse(both, &format!("{path}.password"), message, "leave one of the two away");
+    lint.refuse(
+        both,
+        &format!("{path}.password"),
+        message,
+        "leave one of the two away",
+    );
     let nameless = step.user.is_some() && step.password.is_none() && step.key.is_none();
     let message = "a user without a `password` or a `key`";
-    lint.refuse(nameless, &format!("{path}.user"), message, "for sudo write `as: root`");
+    lint.refuse(
+        nameless,
+        &format!("{path}.user"),
+        message,
+        "for sudo write `as: root`",
+    );
 }
 
 fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
@@ -39,26 +49,44 @@ fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     }
     let own = step.password.is_none() && step.key.is_none();
     let message = "the trial's own login is never refused";
-    lint.refuse(own, &format!("{path}.expect_refused"), message, "add `password` or `key: stranger`");
+    lint.refuse(
+        own,
+        &format!("{path}.expect_refused"),
+        message,
+        "add `password` or `key: stranger`",
+    );
 }
 
 fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     match (&step.run, &step.upload) {
         (None, None) => {
-            lint.key(path, "this step does nothing", "write `run`, `upload` or `expect_refused`");
+            lint.key(
+                path,
+                "this step does nothing",
+                "write `run`, `upload` or `expect_refused`",
+            );
         }
         (Some(_), Some(_)) => {
             let message = "`run` and `upload` in one step";
             lint.key(&format!("{path}.upload"), message, "make two steps of it");
         }
         (Some(run), None) if run.trim().is_empty() => {
-            lint.value(&format!("{path}.run"), "this command does nothing", "write a command line");
+            lint.value(
+                &format!("{path}.run"),
+                "this command does nothing",
+                "write a command line",
+            );
         }
         (Some(_), None) => {}
         (None, Some(_)) => {
             let checks = step.stdout.is_some() || step.stderr.is_some() || step.exit.is_some();
             let message = "an upload prints nothing to expect something of";
-            lint.refuse(checks, &format!("{path}.upload"), message, "make two steps of it");
+            lint.refuse(
+                checks,
+                &format!("{path}.upload"),
+                message,
+                "make two steps of it",
+            );
         }
     }
 }

@@ -24,9 +24,15 @@ pub(super) async fn run(
     docker: &Docker,
     deadline: &Deadline,
 ) -> Result<Option<Output>, Fault> {
-    let name = CreateContainerOptions { name: run.name.clone(), ..Default::default() };
+    let name = CreateContainerOptions {
+        name: run.name.clone(),
+        ..Default::default()
+    };
     let made = within(deadline, docker.create_container(Some(name), body(run))).await?;
-    let begun = within(deadline, docker.start_container(&made.id, None::<StartContainerOptions>));
+    let begun = within(
+        deadline,
+        docker.start_container(&made.id, None::<StartContainerOptions>),
+    );
     if run.detach {
         begun.await?;
         return Ok(None);
@@ -36,7 +42,10 @@ pub(super) async fn run(
         Err(fault) => Err(fault),
     };
     // Removed whatever it came to: the next step's `ps` must not see it.
-    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    let options = RemoveContainerOptionsBuilder::default()
+        .force(true)
+        .v(true)
+        .build();
     let removed = within(deadline, docker.remove_container(&made.id, Some(options))).await;
     let output = ended?;
     removed?;
@@ -59,9 +68,17 @@ fn body(run: &DockerRun) -> ContainerCreateBody {
 /// Waits for a container's end.
 async fn end(docker: &Docker, id: &str, deadline: &Deadline) -> Result<Output, Fault> {
     let exit = within(deadline, exit_status(docker, id)).await?;
-    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).build();
+    let options = LogsOptionsBuilder::default()
+        .stdout(true)
+        .stderr(true)
+        .build();
     let (stdout, stderr) = within(deadline, collect(docker.logs(id, Some(options)))).await?;
-    Ok(Output { exit: Some(exit), signal: None, stdout, stderr })
+    Ok(Output {
+        exit: Some(exit),
+        signal: None,
+        stdout,
+        stderr,
+    })
 }
 
 async fn exit_status(docker: &Docker, id: &str) -> Result<i32, Error> {
@@ -97,7 +114,12 @@ pub(super) async fn exec(
     };
     let ended = within(deadline, docker.inspect_exec(&made.id)).await?;
     let exit = ended.exit_code.and_then(|code| i32::try_from(code).ok());
-    Ok(Output { exit, signal: None, stdout, stderr })
+    Ok(Output {
+        exit,
+        signal: None,
+        stdout,
+        stderr,
+    })
 }
 
 /// Both outputs, apart.

@@ -20,7 +20,9 @@ pub(super) async fn perform(
     match step.action() {
         Some(DockerAction::Run(run)) => {
             let docker = session.docker(engine.into(), deadline).await?;
-            let Some(output) = container::run(run, &docker, deadline).await? else { return Ok(()) };
+            let Some(output) = container::run(run, &docker, deadline).await? else {
+                return Ok(());
+            };
             let wanted = Wanted {
                 exit: run.exit.unwrap_or(0),
                 stdout: run.stdout.as_ref(),
@@ -62,9 +64,12 @@ pub(super) async fn names(
     let docker = session.docker(engine.into(), deadline).await?;
     let options = ListContainersOptionsBuilder::default().all(all).build();
     let listed = within(deadline, docker.list_containers(Some(options))).await?;
-    let all_names = listed.into_iter().flat_map(|container| container.names.unwrap_or_default());
-    let mut names: Vec<String> =
-        all_names.map(|name| name.trim_start_matches('/').to_owned()).collect();
+    let all_names = listed
+        .into_iter()
+        .flat_map(|container| container.names.unwrap_or_default());
+    let mut names: Vec<String> = all_names
+        .map(|name| name.trim_start_matches('/').to_owned())
+        .collect();
     names.sort();
     Ok(names)
 }
@@ -78,15 +83,21 @@ pub(super) async fn within<T>(
         Ok(answer) => Ok(answer?),
         Err(_) => {
             let limit = deadline.limit().as_secs_f64();
-            Err(Fault::new(format!("docker did not answer within the step's {limit:.0} s")))
+            Err(Fault::new(format!(
+                "docker did not answer within the step's {limit:.0} s"
+            )))
         }
     }
 }
 
 fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), Fault> {
     let words = |words: &Option<Words>| words.clone().unwrap_or_default().0;
-    let missing = words(&ps.contains).into_iter().find(|name| !names.contains(name));
-    let foreign = words(&ps.lacks).into_iter().find(|name| names.contains(name));
+    let missing = words(&ps.contains)
+        .into_iter()
+        .find(|name| !names.contains(name));
+    let foreign = words(&ps.lacks)
+        .into_iter()
+        .find(|name| names.contains(name));
     let what = match (missing, foreign, ps.count) {
         (Some(name), ..) => format!("there is no container {name}"),
         (None, Some(name), _) => format!("there is a container {name}, which must not be there"),
@@ -110,9 +121,15 @@ mod tests {
 
     #[test]
     fn containers_are_judged_by_name_and_number() {
-        assert_eq!(verdict("{contains: [console, udev], lacks: ntp, count: 2}"), "held");
+        assert_eq!(
+            verdict("{contains: [console, udev], lacks: ntp, count: 2}"),
+            "held"
+        );
         assert_eq!(verdict("{contains: ntp}"), "there is no container ntp");
-        assert_eq!(verdict("{lacks: udev}"), "there is a container udev, which must not be there");
+        assert_eq!(
+            verdict("{lacks: udev}"),
+            "there is a container udev, which must not be there"
+        );
         assert_eq!(verdict("{count: 3}"), "there are 2 containers, expected 3");
     }
 }

@@ -24,8 +24,10 @@ pub(super) async fn perform(
     session.forget();
     let after = boot_id(session, deadline).await?;
     if after == before {
-        return Err(Fault::new("the machine did not reboot: its boot id is the same")
-            .with("boot id", after));
+        return Err(
+            Fault::new("the machine did not reboot: its boot id is the same")
+                .with("boot id", after),
+        );
     }
     Ok(())
 }

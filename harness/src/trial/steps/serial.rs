@@ -29,12 +29,20 @@ async fn log_in(
     session: &Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let SerialLogin { user, password, refused } = login;
-    let accepted = session.machine.serial().login(user, password, deadline.left()).await?;
+    let SerialLogin {
+        user,
+        password,
+        refused,
+    } = login;
+    let accepted = session
+        .machine
+        .serial()
+        .login(user, password, deadline.left())
+        .await?;
     match (accepted, *refused) {
-        (true, true) => {
-            Err(Fault::new(format!("the login as {user} was accepted, expected it to be refused")))
-        }
+        (true, true) => Err(Fault::new(format!(
+            "the login as {user} was accepted, expected it to be refused"
+        ))),
         (false, false) => Err(Fault::new(format!("the login as {user} was refused"))),
         _ => Ok(()),
     }

@@ -37,15 +37,13 @@ fn login(step: &SshStep, session: &Session<'_>) -> Option<Login> {
     Some(Login::Key { user, private_key })
 }
 
-async fn refused(
-    login: &Login,
-    session: &Session<'_>,
-    deadline: &Deadline,
-) -> Result<(), Fault> {
+async fn refused(login: &Login, session: &Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
     match session.machine.ssh(login, deadline.left()).await {
         Err(MachineError::Refused { .. }) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Err(Fault::new("the login was accepted, expected it to be refused")),
+        Ok(_) => Err(Fault::new(
+            "the login was accepted, expected it to be refused",
+        )),
     }
 }
 
@@ -55,8 +53,12 @@ async fn run(
     session: &Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let Some(command) = &step.run else { return Ok(()) };
-    let output = ssh.run(&for_account(command, step.account), deadline.left()).await?;
+    let Some(command) = &step.run else {
+        return Ok(());
+    };
+    let output = ssh
+        .run(&for_account(command, step.account), deadline.left())
+        .await?;
     let wanted = Wanted {
         exit: step.exit.unwrap_or(0).into(),
         stdout: step.stdout.as_ref(),
@@ -81,8 +83,14 @@ async fn send(
     let between = "/tmp/.harness-upload";
     ssh.upload(content, between, mode).await?;
     let command = format!("mv {between} \"{0}\" && chown 0:0 \"{0}\"", upload.to);
-    let output = ssh.run(&for_account(&command, step.account), deadline.left()).await?;
-    let wanted = Wanted { exit: 0, stdout: None, stderr: None };
+    let output = ssh
+        .run(&for_account(&command, step.account), deadline.left())
+        .await?;
+    let wanted = Wanted {
+        exit: 0,
+        stdout: None,
+        stderr: None,
+    };
     judge::output(wanted, &output, std::path::Path::new(""))
         .map_err(|fault| fault.with_output(&command, &output))
 }

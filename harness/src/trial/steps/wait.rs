@@ -37,7 +37,9 @@ async fn command(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let what = format!("`{}` as wanted", wait.run.trim());
-    let held = wait_until(&what, deadline.left(), async || look(wait, session, deadline).await);
+    let held = wait_until(&what, deadline.left(), async || {
+        look(wait, session, deadline).await
+    });
     held.await.map_err(|error| MachineError::from(error).into())
 }
 
@@ -51,12 +53,20 @@ async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) ->
         }
     };
     let exit = wait.exit.unwrap_or(0).into();
-    let wanted = Wanted { exit, stdout: wait.stdout.as_ref(), stderr: None };
+    let wanted = Wanted {
+        exit,
+        stdout: wait.stdout.as_ref(),
+        stderr: None,
+    };
     match judge::output(wanted, &output, session.snapshots) {
         Ok(()) => Poll::Ready(()),
         Err(fault) => {
             let printed = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
-            Poll::NotYet(format!("{}; it printed: {}", fault.what, printable(printed.concat().trim())))
+            Poll::NotYet(format!(
+                "{}; it printed: {}",
+                fault.what,
+                printable(printed.concat().trim())
+            ))
         }
     }
 }
