@@ -50,7 +50,7 @@ pub enum Action {
     /// See [`SerialStep`].
     Serial(SerialStep),
     /// See [`DockerStep`].
-    Docker(DockerStep),
+    Docker(Box<DockerStep>),
     /// See [`RebootStep`].
     Reboot(RebootStep),
     /// See [`WaitForStep`].

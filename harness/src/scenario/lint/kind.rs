@@ -8,7 +8,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
     let kinds = [
         ("ssh", step.ssh.map(Action::Ssh)),
         ("serial", step.serial.map(Action::Serial)),
-        ("docker", step.docker.map(Action::Docker)),
+        ("docker", step.docker.map(Box::new).map(Action::Docker)),
         ("reboot", step.reboot.map(Action::Reboot)),
         ("wait_for", step.wait_for.map(Action::WaitFor)),
         ("events", step.events.map(Action::Events)),
