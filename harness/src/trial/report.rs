@@ -8,10 +8,13 @@ use crate::machine::{BootEvent, Machine};
 use crate::scenario::Scenario;
 
 use super::Trial;
+use super::describe;
 use super::fault::{Fault, indent, printable};
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;
+/// How many of them stand after the line that the fault is about.
+const LINES_AFTER: usize = 10;
 
 /// A step that ended.
 #[derive(Debug, Clone)]
@@ -77,23 +80,18 @@ impl Red {
             "\n\nboot events:\n{}",
             indent(&ladder(&seen.events), "  ")
         );
-        let _ = write!(
-            text,
-            "\n\nserial console, last lines:\n{}\n",
-            last_lines(&seen.serial)
-        );
+        let _ = write!(text, "\n\n{}\n", console(&seen.serial, &self.fault));
         text
     }
 
     fn head(&self, name: &str, scenario: &Scenario) -> String {
-        let what = self.ran.last().map_or("boot", |ran| ran.what.as_str());
-        let of = scenario.steps.len();
-        let (which, line) = match self.step.and_then(|n| Some((n, scenario.steps.get(n)?))) {
-            Some((n, step)) => (format!("step {} of {of}", n + 1), step.line),
-            None => ("the boot".into(), 1),
-        };
         let file = scenario.file.display();
-        format!("{name}: {which} failed: {what}\n  --> {file}:{line}")
+        let Some((number, step)) = self.step.and_then(|n| Some((n, scenario.steps.get(n)?))) else {
+            return format!("{name}: the machine did not become ready\n  --> {file}:1");
+        };
+        let (number, of, line) = (number + 1, scenario.steps.len(), step.line);
+        let what = describe::step(step);
+        format!("{name}: step {number} of {of} failed: {what}\n  --> {file}:{line}")
     }
 
     fn steps(&self) -> String {
@@ -143,12 +141,22 @@ pub fn ladder(events: &[BootEvent]) -> String {
     events.iter().map(rung).collect::<Vec<_>>().join("\n")
 }
 
-fn last_lines(serial: &str) -> String {
+/// The end of the serial log, or what stands around the line that the fault is about: the lines
+/// after a panic say less than those before it.
+fn console(serial: &str, fault: &Fault) -> String {
     let serial = printable(serial);
     let lines: Vec<&str> = serial.trim_end().lines().collect();
     if lines.is_empty() {
-        return "  (nothing came)".into();
+        return "serial console: (nothing came)".into();
     }
-    let from = lines.len().saturating_sub(SERIAL_LINES);
-    indent(&lines[from..].join("\n"), "  | ")
+    let about = |line: &&str| !line.trim().is_empty() && fault.what.ends_with(line.trim());
+    let (head, end) = match lines.iter().position(about) {
+        Some(at) => (
+            "serial console, around that line",
+            lines.len().min(at + 1 + LINES_AFTER),
+        ),
+        None => ("serial console, last lines", lines.len()),
+    };
+    let shown = &lines[end.saturating_sub(SERIAL_LINES)..end];
+    format!("{head}:\n{}", indent(&shown.join("\n"), "  | "))
 }

@@ -106,6 +106,21 @@ fn a_red_boot_says_what_came() {
 }
 
 #[test]
+fn a_panic_is_shown_with_what_was_before_it() {
+    let panic = "the guest's console said: kernel panic: line 9";
+    let red = Red::boot(Fault::new(panic), &[ran("boot", 900)]);
+    let text = red.text("q35::tea", &scenario(), &seen());
+    let shown: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("  | "))
+        .collect();
+    assert_eq!(
+        (shown.first(), shown.last()),
+        (Some(&"  | line 1"), Some(&"  | line 19"))
+    );
+}
+
+#[test]
 fn one_line_end_does_not_count() {
     judged("equals: tea", 0, &output(0, "tea\n", "")).unwrap();
     judged("equals: \"tea\\n\"", 0, &output(0, "tea", "")).unwrap();
