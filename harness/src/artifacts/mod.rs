@@ -123,7 +123,7 @@ impl Artifacts {
 /// A file that somebody named, if there is something in it.
 fn usable(variable: &'static str, file: PathBuf) -> Result<PathBuf, ArtifactsError> {
     let why = match std::fs::metadata(&file) {
-        Err(error) => error.to_string(),
+        Err(error) => format!("cannot be read: {error}"),
         Ok(found) if !found.is_file() => "is no file".into(),
         Ok(found) if found.len() == 0 => "is empty".into(),
         Ok(_) => return Ok(file),

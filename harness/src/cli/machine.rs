@@ -16,8 +16,11 @@ use super::options::RunOptions;
 /// `harness build`.
 pub(super) fn build(project: &Project) -> Result<ExitCode, Refusal> {
     let built = Artifacts::build(project.root()).map_err(Refusal::infrastructure)?;
-    println!("{}", built.kernel.display());
-    println!("{}", built.initrd.display());
+    super::print(&format!(
+        "{}\n{}\n",
+        built.kernel.display(),
+        built.initrd.display()
+    ));
     Ok(exit::OK.into())
 }
 
@@ -90,12 +93,14 @@ pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
         .or_else(|| built.is_file().then_some(built));
     let findings = host::examine(kernel.as_deref());
     let colour = terminal::colour(&std::io::stdout());
-    findings
+    let mut text: String = findings
         .iter()
-        .for_each(|finding| println!("{}", line(finding, colour)));
+        .map(|finding| line(finding, colour))
+        .collect();
     if kernel.is_none() {
-        println!("KVM can be proven once there is a kernel: `harness build`, then ask again");
+        text += "KVM can be proven once there is a kernel: `harness build`, then ask again\n";
     }
+    super::print(&text);
     let missing = findings
         .iter()
         .any(|finding| finding.state == State::Missing);
@@ -123,5 +128,5 @@ fn line(finding: &Finding, colour: bool) -> String {
         .as_ref()
         .map(|hint| format!("\n{:10}{hint}", ""))
         .unwrap_or_default();
-    format!("{word}  {}: {}{hint}", finding.subject, finding.seen)
+    format!("{word}  {}: {}{hint}\n", finding.subject, finding.seen)
 }

@@ -5,6 +5,7 @@ mod options;
 mod project;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -36,6 +37,14 @@ impl Refusal {
     }
 }
 
+/// Prints a text. Whoever closes the pipe has read enough.
+fn print(text: &str) {
+    let mut stdout = std::io::stdout();
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
+}
+
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let options = Options::parse();
@@ -58,7 +67,9 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();
-            clap_complete::generate(shell, &mut command, "harness", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command, "harness", &mut script);
+            print(&String::from_utf8_lossy(&script));
             Ok(exit::OK.into())
         }
     }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
+use harness::profile::Profile;
 use harness::project::Project;
 use harness::scenario::Scenario;
 use harness::source::{SourceError, render_all};
@@ -34,11 +35,10 @@ pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
 pub(super) fn check(project: &Project) -> ExitCode {
     match project.load() {
         Ok((profiles, scenarios)) => {
-            println!(
-                "{} scenarios and {} profiles are fine",
-                scenarios.len(),
-                profiles.len()
-            );
+            let (scenarios, profiles) = (scenarios.len(), profiles.len());
+            super::print(&format!(
+                "{scenarios} scenarios and {profiles} profiles are fine\n"
+            ));
             exit::OK.into()
         }
         Err(errors) => wrong(&errors),
@@ -65,26 +65,23 @@ pub(super) fn list(project: &Project) -> ExitCode {
         .max()
         .unwrap_or_default();
     let line = |s: &Scenario| {
-        println!(
-            "{:width$}  {}  ({})",
-            s.name,
-            s.about.trim(),
-            s.profiles.join(", ")
-        );
+        let profiles = s.profiles.join(", ");
+        format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
     };
-    scenarios.iter().for_each(line);
-    println!();
-    for profile in &profiles {
-        let state = profile
-            .check_host()
-            .map_or_else(|why| why.to_string(), |()| "can run".into());
-        println!(
-            "profile {}: {} - {state}",
-            profile.name,
-            profile.about.trim()
-        );
-    }
+    let scenarios: String = scenarios.iter().map(line).collect();
+    let profiles: String = profiles.iter().map(reachable).collect();
+    super::print(&format!("{scenarios}\n{profiles}"));
     exit::OK.into()
+}
+
+/// A profile, and whether this host can run it.
+fn reachable(profile: &Profile) -> String {
+    let state = match profile.check_host() {
+        Ok(()) => "this host can run it".into(),
+        Err(why) => format!("{}; {}", why.why, why.hint),
+    };
+    let about = profile.about.trim().trim_end_matches('.');
+    format!("profile {}: {about} ({state})\n", profile.name)
 }
 
 /// `harness schema`.
@@ -100,7 +97,7 @@ pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal
                 .map_err(failed)
                 .map_err(Refusal::infrastructure)?;
         } else {
-            print!("{text}");
+            super::print(&text);
         }
     }
     Ok(exit::OK.into())
