@@ -122,7 +122,7 @@ pub struct Seen {
 }
 
 /// The boot, rung by rung.
-pub fn ladder(events: &[BootEvent]) -> String {
+fn ladder(events: &[BootEvent]) -> String {
     if events.is_empty() {
         return "(none came)".into();
     }

@@ -1,19 +1,15 @@
-//! Boot events against what was expected of them.
+//! Boot events against what was expected of them. The events themselves are in every red verdict.
 
 use crate::machine::BootEvent;
 use crate::scenario::EventsStep;
 
 use super::super::fault::Fault;
-use super::super::report::ladder;
 
 pub(super) fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), Fault> {
-    in_order(&step.order, events)
-        .and_then(|()| {
-            step.failed
-                .as_ref()
-                .map_or(Ok(()), |wanted| failed(wanted, events))
-        })
-        .map_err(|fault| fault.with("boot events", ladder(events)))
+    in_order(&step.order, events)?;
+    step.failed
+        .as_ref()
+        .map_or(Ok(()), |wanted| failed(wanted, events))
 }
 
 fn in_order(wanted: &[String], events: &[BootEvent]) -> Result<(), Fault> {
