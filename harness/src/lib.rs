@@ -7,11 +7,15 @@
 
 pub mod artifacts;
 pub mod evidence;
+pub mod exit;
 pub mod host;
 pub mod interactive;
 pub mod machine;
 pub mod poll;
 pub mod profile;
+pub mod project;
 pub mod scenario;
 pub mod source;
+pub mod suite;
+pub mod terminal;
 pub mod trial;

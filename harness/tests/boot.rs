@@ -1,2 +1,11 @@
-//! `cargo test --test boot`.
-fn main() {}
+//! `cargo test --test boot`: each scenario on each of its profiles, as a trial `PROFILE::SCENARIO`.
+
+use std::process::ExitCode;
+
+use harness::project::Project;
+use harness::suite::{self, Options};
+
+fn main() -> ExitCode {
+    let arguments = libtest_mimic::Arguments::from_args();
+    suite::run(&Project::find(), &arguments, &Options::from_environment())
+}

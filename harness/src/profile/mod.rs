@@ -183,10 +183,9 @@ fn line_of(file: &Path, key: &str) -> Option<usize> {
 
 fn problem(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> SourceError {
     SourceError {
-        file: file.into(),
         line,
-        message,
         hint,
+        ..SourceError::in_file(file, message)
     }
 }
 

@@ -1,2 +1,25 @@
-//! Scenario files: types, strict parsing, lint, schema.
-// OWNER: scenario branch.
+//! Scenario files: one behaviour of an OS each, as data, judged from outside.
+//!
+//! `file` and `step` are what people write, `value` the small types in it that check themselves,
+//! `lint` what serde cannot see, `load` brings them together and `schema` tells editors.
+//! Not here: doing any of it ([`crate::trial`]).
+
+mod file;
+mod lint;
+mod load;
+mod schema;
+mod step;
+mod value;
+
+pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile};
+pub use load::{Scenario, Step, load, load_all};
+pub use schema::schema;
+pub use step::{
+    Account, Action, DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep,
+    EngineName, EventsStep, KeyName, RebootStep, SerialLogin, SerialStep, SshStep, StepFile,
+    Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
+};
+pub use value::{Filter, Pattern, Span, TextExpectation, Words};
+
+#[cfg(test)]
+mod tests;

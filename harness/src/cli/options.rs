@@ -1,0 +1,135 @@
+//! What the command line understands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+const AFTER: &str = "\
+Exit status:
+  0  as wanted
+  1  a verdict is red, or a check found something
+  2  the command was not understood
+  3  there was no verdict: no QEMU, no build, no room
+
+Environment:
+  HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
+  HARNESS_KEEP=1                  keep the evidence of trials that passed
+  HARNESS_VERBOSE=1               tell each step (cargo test)
+  NO_COLOR=1                      no colours
+
+Examples:
+  harness run                          boot the OS, its console in this terminal
+  harness run --background && harness ssh -- docker info
+  harness test two-dockers             one scenario, each step as it happens
+  harness check                        read all scenarios, boot nothing";
+
+/// Boots a build of the OS under QEMU, and proves it with scenario files.
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, after_help = AFTER)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build the OS: dist/artifacts/vmlinuz and initrd
+    Build,
+    /// Boot the OS for a person; its disk is kept from run to run
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunOptions),
+    /// Open a shell in the machine of `harness run`, or run a command in it
+    #[command(after_help = "Examples:\n  harness ssh\n  harness ssh -- sudo system-docker ps")]
+    Ssh {
+        /// The command; a shell without one
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// End the machine of `harness run`
+    Stop,
+    /// Run the trials of `cargo test --test boot`
+    #[command(after_help = TEST_EXAMPLES)]
+    Test(TestOptions),
+    /// Read all scenarios and profiles and tell all that is wrong with them
+    Check,
+    /// List the scenarios, and the profiles they run on
+    List,
+    /// Tell what this host can do, and what to install for the rest
+    Doctor,
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  harness completion bash > ~/.local/share/bash-completion/completions/harness"
+    )]
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the JSON schema of scenario files
+    Schema {
+        /// Write the committed schema files instead
+        #[arg(long)]
+        write: bool,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  harness run --fresh --memory 2048
+  harness run --append rancher.password=secret --cloud-config my.yaml
+  ssh -p 2222 rancher@localhost        while it runs";
+
+/// `harness run`.
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Begin with an empty disk
+    #[arg(long)]
+    pub(super) fresh: bool,
+    /// The machine to pretend to be (qemu-profiles/*.yaml)
+    #[arg(long, default_value = "q35")]
+    pub(super) profile: String,
+    /// Memory in MiB instead of the profile's
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) memory: Option<u64>,
+    /// Kernel argument after those of the profile; may be given again
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub(super) append: Vec<String>,
+    /// A cloud-config for the config drive; your public keys are added
+    #[arg(long, value_name = "FILE")]
+    pub(super) cloud_config: Option<PathBuf>,
+    /// Leave it running and give the terminal back
+    #[arg(long)]
+    pub(super) background: bool,
+    /// Port of this host that leads to the machine's SSH
+    #[arg(long, default_value_t = 2222, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) port: u16,
+}
+
+const TEST_EXAMPLES: &str = "\
+Examples:
+  harness test                         all
+  harness test two-dockers             those with this in their name
+  harness test --profile pc --jobs 1   one after another, each step as it happens";
+
+/// `harness test`.
+#[derive(Debug, Args)]
+pub(super) struct TestOptions {
+    /// Only trials (PROFILE::SCENARIO) with this in their name
+    pub(super) filter: Option<String>,
+    /// Only trials on this profile
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// How many at a time; as many as there are cores unless told
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Keep the evidence of trials that passed
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Tell each step as it happens, also with many jobs
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    /// Run trials that this host is thought unable to run, too
+    #[arg(long)]
+    pub(super) include_ignored: bool,
+}

@@ -1,0 +1,104 @@
+//! Commands about scenarios.
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use harness::profile::{self, Profile};
+use harness::project::Project;
+use harness::scenario::Scenario;
+use harness::source::{SourceError, render_all};
+use harness::{exit, scenario, suite, terminal};
+
+use super::Refusal;
+use super::options::TestOptions;
+
+/// `harness test`.
+pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
+    let one_at_a_time = options.jobs == Some(1);
+    let arguments = Arguments {
+        filter: options.filter,
+        test_threads: options.jobs.map(usize::from),
+        include_ignored: options.include_ignored,
+        ..Arguments::default()
+    };
+    let environment = suite::Options::from_environment();
+    let options = suite::Options {
+        profile: options.profile,
+        keep: options.keep || environment.keep,
+        tell: options.verbose || one_at_a_time || environment.tell,
+    };
+    suite::run(project, &arguments, &options)
+}
+
+/// `harness check`.
+pub(super) fn check(project: &Project) -> ExitCode {
+    match project.load() {
+        Ok((profiles, scenarios)) => {
+            let (scenarios, profiles) = (scenarios.len(), profiles.len());
+            super::print(&format!(
+                "{scenarios} scenarios and {profiles} profiles are fine\n"
+            ));
+            exit::OK.into()
+        }
+        Err(errors) => wrong(&errors),
+    }
+}
+
+fn wrong(errors: &[SourceError]) -> ExitCode {
+    eprintln!(
+        "{}",
+        render_all(errors, terminal::colour(&std::io::stderr()))
+    );
+    exit::RED.into()
+}
+
+/// `harness list`.
+pub(super) fn list(project: &Project) -> ExitCode {
+    let (profiles, scenarios) = match project.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => return wrong(&errors),
+    };
+    let width = scenarios
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or_default();
+    let line = |s: &Scenario| {
+        let profiles = s.profiles.join(", ");
+        format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
+    };
+    let scenarios: String = scenarios.iter().map(line).collect();
+    let profiles: String = profiles.iter().map(reachable).collect();
+    super::print(&format!("{scenarios}\n{profiles}"));
+    exit::OK.into()
+}
+
+/// A profile, and whether this host can run it.
+fn reachable(profile: &Profile) -> String {
+    let state = match profile.check_host() {
+        Ok(()) => "this host can run it".into(),
+        Err(why) => format!("{}; {}", why.why, why.hint),
+    };
+    let about = profile.about.trim().trim_end_matches('.');
+    format!("profile {}: {about} ({state})\n", profile.name)
+}
+
+/// `harness schema`.
+pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal> {
+    let files = [
+        (project.scenarios_folder().join("schema.json"), scenario::schema()),
+        (project.profiles_folder().join("schema.json"), profile::schema::text()),
+    ];
+    for (file, text) in files {
+        if write {
+            let failed = |error| format!("{} cannot be written: {error}", file.display());
+            std::fs::write(&file, &text)
+                .map_err(failed)
+                .map_err(Refusal::infrastructure)?;
+        } else {
+            super::print(&text);
+        }
+    }
+    Ok(exit::OK.into())
+}

@@ -1,0 +1,91 @@
+//! Where things are: the folders of the tree whose scenarios are run.
+
+use std::path::{Path, PathBuf};
+
+use crate::profile::{self, Profile};
+use crate::scenario::{self, Scenario};
+use crate::source::SourceError;
+
+/// A tree with `scenarios/` and `qemu-profiles/`.
+#[derive(Debug, Clone)]
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// The tree around the current folder, else the one that this program was built from.
+    pub fn find() -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        let around = here.ancestors().find(|folder| Self::is_one(folder));
+        Self {
+            root: around.map_or_else(Self::built_from, Path::to_owned),
+        }
+    }
+
+    /// The tree in a folder.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn is_one(folder: &Path) -> bool {
+        folder.join("scenarios").is_dir() && folder.join("qemu-profiles").is_dir()
+    }
+
+    fn built_from() -> PathBuf {
+        let harness = Path::new(env!("CARGO_MANIFEST_DIR"));
+        harness.parent().unwrap_or(harness).to_owned()
+    }
+
+    /// The root of the tree.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where scenarios are.
+    pub fn scenarios_folder(&self) -> PathBuf {
+        self.short(self.root.join("scenarios"))
+    }
+
+    /// Where profiles are.
+    pub fn profiles_folder(&self) -> PathBuf {
+        self.short(self.root.join("qemu-profiles"))
+    }
+
+    /// Where trials leave what they saw.
+    pub fn evidence_folder(&self) -> PathBuf {
+        self.root.join("target/evidence")
+    }
+
+    /// Where `harness run` keeps its machine's disk.
+    pub fn state_folder(&self) -> PathBuf {
+        self.root.join("target/run")
+    }
+
+    /// A path as short as the user would write it.
+    fn short(&self, path: PathBuf) -> PathBuf {
+        let here = std::env::current_dir().unwrap_or_default();
+        path.strip_prefix(here).map(Path::to_owned).unwrap_or(path)
+    }
+
+    /// Reads all profiles.
+    ///
+    /// # Errors
+    /// What is wrong in the first one that is.
+    pub fn profiles(&self) -> Result<Vec<Profile>, SourceError> {
+        profile::load_all(&self.profiles_folder())
+    }
+
+    /// Reads all profiles and scenarios.
+    ///
+    /// # Errors
+    /// All that is wrong in them.
+    pub fn load(&self) -> Result<(Vec<Profile>, Vec<Scenario>), Vec<SourceError>> {
+        let profiles = self.profiles().map_err(|error| vec![error])?;
+        let names: Vec<String> = profiles
+            .iter()
+            .map(|profile| profile.name.clone())
+            .collect();
+        let scenarios = scenario::load_all(&self.scenarios_folder(), &names)?;
+        Ok((profiles, scenarios))
+    }
+}

@@ -1,0 +1,143 @@
+//! A scenario file's head: who it is and what machine it wants.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use super::step::StepFile;
+use super::value::Span;
+
+/// One behaviour of the OS: a machine, and steps that must all hold on it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Scenario")]
+pub struct ScenarioFile<S = StepFile> {
+    /// Its name; the file is called `NAME.yaml`.
+    pub name: String,
+    /// What it proves, in a sentence.
+    pub about: String,
+    /// The profiles (`qemu-profiles/*.yaml`) it runs on: one trial each.
+    #[serde(default = "default_profiles")]
+    pub profiles: Vec<String>,
+    /// What the machine is given beside its profile.
+    #[serde(default)]
+    pub machine: MachineFile,
+    /// How long all steps together may take after the boot; 10 minutes unless told.
+    pub timeout: Option<Span>,
+    /// What is done and what must hold, in order.
+    pub steps: Vec<S>,
+}
+
+fn default_profiles() -> Vec<String> {
+    vec!["q35".into()]
+}
+
+/// What the machine is given beside its profile.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Machine")]
+pub struct MachineFile {
+    /// User data on the config drive: a mapping (a cloud-config) or the text itself.
+    pub cloud_config: Option<CloudConfig>,
+    /// Kernel arguments after those of the profile.
+    pub kernel_arguments: Vec<String>,
+    /// Empty disks beside those of the profile.
+    pub disks: Vec<DiskFile>,
+    /// Memory in MiB instead of the profile's.
+    pub memory: Option<u64>,
+    /// Whether a key made for this trial is put on the config drive, so that `ssh` and `docker`
+    /// steps can log in. Without it they need a `password`.
+    pub ssh_key: bool,
+}
+
+impl Default for MachineFile {
+    fn default() -> Self {
+        Self {
+            cloud_config: None,
+            kernel_arguments: Vec::new(),
+            disks: Vec::new(),
+            memory: None,
+            ssh_key: true,
+        }
+    }
+}
+
+/// An empty disk, gone with the machine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Disk")]
+pub struct DiskFile {
+    /// Size in MiB.
+    pub size: u64,
+    /// When given, the disk is formatted as ext4 with this label.
+    pub label: Option<String>,
+}
+
+/// User data: a mapping or the text itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(transparent)]
+pub struct CloudConfig(pub Value);
+
+impl JsonSchema for CloudConfig {
+    fn schema_name() -> Cow<'static, str> {
+        "CloudConfig".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["object", "string"] })
+    }
+}
+
+impl CloudConfig {
+    /// The first line that makes user data a cloud-config.
+    const HEADER: &str = "#cloud-config";
+
+    /// The user data as written, with `key` among its authorised keys.
+    ///
+    /// # Errors
+    /// A key was to go in, and this is no cloud-config that could hold one.
+    pub fn render(config: Option<&Self>, key: Option<&str>) -> Result<Option<String>, String> {
+        let (Some(key), text) = (key, config.map(Self::text).transpose()?) else {
+            return config.map(Self::text).transpose();
+        };
+        let text = text.unwrap_or_else(|| Self::HEADER.to_owned());
+        with_key(&text, key).map(Some)
+    }
+
+    fn text(&self) -> Result<String, String> {
+        match &self.0 {
+            Value::String(text) => Ok(text.clone()),
+            Value::Mapping(_) => {
+                let body = serde_yaml::to_string(&self.0).map_err(|error| error.to_string())?;
+                Ok(format!("{}\n{body}", Self::HEADER))
+            }
+            _ => Err("cloud_config is neither a mapping nor a text".into()),
+        }
+    }
+}
+
+/// Adds a key to `ssh_authorized_keys` of a cloud-config.
+fn with_key(text: &str, key: &str) -> Result<String, String> {
+    let header = CloudConfig::HEADER;
+    if text.lines().next().map(str::trim_end) != Some(header) {
+        return Err(format!(
+            "cloud_config does not begin with `{header}`, so it holds no keys"
+        ));
+    }
+    let mut config = match serde_yaml::from_str(text) {
+        Ok(Value::Mapping(config)) => config,
+        Ok(Value::Null) => serde_yaml::Mapping::new(),
+        Ok(_) => return Err("cloud_config is no mapping, so it holds no keys".into()),
+        Err(error) => return Err(format!("cloud_config is not YAML: {error}")),
+    };
+    let keys = config
+        .entry("ssh_authorized_keys".into())
+        .or_insert_with(|| Value::Sequence(Vec::new()));
+    match keys {
+        Value::Sequence(keys) => keys.push(key.into()),
+        _ => return Err("`ssh_authorized_keys` of cloud_config is no list".into()),
+    }
+    let body = serde_yaml::to_string(&config).map_err(|error| error.to_string())?;
+    Ok(format!("{header}\n{body}"))
+}

@@ -1,0 +1,101 @@
+//! Exactly one of several optional keys: the kind of a step.
+
+use super::super::step::{Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep};
+use super::Lint;
+
+/// The one kind of a step.
+pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Action> {
+    let kinds = [
+        ("ssh", step.ssh.map(Action::Ssh)),
+        ("serial", step.serial.map(Action::Serial)),
+        ("docker", step.docker.map(Box::new).map(Action::Docker)),
+        ("reboot", step.reboot.map(Action::Reboot)),
+        ("wait_for", step.wait_for.map(Action::WaitFor)),
+        ("events", step.events.map(Action::Events)),
+    ];
+    one(lint, kinds, path, "a step")
+}
+
+/// Makes sure that there is one, and gives it.
+pub(super) fn one<T, const N: usize>(
+    lint: &mut Lint<'_>,
+    kinds: [(&'static str, Option<T>); N],
+    path: &str,
+    what: &str,
+) -> Option<T> {
+    let known = kinds
+        .iter()
+        .map(|(name, _)| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let mut given = kinds
+        .into_iter()
+        .filter_map(|(name, kind)| Some((name, kind?)));
+    let Some((first, kind)) = given.next() else {
+        lint.key(
+            path,
+            format!("{what} that does nothing"),
+            format!("give it one of {known}"),
+        );
+        return None;
+    };
+    if let Some((second, _)) = given.next() {
+        let message = format!("{what} is one thing, and this one has `{first}` already");
+        lint.key(&format!("{path}.{second}"), message, "make two steps of it");
+        return None;
+    }
+    Some(kind)
+}
+
+impl DockerStep {
+    fn kinds(&self) -> [(&'static str, Option<DockerAction<'_>>); 4] {
+        [
+            ("run", self.run.as_ref().map(DockerAction::Run)),
+            ("ps", self.ps.as_ref().map(DockerAction::Ps)),
+            ("exec", self.exec.as_ref().map(DockerAction::Exec)),
+            ("import", self.import.as_ref().map(DockerAction::Import)),
+        ]
+    }
+
+    /// The one thing it does; none only in a step that the lint refused.
+    pub fn action(&self) -> Option<DockerAction<'_>> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
+}
+
+impl WaitForStep {
+    fn kinds(&self) -> [(&'static str, Option<WaitAction<'_>>); 4] {
+        [
+            ("ssh", self.ssh.as_ref().map(WaitAction::Ssh)),
+            ("serial", self.serial.as_ref().map(WaitAction::Serial)),
+            ("event", self.event.as_deref().map(WaitAction::Event)),
+            (
+                "container",
+                self.container.as_ref().map(WaitAction::Container),
+            ),
+        ]
+    }
+
+    /// The one thing it waits for; none only in a step that the lint refused.
+    pub fn action(&self) -> Option<WaitAction<'_>> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
+}
+
+/// The one thing a Docker step does.
+pub(super) fn of_docker<'s>(
+    lint: &mut Lint<'_>,
+    step: &'s DockerStep,
+    path: &str,
+) -> Option<DockerAction<'s>> {
+    one(lint, step.kinds(), path, "a docker step")
+}
+
+/// The one thing a waiting step waits for.
+pub(super) fn of_wait<'s>(
+    lint: &mut Lint<'_>,
+    step: &'s WaitForStep,
+    path: &str,
+) -> Option<WaitAction<'s>> {
+    one(lint, step.kinds(), path, "a wait_for step")
+}

@@ -1,0 +1,232 @@
+//! What is wrong with a scenario although each word of it is known: combinations that cannot be,
+//! steps that do nothing, scenarios that cannot fail.
+
+mod docker;
+mod expectation;
+mod kind;
+mod ssh;
+mod wait;
+
+use crate::source::{Document, SourceError, closest};
+
+use super::file::{CloudConfig, MachineFile, ScenarioFile};
+use super::load::Step;
+use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
+
+/// Finds, and remembers what it found.
+pub(super) struct Lint<'a> {
+    pub(super) document: &'a Document,
+    pub(super) found: Vec<SourceError>,
+}
+
+impl<'a> Lint<'a> {
+    pub(super) fn of(document: &'a Document) -> Self {
+        Self {
+            document,
+            found: Vec::new(),
+        }
+    }
+
+    /// Something is wrong with a key.
+    fn key(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.found
+            .push(self.document.at_key(path, message).hint(hint));
+    }
+
+    /// Something is wrong with what stands behind a key.
+    fn value(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.found
+            .push(self.document.at_value(path, message).hint(hint));
+    }
+
+    /// `wrong` must not be there, because of `why`.
+    fn refuse(&mut self, wrong: bool, path: &str, message: &str, hint: &str) {
+        if wrong {
+            self.key(path, message, hint);
+        }
+    }
+}
+
+/// The head: names, profiles, machine.
+pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
+    let stem = lint
+        .document
+        .file()
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    if head.name != stem {
+        let message = format!("the name is `{}` but the file `{stem}.yaml`", head.name);
+        lint.value(
+            "name",
+            message,
+            format!("write `name: {stem}` or rename the file"),
+        );
+    }
+    if head.about.trim().is_empty() {
+        lint.value(
+            "about",
+            "nothing is said about it",
+            "say in a sentence what it proves",
+        );
+    }
+    if head.profiles.is_empty() {
+        lint.key(
+            "profiles",
+            "there are no profiles, so it never runs",
+            "leave the key away for `q35`",
+        );
+    }
+    for (number, wanted) in head.profiles.iter().enumerate() {
+        let path = format!("profiles[{number}]");
+        if !profiles.contains(wanted) {
+            let hint = known_profiles(wanted, profiles);
+            lint.value(&path, format!("there is no profile `{wanted}`"), hint);
+        }
+        if head.profiles[..number].contains(wanted) {
+            lint.value(
+                &path,
+                format!("the profile `{wanted}` is here twice"),
+                "leave one away",
+            );
+        }
+    }
+    machine(lint, &head.machine);
+}
+
+fn known_profiles(wanted: &str, profiles: &[String]) -> String {
+    let list = format!("`qemu-profiles/` has: {}", profiles.join(", "));
+    match closest(wanted, profiles.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`? {list}"),
+        None => list,
+    }
+}
+
+fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
+    let key = machine.ssh_key.then_some("ssh-ed25519 AAAA lint");
+    if let Err(why) = CloudConfig::render(machine.cloud_config.as_ref(), key) {
+        let hint = "or write `ssh_key: false` for a machine without the trial's key";
+        lint.key("machine.cloud_config", why, hint);
+    }
+    for (number, argument) in machine.kernel_arguments.iter().enumerate() {
+        if argument.trim().is_empty() || argument.contains('\n') {
+            let path = format!("machine.kernel_arguments[{number}]");
+            lint.value(
+                &path,
+                "this is no kernel argument",
+                "write one argument an entry",
+            );
+        }
+    }
+    for (number, disk) in machine.disks.iter().enumerate() {
+        if disk.size == 0 {
+            let path = format!("machine.disks[{number}].size");
+            lint.value(&path, "a disk of no size", "`size` is in MiB");
+        }
+    }
+    if machine.memory == Some(0) {
+        lint.value(
+            "machine.memory",
+            "a machine without memory",
+            "`memory` is in MiB",
+        );
+    }
+}
+
+/// One step: of one kind, and what that kind wants.
+pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Action> {
+    let action = kind::of_step(lint, step, path)?;
+    match &action {
+        Action::Ssh(step) => ssh::step(lint, step, &format!("{path}.ssh")),
+        Action::Serial(step) => serial(lint, step, &format!("{path}.serial")),
+        Action::Docker(step) => docker::step(lint, step, &format!("{path}.docker")),
+        Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
+        Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
+        Action::Events(step) => events(lint, step, &format!("{path}.events")),
+    }
+    Some(action)
+}
+
+fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
+    let talks = step.send.is_some() || step.expect.is_some();
+    if !talks && step.login.is_none() {
+        lint.key(
+            path,
+            "this step does nothing",
+            "write `send`, `expect` or `login`",
+        );
+    }
+    let both = talks && step.login.is_some();
+    let hint = "make two steps of it";
+    lint.refuse(
+        both,
+        &format!("{path}.login"),
+        "`login` has a dialogue of its own",
+        hint,
+    );
+}
+
+fn reboot(lint: &mut Lint<'_>, step: &RebootStep, path: &str) {
+    if step
+        .command
+        .as_ref()
+        .is_some_and(|command| command.trim().is_empty())
+    {
+        lint.value(
+            &format!("{path}.command"),
+            "this command does nothing",
+            "`reboot: {}` has one",
+        );
+    }
+}
+
+fn events(lint: &mut Lint<'_>, step: &EventsStep, path: &str) {
+    if step.order.is_empty() && step.failed.is_none() {
+        lint.key(
+            path,
+            "this step checks nothing",
+            "write `order: [...]` or `failed: []`",
+        );
+    }
+}
+
+/// All of it together: can it fail, and can it log in?
+pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
+    if head.steps.is_empty() {
+        lint.key(
+            "steps",
+            "there are no steps, so it cannot fail",
+            "a scenario checks something",
+        );
+    } else if steps.len() == head.steps.len() && !steps.iter().any(checks) {
+        let hint = "add a step that expects something, for instance `ssh: {run: ...}`";
+        lint.key("steps", "no step checks anything, so it cannot fail", hint);
+    }
+    if !head.machine.ssh_key {
+        without_key(lint, steps);
+    }
+}
+
+/// Whether a step could ever be red because of the machine.
+fn checks(step: &Step) -> bool {
+    match &step.action {
+        Action::Serial(step) => step.expect.is_some() || step.login.is_some(),
+        _ => true,
+    }
+}
+
+/// Without the trial's key, no step may need the trial's own connection.
+fn without_key(lint: &mut Lint<'_>, steps: &[Step]) {
+    for (number, step) in steps.iter().enumerate() {
+        let needs = match &step.action {
+            Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
+            Action::Docker(_) | Action::Reboot(_) => true,
+            Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
+            Action::Serial(_) | Action::Events(_) => false,
+        };
+        let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";
+        let message = "this step logs in with the trial's key, which the machine is not given";
+        lint.refuse(needs, &format!("steps[{number}]"), message, hint);
+    }
+}

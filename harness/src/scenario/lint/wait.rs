@@ -1,0 +1,19 @@
+//! Steps that wait.
+
+use super::super::step::{WaitAction, WaitForStep};
+use super::{Lint, expectation, kind};
+
+pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str) {
+    let Some(WaitAction::Ssh(wait)) = kind::of_wait(lint, step, path) else {
+        return;
+    };
+    let stdout = format!("{path}.ssh.stdout");
+    expectation::text(lint, wait.stdout.as_ref(), &stdout);
+    let snapshot = wait
+        .stdout
+        .as_ref()
+        .is_some_and(|expected| expected.snapshot.is_some());
+    let message = "a snapshot cannot be waited for";
+    let hint = "wait for something in the text, then compare in a step of its own";
+    lint.refuse(snapshot, &format!("{stdout}.snapshot"), message, hint);
+}

@@ -1,0 +1,161 @@
+//! Files into scenarios that can be run: read, fit, lint; all errors, not only the first.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use crate::source::{Document, SourceError};
+
+use super::file::{MachineFile, ScenarioFile};
+use super::lint::{self, Lint};
+use super::step::{Action, StepFile};
+
+/// How long all steps of a scenario may take together unless it says.
+const WHOLE: Duration = Duration::from_secs(600);
+
+/// A scenario that is known to make sense.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// The file it stands in.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// What it proves.
+    pub about: String,
+    /// The profiles it runs on.
+    pub profiles: Vec<String>,
+    /// What the machine is given.
+    pub machine: MachineFile,
+    /// How long all steps may take together on the reference host.
+    pub timeout: Duration,
+    /// The steps; at least one.
+    pub steps: Vec<Step>,
+}
+
+/// A step that is known to do one thing.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Where it begins in the file.
+    pub line: usize,
+    /// Its name, where it has one.
+    pub name: Option<String>,
+    /// How long it may take on the reference host, where it says.
+    pub timeout: Option<Duration>,
+    /// What it does.
+    pub action: Action,
+}
+
+/// The `steps` of a file whose head is wrong: they are looked at all the same.
+#[derive(Deserialize)]
+struct OnlySteps {
+    #[serde(default)]
+    steps: Vec<Value>,
+}
+
+/// Reads all scenarios (`*.yaml`) of a folder, in the order of their names.
+///
+/// # Errors
+/// All that is wrong in all of them.
+pub fn load_all(folder: &Path, profiles: &[String]) -> Result<Vec<Scenario>, Vec<SourceError>> {
+    let mut scenarios = Vec::new();
+    let mut wrong = Vec::new();
+    for file in files(folder).map_err(|error| vec![error])? {
+        match load(&file, profiles) {
+            Ok(scenario) => scenarios.push(scenario),
+            Err(errors) => wrong.extend(errors),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(scenarios)
+    } else {
+        Err(wrong)
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
+    let unreadable = |error: std::io::Error| {
+        SourceError::in_file(
+            folder,
+            format!("the folder of scenarios cannot be read: {error}"),
+        )
+    };
+    let entries = std::fs::read_dir(folder).map_err(unreadable)?;
+    let mut files = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    files.retain(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"));
+    files.sort();
+    Ok(files)
+}
+
+/// Reads one scenario; `profiles` are the names of those that exist.
+///
+/// # Errors
+/// All that is wrong in it.
+pub fn load(file: &Path, profiles: &[String]) -> Result<Scenario, Vec<SourceError>> {
+    let document = Document::read(file).map_err(|error| vec![error])?;
+    read(&document, profiles)
+}
+
+/// Reads one scenario from a document.
+pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario, Vec<SourceError>> {
+    let value = document.value().map_err(|error| vec![error])?;
+    let mut lint = Lint::of(document);
+    let head = document.fit::<ScenarioFile<Value>>(value.clone(), "");
+    let raw = match &head {
+        Ok(head) => head.steps.clone(),
+        Err(_) => document
+            .fit(value, "")
+            .map_or_else(|_| Vec::new(), |only: OnlySteps| only.steps),
+    };
+    let steps = steps(&mut lint, raw);
+    let head = match head {
+        Ok(head) => head,
+        Err(error) => {
+            lint.found.insert(0, error);
+            return Err(lint.found);
+        }
+    };
+    lint::head(&mut lint, &head, profiles);
+    lint::whole(&mut lint, &head, &steps);
+    if !lint.found.is_empty() {
+        lint.found.sort_by_key(|error| error.line);
+        return Err(lint.found);
+    }
+    Ok(Scenario {
+        file: document.file().into(),
+        name: head.name,
+        about: head.about,
+        profiles: head.profiles,
+        machine: head.machine,
+        timeout: head.timeout.map_or(WHOLE, |span| span.0),
+        steps,
+    })
+}
+
+fn steps(lint: &mut Lint<'_>, raw: Vec<Value>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (number, value) in raw.into_iter().enumerate() {
+        let path = format!("steps[{number}]");
+        match lint.document.fit::<StepFile>(value, &path) {
+            Ok(step) => steps.extend(one(lint, step, &path)),
+            Err(error) => lint.found.push(error),
+        }
+    }
+    steps
+}
+
+fn one(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Step> {
+    let StepFile { name, timeout, .. } = step.clone();
+    let action = lint::step(lint, step, path)?;
+    let line = lint.document.line(path);
+    Some(Step {
+        line,
+        name,
+        timeout: timeout.map(|span| span.0),
+        action,
+    })
+}

@@ -1,0 +1,205 @@
+use std::path::Path;
+
+use insta::assert_snapshot;
+
+use super::*;
+use crate::source::{Document, render_all};
+
+fn profiles() -> Vec<String> {
+    ["pc", "q35"].map(str::to_owned).to_vec()
+}
+
+fn read(text: &str) -> Result<Scenario, String> {
+    let document = Document::from_text(Path::new("scenarios/tea.yaml"), text)
+        .map_err(|error| error.to_string())?;
+    super::load::read(&document, &profiles()).map_err(|errors| render_all(&errors, false))
+}
+
+fn wrong(text: &str) -> String {
+    read(text).expect_err("this is wrong")
+}
+
+const GOOD: &str = r"
+name: tea
+about: tea can be made
+machine:
+  kernel_arguments: [rancher.password=rancher]
+  disks: [{ size: 64, label: RANCHER_STATE }]
+  memory: 2048
+steps:
+  - ssh: { run: make tea, as: root, stdout: { matches: '^tea$', lacks: coffee } }
+  - name: the kettle is off
+    timeout: 5s
+    wait_for: { container: { engine: user, name: kettle } }
+  - serial: { login: { user: rancher, password: rancher } }
+  - docker: { engine: system, ps: { contains: [console], count: 5 } }
+  - reboot: {}
+";
+
+#[test]
+fn a_good_file_is_read() {
+    let scenario = read(GOOD).unwrap();
+    assert_eq!(scenario.profiles, ["q35"]);
+    assert_eq!(
+        scenario
+            .steps
+            .iter()
+            .map(|step| step.line)
+            .collect::<Vec<_>>(),
+        [9, 10, 13, 14, 15]
+    );
+    assert_eq!(
+        scenario.steps[1].timeout,
+        Some(std::time::Duration::from_secs(5))
+    );
+    assert!(scenario.machine.ssh_key);
+}
+
+#[test]
+fn a_typo_in_a_key_is_pointed_at() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nsteps:\n  - ssh:\n      run: make tea\n      stdot: {equals: tea}\n"
+    ));
+}
+
+#[test]
+fn all_that_is_wrong_is_told() {
+    assert_snapshot!(wrong(
+        r"name: coffee
+about: ''
+profiles: [q35, p35]
+machine:
+  ssh_key: false
+steps:
+  - ssh: { run: make tea, upload: { content: a, to: /b } }
+  - sssh: { run: make tea }
+  - docker: { engine: user, run: { image: tea, command: [make], exit: many } }
+  - docker: { engine: nobody, ps: { count: 1 } }
+  - ssh: { run: make tea, stdout: { equals: tea, matches: '(' } }
+  - timeout: 0s
+    reboot: {}
+"
+    ));
+}
+
+#[test]
+fn the_steps_of_a_file_with_a_wrong_head_are_looked_at_too() {
+    assert_snapshot!(wrong("nam: tea\nsteps:\n  - ssh: {}\n"));
+}
+
+#[test]
+fn combinations_that_cannot_be_are_told() {
+    assert_snapshot!(wrong(
+        r"name: tea
+about: tea
+steps:
+  - ssh: { run: make tea, reboot: {} }
+  - ssh: { run: make tea }
+    reboot: {}
+  - ssh: { run: make tea, expect_refused: true, exit: 3 }
+  - ssh: { key: stranger, password: guess, expect_refused: true }
+  - ssh: { run: make tea, stdout: { equals: a, contains: b } }
+  - ssh: { run: make tea, stdout: { contains: b, filters: [{ pattern: a, replacement: b }] } }
+  - serial: { send: ls, login: { user: a, password: b } }
+  - docker: { engine: user, ps: { contains: a, lacks: [a] } }
+  - docker: { engine: user, run: { image: a, command: [b], detach: true, exit: 1 } }
+  - wait_for: { serial: a, event: b }
+  - wait_for: { ssh: { run: ls, stdout: { snapshot: a } } }
+"
+    ));
+}
+
+#[test]
+fn steps_that_do_nothing_are_told() {
+    assert_snapshot!(wrong(
+        r"name: tea
+about: tea
+steps:
+  - name: nothing
+  - reboot:
+  - ssh: {}
+  - ssh: { run: ls, stdout: {} }
+  - serial: {}
+  - docker: { engine: user }
+  - docker: { engine: user, ps: { all: true } }
+  - docker: { engine: user, import: { image: a, files: [] } }
+  - wait_for: {}
+  - events: {}
+"
+    ));
+}
+
+#[test]
+fn a_scenario_that_cannot_fail_is_wrong() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nsteps:\n  - serial: { send: ls }\n"
+    ));
+}
+
+#[test]
+fn a_scenario_without_steps_is_wrong() {
+    assert_snapshot!(wrong("name: tea\nabout: tea\nsteps: []\n"));
+}
+
+#[test]
+fn a_step_that_needs_the_key_of_a_machine_without_one_is_wrong() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nmachine: {ssh_key: false}\nsteps:\n  - ssh: {run: ls}\n"
+    ));
+}
+
+#[test]
+fn a_script_as_user_data_holds_no_key() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nmachine:\n  cloud_config: |\n    #!/bin/sh\n    true\nsteps:\n  - reboot: {}\n"
+    ));
+}
+
+#[test]
+fn the_key_goes_into_the_cloud_config() {
+    let text = "name: tea\nabout: tea\nmachine:\n  cloud_config: { hostname: pot, ssh_authorized_keys: [a] }\nsteps: [{ reboot: {} }]\n";
+    let config = read(text).unwrap().machine.cloud_config;
+    assert_snapshot!(
+        CloudConfig::render(config.as_ref(), Some("b"))
+            .unwrap()
+            .unwrap()
+    );
+    assert_eq!(CloudConfig::render(None, None), Ok(None));
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_types() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/schema.json");
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&file, schema()).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    let hint = "scenarios/schema.json is not that of the types: `cargo harness schema --write`";
+    assert!(committed == schema(), "{hint}");
+}
+
+#[test]
+fn each_scenario_names_the_schema_for_editors() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "yaml") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let first = text.lines().next().unwrap_or_default();
+            assert_eq!(
+                first,
+                "# yaml-language-server: $schema=schema.json",
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_committed_scenarios_are_well_written() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    let loaded = load_all(&folder, &profiles());
+    let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
+    assert!(!scenarios.is_empty());
+}

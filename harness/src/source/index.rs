@@ -1,0 +1,194 @@
+//! Where in the text each key and value of a YAML document stands.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Marker, Parser, Span};
+
+/// Bytes of a text.
+type Bytes = Range<usize>;
+
+/// Paths, as serde writes them (`steps[0].ssh.run`), and the bytes they stand at.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    places: HashMap<String, Place>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    key: Bytes,
+    value: Bytes,
+}
+
+/// Why a text is no document.
+pub(super) struct Broken {
+    pub(super) message: String,
+    pub(super) span: Bytes,
+}
+
+/// A collection that is open while the events go by.
+struct Open {
+    path: String,
+    inside: Inside,
+}
+
+enum Inside {
+    Sequence(usize),
+    Mapping(Option<(String, Bytes)>),
+}
+
+impl Index {
+    pub(super) fn of(text: &str) -> Result<Self, Broken> {
+        let lines = Lines::of(text);
+        let mut index = Self::default();
+        let mut open = Vec::new();
+        for event in Parser::new_from_str(text) {
+            let (event, span) = event.map_err(|error| {
+                let start = lines.byte(error.marker());
+                Broken {
+                    message: error.info().to_owned(),
+                    span: start..start,
+                }
+            })?;
+            index.take(&event, lines.bytes(&span), &mut open)?;
+        }
+        Ok(index)
+    }
+
+    /// The key of `path`, or of the nearest thing that it stands in.
+    pub(super) fn key(&self, path: &str) -> Bytes {
+        self.nearest(path).map_or(0..0, |place| place.key.clone())
+    }
+
+    /// The value at `path`, or the nearest key that it stands under.
+    pub(super) fn value(&self, path: &str) -> Bytes {
+        match self.places.get(path) {
+            Some(place) => place.value.clone(),
+            None => self.key(path),
+        }
+    }
+
+    fn nearest(&self, path: &str) -> Option<&Place> {
+        std::iter::successors(Some(path), |path| shorter(path))
+            .find_map(|path| self.places.get(path))
+    }
+
+    fn take(&mut self, event: &Event, span: Bytes, open: &mut Vec<Open>) -> Result<(), Broken> {
+        match event {
+            Event::SequenceEnd | Event::MappingEnd => {
+                open.pop();
+            }
+            Event::Scalar(word, ..) => {
+                if let Some(Open {
+                    path,
+                    inside: Inside::Mapping(key @ None),
+                }) = open.last_mut()
+                {
+                    self.refuse_twice(&join(path, word), word, &span)?;
+                    *key = Some((word.to_string(), span));
+                } else {
+                    self.place(span, open);
+                }
+            }
+            Event::Alias(_) => {
+                self.place(span, open);
+            }
+            Event::SequenceStart(..) => {
+                let path = self.place(span, open);
+                open.push(Open {
+                    path,
+                    inside: Inside::Sequence(0),
+                });
+            }
+            Event::MappingStart(..) => {
+                let path = self.place(span, open);
+                open.push(Open {
+                    path,
+                    inside: Inside::Mapping(None),
+                });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Notes a node, gives its path back.
+    fn place(&mut self, value: Bytes, open: &mut [Open]) -> String {
+        let (path, key) = match open.last_mut() {
+            None => (String::new(), value.clone()),
+            Some(Open {
+                path,
+                inside: Inside::Sequence(next),
+            }) => {
+                *next += 1;
+                (format!("{path}[{}]", *next - 1), value.clone())
+            }
+            Some(Open {
+                path,
+                inside: Inside::Mapping(key),
+            }) => {
+                let (word, at) = key.take().unwrap_or_else(|| ("?".into(), value.clone()));
+                (join(path, &word), at)
+            }
+        };
+        self.places.insert(path.clone(), Place { key, value });
+        path
+    }
+
+    fn refuse_twice(&self, path: &str, word: &str, span: &Bytes) -> Result<(), Broken> {
+        if self.places.contains_key(path) {
+            return Err(Broken {
+                message: format!("the key `{word}` is here twice"),
+                span: span.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The path of what `path` stands in.
+fn shorter(path: &str) -> Option<&str> {
+    let end = path.rfind(['.', '[']).unwrap_or(0);
+    (!path.is_empty()).then(|| &path[..end])
+}
+
+fn join(path: &str, word: &str) -> String {
+    if path.is_empty() {
+        word.to_owned()
+    } else {
+        format!("{path}.{word}")
+    }
+}
+
+/// Where lines begin: the parser counts lines and characters, everybody else bytes.
+struct Lines<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a str) -> Self {
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            text,
+            starts: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
+    fn byte(&self, at: &Marker) -> usize {
+        let line = at.line().saturating_sub(1);
+        let start = self.starts.get(line).copied().unwrap_or(self.text.len());
+        let rest = self.text.get(start..).unwrap_or_default();
+        rest.char_indices()
+            .nth(at.col())
+            .map_or(self.text.len(), |(byte, _)| start + byte)
+    }
+
+    /// The bytes of a node, of its first line only: that is enough to point at.
+    fn bytes(&self, span: &Span) -> Bytes {
+        let start = self.byte(&span.start);
+        let end = self.byte(&span.end).max(start);
+        let line = self.text[start..end].lines().next().unwrap_or_default();
+        start..start + line.trim_end().len()
+    }
+}

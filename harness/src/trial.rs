@@ -1,2 +1,0 @@
-//! A trial: one scenario on one profile, from start to verdict.
-// OWNER: scenario branch.

@@ -1,0 +1,73 @@
+//! What a step is called where it has no name of its own.
+
+use crate::scenario::{Action, DockerAction, DockerStep, EngineName, SshStep, Step, WaitAction};
+
+/// A step in a line.
+pub fn step(step: &Step) -> String {
+    step.name.clone().unwrap_or_else(|| action(&step.action))
+}
+
+fn action(action: &Action) -> String {
+    match action {
+        Action::Ssh(step) => ssh(step),
+        Action::Serial(step) => match (&step.login, &step.send, &step.expect) {
+            (Some(login), ..) => format!("serial: log in as {}", login.user),
+            (None, Some(send), _) => format!("serial: {}", short(send)),
+            (None, None, Some(pattern)) => format!("serial: expect /{}/", pattern.0),
+            (None, None, None) => "serial".into(),
+        },
+        Action::Docker(step) => docker(step),
+        Action::Reboot(_) => "reboot".into(),
+        Action::WaitFor(step) => match step.action() {
+            Some(WaitAction::Ssh(wait)) => format!("wait for: {}", short(&wait.run)),
+            Some(WaitAction::Serial(pattern)) => format!("wait for /{}/ on serial", pattern.0),
+            Some(WaitAction::Event(stage)) => format!("wait for the boot event {stage}"),
+            Some(WaitAction::Container(wait)) => format!("wait for the container {}", wait.name),
+            None => "wait for".into(),
+        },
+        Action::Events(_) => "boot events".into(),
+    }
+}
+
+fn ssh(step: &SshStep) -> String {
+    match (&step.run, &step.upload) {
+        (Some(run), _) => format!("ssh: {}", short(run)),
+        (None, Some(upload)) => format!("ssh: send {}", upload.to),
+        (None, None) => "ssh: a login that is refused".into(),
+    }
+}
+
+fn docker(step: &DockerStep) -> String {
+    let engine = match step.engine {
+        EngineName::System => "system-docker",
+        EngineName::User => "docker",
+    };
+    match step.action() {
+        Some(DockerAction::Run(run)) => {
+            format!(
+                "{engine}: run {} {}",
+                run.image,
+                short(&run.command.join(" "))
+            )
+        }
+        Some(DockerAction::Ps(_)) => format!("{engine}: ps"),
+        Some(DockerAction::Exec(exec)) => {
+            format!(
+                "{engine}: exec {} {}",
+                exec.container,
+                short(&exec.command.join(" "))
+            )
+        }
+        Some(DockerAction::Import(import)) => format!("{engine}: import {}", import.image),
+        None => engine.into(),
+    }
+}
+
+/// The first line, and not all of a long one.
+fn short(text: &str) -> String {
+    const MOST: usize = 60;
+    let line = text.trim().lines().next().unwrap_or_default();
+    let more = text.trim().lines().count() > 1 || line.chars().count() > MOST;
+    let line: String = line.chars().take(MOST).collect();
+    if more { format!("{line} ...") } else { line }
+}

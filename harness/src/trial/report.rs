@@ -1,0 +1,162 @@
+//! What a red trial says: enough to know why without running it again.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::machine::{BootEvent, Machine};
+use crate::scenario::Scenario;
+
+use super::Trial;
+use super::describe;
+use super::fault::{Fault, indent, printable};
+
+/// How much of the serial line is shown; all of it is in the evidence.
+const SERIAL_LINES: usize = 40;
+/// How many of them stand after the line that the fault is about.
+const LINES_AFTER: usize = 10;
+
+/// A step that ended.
+#[derive(Debug, Clone)]
+pub struct Ran {
+    /// What it did.
+    pub what: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// A trial that is red, and where.
+#[derive(Debug)]
+pub struct Red {
+    fault: Fault,
+    /// Index of the step; none for the boot.
+    step: Option<usize>,
+    /// What ran, the red one last.
+    ran: Vec<Ran>,
+}
+
+impl Red {
+    /// The machine did not become ready.
+    pub fn boot(fault: Fault, ran: &[Ran]) -> Self {
+        Self {
+            fault,
+            step: None,
+            ran: ran.to_vec(),
+        }
+    }
+
+    /// A step did not hold.
+    pub fn step(fault: Fault, step: usize, ran: &[Ran]) -> Self {
+        Self {
+            fault,
+            step: Some(step),
+            ran: ran.to_vec(),
+        }
+    }
+
+    /// All there is to say, with what the machine said last.
+    pub fn compose(&self, trial: &Trial, machine: &Machine, evidence: &Evidence) -> String {
+        let seen = Seen {
+            serial: machine.serial().text(),
+            events: machine.boot_events(),
+        };
+        let mut text = self.text(&trial.name(), &trial.scenario, &seen);
+        let _ = write!(text, "\nevidence: {}", evidence.folder().display());
+        let _ = write!(text, "\nagain:    cargo harness test {}", trial.name());
+        text
+    }
+
+    /// What depends on the trial alone.
+    pub(super) fn text(&self, name: &str, scenario: &Scenario, seen: &Seen) -> String {
+        let mut text = self.head(name, scenario);
+        let _ = write!(
+            text,
+            "\n\n{}\n\nsteps:\n{}",
+            self.fault.render(),
+            self.steps()
+        );
+        let _ = write!(
+            text,
+            "\n\nboot events:\n{}",
+            indent(&ladder(&seen.events), "  ")
+        );
+        let _ = write!(text, "\n\n{}\n", console(&seen.serial, &self.fault));
+        text
+    }
+
+    fn head(&self, name: &str, scenario: &Scenario) -> String {
+        let file = scenario.file.display();
+        let Some((number, step)) = self.step.and_then(|n| Some((n, scenario.steps.get(n)?))) else {
+            return format!("{name}: the machine did not become ready\n  --> {file}:1");
+        };
+        let (number, of, line) = (number + 1, scenario.steps.len(), step.line);
+        let what = describe::step(step);
+        format!("{name}: step {number} of {of} failed: {what}\n  --> {file}:{line}")
+    }
+
+    fn steps(&self) -> String {
+        let last = self.ran.len().saturating_sub(1);
+        let line = |(n, ran): (usize, &Ran)| {
+            let verdict = if n == last { "FAILED" } else { "ok" };
+            format!(
+                "  {verdict:<6} {:6.1} s  {}",
+                ran.took.as_secs_f64(),
+                ran.what
+            )
+        };
+        self.ran
+            .iter()
+            .enumerate()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// What the machine said.
+pub struct Seen {
+    /// On the serial line.
+    pub serial: String,
+    /// By boot events.
+    pub events: Vec<BootEvent>,
+}
+
+/// The boot, rung by rung.
+fn ladder(events: &[BootEvent]) -> String {
+    if events.is_empty() {
+        return "(none came)".into();
+    }
+    let rung = |event: &BootEvent| {
+        let failed = event
+            .error
+            .as_ref()
+            .map(|error| format!("  FAILED: {error}"));
+        format!(
+            "{:8.2} s  {}{}",
+            event.seconds,
+            event.stage,
+            failed.unwrap_or_default()
+        )
+    };
+    events.iter().map(rung).collect::<Vec<_>>().join("\n")
+}
+
+/// The end of the serial log, or what stands around the line that the fault is about: the lines
+/// after a panic say less than those before it.
+fn console(serial: &str, fault: &Fault) -> String {
+    let serial = printable(serial);
+    let lines: Vec<&str> = serial.trim_end().lines().collect();
+    if lines.is_empty() {
+        return "serial console: (nothing came)".into();
+    }
+    let about = |line: &&str| !line.trim().is_empty() && fault.what.ends_with(line.trim());
+    let (head, end) = match lines.iter().position(about) {
+        Some(at) => (
+            "serial console, around that line",
+            lines.len().min(at + 1 + LINES_AFTER),
+        ),
+        None => ("serial console, last lines", lines.len()),
+    };
+    let shown = &lines[end.saturating_sub(SERIAL_LINES)..end];
+    format!("{head}:\n{}", indent(&shown.join("\n"), "  | "))
+}

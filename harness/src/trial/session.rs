@@ -1,0 +1,113 @@
+//! What the steps of a trial share: the machine, and the connections to it that are open.
+
+use std::path::Path;
+
+use bollard::Docker;
+
+use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
+use crate::scenario::Account;
+
+use super::deadline::{self, Deadline};
+use super::fault::Fault;
+use super::scaled;
+
+/// Who logs in where nothing else is said.
+pub const USER: &str = "rancher";
+
+/// A running machine and what is open to it.
+pub struct Session<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The trial's own key.
+    pub keys: &'a KeyPair,
+    /// Where snapshots are.
+    pub snapshots: &'a Path,
+    ssh: Option<Ssh>,
+    system: Option<Docker>,
+    user: Option<Docker>,
+}
+
+impl<'a> Session<'a> {
+    /// Nothing is open yet: a scenario without `ssh` never logs in.
+    pub fn new(machine: &'a Machine, keys: &'a KeyPair, snapshots: &'a Path) -> Self {
+        Self {
+            machine,
+            keys,
+            snapshots,
+            ssh: None,
+            system: None,
+            user: None,
+        }
+    }
+
+    /// The trial's own login.
+    pub fn own_login(&self) -> Login {
+        Login::Key {
+            user: USER.into(),
+            private_key: self.keys.private.clone(),
+        }
+    }
+
+    /// The trial's own connection.
+    pub async fn ssh(&mut self, deadline: &Deadline) -> Result<Ssh, Fault> {
+        if let Some(ssh) = &self.ssh {
+            return Ok(ssh.clone());
+        }
+        let limit = scaled(deadline::LOGIN).min(deadline.left());
+        let ssh = self.machine.ssh(&self.own_login(), limit).await?;
+        Ok(self.ssh.insert(ssh).clone())
+    }
+
+    /// An engine's API.
+    pub async fn docker(&mut self, engine: Engine, deadline: &Deadline) -> Result<Docker, Fault> {
+        if let Some(docker) = self.kept(engine) {
+            return Ok(docker.clone());
+        }
+        let ssh = self.ssh(deadline).await?;
+        let docker = self
+            .machine
+            .docker(&ssh, engine)
+            .await?
+            .negotiate_version()
+            .await?;
+        Ok(self.kept(engine).insert(docker).clone())
+    }
+
+    fn kept(&mut self, engine: Engine) -> &mut Option<Docker> {
+        match engine {
+            Engine::System => &mut self.system,
+            Engine::User => &mut self.user,
+        }
+    }
+
+    /// Nothing is open any more: the machine was rebooted.
+    pub fn forget(&mut self) {
+        (self.ssh, self.system, self.user) = (None, None, None);
+    }
+
+    /// Runs a command line over the trial's own connection.
+    pub async fn run(
+        &mut self,
+        command: &str,
+        account: Account,
+        deadline: &Deadline,
+    ) -> Result<Output, Fault> {
+        let ssh = self.ssh(deadline).await?;
+        Ok(ssh
+            .run(&for_account(command, account), deadline.left())
+            .await?)
+    }
+}
+
+/// A command line with the rights of an account.
+pub fn for_account(command: &str, account: Account) -> String {
+    match account {
+        Account::Rancher => command.to_owned(),
+        Account::Root => format!("sudo -n sh -c {}", quote(command)),
+    }
+}
+
+/// One word for a shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}

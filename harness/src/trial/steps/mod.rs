@@ -1,0 +1,34 @@
+//! The steps, each kind in a file.
+
+mod container;
+mod docker;
+mod events;
+mod reboot;
+mod serial;
+mod ssh;
+mod wait;
+
+use crate::scenario::{Action, Step};
+
+use super::deadline::Deadline;
+use super::fault::Fault;
+use super::session::Session;
+
+/// Does a step and judges it.
+///
+/// # Errors
+/// What did not hold.
+pub async fn perform(
+    step: &Step,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    match &step.action {
+        Action::Ssh(step) => ssh::perform(step, session, deadline).await,
+        Action::Serial(step) => serial::perform(step, session, deadline).await,
+        Action::Docker(step) => docker::perform(step, session, deadline).await,
+        Action::Reboot(step) => reboot::perform(step, session, deadline).await,
+        Action::WaitFor(step) => wait::perform(step, session, deadline).await,
+        Action::Events(step) => events::judge(step, &session.machine.boot_events()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Waiting until something holds.
+
+use crate::machine::MachineError;
+use crate::poll::{Poll, wait_until};
+use crate::scenario::{WaitAction, WaitContainer, WaitForStep, WaitSsh};
+
+use super::super::deadline::Deadline;
+use super::super::fault::{Fault, printable};
+use super::super::judge::{self, Wanted};
+use super::super::session::Session;
+use super::docker;
+
+pub(super) async fn perform(
+    step: &WaitForStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let machine = session.machine;
+    match step.action() {
+        Some(WaitAction::Ssh(wait)) => command(wait, session, deadline).await,
+        Some(WaitAction::Serial(pattern)) => {
+            machine.serial().expect(&pattern.0, deadline.left()).await?;
+            Ok(())
+        }
+        Some(WaitAction::Event(stage)) => {
+            machine.wait_event(stage, deadline.left()).await?;
+            Ok(())
+        }
+        Some(WaitAction::Container(wait)) => container(wait, session, deadline).await,
+        None => Ok(()),
+    }
+}
+
+async fn command(
+    wait: &WaitSsh,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let what = format!("`{}` as wanted", wait.run.trim());
+    let held = wait_until(&what, deadline.left(), async || {
+        look(wait, session, deadline).await
+    });
+    held.await.map_err(|error| MachineError::from(error).into())
+}
+
+async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) -> Poll<()> {
+    let output = match session.run(&wait.run, wait.account, deadline).await {
+        Ok(output) => output,
+        Err(fault) => {
+            // The connection may be what is broken: the next look makes a new one.
+            session.forget();
+            return Poll::NotYet(fault.what);
+        }
+    };
+    let exit = wait.exit.unwrap_or(0).into();
+    let wanted = Wanted {
+        exit,
+        stdout: wait.stdout.as_ref(),
+        stderr: None,
+    };
+    match judge::output(wanted, &output, session.snapshots) {
+        Ok(()) => Poll::Ready(()),
+        Err(fault) => {
+            let printed = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
+            Poll::NotYet(format!(
+                "{}; it printed: {}",
+                fault.what,
+                printable(printed.concat().trim())
+            ))
+        }
+    }
+}
+
+async fn container(
+    wait: &WaitContainer,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let what = format!("the container {} running", wait.name);
+    let held = wait_until(&what, deadline.left(), async || {
+        let names = match docker::names(wait.engine, false, session, deadline).await {
+            Ok(names) => names,
+            Err(fault) => {
+                session.forget();
+                return Poll::NotYet(fault.what);
+            }
+        };
+        match names.contains(&wait.name) {
+            true => Poll::Ready(()),
+            false => Poll::NotYet(format!("running are: {}", names.join(", "))),
+        }
+    });
+    held.await.map_err(|error| MachineError::from(error).into())
+}
