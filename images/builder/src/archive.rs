@@ -1,5 +1,6 @@
-//! The system images as one archive that `docker load` takes: layers shared, one configuration
-//! each. The format is that of `docker save` (the "Docker Image Specification v1.2").
+//! The system images as archives that `docker load` takes. The format is that of `docker save` (the
+//! "Docker Image Specification v1.2"), but an archive holds only the layer that is its image's own:
+//! Docker does not read the layers that it has, so what an image is made from must be loaded first.
 
 use std::collections::BTreeMap;
 
@@ -25,21 +26,23 @@ struct Image {
     layers: Vec<String>,
 }
 
-/// The archive of all definitions but the root.
-pub fn images(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Vec<u8>> {
-    let mut archive = Tree::default();
+/// The archives of all definitions but the root, by name.
+pub fn images(
+    definitions: &BTreeMap<String, Definition>,
+    packages: &Packages,
+) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut made: BTreeMap<&str, Image> = BTreeMap::new();
-    let mut manifest = Vec::new();
+    let mut archives = BTreeMap::new();
     for definition in in_order(definitions)? {
+        let mut archive = Tree::default();
         let image = make(definition, packages, &made, &mut archive)?;
-        manifest.push(describe(definition, &image, &mut archive)?);
+        describe(definition, &image, &mut archive)?;
+        let mut bytes = Vec::new();
+        archive.write_tar(&mut bytes)?;
+        archives.insert(definition.name.clone(), bytes);
         made.insert(&definition.name, image);
     }
-    let manifest = serde_json::to_vec(&manifest).context(|| "write manifest.json".into())?;
-    archive.insert("manifest.json", Node::Bytes(manifest, 0o644));
-    let mut bytes = Vec::new();
-    archive.write_tar(&mut bytes)?;
-    Ok(bytes)
+    Ok(archives)
 }
 
 /// Definitions of images, each after the one it is made from.
@@ -86,12 +89,8 @@ fn make(
     Ok(image)
 }
 
-/// Writes an image's configuration into the archive; returns its entry in `manifest.json`.
-fn describe(
-    definition: &Definition,
-    image: &Image,
-    archive: &mut Tree,
-) -> Result<serde_json::Value> {
+/// Writes an image's configuration into the archive, and what says which file is what.
+fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
     let layers: Vec<String> = image.layers.iter().map(|id| format!("sha256:{id}")).collect();
     let config = json!({
         "architecture": "amd64",
@@ -103,9 +102,12 @@ fn describe(
     let config = serde_json::to_vec(&config).context(|| "write an image's config".into())?;
     let id = sha256(config.as_slice()).context(|| "hash an image's config".into())?;
     archive.insert(format!("{id}.json"), Node::Bytes(config, 0o644));
-    Ok(json!({
+    let manifest = json!([{
         "Config": format!("{id}.json"),
         "RepoTags": [format!("rancher/os-{}:{TAG}", definition.name)],
         "Layers": image.layers.iter().map(|id| format!("{id}.tar")).collect::<Vec<_>>(),
-    }))
+    }]);
+    let manifest = serde_json::to_vec(&manifest).context(|| "write manifest.json".into())?;
+    archive.insert("manifest.json", Node::Bytes(manifest, 0o644));
+    Ok(())
 }

@@ -14,7 +14,7 @@ use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The block size of the squashfs: the default of mksquashfs. Larger ones are smaller by a few
 /// per cent and slower to start programs from.
@@ -57,8 +57,9 @@ pub fn root_tree(
     let definition = &definitions[ROOT];
     let mut tree = content(definition, packages, &Tree::default())?;
     Kernel::find(packages)?.install(&definition.modules, &mut tree)?;
-    let images = archive::images(definitions, packages)?;
-    tree.insert("usr/share/rancher/images.tar", Node::Bytes(images, 0o644));
+    for (name, archive) in archive::images(definitions, packages)? {
+        tree.insert(format!("usr/share/rancher/images/{name}.tar"), Node::Bytes(archive, 0o644));
+    }
     Ok(tree)
 }
 

@@ -9,7 +9,7 @@ const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
 fn programs() -> [Program; 2] {
     [
         Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
-            .logging_to("/var/log/containerd.log"),
+            .logging_to("/run/containerd.log"),
         Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
     ]
 }

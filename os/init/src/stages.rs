@@ -29,6 +29,9 @@ const STAGES: [Stage; 9] = [
     Stage { name: "modules", on_failure: OnFailure::Stop, run: early_modules },
     // There is nothing to run outside the root.
     Stage { name: "root", on_failure: OnFailure::Stop, run: root },
+    // Without the keeper there is no containerd, and so no container. It needs nothing of what
+    // follows, and containerd takes seconds to start.
+    Stage { name: "keeper", on_failure: OnFailure::Stop, run: keeper },
     // A device without its driver is missing; the others are not.
     Stage { name: "drivers", on_failure: OnFailure::GoOn, run: drivers },
     // A state disk is optional unless the configuration says otherwise; `state` itself decides.
@@ -39,8 +42,6 @@ const STAGES: [Stage; 9] = [
     Stage { name: "hostname", on_failure: OnFailure::GoOn, run: hostname },
     // Settings have working defaults.
     Stage { name: "kernel-settings", on_failure: OnFailure::GoOn, run: kernel_settings },
-    // Without the keeper there is no containerd, and so no container.
-    Stage { name: "keeper", on_failure: OnFailure::Stop, run: keeper },
 ];
 
 /// A boot that ended for good.
@@ -173,6 +174,8 @@ fn drivers(boot: &mut Boot<'_>) -> Result<()> {
             }
         }
     }
+    // A disk behind a controller whose driver comes now asks for its own later than we look.
+    wanted.extend(["sd_mod".to_owned(), "sr_mod".to_owned()]);
     wanted.sort();
     wanted.dedup();
     let mut arguments = vec!["-a", "-b", "-q"];
@@ -234,12 +237,26 @@ fn configuration(boot: &mut Boot<'_>) -> Result<()> {
 }
 
 fn hostname(boot: &mut Boot<'_>) -> Result<()> {
-    let name = boot.config.hostname.clone();
-    boot.sys.set_hostname(&name)?;
-    boot.sys.write("/etc/hostname", &format!("{name}\n"))?;
+    let asked = boot.config.hostname.clone();
+    let name = if is_hostname(&asked) { &asked } else { "rancher" };
+    // Containers have these files mounted, so they must be there whatever comes of the name.
     let hosts = format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n");
     boot.sys.write("/etc/hosts", &hosts)?;
-    boot.sys.write("/etc/resolv.conf", "")
+    boot.sys.write("/etc/resolv.conf", "")?;
+    boot.sys.write("/etc/hostname", &format!("{name}\n"))?;
+    boot.sys.set_hostname(name)?;
+    if name == asked { Ok(()) } else { Err(format!("`{asked}` is not a host name")) }
+}
+
+/// Labels of letters, digits and hyphens, joined by dots (RFC 1123, 2.1; Linux holds 64 characters).
+fn is_hostname(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric();
+    let label = |label: &str| {
+        label.bytes().all(|byte| letter(byte) || byte == b'-')
+            && label.bytes().next().is_some_and(letter)
+            && label.bytes().last().is_some_and(letter)
+    };
+    name.len() <= 64 && name.split('.').all(label)
 }
 
 /// Seconds after which a kernel that panicked reboots: PID 1 is Docker, and when it cannot start

@@ -89,7 +89,7 @@ fn the_boot_in_order() {
 
 #[test]
 fn a_root_that_cannot_be_mounted_ends_the_boot() {
-    let mut recorder = Recorder { fails: vec!["squashfs MS_"], ..Default::default() };
+    let mut recorder = Recorder { fails: vec!["/newroot squashfs"], ..Default::default() };
     assert_eq!(boot(&mut recorder).unwrap_err().stage, "root");
     assert!(!recorder.done.iter().any(|step| step.starts_with("start")));
 }
@@ -118,7 +118,7 @@ fn state_none_touches_no_device() {
 
 #[test]
 fn nonsense_on_the_command_line_does_not_stop_the_boot() {
-    let mut recorder = Recorder { cmdline: "rancher.=1 rancher.hostname=[x] rancher.nope", ..Default::default() };
+    let mut recorder = Recorder { cmdline: "rancher.=1 rancher.state.required=x rancher.nope", ..Default::default() };
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.done.contains(&"hostname rancher".into()));
 }
@@ -127,5 +127,12 @@ fn nonsense_on_the_command_line_does_not_stop_the_boot() {
 fn a_name_that_cannot_be_set_does_not_stop_the_boot() {
     let mut recorder = Recorder { fails: vec!["hostname"], ..Default::default() };
     assert_eq!(boot(&mut recorder), Ok(()));
-    assert!(recorder.done.last().unwrap().starts_with("start"));
+    assert!(recorder.done.last().unwrap().contains("ip_forward"));
+}
+
+#[test]
+fn a_name_that_is_none_is_not_taken() {
+    let mut recorder = Recorder { cmdline: "rancher.hostname=[x]", ..Default::default() };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.done.contains(&"hostname rancher".into()));
 }

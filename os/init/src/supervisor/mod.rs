@@ -5,6 +5,7 @@
 //! run are left alone, those of an earlier boot are removed.
 
 mod container;
+mod images;
 mod order;
 mod wait;
 
@@ -12,18 +13,13 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bollard::Docker;
-use bollard::query_parameters::ImportImageOptionsBuilder;
 use config::{Config, Service};
-use futures_util::StreamExt;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::report::{Event, Report};
 use container::Containers;
-
-/// The system images, in the root.
-const IMAGES: &str = "/usr/share/rancher/images.tar";
+use images::Images;
 
 /// How long an engine may take until it answers.
 const ENGINE_LIMIT: Duration = Duration::from_secs(120);
@@ -34,6 +30,7 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(120);
 /// What the tasks of the services share.
 struct Shared {
     containers: Containers,
+    images: Images,
     report: std::cell::RefCell<Report>,
     total: usize,
     started: std::cell::Cell<usize>,
@@ -51,15 +48,17 @@ async fn supervise() -> Result<(), String> {
     let mut report = Report::new();
     let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
     report.event(&Event::ok("system-docker"));
-    match load_images(&docker).await {
+    let config = config::load_machine().config;
+    let images = Images::new(docker.clone());
+    // All others are made from this one.
+    match images.load_base().await {
         Ok(()) => report.event(&Event::ok("images")),
-        // Images of an earlier boot may be there.
         Err(error) => report.failure("images", &error, false),
     }
-    let config = config::load_machine().config;
     let containers = Containers::open(docker).await?;
     let shared = Rc::new(Shared {
         containers,
+        images,
         report: report.into(),
         total: config.services.len(),
         started: 0.into(),
@@ -67,21 +66,6 @@ async fn supervise() -> Result<(), String> {
     start_all(&config, &shared).await;
     say_started(&mut shared.report.borrow_mut());
     std::future::pending().await
-}
-
-/// Loads the system images, unless this version's are there already.
-async fn load_images(docker: &Docker) -> Result<(), String> {
-    let marker = format!("rancher/os-base:{}", config::VERSION);
-    if docker.inspect_image(&marker).await.is_ok() {
-        return Ok(());
-    }
-    let archive = tokio::fs::read(IMAGES).await.map_err(|error| format!("{IMAGES}: {error}"))?;
-    let options = ImportImageOptionsBuilder::new().quiet(true).build();
-    let mut answers = docker.import_image(options, bollard::body_full(archive.into()), None);
-    while let Some(answer) = answers.next().await {
-        answer.map_err(|error| format!("{IMAGES}: {error}"))?;
-    }
-    Ok(())
 }
 
 /// Starts every service when those before it are up, or have failed: one that does not come up must
@@ -126,6 +110,7 @@ async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), Str
     shared.started.set(shared.started.get() + 1);
     let line = format!("Running [{}/{}] {name}", shared.started.get(), shared.total);
     shared.report.borrow_mut().say(&line);
+    shared.images.load(&service.image).await?;
     shared.containers.create(name, service).await?;
     if service.create_only() {
         return Ok(());
