@@ -1,0 +1,105 @@
+//! `ci/bench boot`: what a boot costs, and how long a change takes to be judged.
+//!
+//! Cold boots of this OS and of a Debian with one Docker, made here ([`debian`]), in turn
+//! ([`cold`]); one changed line until the verdict ([`edit`]); what the artifacts weigh. It ends
+//! with a line `FIGURE: VALUE (bound BOUND)` for each figure, and with status 1 when one is over.
+
+mod cold;
+mod debian;
+mod edit;
+mod figure;
+
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use harness::artifacts::Artifacts;
+use harness::exit;
+use harness::project::Project;
+
+use figure::Figure;
+
+/// What goes wrong is told to a person, who reads all of it.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Measures cold boots, one edit until its verdict, and sizes.
+#[derive(Parser)]
+#[command(name = "ci/bench boot")]
+struct Options {
+    /// Boots of each system; the figure is of their medians
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+    /// Edits; the figure is their median
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    edits: u16,
+    /// Only this part; may be given again
+    #[arg(long)]
+    only: Vec<Part>,
+    /// What `cargo bench` adds
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Cold boots
+    Cold,
+    /// One edit until the verdict
+    Edit,
+    /// What the artifacts weigh
+    Sizes,
+}
+
+fn main() -> ExitCode {
+    match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(run(&Options::parse()))) {
+        Ok(Ok(figures)) => figure::verdict(&figures),
+        Ok(Err(error)) => no_figures(&error),
+        Err(error) => no_figures(&error),
+    }
+}
+
+fn no_figures(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("error: {error}");
+    exit::INFRASTRUCTURE.into()
+}
+
+async fn run(options: &Options) -> Result<Vec<Figure>> {
+    let project = Project::find();
+    let wanted = |part| options.only.is_empty() || options.only.contains(&part);
+    let artifacts = Artifacts::build(project.root())?;
+    let mut figures = Vec::new();
+    if wanted(Part::Cold) {
+        figures.push(cold::measure(&project, &artifacts, options.runs).await?);
+    }
+    if wanted(Part::Edit) {
+        figures.push(edit::measure(&project, options.edits).await?);
+    }
+    if wanted(Part::Sizes) {
+        figures.extend(sizes(&project)?);
+    }
+    Ok(figures)
+}
+
+fn sizes(project: &Project) -> Result<[Figure; 2]> {
+    let sizes = images::sizes(project.root())?;
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "bytes of files, shown with one decimal"
+    )]
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    Ok([
+        Figure::new(
+            "kernel and initrd MB",
+            megabytes(sizes.kernel + sizes.initrd),
+            95.0,
+            1,
+        ),
+        Figure::new(
+            "neither kernel, modules nor Docker MB",
+            megabytes(sizes.rest),
+            10.0,
+            1,
+        ),
+    ])
+}
