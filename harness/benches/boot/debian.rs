@@ -80,7 +80,8 @@ fn system(folder: &Path, profile: &Profile) -> Result<System> {
         },
         question: "docker ps",
         account: "systemctl is-system-running --wait; systemd-analyze; \
-                  systemd-analyze critical-chain docker.service",
+                  systemd-analyze --no-pager critical-chain docker.service | tail -n +4; \
+                  systemd-analyze --no-pager blame | head -n 20",
     })
 }
 

@@ -45,11 +45,15 @@ pub fn verdict(figures: &[Figure]) -> ExitCode {
     if over { exit::RED } else { exit::OK }.into()
 }
 
-/// The one in the middle; the upper of two.
+/// The one in the middle, or half way between the two that are.
 pub fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let (lower, upper) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
+    match (sorted.get(lower), sorted.get(upper)) {
+        (Some(lower), Some(upper)) => f64::midpoint(*lower, *upper),
+        _ => f64::NAN,
+    }
 }
 
 /// Values as a person reads them, and their median.
