@@ -14,7 +14,7 @@ use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// The block size of the squashfs: the default of mksquashfs. Larger ones are smaller by a few
 /// per cent and slower to start programs from.

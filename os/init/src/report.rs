@@ -89,6 +89,8 @@ impl Report {
     pub fn event(&mut self, event: &Event<'_>) {
         let Ok(mut line) = serde_json::to_vec(event) else { return };
         line.push(b'\n');
+        // The port is one program's at a time: init may still have had it when we were started.
+        self.open();
         match &mut self.port {
             Some(port) => drop(port.write_all(&line)),
             None => self.early.extend(line),
