@@ -90,7 +90,7 @@ impl<'a> Boot<'a> {
 
     /// Becomes system-docker: returns only when that fails.
     pub fn become_system_docker(&mut self) -> Fatal {
-        self.report.say("[bench 1] Launching System Docker");
+        self.report.say("Launching System Docker");
         let arguments = system_docker_arguments();
         let error = self.sys.become_program("/usr/sbin/dockerd", &arguments, SYSTEM_DOCKER_LOG);
         self.report.failure("system-docker", &error, true);
