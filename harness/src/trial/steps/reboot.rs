@@ -8,6 +8,8 @@ use super::super::session::Session;
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const COMMAND: &str = "sudo reboot";
+/// The first boot event.
+const FIRST: &str = "init";
 
 pub(super) async fn perform(
     step: &RebootStep,
@@ -16,7 +18,12 @@ pub(super) async fn perform(
 ) -> Result<(), Fault> {
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot();
-    order(step, session, deadline).await?;
+    let machine = session.machine;
+    tokio::select! {
+        ordered = order(step, session, deadline) => ordered?,
+        // The connection to a machine that was reset is not closed, it only falls silent.
+        begun = machine.wait_event(FIRST, deadline.left()) => drop(begun),
+    }
     let ready = session.machine.wait_ready(deadline.left()).await;
     if let Err(error) = ready {
         return Err(Fault::from(error).with("boot id before", before));
