@@ -87,8 +87,14 @@ fn reachable(profile: &Profile) -> String {
 /// `harness schema`.
 pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal> {
     let files = [
-        (project.scenarios_folder().join("schema.json"), scenario::schema()),
-        (project.profiles_folder().join("schema.json"), profile::schema::text()),
+        (
+            project.scenarios_folder().join("schema.json"),
+            scenario::schema(),
+        ),
+        (
+            project.profiles_folder().join("schema.json"),
+            profile::schema::text(),
+        ),
     ];
     for (file, text) in files {
         if write {

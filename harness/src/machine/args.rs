@@ -64,7 +64,8 @@ fn board(args: &mut Args, plan: &Plan) {
     // The widest processor that the accelerator has: what is built for the host runs in the guest.
     let (accel, cpu) = match plan.accelerator {
         Accelerator::Kvm => ("kvm", "host"),
-        Accelerator::Tcg => ("tcg,thread=multi", "max"),
+        Accelerator::Tcg { threads: true } => ("tcg,thread=multi", "max"),
+        Accelerator::Tcg { threads: false } => ("tcg,thread=single", "max"),
     };
     args.add("-machine", &[machine]);
     args.add("-accel", &[accel]).add("-cpu", &[cpu]);
@@ -207,7 +208,7 @@ mod tests {
         Plan {
             name: "q35".into(),
             board: Board::Q35,
-            accelerator: Accelerator::Tcg,
+            accelerator: Accelerator::Tcg { threads: true },
             cpus: 2.try_into().unwrap(),
             memory: 1024,
             firmware: ResolvedFirmware::Builtin,

@@ -40,7 +40,10 @@ pub enum Accelerator {
     /// The processor.
     Kvm,
     /// QEMU's emulation.
-    Tcg,
+    Tcg {
+        /// Whether each processor of the guest gets a thread of its own.
+        threads: bool,
+    },
 }
 
 /// Firmware as files of this host.
@@ -105,8 +108,11 @@ impl Profile {
     }
 
     fn accelerator(&self, qemu: &Qemu, kernel: &Path) -> Result<Accelerator, Unreachable> {
+        let emulation = Accelerator::Tcg {
+            threads: qemu.threads_are_safe(),
+        };
         let proof = match self.accel {
-            Accel::Tcg => return Ok(Accelerator::Tcg),
+            Accel::Tcg => return Ok(emulation),
             Accel::Auto | Accel::Kvm => kvm::prove(qemu, kernel),
         };
         match (proof, self.accel) {
@@ -114,7 +120,7 @@ impl Profile {
             (Err(why), Accel::Kvm) => Err(self.no_kvm(why)),
             (Err(why), _) => {
                 say_emulated(&why);
-                Ok(Accelerator::Tcg)
+                Ok(emulation)
             }
         }
     }

@@ -47,11 +47,16 @@ pub fn images(
 
 /// Definitions of images, each after the one it is made from.
 fn in_order(definitions: &BTreeMap<String, Definition>) -> Result<Vec<&Definition>> {
-    let mut open: Vec<&Definition> = definitions.values().filter(|one| one.name != ROOT).collect();
+    let mut open: Vec<&Definition> = definitions
+        .values()
+        .filter(|one| one.name != ROOT)
+        .collect();
     let mut ordered: Vec<&Definition> = Vec::new();
     while !open.is_empty() {
         let (ready, waiting): (Vec<_>, Vec<_>) = open.into_iter().partition(|one| {
-            one.from.as_ref().is_none_or(|from| ordered.iter().any(|done| &done.name == from))
+            one.from
+                .as_ref()
+                .is_none_or(|from| ordered.iter().any(|done| &done.name == from))
         });
         if ready.is_empty() {
             let names: Vec<_> = waiting.iter().map(|one| one.name.as_str()).collect();
@@ -72,8 +77,14 @@ fn make(
 ) -> Result<Image> {
     let below = definition.from.as_deref().and_then(|from| made.get(from));
     let mut image = match below {
-        Some(below) => Image { merged: below.merged.clone(), layers: below.layers.clone() },
-        None => Image { merged: Tree::default(), layers: Vec::new() },
+        Some(below) => Image {
+            merged: below.merged.clone(),
+            layers: below.layers.clone(),
+        },
+        None => Image {
+            merged: Tree::default(),
+            layers: Vec::new(),
+        },
     };
     let own = root::content(definition, packages, &image.merged)?;
     if own.iter().next().is_some() {
@@ -91,7 +102,11 @@ fn make(
 
 /// Writes an image's configuration into the archive, and what says which file is what.
 fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
-    let layers: Vec<String> = image.layers.iter().map(|id| format!("sha256:{id}")).collect();
+    let layers: Vec<String> = image
+        .layers
+        .iter()
+        .map(|id| format!("sha256:{id}"))
+        .collect();
     let config = json!({
         "architecture": "amd64",
         "os": "linux",

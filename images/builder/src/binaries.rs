@@ -23,11 +23,22 @@ pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<
     let mut command = Command::new(cargo);
     command
         .current_dir(&layout.workspace)
-        .args(["build", "--quiet", "--locked", "--profile", "os", "--target", TARGET])
+        .args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--profile",
+            "os",
+            "--target",
+            TARGET,
+        ])
         .arg("--target-dir")
         .arg(&target)
         .args(PACKAGES.iter().flat_map(|name| ["--package", name]))
-        .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-C target-feature=+crt-static")
+        .env(
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
+            "-C target-feature=+crt-static",
+        )
         // These would take the place of the flags above.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");

@@ -95,10 +95,7 @@ pub fn lock(cache: &Path) -> Result<Flock<File>> {
 }
 
 /// Writes `path` through a temporary file in the same folder, synced and renamed.
-pub fn write_whole(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> Result<()>,
-) -> Result<()> {
+pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let step = || format!("write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).context(step)?;
@@ -113,7 +110,9 @@ pub fn write_whole(
 
 /// Removes the entries of `folder` whose name begins with `prefix`, but for `keep`.
 pub fn sweep(folder: &Path, prefix: &str, keep: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         let path = entry.path();
         if path != keep && entry.file_name().to_string_lossy().starts_with(prefix) {

@@ -86,7 +86,11 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
         }
     }
     for definition in definitions.values() {
-        if let Some(below) = definition.from.as_ref().filter(|from| !definitions.contains_key(*from)) {
+        if let Some(below) = definition
+            .from
+            .as_ref()
+            .filter(|from| !definitions.contains_key(*from))
+        {
             let file = definition.folder.join("image.yaml");
             return Err(BuildError::new(
                 format!("read {}", file.display()),
@@ -95,7 +99,10 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
         }
     }
     if !definitions.contains_key(ROOT) {
-        return Err(BuildError::new(step(), "there is no definition called `root`"));
+        return Err(BuildError::new(
+            step(),
+            "there is no definition called `root`",
+        ));
     }
     Ok(definitions)
 }
@@ -105,7 +112,11 @@ fn load(folder: &Path) -> Result<Definition> {
     let step = || format!("read {}", file.display());
     let text = std::fs::read_to_string(&file).context(step)?;
     let mut definition: Definition = serde_yaml::from_str(&text).context(step)?;
-    definition.name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    definition.name = folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     definition.folder = folder.into();
     Ok(definition)
 }

@@ -10,7 +10,10 @@ use object::read::elf::{Dyn, FileHeader};
 use crate::{BuildError, Context, Result};
 
 /// Where Debian's loader looks, and where systemd's programs name their own (by their run path).
-const FOLDERS: [&str; 2] = ["usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/systemd"];
+const FOLDERS: [&str; 2] = [
+    "usr/lib/x86_64-linux-gnu",
+    "usr/lib/x86_64-linux-gnu/systemd",
+];
 
 /// The loader itself, which the System V ABI for x86-64 places in `/lib64`.
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
@@ -68,5 +71,6 @@ fn locate(root: &Path, name: &str) -> Option<PathBuf> {
 /// The target of each library's link, so that an image holds one file by the name the loader asks.
 pub fn real(root: &Path, library: &Path) -> Result<PathBuf> {
     let path = root.join(library);
-    path.canonicalize().context(|| format!("read {}", path.display()))
+    path.canonicalize()
+        .context(|| format!("read {}", path.display()))
 }

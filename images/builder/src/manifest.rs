@@ -60,13 +60,20 @@ const DOCKER: [&str; 5] = [
 /// Identity of what an initrd is made from.
 pub fn stamp(large: &Path, small: &[u8]) -> Result<String> {
     let small = sha256(small).context(|| "hash the programs".into())?;
-    Ok(format!("{} {small}", large.file_name().unwrap_or_default().to_string_lossy()))
+    Ok(format!(
+        "{} {small}",
+        large.file_name().unwrap_or_default().to_string_lossy()
+    ))
 }
 
 /// Whether the artifacts are whole and were made from `stamp`.
 pub fn is_current(artifacts: &Artifacts, stamp: &str) -> bool {
-    let Ok(text) = std::fs::read(&artifacts.manifest) else { return false };
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else { return false };
+    let Ok(text) = std::fs::read(&artifacts.manifest) else {
+        return false;
+    };
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(&text) else {
+        return false;
+    };
     manifest.stamp == stamp && hashes(artifacts).is_ok_and(|now| now == manifest.sha256)
 }
 
@@ -74,7 +81,11 @@ fn hashes(artifacts: &Artifacts) -> std::io::Result<BTreeMap<String, String>> {
     [&artifacts.kernel, &artifacts.initrd]
         .into_iter()
         .map(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             Ok((name, sha256(std::fs::File::open(path)?)?))
         })
         .collect()
@@ -96,8 +107,7 @@ pub fn write(
         sha256: hashes(artifacts).context(|| "hash the artifacts".into())?,
         stamp,
     };
-    let mut text =
-        serde_json::to_vec_pretty(&manifest).context(|| "write the manifest".into())?;
+    let mut text = serde_json::to_vec_pretty(&manifest).context(|| "write the manifest".into())?;
     text.push(b'\n');
     write_whole(&artifacts.manifest, |file| {
         std::io::Write::write_all(file, &text).context(|| "write the manifest".into())
@@ -113,7 +123,9 @@ fn contributing(
     for definition in definitions.values() {
         let tree = root::content(definition, packages, &Tree::default())?;
         for (_, node) in tree.iter() {
-            let Node::File(source, _) = node else { continue };
+            let Node::File(source, _) = node else {
+                continue;
+            };
             let inside = source.strip_prefix(&packages.root).ok();
             found.extend(inside.and_then(|path| packages.owner(path)));
         }
@@ -136,8 +148,10 @@ pub fn sizes(
             .map(|about| about.len())
             .context(|| format!("weigh {}", path.display()))
     };
-    let (kernel, initrd) =
-        (weigh(&layout.artifacts.join("vmlinuz"))?, weigh(&layout.artifacts.join("initrd"))?);
+    let (kernel, initrd) = (
+        weigh(&layout.artifacts.join("vmlinuz"))?,
+        weigh(&layout.artifacts.join("initrd"))?,
+    );
     let scratch = tempfile::tempdir_in(&layout.cache).context(|| "make a folder".into())?;
     let engine = scratch.path().join("engine.squashfs");
     let tree = root::root_tree(definitions, packages)?;
@@ -149,5 +163,9 @@ pub fn sizes(
         }
     }
     root::squash(&only_engine, &engine)?;
-    Ok(Sizes { kernel, initrd, rest: initrd.saturating_sub(weigh(&engine)?) })
+    Ok(Sizes {
+        kernel,
+        initrd,
+        rest: initrd.saturating_sub(weigh(&engine)?),
+    })
 }

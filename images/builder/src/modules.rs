@@ -35,7 +35,10 @@ impl Kernel {
         let all = packages.root.join("usr/lib/modules");
         let mut releases = std::fs::read_dir(&all).context(|| step.into())?.flatten();
         let (Some(only), None) = (releases.next(), releases.next()) else {
-            return Err(BuildError::new(step, "the packages hold no kernel, or more than one"));
+            return Err(BuildError::new(
+                step,
+                "the packages hold no kernel, or more than one",
+            ));
         };
         let release = only.file_name().to_string_lossy().into_owned();
         let modules = only.path();
@@ -48,7 +51,10 @@ impl Kernel {
         Ok(Self {
             image: packages.root.join(format!("boot/vmlinuz-{release}")),
             busybox: packages.root.join("usr/bin/busybox"),
-            builtin: builtin.lines().filter_map(|line| module_name(Path::new(line))).collect(),
+            builtin: builtin
+                .lines()
+                .filter_map(|line| module_name(Path::new(line)))
+                .collect(),
             release,
             modules,
             by_name,
@@ -100,17 +106,27 @@ impl Kernel {
             let file = format!("{name}.ko");
             std::fs::write(folder.join(&file), &content).context(|| format!("write {file}"))?;
         }
-        for index in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
+        for index in [
+            "modules.builtin",
+            "modules.builtin.modinfo",
+            "modules.order",
+        ] {
             std::fs::copy(self.modules.join(index), folder.join(index))
                 .context(|| format!("copy {index}"))?;
         }
         // The same program that will read the index in the machine.
         let mut depmod = Command::new(&self.busybox);
-        depmod.args(["depmod", "-b"]).arg(staging.path()).arg(&self.release);
+        depmod
+            .args(["depmod", "-b"])
+            .arg(staging.path())
+            .arg(&self.release);
         program::output("index the kernel modules", &mut depmod)?;
         for file in files_below(&folder)? {
             let content = std::fs::read(folder.join(&file)).context(|| "read modules".into())?;
-            tree.insert(Path::new("usr").join(&below).join(file), Node::Bytes(content, 0o644));
+            tree.insert(
+                Path::new("usr").join(&below).join(file),
+                Node::Bytes(content, 0o644),
+            );
         }
         Ok(())
     }
@@ -119,7 +135,10 @@ impl Kernel {
 /// `net/bridge/br_netfilter.ko.xz` is `br_netfilter`.
 fn module_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
-    Some(normal(name.strip_suffix(".ko.xz").or_else(|| name.strip_suffix(".ko"))?))
+    Some(normal(
+        name.strip_suffix(".ko.xz")
+            .or_else(|| name.strip_suffix(".ko"))?,
+    ))
 }
 
 /// The kernel takes `-` and `_` for the same letter in module names.
@@ -130,14 +149,20 @@ fn normal(name: &str) -> String {
 /// What a module says it depends on, in its `.modinfo` section.
 fn depends(content: &[u8]) -> object::Result<Vec<String>> {
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(content)?;
-    let Some(section) = file.section_by_name(".modinfo") else { return Ok(Vec::new()) };
+    let Some(section) = file.section_by_name(".modinfo") else {
+        return Ok(Vec::new());
+    };
     let depends = section
         .data()?
         .split(|byte| *byte == 0)
         .find_map(|entry| entry.strip_prefix(b"depends="))
         .map(|list| String::from_utf8_lossy(list).into_owned())
         .unwrap_or_default();
-    Ok(depends.split(',').filter(|name| !name.is_empty()).map(normal).collect())
+    Ok(depends
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(normal)
+        .collect())
 }
 
 #[cfg(test)]
@@ -146,7 +171,10 @@ mod tests {
 
     #[test]
     fn names_are_the_kernels() {
-        assert_eq!(module_name(Path::new("a/virtio-blk.ko.xz")).as_deref(), Some("virtio_blk"));
+        assert_eq!(
+            module_name(Path::new("a/virtio-blk.ko.xz")).as_deref(),
+            Some("virtio_blk")
+        );
         assert_eq!(module_name(Path::new("modules.dep")), None);
     }
 }

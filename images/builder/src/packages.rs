@@ -21,8 +21,14 @@ const VERSION: u32 = 1;
 const INDEX: &str = ".packages";
 
 /// What no image takes anything from, so that it is not even unpacked.
-const NOT_UNPACKED: [&str; 6] =
-    ["dev/", "usr/share/doc/", "usr/share/man/", "usr/share/locale/", "usr/share/info/", "var/cache/"];
+const NOT_UNPACKED: [&str; 6] = [
+    "dev/",
+    "usr/share/doc/",
+    "usr/share/man/",
+    "usr/share/locale/",
+    "usr/share/info/",
+    "var/cache/",
+];
 
 /// Runs inside mmdebstrap while the downloaded packages still lie in apt's cache: writes each one's
 /// version and list of files into the tree.
@@ -55,12 +61,18 @@ impl Packages {
 
     /// A package of the set.
     pub fn by_name(&self, name: &str) -> Option<Package> {
-        Some(Package { name: name.into(), version: self.versions.get(name)?.clone() })
+        Some(Package {
+            name: name.into(),
+            version: self.versions.get(name)?.clone(),
+        })
     }
 
     /// All versions, as one text that changes when any of them does.
     pub fn fingerprint(&self) -> String {
-        self.versions.iter().map(|(name, version)| format!("{name}={version}\n")).collect()
+        self.versions
+            .iter()
+            .map(|(name, version)| format!("{name}={version}\n"))
+            .collect()
     }
 
     fn open(root: PathBuf) -> Result<Self> {
@@ -71,13 +83,19 @@ impl Packages {
         let mut versions = BTreeMap::new();
         let mut owners = BTreeMap::new();
         for line in read("versions")?.lines() {
-            let Some((name, version)) = line.split_once('\t') else { continue };
+            let Some((name, version)) = line.split_once('\t') else {
+                continue;
+            };
             versions.insert(name.to_owned(), version.to_owned());
             for file in read(&format!("{name}.list"))?.lines() {
                 owners.insert(file.trim_start_matches("./").into(), name.to_owned());
             }
         }
-        Ok(Self { root, versions, owners })
+        Ok(Self {
+            root,
+            versions,
+            owners,
+        })
     }
 }
 
@@ -87,8 +105,11 @@ pub fn fetch(
     definitions: &BTreeMap<String, Definition>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Packages> {
-    let names: BTreeSet<&str> =
-        definitions.values().flat_map(|one| &one.packages).map(String::as_str).collect();
+    let names: BTreeSet<&str> = definitions
+        .values()
+        .flat_map(|one| &one.packages)
+        .map(String::as_str)
+        .collect();
     let mut key = Key::new("packages", VERSION);
     key.add(SUITE).add(INDEX_HOOK);
     for name in &names {
@@ -100,7 +121,8 @@ pub fn fetch(
         return Packages::open(folder);
     }
     progress(Progress::Begin("packages"));
-    let fresh = tempfile::tempdir_in(&layout.cache).context(|| "make a folder for packages".into())?;
+    let fresh =
+        tempfile::tempdir_in(&layout.cache).context(|| "make a folder for packages".into())?;
     unpack_set(&names, fresh.path())?;
     std::fs::rename(fresh.keep(), &folder).context(|| format!("keep {}", folder.display()))?;
     cache::sweep(&layout.cache, "packages-", &folder);
@@ -126,8 +148,9 @@ fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child =
-        command.spawn().map_err(|error| program::not_started(step, &command, &error))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| program::not_started(step, &command, &error))?;
     let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(BuildError::new(step, "no pipe to mmdebstrap"));
     };
@@ -145,7 +168,11 @@ fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
     let status = child.wait().context(|| step.into())?;
     let errors = errors.join().unwrap_or_default();
     unpacked.context(|| "unpack Debian packages".into())?;
-    if status.success() { Ok(()) } else { Err(program::ended(step, &command, status, &errors)) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(program::ended(step, &command, status, &errors))
+    }
 }
 
 fn unpack(from: impl Read, to: &Path) -> std::io::Result<()> {
@@ -155,7 +182,11 @@ fn unpack(from: impl Read, to: &Path) -> std::io::Result<()> {
     archive.set_preserve_ownerships(false);
     for entry in archive.entries()? {
         let mut entry = entry?;
-        let path = entry.path()?.strip_prefix("./").map(Path::to_path_buf).unwrap_or_default();
+        let path = entry
+            .path()?
+            .strip_prefix("./")
+            .map(Path::to_path_buf)
+            .unwrap_or_default();
         let wanted = !NOT_UNPACKED.iter().any(|prefix| path.starts_with(prefix));
         if wanted && !entry.header().entry_type().is_character_special() {
             entry.unpack_in(to)?;

@@ -43,22 +43,24 @@ pub fn archive(
     let root = root_tree(definitions, packages)?;
     squash(&root, &squashfs)?;
     let large = initrd_tree(definitions, packages, squashfs)?;
-    cache::write_whole(&path, |file| large.write_cpio(std::io::BufWriter::new(file)))?;
+    cache::write_whole(&path, |file| {
+        large.write_cpio(std::io::BufWriter::new(file))
+    })?;
     cache::sweep(&layout.cache, "root-", &path);
     progress(Progress::Done("root"));
     Ok(path)
 }
 
 /// Everything in the squashfs.
-pub fn root_tree(
-    definitions: &BTreeMap<String, Definition>,
-    packages: &Packages,
-) -> Result<Tree> {
+pub fn root_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Tree> {
     let definition = &definitions[ROOT];
     let mut tree = content(definition, packages, &Tree::default())?;
     Kernel::find(packages)?.install(&definition.modules, &mut tree)?;
     for (name, archive) in archive::images(definitions, packages)? {
-        tree.insert(format!("usr/share/rancher/images/{name}.tar"), Node::Bytes(archive, 0o644));
+        tree.insert(
+            format!("usr/share/rancher/images/{name}.tar"),
+            Node::Bytes(archive, 0o644),
+        );
     }
     Ok(tree)
 }
@@ -72,7 +74,10 @@ fn initrd_tree(
     tree.insert("root.squashfs", Node::File(squashfs, 0o644));
     let early = Kernel::find(packages)?.in_order(&definitions[ROOT].modules.early)?;
     for (number, (name, content)) in early.into_iter().enumerate() {
-        tree.insert(format!("modules/{number:02}-{name}.ko"), Node::Bytes(content, 0o644));
+        tree.insert(
+            format!("modules/{number:02}-{name}.ko"),
+            Node::Bytes(content, 0o644),
+        );
     }
     tree.insert_from("rancher/busybox", &packages.root.join("usr/bin/busybox"))?;
     Ok(tree)
@@ -124,7 +129,10 @@ fn take(definition: &Definition, root: &Path) -> Result<Vec<PathBuf>> {
             }
         }
         if taken.len() == before {
-            return Err(BuildError::new(step(), "none of its packages has such a file"));
+            return Err(BuildError::new(
+                step(),
+                "none of its packages has such a file",
+            ));
         }
     }
     Ok(taken)
@@ -146,11 +154,18 @@ fn applets(definition: &Definition, root: &Path, below: &Tree, tree: &mut Tree) 
     let mut busybox = Command::new(root.join("usr/bin/busybox"));
     let list = program::output("list the applets of busybox", busybox.arg("--list"))?;
     for applet in String::from_utf8_lossy(&list).lines() {
-        if definition.without_applets.iter().any(|without| without == applet) {
+        if definition
+            .without_applets
+            .iter()
+            .any(|without| without == applet)
+        {
             continue;
         }
         let names = [format!("usr/bin/{applet}"), format!("usr/sbin/{applet}")];
-        if !names.iter().any(|name| tree.contains(name.as_ref()) || below.contains(name.as_ref())) {
+        if !names
+            .iter()
+            .any(|name| tree.contains(name.as_ref()) || below.contains(name.as_ref()))
+        {
             tree.insert(&names[0], Node::Link("busybox".into()));
         }
     }
@@ -167,21 +182,36 @@ pub fn squash(tree: &Tree, to: &Path) -> Result<()> {
         .arg(to)
         .arg("-tar")
         .args(["-comp", "zstd", "-Xcompression-level", "19", "-b", BLOCK])
-        .args(["-no-progress", "-quiet", "-all-time", "0", "-mkfs-time", "0"])
+        .args([
+            "-no-progress",
+            "-quiet",
+            "-all-time",
+            "0",
+            "-mkfs-time",
+            "0",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|e| program::not_started(step, &command, &e))?;
+    let mut child = command
+        .spawn()
+        .map_err(|e| program::not_started(step, &command, &e))?;
     let fed = match child.stdin.take() {
         Some(stdin) => {
             let mut writer = std::io::BufWriter::new(stdin);
-            tree.write_tar(&mut writer).and_then(|()| writer.flush().context(|| step.into()))
+            tree.write_tar(&mut writer)
+                .and_then(|()| writer.flush().context(|| step.into()))
         }
         None => Ok(()),
     };
     let result = child.wait_with_output().context(|| step.into())?;
     if !result.status.success() {
-        return Err(program::ended(step, &command, result.status, &result.stderr));
+        return Err(program::ended(
+            step,
+            &command,
+            result.status,
+            &result.stderr,
+        ));
     }
     fed
 }

@@ -32,7 +32,11 @@ impl Tree {
     pub fn insert(&mut self, path: impl AsRef<Path>, node: Node) {
         let path = path.as_ref();
         let path = path.strip_prefix("/").unwrap_or(path).to_path_buf();
-        for above in path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()) {
+        for above in path
+            .ancestors()
+            .skip(1)
+            .filter(|above| !above.as_os_str().is_empty())
+        {
             self.0.entry(above.into()).or_insert(Node::Folder(0o755));
         }
         self.0.insert(path, node);
@@ -72,7 +76,12 @@ impl Tree {
     pub fn set_mode(&mut self, path: &Path, new: u32) -> Result<()> {
         match self.0.get_mut(path.strip_prefix("/").unwrap_or(path)) {
             Some(Node::File(_, mode) | Node::Bytes(_, mode)) => *mode = new,
-            _ => return Err(BuildError::new(format!("set the mode of {}", path.display()), "there is no such file")),
+            _ => {
+                return Err(BuildError::new(
+                    format!("set the mode of {}", path.display()),
+                    "there is no such file",
+                ));
+            }
         }
         Ok(())
     }
@@ -155,13 +164,26 @@ fn append_cpio(
     path: &Path,
     node: &Node,
 ) -> std::io::Result<()> {
-    let entry = cpio::newc::Builder::new(&path.to_string_lossy()).ino(number as u32 + 1).uid(0).gid(0);
+    let entry = cpio::newc::Builder::new(&path.to_string_lossy())
+        .ino(number as u32 + 1)
+        .uid(0)
+        .gid(0);
     match node {
-        Node::Folder(mode) => copy(entry.mode(S_IFDIR | mode).nlink(2), to, &mut std::io::empty(), 0),
+        Node::Folder(mode) => copy(
+            entry.mode(S_IFDIR | mode).nlink(2),
+            to,
+            &mut std::io::empty(),
+            0,
+        ),
         Node::Link(target) => {
             let target = target.to_string_lossy();
             let size = target.len() as u64;
-            copy(entry.mode(S_IFLNK | 0o777), to, &mut target.as_bytes(), size)
+            copy(
+                entry.mode(S_IFLNK | 0o777),
+                to,
+                &mut target.as_bytes(),
+                size,
+            )
         }
         Node::File(source, mode) => {
             let mut file = std::fs::File::open(source)?;
@@ -169,9 +191,12 @@ fn append_cpio(
             file.rewind()?;
             copy(entry.mode(S_IFREG | mode), to, &mut file, size)
         }
-        Node::Bytes(bytes, mode) => {
-            copy(entry.mode(S_IFREG | mode), to, &mut bytes.as_slice(), bytes.len() as u64)
-        }
+        Node::Bytes(bytes, mode) => copy(
+            entry.mode(S_IFREG | mode),
+            to,
+            &mut bytes.as_slice(),
+            bytes.len() as u64,
+        ),
     }
 }
 
@@ -206,7 +231,10 @@ mod tests {
         let mut tree = Tree::default();
         tree.insert("/a/b/file", Node::Bytes(b"x".to_vec(), 0o644));
         tree.insert("a/link", Node::Link("b/file".into()));
-        let paths: Vec<_> = tree.iter().map(|(path, _)| path.display().to_string()).collect();
+        let paths: Vec<_> = tree
+            .iter()
+            .map(|(path, _)| path.display().to_string())
+            .collect();
         assert_eq!(paths, ["a", "a/b", "a/b/file", "a/link"]);
         let (mut one, mut two) = (Vec::new(), Vec::new());
         tree.write_cpio(&mut one).unwrap();

@@ -17,7 +17,9 @@ const USER_DATA: &str = "openstack/latest/user_data";
 
 /// The user-data of the config drive, or `None` where there is no such volume or it holds none.
 pub fn user_data(mount_point: &str) -> Result<Option<String>, String> {
-    let Some(device) = LABELS.iter().find_map(|label| find(label)) else { return Ok(None) };
+    let Some(device) = LABELS.iter().find_map(|label| find(label)) else {
+        return Ok(None);
+    };
     std::fs::create_dir_all(mount_point).map_err(|error| format!("{mount_point}: {error}"))?;
     mount_volume(&device, mount_point)?;
     let path = Path::new(mount_point).join(USER_DATA);
@@ -32,7 +34,11 @@ pub fn user_data(mount_point: &str) -> Result<Option<String>, String> {
 }
 
 fn find(label: &str) -> Option<String> {
-    let output = Command::new("findfs").arg(label).stdin(Stdio::null()).output().ok()?;
+    let output = Command::new("findfs")
+        .arg(label)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let device = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     (output.status.success() && !device.is_empty()).then_some(device)
 }
@@ -46,5 +52,8 @@ fn mount_volume(device: &str, mount_point: &str) -> Result<(), String> {
             Err(error) => errors.push(format!("{kind}: {error}")),
         }
     }
-    Err(format!("the config drive {device} cannot be mounted: {}", errors.join(", ")))
+    Err(format!(
+        "the config drive {device} cannot be mounted: {}",
+        errors.join(", ")
+    ))
 }

@@ -24,8 +24,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let config = config::load_machine().config;
-    let Some((source, text)) = first_available(&config.cloud_init.datasources)? else { return Ok(()) };
-    let told = user_data::parse(&text).map_err(|error| format!("user-data of {source}: {error}"))?;
+    let Some((source, text)) = first_available(&config.cloud_init.datasources)? else {
+        return Ok(());
+    };
+    let told =
+        user_data::parse(&text).map_err(|error| format!("user-data of {source}: {error}"))?;
     for problem in &told.problems {
         say(&format!("user-data of {source}: {problem}; it is ignored"));
     }
@@ -39,7 +42,9 @@ fn first_available(sources: &[String]) -> Result<Option<(&str, String)>, String>
         let text = match source.split_once(':') {
             Some(("configdrive", mount_point)) => config_drive::user_data(mount_point)?,
             _ => {
-                say(&format!("datasource `{source}`: known is `configdrive:PATH`; it is ignored"));
+                say(&format!(
+                    "datasource `{source}`: known is `configdrive:PATH`; it is ignored"
+                ));
                 None
             }
         };
@@ -54,6 +59,7 @@ fn first_available(sources: &[String]) -> Result<Option<(&str, String)>, String>
 fn say(text: &str) {
     eprintln!("{text}");
     if let Ok(mut console) = std::fs::OpenOptions::new().write(true).open("/dev/console") {
-        let _ = std::io::Write::write_all(&mut console, format!("cloud-init: {text}\r\n").as_bytes());
+        let _ =
+            std::io::Write::write_all(&mut console, format!("cloud-init: {text}\r\n").as_bytes());
     }
 }

@@ -54,7 +54,10 @@ pub fn parse(text: &str) -> Result<Told, Error> {
             _ => problems.push(format!("directive `{}` is not known", shown(&directive))),
         }
     }
-    Ok(Told { layer: Value::Mapping(layer), problems })
+    Ok(Told {
+        layer: Value::Mapping(layer),
+        problems,
+    })
 }
 
 /// The lines of a list of keys; what is no line of text is left out by itself.
@@ -68,13 +71,19 @@ fn keys(value: &Value, problems: &mut Vec<String>) -> Vec<Value> {
         .cloned()
         .partition(|key| key.as_str().is_some_and(|key| !key.trim().contains('\n')));
     if !bad.is_empty() {
-        problems.push(format!("{} of `ssh_authorized_keys` are no lines of text", bad.len()));
+        problems.push(format!(
+            "{} of `ssh_authorized_keys` are no lines of text",
+            bad.len()
+        ));
     }
     good
 }
 
 fn shown(key: &Value) -> String {
-    serde_yaml::to_string(key).unwrap_or_default().trim().to_owned()
+    serde_yaml::to_string(key)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -90,8 +99,15 @@ mod tests {
 
     #[test]
     fn a_mistake_beside_the_keys_does_not_lock_out() {
-        let told = parse("#cloud-config\nssh_authorised_keys: 3\nssh_authorized_keys: [k, 7]\n").unwrap();
-        assert_eq!(told.layer["ssh_authorized_keys"].as_sequence().unwrap().len(), 1);
+        let told =
+            parse("#cloud-config\nssh_authorised_keys: 3\nssh_authorized_keys: [k, 7]\n").unwrap();
+        assert_eq!(
+            told.layer["ssh_authorized_keys"]
+                .as_sequence()
+                .unwrap()
+                .len(),
+            1
+        );
         assert_eq!(told.problems.len(), 2, "{:?}", told.problems);
     }
 
@@ -99,7 +115,10 @@ mod tests {
     fn what_is_no_cloud_config_is_named() {
         assert_eq!(parse("hello\n"), Err(Error::Header("hello".into())));
         assert_eq!(parse("#cloud-config\n- a\n"), Err(Error::Shape));
-        assert!(matches!(parse("#cloud-config\na: [\n"), Err(Error::Yaml(_))));
+        assert!(matches!(
+            parse("#cloud-config\na: [\n"),
+            Err(Error::Yaml(_))
+        ));
         assert!(parse("#cloud-config\n").unwrap().problems.is_empty());
     }
 }

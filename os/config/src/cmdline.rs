@@ -24,7 +24,9 @@ impl Argument {
 
     /// The layer it stands for, with its value taken as text: a password may be all digits.
     pub fn layer_as_text(&self) -> Option<Value> {
-        self.value.as_ref().map(|value| self.nest(Value::String(value.clone())))
+        self.value
+            .as_ref()
+            .map(|value| self.nest(Value::String(value.clone())))
     }
 
     fn nest(&self, value: Value) -> Value {
@@ -37,7 +39,10 @@ impl Argument {
 /// All `rancher.…` arguments of a kernel command line, in order; double quotes keep blanks, as for
 /// the kernel's own parser (`lib/cmdline.c`).
 pub fn arguments(cmdline: &str) -> Vec<Argument> {
-    words(cmdline).into_iter().filter_map(|word| parse(&word)).collect()
+    words(cmdline)
+        .into_iter()
+        .filter_map(|word| parse(&word))
+        .collect()
 }
 
 fn parse(word: &str) -> Option<Argument> {
@@ -47,7 +52,11 @@ fn parse(word: &str) -> Option<Argument> {
         None => (rest, None),
     };
     let keys = path.split('.').map(str::to_owned).collect();
-    Some(Argument { text: word.into(), keys, value })
+    Some(Argument {
+        text: word.into(),
+        keys,
+        value,
+    })
 }
 
 fn words(cmdline: &str) -> Vec<String> {
@@ -65,14 +74,22 @@ fn words(cmdline: &str) -> Vec<String> {
 }
 
 fn guess(text: &str) -> Value {
-    if let Some(list) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let items = list.split(',').map(str::trim).filter(|item| !item.is_empty());
+    if let Some(list) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        let items = list
+            .split(',')
+            .map(str::trim)
+            .filter(|item| !item.is_empty());
         return Value::Sequence(items.map(guess).collect());
     }
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        _ => text.parse::<i64>().map_or_else(|_| Value::String(text.into()), Value::from),
+        _ => text
+            .parse::<i64>()
+            .map_or_else(|_| Value::String(text.into()), Value::from),
     }
 }
 
@@ -87,7 +104,10 @@ mod tests {
 
     #[test]
     fn values_are_what_they_look_like() {
-        assert_eq!(layer("rancher.state.required"), "state:\n  required: true\n");
+        assert_eq!(
+            layer("rancher.state.required"),
+            "state:\n  required: true\n"
+        );
         assert_eq!(layer("rancher.a=12"), "a: 12\n");
         assert_eq!(layer("rancher.a=[x,2]"), "a:\n- x\n- 2\n");
         assert_eq!(layer("rancher.dev=LABEL=X"), "dev: LABEL=X\n");
@@ -96,13 +116,23 @@ mod tests {
 
     #[test]
     fn others_are_left_alone() {
-        assert_eq!(arguments("console=ttyS0 rancherx.a=1 quiet \"rancher.a=1 2\"").len(), 1);
+        assert_eq!(
+            arguments("console=ttyS0 rancherx.a=1 quiet \"rancher.a=1 2\"").len(),
+            1
+        );
         assert!(arguments("").is_empty());
     }
 
     #[test]
     fn nonsense_does_not_panic() {
-        for text in ["rancher.", "rancher.=", "rancher..", "rancher.=[", "rancher.a.=]", "\"rancher."] {
+        for text in [
+            "rancher.",
+            "rancher.=",
+            "rancher..",
+            "rancher.=[",
+            "rancher.a.=]",
+            "\"rancher.",
+        ] {
             for argument in arguments(text) {
                 let _ = argument.layer();
                 let _ = argument.layer_as_text();

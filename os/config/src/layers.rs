@@ -64,12 +64,18 @@ impl Stack {
     fn defaults() -> Self {
         let text = DEFAULTS.replace("${VERSION}", crate::VERSION);
         let merged = serde_yaml::from_str(&text).expect("the compiled defaults are valid");
-        Self { merged, problems: Vec::new() }
+        Self {
+            merged,
+            problems: Vec::new(),
+        }
     }
 
     fn finish(self) -> Loaded {
         let config = serde_yaml::from_value(self.merged).expect("only what fits was merged");
-        Loaded { config, problems: self.problems }
+        Loaded {
+            config,
+            problems: self.problems,
+        }
     }
 
     /// Takes a layer if the document still fits the schema with it.
@@ -82,7 +88,10 @@ impl Stack {
     }
 
     fn leave_out(&mut self, place: impl Into<String>, why: impl std::fmt::Display) {
-        self.problems.push(Problem { place: place.into(), why: why.to_string() });
+        self.problems.push(Problem {
+            place: place.into(),
+            why: why.to_string(),
+        });
     }
 
     fn add_file(&mut self, path: &Path) {
@@ -94,7 +103,10 @@ impl Stack {
         match serde_yaml::from_str::<Value>(&text) {
             Ok(Value::Null) => (),
             Ok(Value::Mapping(layer)) => self.add_mapping(path, layer),
-            Ok(_) => self.leave_out(path.to_string_lossy(), "it is not a mapping of keys to values"),
+            Ok(_) => self.leave_out(
+                path.to_string_lossy(),
+                "it is not a mapping of keys to values",
+            ),
             Err(error) => self.leave_out(path.to_string_lossy(), error),
         }
     }
@@ -114,7 +126,9 @@ impl Stack {
     }
 
     fn add_argument(&mut self, argument: &cmdline::Argument) {
-        let Err(error) = self.try_add(&argument.layer()) else { return };
+        let Err(error) = self.try_add(&argument.layer()) else {
+            return;
+        };
         let as_text = argument.layer_as_text().map(|layer| self.try_add(&layer));
         if !matches!(as_text, Some(Ok(()))) {
             self.leave_out(format!("kernel argument {}", shown(&argument.text)), error);
@@ -139,7 +153,8 @@ pub fn write_layer(path: &Path, layer: &Value) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let text = serde_yaml::to_string(layer).map_err(std::io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
@@ -155,7 +170,9 @@ mod tests {
         std::fs::write(folder.path().join(USER_LAYER), user).unwrap();
         let mut loaded = load(folder.path(), cmdline);
         for problem in &mut loaded.problems {
-            problem.place = problem.place.replace(&*folder.path().to_string_lossy(), "CONF");
+            problem.place = problem
+                .place
+                .replace(&*folder.path().to_string_lossy(), "CONF");
         }
         loaded
     }
@@ -169,10 +186,17 @@ mod tests {
         let loaded = with("", "");
         assert_eq!(loaded.problems, []);
         assert_eq!(loaded.config.hostname, "rancher");
-        assert!(loaded.config.services["console"].image.ends_with(crate::VERSION));
+        assert!(
+            loaded.config.services["console"]
+                .image
+                .ends_with(crate::VERSION)
+        );
         for (name, service) in &loaded.config.services {
             for before in service.after() {
-                assert!(loaded.config.services.contains_key(before), "{name} after {before}");
+                assert!(
+                    loaded.config.services.contains_key(before),
+                    "{name} after {before}"
+                );
             }
         }
     }
@@ -180,7 +204,10 @@ mod tests {
     #[test]
     fn siblings_of_what_is_set_are_kept() {
         let state = with("", "rancher.state.required=true").config.state;
-        assert_eq!((state.dev.as_str(), state.fstype.as_str()), ("LABEL=RANCHER_STATE", "auto"));
+        assert_eq!(
+            (state.dev.as_str(), state.fstype.as_str()),
+            ("LABEL=RANCHER_STATE", "auto")
+        );
         assert!(state.required);
     }
 
@@ -192,12 +219,18 @@ mod tests {
 
     #[test]
     fn a_password_of_digits_is_text() {
-        assert_eq!(with("", "rancher.password=0123").config.password.as_deref(), Some("0123"));
+        assert_eq!(
+            with("", "rancher.password=0123").config.password.as_deref(),
+            Some("0123")
+        );
     }
 
     #[test]
     fn what_does_not_fit_is_left_out_and_the_rest_holds() {
-        let loaded = with("hostname: x\nstate: 3\nhostnam: y\n", "rancher.state.required=maybe rancher.x.y");
+        let loaded = with(
+            "hostname: x\nstate: 3\nhostnam: y\n",
+            "rancher.state.required=maybe rancher.x.y",
+        );
         assert_eq!(loaded.config.hostname, "x");
         assert!(!loaded.config.state.required);
         insta::assert_yaml_snapshot!(problems(&loaded));
@@ -207,7 +240,11 @@ mod tests {
     fn malformed_yaml_is_left_out_with_its_line() {
         let loaded = with("hostname: x\n  bad: [\n", "");
         assert_eq!(loaded.config.hostname, "rancher");
-        assert!(problems(&loaded)[0].contains("line 2"), "{:?}", problems(&loaded));
+        assert!(
+            problems(&loaded)[0].contains("line 2"),
+            "{:?}",
+            problems(&loaded)
+        );
     }
 
     #[test]

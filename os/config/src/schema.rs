@@ -106,12 +106,23 @@ impl Service {
 
     /// `io.rancher.os.after` and what it takes mounts from: services that must be up before it.
     pub fn after(&self) -> Vec<&str> {
-        let named = self.labels.get("io.rancher.os.after").map(String::as_str).unwrap_or_default();
-        let named = named.split(',').map(str::trim).filter(|name| !name.is_empty());
-        named.chain(self.volumes_from.iter().map(String::as_str)).collect()
+        let named = self
+            .labels
+            .get("io.rancher.os.after")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let named = named
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty());
+        named
+            .chain(self.volumes_from.iter().map(String::as_str))
+            .collect()
     }
 
     fn flag(&self, label: &str, default: bool) -> bool {
-        self.labels.get(label).map_or(default, |value| value == "true")
+        self.labels
+            .get(label)
+            .map_or(default, |value| value == "true")
     }
 }

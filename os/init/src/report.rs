@@ -39,12 +39,24 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// A stage that went well, now.
     pub fn ok(stage: &'a str) -> Self {
-        Self { stage, seconds: seconds(), ok: true, error: None, fatal: None, version: None }
+        Self {
+            stage,
+            seconds: seconds(),
+            ok: true,
+            error: None,
+            fatal: None,
+            version: None,
+        }
     }
 
     /// A stage that failed, now.
     pub fn failed(stage: &'a str, error: &'a str, fatal: bool) -> Self {
-        Self { ok: false, error: Some(error), fatal: Some(fatal), ..Self::ok(stage) }
+        Self {
+            ok: false,
+            error: Some(error),
+            fatal: Some(fatal),
+            ..Self::ok(stage)
+        }
     }
 }
 
@@ -87,7 +99,9 @@ impl Report {
 
     /// Sends an event.
     pub fn event(&mut self, event: &Event<'_>) {
-        let Ok(mut line) = serde_json::to_vec(event) else { return };
+        let Ok(mut line) = serde_json::to_vec(event) else {
+            return;
+        };
         line.push(b'\n');
         // The port is one program's at a time: init may still have had it when we were started.
         self.open();
@@ -107,7 +121,11 @@ impl Report {
 
     /// Both: a stage failed.
     pub fn failure(&mut self, stage: &str, error: &str, fatal: bool) {
-        let outcome = if fatal { "the boot ends here" } else { "the boot goes on" };
+        let outcome = if fatal {
+            "the boot ends here"
+        } else {
+            "the boot goes on"
+        };
         self.say(&format!("rancher: {stage} failed: {error}; {outcome}"));
         self.event(&Event::failed(stage, error, fatal));
     }
@@ -130,12 +148,18 @@ mod tests {
         let mut events = [
             Event::ok("mounts"),
             Event::failed("state", "no such device", false),
-            Event { version: Some("1.0"), ..Event::ok("started") },
+            Event {
+                version: Some("1.0"),
+                ..Event::ok("started")
+            },
         ];
         for event in &mut events {
             event.seconds = 1.25;
         }
-        let lines: Vec<_> = events.iter().map(|e| serde_json::to_string(e).unwrap()).collect();
+        let lines: Vec<_> = events
+            .iter()
+            .map(|e| serde_json::to_string(e).unwrap())
+            .collect();
         insta::assert_snapshot!(lines.join("\n"));
     }
 }

@@ -24,24 +24,60 @@ struct Stage {
 /// All of them. Why each failure means what it means stands beside it.
 const STAGES: [Stage; 9] = [
     // Nothing works without /proc, /sys and /dev.
-    Stage { name: "mounts", on_failure: OnFailure::Stop, run: mounts },
+    Stage {
+        name: "mounts",
+        on_failure: OnFailure::Stop,
+        run: mounts,
+    },
     // The root cannot be mounted without squashfs and loop.
-    Stage { name: "modules", on_failure: OnFailure::Stop, run: early_modules },
+    Stage {
+        name: "modules",
+        on_failure: OnFailure::Stop,
+        run: early_modules,
+    },
     // There is nothing to run outside the root.
-    Stage { name: "root", on_failure: OnFailure::Stop, run: root },
+    Stage {
+        name: "root",
+        on_failure: OnFailure::Stop,
+        run: root,
+    },
     // Without the keeper there is no containerd, and so no container. It needs nothing of what
     // follows, and containerd takes seconds to start.
-    Stage { name: "keeper", on_failure: OnFailure::Stop, run: keeper },
+    Stage {
+        name: "keeper",
+        on_failure: OnFailure::Stop,
+        run: keeper,
+    },
     // A device without its driver is missing; the others are not.
-    Stage { name: "drivers", on_failure: OnFailure::GoOn, run: drivers },
+    Stage {
+        name: "drivers",
+        on_failure: OnFailure::GoOn,
+        run: drivers,
+    },
     // A state disk is optional unless the configuration says otherwise; `state` itself decides.
-    Stage { name: "state", on_failure: OnFailure::Stop, run: state },
+    Stage {
+        name: "state",
+        on_failure: OnFailure::Stop,
+        run: state,
+    },
     // Arguments and files that do not fit are left out one by one; the rest holds.
-    Stage { name: "config", on_failure: OnFailure::GoOn, run: configuration },
+    Stage {
+        name: "config",
+        on_failure: OnFailure::GoOn,
+        run: configuration,
+    },
     // A name is a convenience.
-    Stage { name: "hostname", on_failure: OnFailure::GoOn, run: hostname },
+    Stage {
+        name: "hostname",
+        on_failure: OnFailure::GoOn,
+        run: hostname,
+    },
     // Settings have working defaults.
-    Stage { name: "kernel-settings", on_failure: OnFailure::GoOn, run: kernel_settings },
+    Stage {
+        name: "kernel-settings",
+        on_failure: OnFailure::GoOn,
+        run: kernel_settings,
+    },
 ];
 
 /// A boot that ended for good.
@@ -64,7 +100,11 @@ impl<'a> Boot<'a> {
     /// A boot on a machine, with the configuration's defaults until it can be read.
     pub fn new(sys: &'a mut dyn Sys, report: &'a mut Report) -> Self {
         let config = config::load("/nonexistent".as_ref(), "").config;
-        Self { sys, report, config }
+        Self {
+            sys,
+            report,
+            config,
+        }
     }
 
     /// Runs the stages; then this process is ready to become system-docker.
@@ -80,7 +120,10 @@ impl<'a> Boot<'a> {
                     let fatal = stage.on_failure == OnFailure::Stop;
                     self.report.failure(stage.name, &error, fatal);
                     if fatal {
-                        return Err(Fatal { stage: stage.name, error });
+                        return Err(Fatal {
+                            stage: stage.name,
+                            error,
+                        });
                     }
                 }
             }
@@ -92,18 +135,42 @@ impl<'a> Boot<'a> {
     pub fn become_system_docker(&mut self) -> Fatal {
         self.report.say("Launching System Docker");
         let arguments = system_docker_arguments();
-        let error = self.sys.become_program("/usr/sbin/dockerd", &arguments, SYSTEM_DOCKER_LOG);
+        let error = self
+            .sys
+            .become_program("/usr/sbin/dockerd", &arguments, SYSTEM_DOCKER_LOG);
         self.report.failure("system-docker", &error, true);
-        Fatal { stage: "system-docker", error }
+        Fatal {
+            stage: "system-docker",
+            error,
+        }
     }
 
-    fn mount(&mut self, source: &str, target: &str, kind: &str, flags: MsFlags, data: &str) -> Result<()> {
+    fn mount(
+        &mut self,
+        source: &str,
+        target: &str,
+        kind: &str,
+        flags: MsFlags,
+        data: &str,
+    ) -> Result<()> {
         self.sys.make_folder(target)?;
-        self.sys.mount(Mount { source, target, kind, flags, data })
+        self.sys.mount(Mount {
+            source,
+            target,
+            kind,
+            flags,
+            data,
+        })
     }
 
     fn remount(&mut self, source: &str, target: &str, flags: MsFlags) -> Result<()> {
-        self.sys.mount(Mount { source, target, kind: "", flags, data: "" })
+        self.sys.mount(Mount {
+            source,
+            target,
+            kind: "",
+            flags,
+            data: "",
+        })
     }
 }
 
@@ -117,14 +184,43 @@ fn mounts(boot: &mut Boot<'_>) -> Result<()> {
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     boot.mount("proc", "/proc", "proc", plain, "")?;
     boot.mount("sysfs", "/sys", "sysfs", plain, "")?;
-    boot.mount("devtmpfs", "/dev", "devtmpfs", MsFlags::MS_NOSUID, "mode=0755")?;
+    boot.mount(
+        "devtmpfs",
+        "/dev",
+        "devtmpfs",
+        MsFlags::MS_NOSUID,
+        "mode=0755",
+    )?;
     boot.report.open();
-    boot.mount("devpts", "/dev/pts", "devpts", MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, "gid=5,mode=620,ptmxmode=666")?;
-    boot.mount("shm", "/dev/shm", "tmpfs", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=1777")?;
-    boot.mount("run", "/run", "tmpfs", MsFlags::MS_NOSUID | MsFlags::MS_NODEV, "mode=0755")?;
+    boot.mount(
+        "devpts",
+        "/dev/pts",
+        "devpts",
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        "gid=5,mode=620,ptmxmode=666",
+    )?;
+    boot.mount(
+        "shm",
+        "/dev/shm",
+        "tmpfs",
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        "mode=1777",
+    )?;
+    boot.mount(
+        "run",
+        "/run",
+        "tmpfs",
+        MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+        "mode=0755",
+    )?;
     boot.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", plain, "nsdelegate")?;
     // What a program expects to find in /dev: proc(5), "/proc/self/fd".
-    for (target, path) in [("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr")] {
+    for (target, path) in [
+        ("/proc/self/fd", "fd"),
+        ("fd/0", "stdin"),
+        ("fd/1", "stdout"),
+        ("fd/2", "stderr"),
+    ] {
         boot.sys.link(target, &format!("/dev/{path}"))?;
     }
     Ok(())
@@ -149,13 +245,28 @@ fn root(boot: &mut Boot<'_>) -> Result<()> {
     boot.remount("/rancher", &programs, MsFlags::MS_BIND)?;
     let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     // Containers have their devices and their set-user-id programs below /var.
-    let writable = [("etc", private, "0755"), ("tmp", private, "1777"), ("var", MsFlags::empty(), "0755")];
+    let writable = [
+        ("etc", private, "0755"),
+        ("tmp", private, "1777"),
+        ("var", MsFlags::empty(), "0755"),
+    ];
     for (folder, flags, mode) in writable {
-        boot.mount(folder, &format!("{NEW_ROOT}/{folder}"), "tmpfs", flags, &format!("mode={mode}"))?;
+        boot.mount(
+            folder,
+            &format!("{NEW_ROOT}/{folder}"),
+            "tmpfs",
+            flags,
+            &format!("mode={mode}"),
+        )?;
     }
-    boot.sys.copy_folder("/newroot/usr/share/rancher/etc", "/newroot/etc")?;
+    boot.sys
+        .copy_folder("/newroot/usr/share/rancher/etc", "/newroot/etc")?;
     for folder in ["dev", "proc", "run", "sys"] {
-        boot.remount(&format!("/{folder}"), &format!("{NEW_ROOT}/{folder}"), MsFlags::MS_MOVE)?;
+        boot.remount(
+            &format!("/{folder}"),
+            &format!("{NEW_ROOT}/{folder}"),
+            MsFlags::MS_MOVE,
+        )?;
     }
     boot.sys.enter(NEW_ROOT)?;
     boot.remount(".", "/", MsFlags::MS_MOVE)?;
@@ -192,8 +303,12 @@ fn state(boot: &mut Boot<'_>) -> Result<()> {
     let early = config::load("/nonexistent".as_ref(), &boot.sys.read("/proc/cmdline")?).config;
     let mounted = mount_state(boot, &early.state);
     match mounted {
-        Ok(Some(device)) => boot.report.say(&format!("Mounting state device {device} to /var")),
-        Ok(None) => boot.report.say("No state device: what is written is gone at the next boot"),
+        Ok(Some(device)) => boot
+            .report
+            .say(&format!("Mounting state device {device} to /var")),
+        Ok(None) => boot
+            .report
+            .say("No state device: what is written is gone at the next boot"),
         Err(error) if early.state.required => return Err(error),
         Err(error) => boot.report.failure("state", &error, false),
     }
@@ -207,10 +322,12 @@ fn state(boot: &mut Boot<'_>) -> Result<()> {
     ] {
         boot.sys.make_folder(folder)?;
     }
-    boot.sys.link("/run", "/var/run").or_else(|error| match boot.sys.list("/var/run") {
-        Ok(_) => Ok(()),
-        Err(_) => Err(error),
-    })
+    boot.sys
+        .link("/run", "/var/run")
+        .or_else(|error| match boot.sys.list("/var/run") {
+            Ok(_) => Ok(()),
+            Err(_) => Err(error),
+        })
 }
 
 /// Mounts the state device over the tmpfs on `/var`; `None` when there is none.
@@ -227,7 +344,8 @@ fn mount_state(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Stri
     } else {
         state.dev.clone()
     };
-    boot.sys.run("/usr/bin/mount", &["-t", &state.fstype, &device, "/var"])?;
+    boot.sys
+        .run("/usr/bin/mount", &["-t", &state.fstype, &device, "/var"])?;
     Ok(Some(device))
 }
 
@@ -236,19 +354,33 @@ fn configuration(boot: &mut Boot<'_>) -> Result<()> {
     let loaded = config::load(config::FOLDER.as_ref(), &cmdline);
     boot.config = loaded.config;
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
 }
 
 fn hostname(boot: &mut Boot<'_>) -> Result<()> {
     let asked = boot.config.hostname.clone();
-    let name = if is_hostname(&asked) { &asked } else { "rancher" };
+    let name = if is_hostname(&asked) {
+        &asked
+    } else {
+        "rancher"
+    };
     // Containers have these files mounted, so they must be there whatever comes of the name.
-    let hosts = format!("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n");
+    let hosts = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
+    );
     boot.sys.write("/etc/hosts", &hosts)?;
     boot.sys.write("/etc/resolv.conf", "")?;
     boot.sys.write("/etc/hostname", &format!("{name}\n"))?;
     boot.sys.set_hostname(name)?;
-    if name == asked { Ok(()) } else { Err(format!("`{asked}` is not a host name")) }
+    if name == asked {
+        Ok(())
+    } else {
+        Err(format!("`{asked}` is not a host name"))
+    }
 }
 
 /// Labels of letters, digits and hyphens, joined by dots (RFC 1123, 2.1; Linux holds 64 characters).
@@ -267,7 +399,8 @@ fn is_hostname(name: &str) -> bool {
 const REBOOT_AFTER_PANIC: &str = "10";
 
 fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
-    boot.sys.write("/proc/sys/kernel/panic", REBOOT_AFTER_PANIC)?;
+    boot.sys
+        .write("/proc/sys/kernel/panic", REBOOT_AFTER_PANIC)?;
     // The user's containers reach the network through this machine.
     boot.sys.write("/proc/sys/net/ipv4/ip_forward", "1")?;
     if boot.config.modules.is_empty() {
@@ -279,7 +412,8 @@ fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
 }
 
 fn keeper(boot: &mut Boot<'_>) -> Result<()> {
-    boot.sys.start(&format!("{}/init", crate::PROGRAMS), &["keeper"])
+    boot.sys
+        .start(&format!("{}/init", crate::PROGRAMS), &["keeper"])
 }
 
 fn system_docker_arguments() -> Vec<&'static str> {

@@ -27,13 +27,17 @@ impl Sys for Recorder {
         self.note(format!("link {path} -> {target}"))
     }
     fn mount(&mut self, m: Mount<'_>) -> Result<()> {
-        self.note(format!("mount {} {} {} {:?} {}", m.source, m.target, m.kind, m.flags, m.data))
+        self.note(format!(
+            "mount {} {} {} {:?} {}",
+            m.source, m.target, m.kind, m.flags, m.data
+        ))
     }
     fn load_module(&mut self, path: &str) -> Result<()> {
         self.note(format!("load {path}"))
     }
     fn attach_loop(&mut self, file: &str) -> Result<String> {
-        self.note(format!("loop {file}")).map(|()| "/dev/loop0".into())
+        self.note(format!("loop {file}"))
+            .map(|()| "/dev/loop0".into())
     }
     fn enter(&mut self, path: &str) -> Result<()> {
         self.note(format!("cd {path}"))
@@ -64,13 +68,15 @@ impl Sys for Recorder {
         self.note(format!("copy {from} {to}"))
     }
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
-        self.note(format!("run {program} {}", arguments.join(" "))).map(|()| "/dev/vda\n".into())
+        self.note(format!("run {program} {}", arguments.join(" ")))
+            .map(|()| "/dev/vda\n".into())
     }
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
         self.note(format!("start {program} {}", arguments.join(" ")))
     }
     fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
-        self.done.push(format!("exec {program} ({}) > {log}", arguments.len()));
+        self.done
+            .push(format!("exec {program} ({}) > {log}", arguments.len()));
         "told to fail".into()
     }
 }
@@ -89,7 +95,10 @@ fn the_boot_in_order() {
 
 #[test]
 fn a_root_that_cannot_be_mounted_ends_the_boot() {
-    let mut recorder = Recorder { fails: vec!["/newroot squashfs"], ..Default::default() };
+    let mut recorder = Recorder {
+        fails: vec!["/newroot squashfs"],
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder).unwrap_err().stage, "root");
     assert!(!recorder.done.iter().any(|step| step.starts_with("start")));
 }
@@ -97,42 +106,69 @@ fn a_root_that_cannot_be_mounted_ends_the_boot() {
 #[test]
 fn a_missing_state_device_is_no_failure_unless_it_is_required() {
     let fails = vec!["findfs"];
-    let mut optional = Recorder { fails: fails.clone(), ..Default::default() };
+    let mut optional = Recorder {
+        fails: fails.clone(),
+        ..Default::default()
+    };
     assert_eq!(boot(&mut optional), Ok(()));
-    let mut required = Recorder { fails, cmdline: "rancher.state.required", ..Default::default() };
+    let mut required = Recorder {
+        fails,
+        cmdline: "rancher.state.required",
+        ..Default::default()
+    };
     assert_eq!(boot(&mut required).unwrap_err().stage, "state");
 }
 
 #[test]
 fn a_damaged_state_device_leaves_a_machine_on_tmpfs() {
-    let mut recorder = Recorder { fails: vec!["/usr/bin/mount"], ..Default::default() };
+    let mut recorder = Recorder {
+        fails: vec!["/usr/bin/mount"],
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder), Ok(()));
 }
 
 #[test]
 fn state_none_touches_no_device() {
-    let mut recorder = Recorder { cmdline: "rancher.state.dev=none", ..Default::default() };
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.dev=none",
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder), Ok(()));
-    assert!(!recorder.done.iter().any(|step| step.contains("findfs") || step.contains("/dev/vda")));
+    assert!(
+        !recorder
+            .done
+            .iter()
+            .any(|step| step.contains("findfs") || step.contains("/dev/vda"))
+    );
 }
 
 #[test]
 fn nonsense_on_the_command_line_does_not_stop_the_boot() {
-    let mut recorder = Recorder { cmdline: "rancher.=1 rancher.state.required=x rancher.nope", ..Default::default() };
+    let mut recorder = Recorder {
+        cmdline: "rancher.=1 rancher.state.required=x rancher.nope",
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.done.contains(&"hostname rancher".into()));
 }
 
 #[test]
 fn a_name_that_cannot_be_set_does_not_stop_the_boot() {
-    let mut recorder = Recorder { fails: vec!["hostname"], ..Default::default() };
+    let mut recorder = Recorder {
+        fails: vec!["hostname"],
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.done.last().unwrap().contains("ip_forward"));
 }
 
 #[test]
 fn a_name_that_is_none_is_not_taken() {
-    let mut recorder = Recorder { cmdline: "rancher.hostname=[x]", ..Default::default() };
+    let mut recorder = Recorder {
+        cmdline: "rancher.hostname=[x]",
+        ..Default::default()
+    };
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.done.contains(&"hostname rancher".into()));
 }

@@ -80,8 +80,14 @@ impl Sys for Linux {
 
     fn mount(&mut self, m: Mount<'_>) -> Result<()> {
         let given = |text| Some(text).filter(|text: &&str| !text.is_empty());
-        mount(given(m.source), m.target, given(m.kind), m.flags, given(m.data))
-            .map_err(|error| format!("mount {} on {}: {error}", m.source, m.target))
+        mount(
+            given(m.source),
+            m.target,
+            given(m.kind),
+            m.flags,
+            given(m.data),
+        )
+        .map_err(|error| format!("mount {} on {}: {error}", m.source, m.target))
     }
 
     fn load_module(&mut self, path: &str) -> Result<()> {
@@ -119,8 +125,9 @@ impl Sys for Linux {
 
     fn list(&mut self, path: &str) -> Result<Vec<String>> {
         let entries = std::fs::read_dir(path).map_err(at(path))?.flatten();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         Ok(names)
     }
@@ -140,21 +147,39 @@ impl Sys for Linux {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{program} {}: {}: {}", arguments.join(" "), output.status, said.trim()))
+        Err(format!(
+            "{program} {}: {}: {}",
+            arguments.join(" "),
+            output.status,
+            said.trim()
+        ))
     }
 
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {
         // The kernel gave this process no console to hand on: the initrd has no /dev at first.
-        let console = OpenOptions::new().write(true).open("/dev/console").map_err(at("/dev/console"))?;
+        let console = OpenOptions::new()
+            .write(true)
+            .open("/dev/console")
+            .map_err(at("/dev/console"))?;
         let errors = console.try_clone().map_err(at("/dev/console"))?;
         let mut command = Command::new(program);
-        command.args(arguments).env("PATH", crate::SEARCH_PATH).stdin(Stdio::null());
-        command.stdout(console).stderr(errors).spawn().map(drop).map_err(at(program))
+        command
+            .args(arguments)
+            .env("PATH", crate::SEARCH_PATH)
+            .stdin(Stdio::null());
+        command
+            .stdout(console)
+            .stderr(errors)
+            .spawn()
+            .map(drop)
+            .map_err(at(program))
     }
 
     fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
         let open = || OpenOptions::new().create(true).append(true).open(log);
-        let (Ok(out), Ok(err)) = (open(), open()) else { return format!("{log} cannot be written") };
+        let (Ok(out), Ok(err)) = (open(), open()) else {
+            return format!("{log} cannot be written");
+        };
         let error = std::os::unix::process::CommandExt::exec(
             Command::new(program)
                 .args(arguments)

@@ -33,7 +33,11 @@ struct NoArguments {}
 
 fn main() -> ExitCode {
     let name = std::env::args_os().next().unwrap_or_default();
-    let name = Path::new(&name).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let name = Path::new(&name)
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     let action = match name.as_str() {
         "reboot" => called(power::Action::Reboot),
         "poweroff" => called(power::Action::PowerOff),

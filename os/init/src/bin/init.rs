@@ -25,7 +25,13 @@ fn main() -> ExitCode {
     }
     // A panic of PID 1 would be one of the kernel.
     std::panic::set_hook(Box::new(|panic| {
-        end(&mut Report::new(), &Fatal { stage: "init", error: panic.to_string() });
+        end(
+            &mut Report::new(),
+            &Fatal {
+                stage: "init",
+                error: panic.to_string(),
+            },
+        );
     }));
     let mut report = Report::default();
     let mut linux = Linux;
@@ -41,8 +47,14 @@ fn main() -> ExitCode {
 fn end(report: &mut Report, fatal: &Fatal) -> ! {
     report.open();
     let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    if config::load("/nonexistent".as_ref(), &cmdline).config.rescue {
-        report.say(&format!("rancher: a shell, because {} failed; its end reboots", fatal.stage));
+    if config::load("/nonexistent".as_ref(), &cmdline)
+        .config
+        .rescue
+    {
+        report.say(&format!(
+            "rancher: a shell, because {} failed; its end reboots",
+            fatal.stage
+        ));
         rescue_shell();
     } else {
         report.say("rancher: rebooting in 10 s or on a key; `rancher.rescue` on the kernel command line gives a shell");
@@ -60,14 +72,22 @@ const TIME_TO_READ: u16 = 10_000;
 
 fn wait_for_key() {
     if let Ok(console) = std::fs::File::open("/dev/console") {
-        let _ = poll(&mut [PollFd::new(console.as_fd(), PollFlags::POLLIN)], PollTimeout::from(TIME_TO_READ));
+        let _ = poll(
+            &mut [PollFd::new(console.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(TIME_TO_READ),
+        );
     }
 }
 
 /// Busybox lies in the initrd, for the case that the root cannot be mounted.
 fn rescue_shell() {
     let busybox = ["/rancher/busybox", "/usr/bin/busybox"];
-    let Some(busybox) = busybox.into_iter().find(|path| std::path::Path::new(path).exists()) else { return };
+    let Some(busybox) = busybox
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+    else {
+        return;
+    };
     // `cttyhack` gives the shell its terminal, so that Ctrl-C reaches what it runs.
     let _ = std::process::Command::new(busybox)
         .args(["setsid", "cttyhack", "sh"])

@@ -23,7 +23,9 @@ pub fn host_key() -> Result<()> {
         .stdin(Stdio::null())
         .output()?;
     if !output.status.success() {
-        return Err(std::io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned()));
+        return Err(std::io::Error::other(
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ));
     }
     std::fs::File::open(&new)?.sync_all()?;
     std::fs::rename(&new, HOST_KEY)
@@ -41,7 +43,8 @@ pub fn programs(config: &Config) -> Vec<Program> {
 }
 
 fn is_screen(name: &str) -> bool {
-    name.strip_prefix("tty").is_some_and(|number| number.parse::<u8>().is_ok())
+    name.strip_prefix("tty")
+        .is_some_and(|number| number.parse::<u8>().is_ok())
 }
 
 /// `-L`: no modem control; 0 keeps the line speed as it is.

@@ -34,7 +34,10 @@ fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 4] {
     [
         ("home", users::home()),
         ("password", users::password(config.password.as_deref())),
-        ("authorized keys", users::authorized_keys(&config.ssh_authorized_keys)),
+        (
+            "authorized keys",
+            users::authorized_keys(&config.ssh_authorized_keys),
+        ),
         ("host key", logins::host_key()),
     ]
 }

@@ -26,7 +26,8 @@ pub fn password(password: Option<&str>) -> Result<()> {
     let hash = match password {
         None => "*".to_owned(),
         Some(text) => {
-            let rounds = Sha512Params::new(ROUNDS).map_err(|error| Error::other(format!("{error:?}")))?;
+            let rounds =
+                Sha512Params::new(ROUNDS).map_err(|error| Error::other(format!("{error:?}")))?;
             sha512_simple(text, &rounds).map_err(|error| Error::other(format!("{error:?}")))?
         }
     };
@@ -38,7 +39,9 @@ pub fn password(password: Option<&str>) -> Result<()> {
 /// A shadow(5) file with one user's hash changed.
 fn with_password(shadow: &str, user: &str, hash: &str) -> String {
     let line = |line: &str| match line.split(':').collect::<Vec<_>>().as_mut_slice() {
-        [name, old, ..] if *name == user => line.replacen(&format!("{name}:{old}"), &format!("{name}:{hash}"), 1),
+        [name, old, ..] if *name == user => {
+            line.replacen(&format!("{name}:{old}"), &format!("{name}:{hash}"), 1)
+        }
         _ => line.to_owned(),
     };
     shadow.lines().map(|text| line(text) + "\n").collect()
@@ -59,7 +62,10 @@ pub fn authorized_keys(keys: &[String]) -> Result<()> {
 fn with_keys(old: &str, keys: &[String]) -> String {
     let mut seen = BTreeSet::new();
     let lines = old.lines().chain(keys.iter().map(|key| key.trim()));
-    lines.filter(|line| seen.insert(*line)).map(|line| format!("{line}\n")).collect()
+    lines
+        .filter(|line| seen.insert(*line))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 fn folder(path: &Path, mode: u32) -> Result<()> {
@@ -86,7 +92,10 @@ mod tests {
     #[test]
     fn only_one_users_hash_changes() {
         let shadow = "root:*:::::::\nrancher:*:1::::::\n";
-        assert_eq!(with_password(shadow, "rancher", "$6$x"), "root:*:::::::\nrancher:$6$x:1::::::\n");
+        assert_eq!(
+            with_password(shadow, "rancher", "$6$x"),
+            "root:*:::::::\nrancher:$6$x:1::::::\n"
+        );
     }
 
     #[test]

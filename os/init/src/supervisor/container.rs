@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum};
+use bollard::models::{
+    ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, WaitContainerOptions,
@@ -30,17 +32,31 @@ impl Containers {
             .trim()
             .to_owned();
         let filters = HashMap::from([("label", vec![BOOT_LABEL])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let all = docker.list_containers(Some(options)).await.map_err(|error| error.to_string())?;
-        let (here, stale): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|one| label(one) == Some(boot.as_str()));
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let all = docker
+            .list_containers(Some(options))
+            .await
+            .map_err(|error| error.to_string())?;
+        let (here, stale): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|one| label(one) == Some(boot.as_str()));
         for container in stale {
-            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            let options = RemoveContainerOptionsBuilder::new()
+                .force(true)
+                .v(true)
+                .build();
             let id = container.id.unwrap_or_default();
             let removed = docker.remove_container(&id, Some(options)).await;
             removed.map_err(|error| format!("container {id} of an earlier boot: {error}"))?;
         }
-        Ok(Self { docker, boot, present: here.iter().filter_map(name).collect() })
+        Ok(Self {
+            docker,
+            boot,
+            present: here.iter().filter_map(name).collect(),
+        })
     }
 
     /// Makes a service's container, unless this boot has made it.
@@ -49,19 +65,27 @@ impl Containers {
             return Ok(());
         }
         let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let created = self.docker.create_container(Some(options), body(service, &self.boot)).await;
+        let created = self
+            .docker
+            .create_container(Some(options), body(service, &self.boot))
+            .await;
         created.map(drop).map_err(|error| error.to_string())
     }
 
     /// Starts a container; one that runs is left alone.
     pub async fn start(&self, name: &str) -> Result<(), String> {
-        let started = self.docker.start_container(name, None::<StartContainerOptions>).await;
+        let started = self
+            .docker
+            .start_container(name, None::<StartContainerOptions>)
+            .await;
         started.map_err(|error| error.to_string())
     }
 
     /// Waits for a container's end; returns its status.
     pub async fn ended(&self, name: &str) -> Result<i64, String> {
-        let mut answers = self.docker.wait_container(name, None::<WaitContainerOptions>);
+        let mut answers = self
+            .docker
+            .wait_container(name, None::<WaitContainerOptions>);
         match answers.next().await {
             Some(Ok(answer)) => Ok(answer.status_code),
             Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
@@ -76,7 +100,14 @@ fn label(container: &ContainerSummary) -> Option<&str> {
 }
 
 fn name(container: &ContainerSummary) -> Option<String> {
-    Some(container.names.as_ref()?.first()?.trim_start_matches('/').to_owned())
+    Some(
+        container
+            .names
+            .as_ref()?
+            .first()?
+            .trim_start_matches('/')
+            .to_owned(),
+    )
 }
 
 /// A service in the words of the Docker API.
@@ -99,7 +130,12 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
             volumes_from: some(&service.volumes_from),
             privileged: Some(service.privileged),
             cap_add: some(&service.cap_add),
-            network_mode: Some(service.network_mode.clone().unwrap_or_else(|| "none".into())),
+            network_mode: Some(
+                service
+                    .network_mode
+                    .clone()
+                    .unwrap_or_else(|| "none".into()),
+            ),
             pid_mode: service.pid.clone(),
             ipc_mode: service.ipc.clone(),
             uts_mode: service.uts.clone(),

@@ -27,19 +27,28 @@ pub struct Images {
 impl Images {
     /// None was asked for yet.
     pub fn new(docker: Docker) -> Self {
-        Self { docker, asked: RefCell::default() }
+        Self {
+            docker,
+            asked: RefCell::default(),
+        }
     }
 
     /// Loads what the others are made from.
     pub async fn load_base(&self) -> Result<(), String> {
-        self.load(&format!("{PREFIX}base:{}", config::VERSION)).await
+        self.load(&format!("{PREFIX}base:{}", config::VERSION))
+            .await
     }
 
     /// Loads an image, unless it is there; one that is not of the root is the engine's business.
     pub async fn load(&self, image: &str) -> Result<(), String> {
-        let Some(name) = archive_name(image) else { return Ok(()) };
+        let Some(name) = archive_name(image) else {
+            return Ok(());
+        };
         let outcome = Rc::clone(self.asked.borrow_mut().entry(image.into()).or_default());
-        outcome.get_or_init(|| self.load_once(image, name)).await.clone()
+        outcome
+            .get_or_init(|| self.load_once(image, name))
+            .await
+            .clone()
     }
 
     async fn load_once(&self, image: &str, name: &str) -> Result<(), String> {
@@ -47,9 +56,13 @@ impl Images {
             return Ok(());
         }
         let path = format!("{FOLDER}/{name}.tar");
-        let archive = tokio::fs::read(&path).await.map_err(|error| format!("{path}: {error}"))?;
+        let archive = tokio::fs::read(&path)
+            .await
+            .map_err(|error| format!("{path}: {error}"))?;
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
-        let mut answers = self.docker.import_image(options, bollard::body_full(archive.into()), None);
+        let mut answers =
+            self.docker
+                .import_image(options, bollard::body_full(archive.into()), None);
         while let Some(answer) = answers.next().await {
             answer.map_err(|error| format!("{path}: {error}"))?;
         }
@@ -69,9 +82,15 @@ mod tests {
 
     #[test]
     fn only_images_of_this_version_lie_in_the_root() {
-        assert_eq!(archive_name(&format!("rancher/os-udev:{}", config::VERSION)), Some("udev"));
+        assert_eq!(
+            archive_name(&format!("rancher/os-udev:{}", config::VERSION)),
+            Some("udev")
+        );
         assert_eq!(archive_name("rancher/os-udev:0"), None);
         assert_eq!(archive_name("busybox:latest"), None);
-        assert_eq!(archive_name(&format!("rancher/os-../x:{}", config::VERSION)), None);
+        assert_eq!(
+            archive_name(&format!("rancher/os-../x:{}", config::VERSION)),
+            None
+        );
     }
 }

@@ -73,14 +73,22 @@ async fn supervise() -> Result<(), String> {
 async fn start_all(config: &Config, shared: &Rc<Shared>) {
     let (order, problems) = order::dependencies(&config.services);
     for problem in problems {
-        shared.report.borrow_mut().failure("services", &problem, false);
+        shared
+            .report
+            .borrow_mut()
+            .failure("services", &problem, false);
     }
-    let channels: BTreeMap<&str, _> =
-        config.services.keys().map(|name| (name.as_str(), watch::channel(false))).collect();
+    let channels: BTreeMap<&str, _> = config
+        .services
+        .keys()
+        .map(|name| (name.as_str(), watch::channel(false)))
+        .collect();
     let mut tasks = JoinSet::new();
     for (name, service) in &config.services {
-        let before: Vec<_> =
-            order[name.as_str()].iter().map(|other| channels[other].1.clone()).collect();
+        let before: Vec<_> = order[name.as_str()]
+            .iter()
+            .map(|other| channels[other].1.clone())
+            .collect();
         let done = channels[name.as_str()].0.clone();
         let (name, service, shared) = (name.clone(), service.clone(), Rc::clone(shared));
         tasks.spawn_local(async move {
@@ -119,10 +127,14 @@ async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), Str
     if !service.detach() {
         return match wait::within(SERVICE_LIMIT, shared.containers.ended(name)).await?? {
             0 => Ok(()),
-            code => Err(format!("it ended with status {code}; see `sudo system-docker logs {name}`")),
+            code => Err(format!(
+                "it ended with status {code}; see `sudo system-docker logs {name}`"
+            )),
         };
     }
-    let Some((kind, what)) = service.ready() else { return Ok(()) };
+    let Some((kind, what)) = service.ready() else {
+        return Ok(());
+    };
     // Whichever comes first: a container that has ended will not get ready.
     tokio::select! {
         ready = wait::for_ready(kind, what, SERVICE_LIMIT) => ready,
@@ -154,12 +166,18 @@ async fn watch_over(name: &str, shared: &Shared) {
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
         if let Err(error) = shared.containers.start(name).await {
-            shared.report.borrow_mut().say(&format!("rancher: {name}: {error}"));
+            shared
+                .report
+                .borrow_mut()
+                .say(&format!("rancher: {name}: {error}"));
         }
     }
 }
 
 fn say_started(report: &mut Report) {
     report.say(&format!("RancherOS {} started", config::VERSION));
-    report.event(&Event { version: Some(config::VERSION), ..Event::ok("started") });
+    report.event(&Event {
+        version: Some(config::VERSION),
+        ..Event::ok("started")
+    });
 }

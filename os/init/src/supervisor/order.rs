@@ -30,7 +30,9 @@ pub fn dependencies(
 /// Whether `from` waits, directly or through others, for `to`.
 fn reaches(order: &BTreeMap<&str, BTreeSet<&str>>, from: &str, to: &str) -> bool {
     from == to
-        || order.get(from).is_some_and(|next| next.iter().any(|other| reaches(order, other, to)))
+        || order
+            .get(from)
+            .is_some_and(|next| next.iter().any(|other| reaches(order, other, to)))
 }
 
 #[cfg(test)]
@@ -42,7 +44,13 @@ mod tests {
             .iter()
             .map(|(name, after)| {
                 let labels = BTreeMap::from([("io.rancher.os.after".into(), (*after).to_owned())]);
-                ((*name).to_owned(), Service { labels, ..Service::default() })
+                (
+                    (*name).to_owned(),
+                    Service {
+                        labels,
+                        ..Service::default()
+                    },
+                )
             })
             .collect()
     }
@@ -66,6 +74,9 @@ mod tests {
     #[test]
     fn a_name_that_is_none_is_said() {
         let all = services(&[("a", "nobody")]);
-        assert_eq!(dependencies(&all).1, ["a waits for nobody, which is not a service"]);
+        assert_eq!(
+            dependencies(&all).1,
+            ["a waits for nobody, which is not a service"]
+        );
     }
 }

@@ -29,7 +29,9 @@ pub async fn for_docker(socket: &str, limit: Duration) -> Result<Docker, String>
             tokio::time::sleep(LOOK).await;
         }
     });
-    answered.await.map_err(|_| format!("no Docker answers on {socket} after {} s", limit.as_secs()))
+    answered
+        .await
+        .map_err(|_| format!("no Docker answers on {socket} after {} s", limit.as_secs()))
 }
 
 async fn connect(socket: &str) -> Result<Docker, bollard::errors::Error> {
@@ -44,15 +46,22 @@ pub async fn for_ready(kind: &str, what: &str, limit: Duration) -> Result<(), St
         "tcp" => within(limit, for_listener(what))
             .await
             .map_err(|_| format!("nothing listens on port {what} after {} s", limit.as_secs()))?,
-        other => Err(format!("io.rancher.os.ready: `{other}:` is neither `docker:` nor `tcp:`")),
+        other => Err(format!(
+            "io.rancher.os.ready: `{other}:` is neither `docker:` nor `tcp:`"
+        )),
     }
 }
 
 async fn for_listener(port: &str) -> Result<(), String> {
-    let port: u16 = port.parse().map_err(|_| format!("`{port}` is not a port"))?;
+    let port: u16 = port
+        .parse()
+        .map_err(|_| format!("`{port}` is not a port"))?;
     loop {
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-        if tables.iter().any(|table| listens(&std::fs::read_to_string(table).unwrap_or_default(), port)) {
+        if tables
+            .iter()
+            .any(|table| listens(&std::fs::read_to_string(table).unwrap_or_default(), port))
+        {
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
@@ -62,10 +71,12 @@ async fn for_listener(port: &str) -> Result<(), String> {
 /// Whether a table of sockets (proc_pid_net(5)) has one that listens (state 0A) on a port.
 fn listens(table: &str, port: u16) -> bool {
     let ending = format!(":{port:04X}");
-    table.lines().any(|line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [_, local, _, "0A", ..] => local.ends_with(&ending),
-        _ => false,
-    })
+    table.lines().any(
+        |line| match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            [_, local, _, "0A", ..] => local.ends_with(&ending),
+            _ => false,
+        },
+    )
 }
 
 async fn for_file(path: &str) {
