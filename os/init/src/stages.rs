@@ -322,6 +322,12 @@ fn state(boot: &mut Boot<'_>) -> Result<()> {
     ] {
         boot.sys.make_folder(folder)?;
     }
+    // Containerd mounts what the user's Docker names, and it runs here: people's files must have the
+    // same names here as in the console.
+    for folder in ["home", "opt"] {
+        let kept = format!("/var/lib/rancher/state/{folder}");
+        boot.remount(&kept, &format!("/{folder}"), MsFlags::MS_BIND)?;
+    }
     boot.sys
         .link("/run", "/var/run")
         .or_else(|error| match boot.sys.list("/var/run") {
