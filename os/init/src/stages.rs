@@ -407,6 +407,9 @@ const REBOOT_AFTER_PANIC: &str = "10";
 fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
     boot.sys
         .write("/proc/sys/kernel/panic", REBOOT_AFTER_PANIC)?;
+    // A container is dozens of mounts and namespaces, each of which waits for the kernel's readers: it
+    // asks them now instead of at the next tick, as other systems made for containers have it.
+    boot.sys.write("/sys/kernel/rcu_expedited", "1")?;
     // The user's containers reach the network through this machine.
     boot.sys.write("/proc/sys/net/ipv4/ip_forward", "1")?;
     if boot.config.modules.is_empty() {
