@@ -48,9 +48,14 @@ pub fn load(folder: &Path, cmdline: &str) -> Loaded {
     for name in [USER_LAYER, CLOUD_LAYER] {
         stack.add_file(&folder.join(name));
     }
-    for argument in cmdline::arguments(cmdline) {
-        stack.add_argument(&argument);
-    }
+    stack.add_arguments(cmdline);
+    stack.finish()
+}
+
+/// The configuration before any disk is there: the defaults and a kernel command line.
+pub fn from_cmdline(cmdline: &str) -> Loaded {
+    let mut stack = Stack::defaults();
+    stack.add_arguments(cmdline);
     stack.finish()
 }
 
@@ -122,6 +127,12 @@ impl Stack {
             if let Err(error) = self.try_add(&single) {
                 self.leave_out(format!("{}: {name}", path.display()), error);
             }
+        }
+    }
+
+    fn add_arguments(&mut self, cmdline: &str) {
+        for argument in cmdline::arguments(cmdline) {
+            self.add_argument(&argument);
         }
     }
 

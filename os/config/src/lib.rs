@@ -12,7 +12,7 @@ mod layers;
 mod schema;
 
 pub use cmdline::{Argument, arguments};
-pub use layers::{Loaded, Problem, load, merge, write_layer};
+pub use layers::{Loaded, Problem, from_cmdline, load, merge, write_layer};
 pub use schema::{CloudInit, Config, Service, State};
 
 /// The version of the OS.

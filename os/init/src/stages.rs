@@ -99,7 +99,7 @@ pub struct Boot<'a> {
 impl<'a> Boot<'a> {
     /// A boot on a machine, with the configuration's defaults until it can be read.
     pub fn new(sys: &'a mut dyn Sys, report: &'a mut Report) -> Self {
-        let config = config::load("/nonexistent".as_ref(), "").config;
+        let config = config::from_cmdline("").config;
         Self {
             sys,
             report,
@@ -300,7 +300,7 @@ fn drivers(boot: &mut Boot<'_>) -> Result<()> {
 }
 
 fn state(boot: &mut Boot<'_>) -> Result<()> {
-    let early = config::load("/nonexistent".as_ref(), &boot.sys.read("/proc/cmdline")?).config;
+    let early = config::from_cmdline(&boot.sys.read("/proc/cmdline")?).config;
     let mounted = mount_state(boot, &early.state);
     match mounted {
         Ok(Some(device)) => boot

@@ -47,10 +47,7 @@ fn main() -> ExitCode {
 fn end(report: &mut Report, fatal: &Fatal) -> ! {
     report.open();
     let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    if config::load("/nonexistent".as_ref(), &cmdline)
-        .config
-        .rescue
-    {
+    if config::from_cmdline(&cmdline).config.rescue {
         report.say(&format!(
             "rancher: a shell, because {} failed; its end reboots",
             fatal.stage

@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn passwords_are_asked_for_only_where_there_is_one() {
-        let mut config = config::load("/nonexistent".as_ref(), "").config;
+        let mut config = config::from_cmdline("").config;
         assert!(sshd(&config).arguments.contains(&"-s".into()));
         config.password = Some("x".into());
         assert!(!sshd(&config).arguments.contains(&"-s".into()));
