@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::StreamExt as _;
 use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
-use crate::{LONG, bench, profile};
+use crate::{LONG, bench, profile, within};
 
 /// The build of this tree; `HARNESS_KERNEL` and `HARNESS_INITRD` name another.
 fn spec(keys: &KeyPair) -> Option<MachineSpec> {
@@ -58,14 +58,21 @@ async fn both_engines_answer_over_one_login() {
         assert_eq!(docker.ping().await.unwrap(), "OK");
         let (one, two) = tokio::join!(docker.info(), docker.version());
         assert!(one.is_ok() && two.is_ok());
-        // A response without end: an event arrives while the request is open.
-        let mut events = docker.events(None::<bollard::query_parameters::EventsOptions>);
-        let made = bollard::models::VolumeCreateRequest {
-            name: Some("made".into()),
+        // A response without end, read while others come and go on the same connection. It begins
+        // with what was before, so that nothing depends on which request arrives first.
+        let mut events = docker.events(Some(bollard::query_parameters::EventsOptions {
+            since: Some("0".into()),
+            filters: Some([("type".into(), vec!["volume".into()])].into()),
             ..Default::default()
-        };
-        let again = machine.docker(&ssh, engine).await.unwrap();
-        let (event, volume) = tokio::join!(events.next(), again.create_volume(made));
-        assert!(event.unwrap().is_ok() && volume.is_ok());
+        }));
+        for name in ["before", "after"] {
+            let made = bollard::models::VolumeCreateRequest {
+                name: Some(name.into()),
+                ..Default::default()
+            };
+            docker.create_volume(made).await.unwrap();
+            let event = within(events.next()).await.unwrap().unwrap();
+            assert_eq!(event.actor.unwrap().id.unwrap(), name);
+        }
     }
 }

@@ -35,6 +35,11 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
     }
 }
 
+/// For what has no deadline of its own: a test that waits for ever says nothing.
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, work).await.unwrap()
+}
+
 /// The folder of a test's machine, kept when the test fails.
 struct Bench {
     evidence: Evidence,
@@ -178,7 +183,7 @@ async fn a_panic_ends_what_was_being_done() {
         .await
         .unwrap();
     let never = async { std::future::pending::<Result<(), MachineError>>().await };
-    let error = machine.guard(never).await.unwrap_err();
+    let error = within(machine.guard(never)).await.unwrap_err();
     assert!(
         matches!(&error, MachineError::Bad(Badness::Console(line)) if line.contains("sysrq")),
         "{error}"

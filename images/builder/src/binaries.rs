@@ -1,4 +1,4 @@
-//! The programs of `os/`, built by cargo as static binaries.
+//! The programs of `os/`, built by cargo as one static binary.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,14 +8,14 @@ use crate::{Layout, Progress, Result, program};
 /// What the machine runs; glibc is linked in, so no musl toolchain is needed.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The packages of `os/` that have programs.
-const PACKAGES: [&str; 3] = ["init", "rancherctl", "cloud-init"];
+/// The package of `os/` that holds all programs, and its binary.
+const PACKAGE: &str = "rancheros";
 
-/// The programs, by the name they have in the machine.
+/// The programs, by the names that it is called by in the machine.
 pub const PROGRAMS: [&str; 5] = ["init", "supervisor", "console", "rancherctl", "cloud-init"];
 
-/// Builds the programs; cargo knows which of them are up to date.
-pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Vec<PathBuf>> {
+/// Builds the programs, where cargo does not know them to be up to date.
+pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
     progress(Progress::Begin("programs"));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // A folder of its own: the build that runs us may hold the lock of the other one.
@@ -34,7 +34,7 @@ pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<
         ])
         .arg("--target-dir")
         .arg(&target)
-        .args(PACKAGES.iter().flat_map(|name| ["--package", name]))
+        .args(["--package", PACKAGE])
         .env(
             "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS",
             "-C target-feature=+crt-static",
@@ -44,6 +44,5 @@ pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     program::output("build the programs of os/", &mut command)?;
     progress(Progress::Done("programs"));
-    let folder = target.join(TARGET).join("os");
-    Ok(PROGRAMS.iter().map(|name| folder.join(name)).collect())
+    Ok(target.join(TARGET).join("os").join(PACKAGE))
 }

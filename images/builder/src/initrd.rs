@@ -1,9 +1,10 @@
-//! Puts the artifacts together: the kernel, and one initrd of two archives. The small one, with the
-//! programs of `os/`, comes last and is all that changes with a Rust file.
+//! Puts the artifacts together: the kernel, and one initrd of several archives. The small one, with
+//! the programs of `os/`, comes last and is all that changes with a Rust file.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::cache::write_whole;
 use crate::definition::Definition;
@@ -11,9 +12,9 @@ use crate::manifest;
 use crate::modules::Kernel;
 use crate::packages::Packages;
 use crate::tree::{Node, Tree};
-use crate::{Artifacts, Context, Layout, Result};
+use crate::{Artifacts, Context, Layout, Result, binaries};
 
-/// The level at which the small archive packs well and still in a blink.
+/// The level at which the programs pack well and still in a blink.
 const LEVEL: i32 = 9;
 
 /// Archives begin at multiples of this (buffer-format.rst in the kernel's documentation).
@@ -25,14 +26,14 @@ pub fn assemble(
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
     large: &Path,
-    binaries: &[PathBuf],
+    programs: &Path,
 ) -> Result<Artifacts> {
     let artifacts = Artifacts {
         kernel: layout.artifacts.join("vmlinuz"),
         initrd: layout.artifacts.join("initrd"),
         manifest: layout.artifacts.join("manifest.json"),
     };
-    let small = small_archive(binaries)?;
+    let small = small_archive(programs)?;
     let stamp = manifest::stamp(large, &small)?;
     if manifest::is_current(&artifacts, &stamp) {
         return Ok(artifacts);
@@ -41,37 +42,46 @@ pub fn assemble(
     write_whole(&artifacts.kernel, |file| copy(&kernel.image, file))?;
     write_whole(&artifacts.initrd, |file| {
         copy(large, file)?;
-        let step = || "write the initrd".to_owned();
-        let end = file.stream_position().context(step)? as usize;
-        let padding = end.next_multiple_of(ALIGNMENT) - end;
-        file.write_all(&[0; ALIGNMENT][..padding]).context(step)?;
-        file.write_all(&small).context(step)
+        append(file, &small)
     })?;
     manifest::write(&artifacts, definitions, packages, &kernel.release, stamp)?;
     Ok(artifacts)
 }
 
 /// The programs of `os/`, as a compressed cpio archive.
-pub fn small_archive(binaries: &[PathBuf]) -> Result<Vec<u8>> {
+fn small_archive(programs: &Path) -> Result<Vec<u8>> {
     let mut tree = Tree::default();
-    for binary in binaries {
-        let name = binary.file_name().unwrap_or_default().to_string_lossy();
-        tree.insert(place(&name), Node::File(binary.clone(), 0o755));
+    tree.insert("rancher/rancheros", Node::File(programs.into(), 0o755));
+    for name in binaries::PROGRAMS {
+        tree.insert(
+            Path::new("rancher").join(name),
+            Node::Link("rancheros".into()),
+        );
     }
+    // What the kernel starts.
     tree.insert("init", Node::Link("rancher/init".into()));
+    compressed(&tree, LEVEL)
+}
+
+/// A cpio archive, compressed by zstd at a level.
+pub fn compressed(tree: &Tree, level: i32) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
     tree.write_cpio(&mut plain)?;
-    zstd::encode_all(plain.as_slice(), LEVEL).context(|| "compress the programs".into())
+    zstd::encode_all(plain.as_slice(), level).context(|| "compress a cpio archive".into())
 }
 
-/// All programs lie together; what the kernel starts is a link to one of them.
-fn place(name: &str) -> PathBuf {
-    Path::new("rancher").join(name)
+/// Writes one more archive behind those that are in `file`.
+pub fn append(file: &mut File, archive: &[u8]) -> Result<()> {
+    let step = || "write a cpio archive".to_owned();
+    let end = file.stream_position().context(step)? as usize;
+    let padding = end.next_multiple_of(ALIGNMENT) - end;
+    file.write_all(&[0; ALIGNMENT][..padding]).context(step)?;
+    file.write_all(archive).context(step)
 }
 
-fn copy(from: &Path, to: &mut std::fs::File) -> Result<()> {
+fn copy(from: &Path, to: &mut File) -> Result<()> {
     let step = || format!("copy {}", from.display());
-    let mut source = std::fs::File::open(from).context(step)?;
+    let mut source = File::open(from).context(step)?;
     std::io::copy(&mut source, to).context(step)?;
     Ok(())
 }

@@ -112,8 +112,8 @@ pub fn build(workspace: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result
     let definitions = definition::load_all(&layout.definitions)?;
     let packages = packages::fetch(&layout, &definitions, progress)?;
     let large = root::archive(&layout, &definitions, &packages, progress)?;
-    let binaries = binaries::build(&layout, progress)?;
-    initrd::assemble(&layout, &definitions, &packages, &large, &binaries)
+    let programs = binaries::build(&layout, progress)?;
+    initrd::assemble(&layout, &definitions, &packages, &large, &programs)
 }
 
 /// Fetches the packages anew at the next build, in the versions of that day.

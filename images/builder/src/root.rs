@@ -1,5 +1,5 @@
-//! The large archive of the initrd: the squashfs root with the system images inside, the kernel
-//! modules that are needed to mount it, and a busybox for when it cannot be.
+//! The large part of the initrd: an archive of the squashfs root with the system images inside, and
+//! one of the kernel modules that are needed to mount it and a busybox for when it cannot be.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,10 +11,13 @@ use crate::definition::{Definition, ROOT};
 use crate::modules::Kernel;
 use crate::packages::Packages;
 use crate::tree::{Node, Tree, octal};
-use crate::{BuildError, Context, Layout, Progress, Result, archive, libraries, program};
+use crate::{BuildError, Context, Layout, Progress, Result, archive, initrd, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
+
+/// The best that zstd has for all: what is packed here is packed once and kept.
+const LEVEL: i32 = 19;
 
 /// The block size of the squashfs: the default of mksquashfs. Larger ones are smaller by a few
 /// per cent and slower to start programs from.
@@ -42,9 +45,13 @@ pub fn archive(
     let squashfs = scratch.path().join("root.squashfs");
     let root = root_tree(definitions, packages)?;
     squash(&root, &squashfs)?;
-    let large = initrd_tree(definitions, packages, squashfs)?;
+    // It is packed well already; a second time would cost the boot and gain nothing.
+    let mut large = Tree::default();
+    large.insert("root.squashfs", Node::File(squashfs, 0o644));
+    let early = initrd::compressed(&early_tree(definitions, packages)?, LEVEL)?;
     cache::write_whole(&path, |file| {
-        large.write_cpio(std::io::BufWriter::new(file))
+        large.write_cpio(std::io::BufWriter::new(&mut *file))?;
+        initrd::append(file, &early)
     })?;
     cache::sweep(&layout.cache, "root-", &path);
     progress(Progress::Done("root"));
@@ -65,13 +72,9 @@ pub fn root_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages
     Ok(tree)
 }
 
-fn initrd_tree(
-    definitions: &BTreeMap<String, Definition>,
-    packages: &Packages,
-    squashfs: PathBuf,
-) -> Result<Tree> {
+/// What PID 1 needs before it has the root.
+fn early_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Tree> {
     let mut tree = Tree::default();
-    tree.insert("root.squashfs", Node::File(squashfs, 0o644));
     let early = Kernel::find(packages)?.in_order(&definitions[ROOT].modules.early)?;
     for (number, (name, content)) in early.into_iter().enumerate() {
         tree.insert(
@@ -181,7 +184,14 @@ pub fn squash(tree: &Tree, to: &Path) -> Result<()> {
         .arg("-")
         .arg(to)
         .arg("-tar")
-        .args(["-comp", "zstd", "-Xcompression-level", "19", "-b", BLOCK])
+        .args([
+            "-comp",
+            "zstd",
+            "-Xcompression-level",
+            &LEVEL.to_string(),
+            "-b",
+            BLOCK,
+        ])
         .args([
             "-no-progress",
             "-quiet",

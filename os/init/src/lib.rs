@@ -1,6 +1,6 @@
 //! From the kernel's hand-over to a machine whose every service is a container.
 //!
-//! Three programs share this crate. `init` is PID 1: it runs the stages of the early boot, starts
+//! Three programs come from this crate. `init` is PID 1: it runs the stages of the early boot, starts
 //! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
 //! subreaper that keeps containerd and the `supervisor` running. The supervisor starts the system
 //! containers through the Docker API. `console` is the first program of the console's container,
@@ -13,6 +13,7 @@
 
 pub mod console;
 pub mod keeper;
+pub mod pid1;
 pub mod report;
 pub mod respawn;
 pub mod stages;

@@ -7,15 +7,14 @@
 mod logins;
 mod users;
 
+use std::process::ExitCode;
+
 use config::Config;
 
 use crate::respawn::keep;
 
-/// Sets the console up and keeps it.
-///
-/// # Errors
-/// A login cannot be set up; the console still starts with what can.
-pub fn run() -> Result<(), String> {
+/// Sets the console up and keeps it; a part that cannot be set up is reported and left out.
+pub fn main() -> ExitCode {
     let loaded = config::load_machine();
     let mut report = crate::report::Report::new();
     for problem in &loaded.problems {
@@ -26,7 +25,13 @@ pub fn run() -> Result<(), String> {
             report.say(&format!("rancher: console: {what}: {error}"));
         }
     }
-    keep(&logins::programs(&loaded.config), || ()).map_err(|error| error.to_string())
+    match keep(&logins::programs(&loaded.config), || ()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report.say(&format!("rancher: console: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.

@@ -10,6 +10,7 @@ mod order;
 mod wait;
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -37,13 +38,22 @@ struct Shared {
 }
 
 /// Brings the machine up, and watches over it until it ends.
-///
-/// # Errors
-/// System-docker does not answer, or cannot tell which containers it has.
-pub async fn run() -> Result<(), String> {
-    LocalSet::new().run_until(supervise()).await
+pub fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(LocalSet::new().run_until(supervise())),
+        Err(error) => Err(error.to_string()),
+    };
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    Report::new().failure("supervisor", &error, false);
+    ExitCode::FAILURE
 }
 
+/// Fails when system-docker does not answer, or cannot tell which containers it has.
 async fn supervise() -> Result<(), String> {
     let mut report = Report::new();
     let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;

@@ -3,15 +3,16 @@
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use init::report::Report;
-use init::stages::{Boot, Fatal};
-use init::sys::Linux;
+use crate::report::Report;
+use crate::stages::{Boot, Fatal};
+use crate::sys::Linux;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
 
-fn main() -> ExitCode {
+/// Does not come back as PID 1: it becomes system-docker, or the machine reboots.
+pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("keeper") {
-        return match init::keeper::run() {
+        return match crate::keeper::run() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("rancher: keeper: {error}");
@@ -88,6 +89,6 @@ fn rescue_shell() {
     // `cttyhack` gives the shell its terminal, so that Ctrl-C reaches what it runs.
     let _ = std::process::Command::new(busybox)
         .args(["setsid", "cttyhack", "sh"])
-        .env("PATH", init::SEARCH_PATH)
+        .env("PATH", crate::SEARCH_PATH)
         .status();
 }

@@ -31,7 +31,8 @@ enum Command {
 #[command(version)]
 struct NoArguments {}
 
-fn main() -> ExitCode {
+/// The command, by the arguments of this process.
+pub fn main() -> ExitCode {
     let name = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&name)
         .file_name()

@@ -12,7 +12,8 @@ mod user_data;
 use std::path::Path;
 use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// One run over all datasources.
+pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,0 +1,20 @@
+//! All programs of the machine in one file: what it is called by says which of them it is, as with
+//! busybox. They share most of what they are made of, and the whole machine lies in memory.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    match Path::new(&called)
+        .file_name()
+        .and_then(|name| name.to_str())
+    {
+        Some("init") => init::pid1::main(),
+        Some("supervisor") => init::supervisor::main(),
+        Some("console") => init::console::main(),
+        Some("cloud-init") => cloud_init::main(),
+        // The one that people type, also as `reboot` and the like.
+        _ => rancherctl::main(),
+    }
+}
