@@ -135,6 +135,13 @@ fn run_trials(
         .iter()
         .filter(wanted)
         .any(|trial| !arguments.is_ignored(trial));
+    if !boots && !arguments.list && trials.iter().any(|trial| wanted(&trial)) {
+        drop(libtest_mimic::run(arguments, trials));
+        eprintln!(
+            "error: no trial can run on this host, so nothing is proven; see `harness doctor`"
+        );
+        return exit::INFRASTRUCTURE.into();
+    }
     if boots && !arguments.list {
         match Artifacts::obtain(project) {
             Ok(artifacts) => drop(shared.artifacts.set(artifacts)),

@@ -34,6 +34,8 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
             missing.display()
         )));
     }
+    // Before minutes go into a build that cannot be booted.
+    profile.check_host().map_err(Refusal::infrastructure)?;
     let artifacts = Artifacts::obtain(project).map_err(Refusal::infrastructure)?;
     let profile = profile
         .resolve(&artifacts.kernel)

@@ -150,7 +150,11 @@ fn sleep(
             .iter()
             .map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted())),
     );
-    match poll(&mut fds, PollTimeout::NONE) {
+    let timeout = match pipes.iter().any(Pipe::ready) {
+        true => PollTimeout::ZERO,
+        false => PollTimeout::NONE,
+    };
+    match poll(&mut fds, timeout) {
         Ok(_) => {}
         Err(nix::errno::Errno::EINTR) => return Ok(Woken::default()),
         Err(errno) => return Err(io::Error::from(errno).into()),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
 use crate::{LONG, bench, profile, within};
@@ -34,6 +34,24 @@ fn spec(keys: &KeyPair) -> Option<MachineSpec> {
     })
 }
 
+/// An image of one file.
+async fn import(docker: &bollard::Docker) {
+    let content: Vec<u8> = (0..1_u32 << 20).map(|n| n.to_le_bytes()[0]).collect();
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    layer
+        .append_data(&mut header, "file", content.as_slice())
+        .unwrap();
+    let options = bollard::query_parameters::CreateImageOptionsBuilder::default()
+        .from_src("-")
+        .repo("file")
+        .build();
+    let body = bollard::body_full(layer.into_inner().unwrap().into());
+    let answer = docker.create_image(Some(options), Some(body), None);
+    answer.try_collect::<Vec<_>>().await.unwrap();
+}
+
 #[tokio::test]
 async fn both_engines_answer_over_one_login() {
     let keys = KeyPair::generate();
@@ -56,8 +74,16 @@ async fn both_engines_answer_over_one_login() {
     for engine in [Engine::System, Engine::User] {
         let docker = machine.docker(&ssh, engine).await.unwrap();
         assert_eq!(docker.ping().await.unwrap(), "OK");
-        let (one, two) = tokio::join!(docker.info(), docker.version());
-        assert!(one.is_ok() && two.is_ok());
+        // Answers that overlap on one SSH session: none is left lying until the next one comes.
+        for _ in 0..20 {
+            let asked = async { tokio::join!(docker.ping(), docker.info(), docker.version()) };
+            let (ping, info, version) = within(asked).await;
+            assert!(ping.is_ok() && info.is_ok() && version.is_ok());
+        }
+        // A request that is larger than what the guest takes in at once, many times.
+        for _ in 0..5 {
+            within(import(&docker)).await;
+        }
         // A response without end, read while others come and go on the same connection. It begins
         // with what was before, so that nothing depends on which request arrives first.
         let mut events = docker.events(Some(bollard::query_parameters::EventsOptions {

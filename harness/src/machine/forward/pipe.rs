@@ -64,6 +64,13 @@ impl Pipe {
         flags
     }
 
+    /// Whether there is something to move of which the SSH socket does not tell any more.
+    pub(super) fn ready(&self) -> bool {
+        let back =
+            self.to_host.is_empty() && self.guest == End::Open && Connection::unread(&self.channel);
+        back || !self.to_guest.is_empty() && Connection::takes(&self.channel)
+    }
+
     /// When both have said all, or this host's side is gone.
     pub(super) fn done(&self) -> bool {
         self.host == End::PassedOn && self.guest == End::PassedOn

@@ -135,6 +135,17 @@ impl Connection {
         }
     }
 
+    /// Whether the guest said something that nobody has read. Any call of libssh2 takes in what the
+    /// socket has, for all channels: the socket does not tell of it again.
+    pub fn unread(channel: &Channel) -> bool {
+        channel.read_window().available > 0 || channel.eof()
+    }
+
+    /// Whether the guest takes more bytes; like [`Self::unread`], the socket tells of it only once.
+    pub fn takes(channel: &Channel) -> bool {
+        channel.write_window().remaining > 0
+    }
+
     /// The host key.
     pub fn host_key(&self) -> Vec<u8> {
         self.session

@@ -67,6 +67,7 @@ fn converse(
         } else if std::mem::take(&mut open) {
             connection.until(end, |_| channel.send_eof())?;
         }
+        moved |= Connection::unread(&channel) || !rest.is_empty() && Connection::takes(&channel);
         match moved {
             true if Instant::now() >= end => return Err(Trouble::Deadline),
             true => {}

@@ -1,0 +1,69 @@
+//! The configuration, and what of it the kernel is told.
+
+use super::Boot;
+use crate::sys::Result;
+
+pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
+    let cmdline = boot.sys.read("/proc/cmdline")?;
+    let loaded = config::load(config::FOLDER.as_ref(), &cmdline);
+    boot.config = loaded.config;
+    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.join("; "))
+    }
+}
+
+pub(super) fn hostname(boot: &mut Boot<'_>) -> Result<()> {
+    let asked = boot.config.hostname.clone();
+    let name = if is_hostname(&asked) {
+        &asked
+    } else {
+        "rancher"
+    };
+    // Containers have these files mounted, so they must be there whatever comes of the name.
+    let hosts = format!(
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
+    );
+    boot.sys.write("/etc/hosts", &hosts)?;
+    boot.sys.write("/etc/resolv.conf", "")?;
+    boot.sys.write("/etc/hostname", &format!("{name}\n"))?;
+    boot.sys.set_hostname(name)?;
+    if name == asked {
+        Ok(())
+    } else {
+        Err(format!("`{asked}` is not a host name"))
+    }
+}
+
+/// Labels of letters, digits and hyphens, joined by dots (RFC 1123, 2.1; Linux holds 64 characters).
+fn is_hostname(name: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric();
+    let label = |label: &str| {
+        label.bytes().all(|byte| letter(byte) || byte == b'-')
+            && label.bytes().next().is_some_and(letter)
+            && label.bytes().last().is_some_and(letter)
+    };
+    name.len() <= 64 && name.split('.').all(label)
+}
+
+/// Seconds after which a kernel that panicked reboots: PID 1 is Docker, and when it cannot start
+/// there is nobody left to do anything about it.
+const REBOOT_AFTER_PANIC: &str = "10";
+
+pub(super) fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
+    boot.sys
+        .write("/proc/sys/kernel/panic", REBOOT_AFTER_PANIC)?;
+    // A container is dozens of mounts and namespaces, each of which waits for the kernel's readers: it
+    // asks them now instead of at the next tick, as other systems made for containers have it.
+    boot.sys.write("/sys/kernel/rcu_expedited", "1")?;
+    // The user's containers reach the network through this machine.
+    boot.sys.write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    if boot.config.modules.is_empty() {
+        return Ok(());
+    }
+    let mut arguments = vec!["-a", "-b"];
+    arguments.extend(boot.config.modules.iter().map(String::as_str));
+    boot.sys.run("/usr/sbin/modprobe", &arguments).map(drop)
+}
