@@ -265,8 +265,10 @@ impl Machine {
         self.qmp("screendump", arguments).await.map(drop)
     }
 
-    /// Says that a reboot is coming: boot events and "this boot" of the serial log start anew.
-    pub fn expect_reboot(&self) {
+    /// Says that a reboot is coming: boot events and "this boot" of the serial log start anew, and
+    /// what leads to the engines ends, for nothing else tells it that its other end is gone.
+    pub async fn expect_reboot(&self) {
+        self.forwards.lock().await.clear();
         self.events.new_boot();
         self.serial.new_boot();
     }

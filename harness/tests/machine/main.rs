@@ -144,7 +144,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
         .await
         .unwrap();
 
-    machine.expect_reboot();
+    machine.expect_reboot().await;
     machine
         .qmp("system_reset", serde_json::Value::Null)
         .await

@@ -86,6 +86,9 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// What the names of half-made files and folders begin with; the default of crate `tempfile`.
+pub const HALF_MADE: &str = ".tmp";
+
 /// Holds the workspace's build lock until dropped.
 pub fn lock(cache: &Path) -> Result<Flock<File>> {
     let step = || format!("lock {}", cache.display());

@@ -75,10 +75,24 @@ pub(crate) trait Context<T> {
     fn context(self, step: impl FnOnce() -> String) -> Result<T>;
 }
 
-impl<T, E: std::fmt::Display> Context<T> for std::result::Result<T, E> {
+impl<T, E: std::error::Error> Context<T> for std::result::Result<T, E> {
     fn context(self, step: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| BuildError::new(step(), error))
+        self.map_err(|error| BuildError::new(step(), causes(&error)))
     }
+}
+
+/// An error and what caused it, which some leave out of their own text: a full disk, say.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// Where a build reads and writes.
@@ -99,6 +113,15 @@ impl Layout {
             artifacts: workspace.join("dist/artifacts"),
         }
     }
+
+    /// The workspace's build lock; what a build that was cut off left half-made is removed.
+    fn lock(&self) -> Result<impl Drop + use<>> {
+        let lock = cache::lock(&self.cache)?;
+        for folder in [&self.cache, &self.artifacts] {
+            cache::sweep(folder, cache::HALF_MADE, Path::new(""));
+        }
+        Ok(lock)
+    }
 }
 
 /// Brings `WORKSPACE/dist/artifacts` up to date with the sources; does little when nothing changed.
@@ -108,7 +131,7 @@ impl Layout {
 /// See [`BuildError`].
 pub fn build(workspace: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Artifacts> {
     let layout = Layout::of(workspace);
-    let _lock = cache::lock(&layout.cache)?;
+    let _lock = layout.lock()?;
     let definitions = definition::load_all(&layout.definitions)?;
     let packages = packages::fetch(&layout, &definitions, progress)?;
     let large = root::archive(&layout, &definitions, &packages, progress)?;
@@ -122,7 +145,7 @@ pub fn build(workspace: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result
 /// The kept ones cannot be removed.
 pub fn forget_packages(workspace: &Path) -> Result<()> {
     let layout = Layout::of(workspace);
-    let _lock = cache::lock(&layout.cache)?;
+    let _lock = layout.lock()?;
     packages::forget(&layout)
 }
 
@@ -132,8 +155,26 @@ pub fn forget_packages(workspace: &Path) -> Result<()> {
 /// There is no build, or measuring fails.
 pub fn sizes(workspace: &Path) -> Result<Sizes> {
     let layout = Layout::of(workspace);
-    let _lock = cache::lock(&layout.cache)?;
+    let _lock = layout.lock()?;
     let definitions = definition::load_all(&layout.definitions)?;
     let packages = packages::fetch(&layout, &definitions, &mut |_| ())?;
     manifest::sizes(&layout, &definitions, &packages)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_swept_away_and_the_rest_stays() {
+        let workspace = tempfile::tempdir().unwrap();
+        let layout = Layout::of(workspace.path());
+        std::fs::create_dir_all(&layout.cache).unwrap();
+        let half = tempfile::tempdir_in(&layout.cache).unwrap().keep();
+        std::fs::write(half.join("part"), "").unwrap();
+        let whole = layout.cache.join("packages-1");
+        std::fs::create_dir(&whole).unwrap();
+        drop(layout.lock().unwrap());
+        assert!(!half.exists() && whole.exists());
+    }
 }

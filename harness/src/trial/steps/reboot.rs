@@ -17,7 +17,7 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let before = boot_id(session, deadline).await?;
-    session.machine.expect_reboot();
+    session.machine.expect_reboot().await;
     let machine = session.machine;
     tokio::select! {
         ordered = order(step, session, deadline) => ordered?,
