@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::plan::{Direct, Drive, EVENTS_PORT, Plan};
+use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
 
 /// Where the lines of the machine end on this side.
@@ -67,10 +67,35 @@ fn board(args: &mut Args, plan: &Plan) {
         Accelerator::Tcg { threads: true } => ("tcg,thread=multi", "max"),
         Accelerator::Tcg { threads: false } => ("tcg,thread=single", "max"),
     };
-    args.add("-machine", &[machine]);
+    match &plan.memory_file {
+        None => args.add("-machine", &[machine]),
+        Some(file) => {
+            args.add("-object", &[&memory(file, plan.memory)]);
+            args.add("-machine", &[machine, "memory-backend=ram"])
+        }
+    };
+    if let Some(MemoryFile::CopiedOnWrite(_)) = &plan.memory_file {
+        args.add("-incoming", &["defer"]);
+    }
     args.add("-accel", &[accel]).add("-cpu", &[cpu]);
     args.add("-smp", &[&plan.cpus.get().to_string()]);
     args.add("-m", &[&format!("{}M", plan.memory)]);
+}
+
+/// As JSON, in which a file name may hold anything.
+fn memory(file: &MemoryFile, mib: u64) -> String {
+    let (path, share) = match file {
+        MemoryFile::Written(path) => (path, true),
+        MemoryFile::CopiedOnWrite(path) => (path, false),
+    };
+    json!({
+        "qom-type": "memory-backend-file",
+        "id": "ram",
+        "size": mib << 20,
+        "mem-path": path,
+        "share": share,
+    })
+    .to_string()
 }
 
 fn firmware(args: &mut Args, plan: &Plan) {
@@ -221,6 +246,7 @@ mod tests {
             drives: vec![drive("disk0", Bus::Virtio), drive("config", Bus::Virtio)],
             network: Network::User,
             ssh_port: 0,
+            memory_file: None,
         }
     }
 
@@ -265,6 +291,18 @@ mod tests {
             ..plan()
         };
         insta::assert_snapshot!(shown(&plan, WIRES));
+    }
+
+    #[test]
+    fn a_saved_machine_goes_on_in_memory_of_its_own() {
+        let plan = Plan {
+            memory_file: Some(MemoryFile::CopiedOnWrite("/saved, one/memory".into())),
+            ..plan()
+        };
+        let text = shown(&plan, WIRES);
+        let memory = r#""mem-path":"/saved, one/memory","qom-type":"memory-backend-file","share":false"#;
+        assert!(text.contains(memory), "{text}");
+        assert!(text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer"));
     }
 
     #[test]

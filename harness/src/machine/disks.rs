@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::folder::PrivateFolder;
 use super::plan::{Drive, Format, Origin};
+use super::saved::SavedDrive;
 use super::{Disk, MachineError};
 use crate::host::command;
 use crate::profile::{Bus, Profile};
@@ -28,6 +29,44 @@ pub(super) fn make(
         .chain(more.iter().map(|disk| (disk.clone(), profile.disk_bus)))
         .enumerate()
         .map(|(number, (disk, bus))| drive(number, disk, bus, folder).map_err(MachineError::Start))
+        .collect()
+}
+
+/// Layers above the disks of a saved machine, by the files' names in `saved`.
+pub(super) fn above(
+    saved: &Path,
+    drives: &[SavedDrive],
+    folder: &PrivateFolder,
+) -> Result<Vec<Drive>, MachineError> {
+    let one = |drive: &SavedDrive| {
+        let base = saved.join(&drive.file);
+        if drive.read_only {
+            return Ok(Drive {
+                id: drive.id.clone(),
+                file: base,
+                format: drive.format,
+                bus: drive.bus,
+                read_only: true,
+                origin: Origin::ConfigDrive,
+            });
+        }
+        let file = folder.file(&format!("{}.qcow2", drive.id));
+        make_overlay(&file, &base, drive.format)?;
+        Ok(Drive {
+            id: drive.id.clone(),
+            file,
+            format: Format::Qcow2,
+            bus: drive.bus,
+            read_only: false,
+            origin: Origin::Overlay {
+                base,
+                format: drive.format,
+            },
+        })
+    };
+    drives
+        .iter()
+        .map(|drive| one(drive).map_err(MachineError::Start))
         .collect()
 }
 

@@ -31,7 +31,12 @@ impl PrivateFolder {
         Self::new_in(&std::env::temp_dir().join(format!("harness-{}", Uid::current())))
     }
 
-    fn new_in(parent: &Path) -> io::Result<Self> {
+    /// The same in another folder than that for temporary files: what is in it can be moved to
+    /// where it is kept.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn new_in(parent: &Path) -> io::Result<Self> {
         make_own(parent)?;
         // One at a time: a new folder is not yet locked when it appears.
         let _gate = lock(&parent.join("gate.lock"), FlockArg::LockExclusive)?;

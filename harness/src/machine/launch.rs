@@ -107,10 +107,15 @@ async fn negotiate(qmp: &Qmp, network: Network) -> Result<u16, MachineError> {
     if network == Network::None {
         return Ok(0);
     }
+    let table = network_table(qmp).await?;
+    ssh_port(&table).ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
+}
+
+/// What leads through QEMU's network, a row each.
+pub(super) async fn network_table(qmp: &Qmp) -> Result<String, MachineError> {
     let asked = json!({ "command-line": "info usernet" });
     let table = qmp.execute("human-monitor-command", asked).await?;
-    let table = table.as_str().unwrap_or_default();
-    ssh_port(table).ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
+    Ok(table.as_str().unwrap_or_default().to_owned())
 }
 
 /// From `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15    22 ...`.

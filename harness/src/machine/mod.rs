@@ -8,6 +8,7 @@
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
+//! | `saved` | a machine that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
@@ -26,6 +27,7 @@ mod prepare;
 pub(crate) mod process;
 mod qmp;
 mod ready;
+mod saved;
 mod script;
 mod serial;
 pub(crate) mod shell;
@@ -49,7 +51,10 @@ use events::Events;
 use folder::PrivateFolder;
 use forward::Forward;
 use process::Owned;
+use plan::Drive;
 use qmp::Qmp;
+use saved::Begin;
+pub use saved::Saved;
 pub use serial::Serial;
 pub use spec::{Disk, MachineSpec};
 use ssh::{Identity, Target};
@@ -90,6 +95,8 @@ pub struct Machine {
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
     target: Target,
+    nonce: Option<String>,
+    drives: Vec<Drive>,
     folder: PrivateFolder,
 }
 
@@ -99,11 +106,51 @@ impl Machine {
     /// # Errors
     /// QEMU cannot be started; a port or file is taken (the message names the owner of a taken port).
     pub async fn start(spec: MachineSpec, evidence: &Evidence) -> Result<Self, MachineError> {
+        Self::begin(spec, Begin::PowerOn, evidence).await
+    }
+
+    /// Starts QEMU with the guest's memory in `folder`, where [`Machine::save`] can leave the rest.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`].
+    pub async fn start_savable(
+        spec: MachineSpec,
+        folder: &Path,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
+        Self::begin(spec, Begin::Savable(folder), evidence).await
+    }
+
+    /// A machine that goes on from a saved one; `spec` is what that one was started with, of which
+    /// disks and user data are in the saved ones. The clock still shows when it was saved.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`]; what was saved cannot be used by this QEMU.
+    pub async fn fork(
+        spec: MachineSpec,
+        saved: &Saved,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
+        let machine = Self::begin(spec, Begin::Saved(saved), evidence).await?;
+        machine.guard(saved.resume(&machine.target.qmp)).await?;
+        Ok(machine)
+    }
+
+    async fn begin(
+        spec: MachineSpec,
+        begin: Begin<'_>,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         prepare::check(&spec).map_err(MachineError::Start)?;
-        let folder = PrivateFolder::new().map_err(start)?;
+        let folder = match begin {
+            // Its disks are moved there when it is saved.
+            Begin::Savable(folder) => PrivateFolder::new_in(&folder.join("machine")),
+            Begin::PowerOn | Begin::Saved(_) => PrivateFolder::new(),
+        };
+        let folder = folder.map_err(start)?;
         let nonce = ssh::random_word();
-        let plan = prepare::prepare(&spec, &nonce, &folder, evidence)?;
+        let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
         let log = |name: &str| File::create(evidence.file(name)).map_err(start);
         let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
         let (tell, bad) = watch::channel(None);
@@ -112,7 +159,13 @@ impl Machine {
         let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
         tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
-        let identity = Arc::new(Identity::new(plan.direct.map(|_| nonce)));
+        let nonce = plan.direct.map(|_| nonce);
+        let identity = Arc::new(match begin {
+            Begin::Saved(saved) => {
+                Identity::of_fork(nonce.clone(), saved.nonce(), saved.host_key())
+            }
+            Begin::PowerOn | Begin::Savable(_) => Identity::new(nonce.clone()),
+        });
         let target = Target {
             port,
             identity,
@@ -126,6 +179,8 @@ impl Machine {
             events,
             bad,
             target,
+            nonce,
+            drives: plan.drives,
             folder,
         })
     }

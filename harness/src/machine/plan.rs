@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
 
 /// The name of the port on which the guest tells how its boot goes.
@@ -32,6 +34,17 @@ pub struct Plan {
     pub network: Network,
     /// Host port for SSH; 0 lets QEMU choose.
     pub ssh_port: u16,
+    /// The file that is the guest's memory; none leaves it to QEMU.
+    pub memory_file: Option<MemoryFile>,
+}
+
+/// Guest memory as a file of this host.
+#[derive(Debug, Clone)]
+pub enum MemoryFile {
+    /// What the guest writes is written to it: the machine can be saved.
+    Written(PathBuf),
+    /// What the guest writes is this machine's alone, which waits for a saved state to go on from.
+    CopiedOnWrite(PathBuf),
 }
 
 /// A direct kernel boot.
@@ -63,7 +76,7 @@ pub struct Drive {
 }
 
 /// Format of a disk file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Format {
     /// Plain bytes.
     Raw,

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::PrivateFolder;
-use super::plan::{Direct, Drive, Plan};
+use super::plan::{Direct, Drive, MemoryFile, Plan};
+use super::saved::{self, Begin};
 use super::ssh::identity;
 use super::{MachineError, MachineSpec, artifact, config_drive, disks, script};
 use crate::evidence::Evidence;
@@ -35,13 +36,20 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
 /// Makes the files in the private folder, and keeps in the evidence what starts the machine anew.
 pub(super) fn prepare(
     spec: &MachineSpec,
+    begin: &Begin<'_>,
     nonce: &str,
     folder: &PrivateFolder,
     evidence: &Evidence,
 ) -> Result<Plan, MachineError> {
     let profile = &spec.profile.profile;
-    let mut drives = disks::make(profile, &spec.disks, folder)?;
-    drives.extend(user_data_drive(spec, folder, evidence)?);
+    let drives = match begin {
+        Begin::Saved(saved) => saved.drives(folder, evidence)?,
+        Begin::PowerOn | Begin::Savable(_) => {
+            let mut drives = disks::make(profile, &spec.disks, folder)?;
+            drives.extend(user_data_drive(spec, folder, evidence)?);
+            drives
+        }
+    };
     let plan = Plan {
         name: profile.name.clone(),
         board: profile.machine,
@@ -54,6 +62,11 @@ pub(super) fn prepare(
         drives,
         network: profile.network,
         ssh_port: spec.ssh_port.unwrap_or(0),
+        memory_file: match begin {
+            Begin::PowerOn => None,
+            Begin::Savable(folder) => Some(MemoryFile::Written(folder.join(saved::MEMORY))),
+            Begin::Saved(saved) => Some(MemoryFile::CopiedOnWrite(saved.file(saved::MEMORY))),
+        },
     };
     keep_script(spec, &plan, folder, evidence)?;
     Ok(plan)

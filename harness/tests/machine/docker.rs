@@ -8,7 +8,7 @@ use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 use crate::{LONG, bench, profile, within};
 
 /// The build of this tree; `HARNESS_KERNEL` and `HARNESS_INITRD` name another.
-fn spec(keys: &KeyPair) -> Option<MachineSpec> {
+pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dist/artifacts");
     let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
     let (kernel, initrd) = (

@@ -12,8 +12,9 @@ use ssh_key::rand_core::{OsRng, RngCore as _};
 /// How a machine is told from others.
 #[derive(Debug)]
 pub struct Identity {
-    /// The word on the kernel command line; none when the firmware boots from a disk.
-    nonce: Option<String>,
+    /// The words that may be on the kernel command line: the machine's own, and that of the one it
+    /// goes on from. None when the firmware boots from a disk.
+    nonces: Vec<String>,
     pin: Mutex<Option<Pin>>,
 }
 
@@ -38,9 +39,26 @@ impl Identity {
     /// Nothing is pinned.
     pub fn new(nonce: Option<String>) -> Self {
         Self {
-            nonce,
+            nonces: nonce.into_iter().collect(),
             pin: Mutex::new(None),
         }
+    }
+
+    /// Of a machine that goes on from a saved one: until it is reset it has that one's host key,
+    /// and its word.
+    pub fn of_fork(own: Option<String>, saved: Option<String>, host_key: &[u8]) -> Self {
+        let fork = Self {
+            nonces: own.into_iter().chain(saved).collect(),
+            pin: Mutex::new(None),
+        };
+        fork.pin(host_key, 0);
+        fork
+    }
+
+    /// The host key that is pinned.
+    pub fn pinned(&self) -> Option<Vec<u8>> {
+        let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        pin.as_ref().map(|pin| pin.host_key.clone())
     }
 
     /// Judges a host key after so many resets.
@@ -55,8 +73,11 @@ impl Identity {
 
     /// Whether a kernel command line is this machine's.
     pub fn is_ours(&self, cmdline: &str) -> bool {
-        let wanted = self.nonce.as_deref().map(argument);
-        wanted.is_none_or(|wanted| cmdline.split_whitespace().any(|word| word == wanted))
+        let carries = |nonce: &String| {
+            let wanted = argument(nonce);
+            cmdline.split_whitespace().any(|word| word == wanted)
+        };
+        self.nonces.is_empty() || self.nonces.iter().any(carries)
     }
 
     /// Pins the key of a machine that was found to be ours.
@@ -91,6 +112,16 @@ mod tests {
         assert_eq!(identity.knows(b"key", 0), Known::Yes);
         assert_eq!(identity.knows(b"other", 0), Known::No);
         assert_eq!(identity.knows(b"other", 1), Known::NotYet);
+    }
+
+    #[test]
+    fn a_fork_is_known_by_what_it_goes_on_from() {
+        let fork = Identity::of_fork(Some("own".into()), Some("saved".into()), b"key");
+        assert_eq!(fork.knows(b"key", 0), Known::Yes);
+        assert_eq!(fork.knows(b"other", 0), Known::No);
+        assert_eq!(fork.knows(b"other", 1), Known::NotYet);
+        assert!(fork.is_ours("harness.nonce=own") && fork.is_ours("harness.nonce=saved"));
+        assert!(!fork.is_ours("harness.nonce=other"));
     }
 
     #[test]

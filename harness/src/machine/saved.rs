@@ -1,0 +1,274 @@
+//! A machine that stands still in a folder, and machines that go on from there.
+//!
+//! The guest's memory is a file that QEMU maps (`memory-backend-file`), so saving writes only what
+//! the devices are (QEMU's migration with `x-ignore-shared`), and each machine that goes on maps
+//! the same file copy-on-write, with layers above the saved disks.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::folder::PrivateFolder;
+use super::plan::{Drive, Format};
+use super::qmp::Qmp;
+use super::{Machine, MachineError, disks, launch, script, shell};
+use crate::evidence::Evidence;
+use crate::host::scale;
+use crate::poll::{Poll, wait_until};
+use crate::profile::Bus;
+
+/// The guest's memory.
+pub(super) const MEMORY: &str = "memory";
+/// What the devices are.
+const DEVICES: &str = "devices";
+/// What is known of it; written last, so that a folder without it holds nothing whole.
+const ABOUT: &str = "machine.json";
+/// For QEMU to write or read what the devices are, on the reference host: a megabyte.
+const TRANSFER_SECONDS: u64 = 20;
+
+/// Where a machine begins.
+pub(super) enum Begin<'a> {
+    /// With power-on.
+    PowerOn,
+    /// With power-on, and its memory in this folder.
+    Savable(&'a Path),
+    /// Where a saved one stood.
+    Saved(&'a Saved),
+}
+
+/// A saved machine.
+#[derive(Debug)]
+pub struct Saved {
+    folder: PathBuf,
+    about: About,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    nonce: Option<String>,
+    host_key: Vec<u8>,
+    drives: Vec<SavedDrive>,
+    /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
+    lengths: Vec<(String, u64)>,
+}
+
+/// A disk of a saved machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct SavedDrive {
+    pub(super) id: String,
+    /// Its file's name in the folder.
+    pub(super) file: String,
+    pub(super) format: Format,
+    pub(super) bus: Bus,
+    pub(super) read_only: bool,
+}
+
+impl Saved {
+    /// Reads what lies in a folder.
+    ///
+    /// # Errors
+    /// There is no saved machine, or not all of it.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        let file = folder.join(ABOUT);
+        let text = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        let about: About =
+            serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        for (name, length) in &about.lengths {
+            let file = folder.join(name);
+            let found = std::fs::metadata(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+            if found.len() != *length {
+                let found = found.len();
+                return Err(format!(
+                    "{} has {found} bytes and had {length} when it was saved",
+                    file.display()
+                ));
+            }
+        }
+        let folder = folder.canonicalize().map_err(|e| e.to_string())?;
+        Ok(Self { folder, about })
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    pub(super) fn nonce(&self) -> Option<String> {
+        self.about.nonce.clone()
+    }
+
+    pub(super) fn host_key(&self) -> &[u8] {
+        &self.about.host_key
+    }
+
+    /// Layers above its disks.
+    pub(super) fn drives(
+        &self,
+        folder: &PrivateFolder,
+        evidence: &Evidence,
+    ) -> Result<Vec<Drive>, MachineError> {
+        let config = self.folder.join(script::CONFIG_DRIVE);
+        if config.exists() {
+            std::fs::copy(&config, evidence.file(script::CONFIG_DRIVE))
+                .map_err(|e| MachineError::Start(format!("{}: {e}", config.display())))?;
+        }
+        disks::above(&self.folder, &self.about.drives, folder)
+    }
+
+    /// Gives a QEMU that waits for it the devices' state; the guest then runs.
+    pub(super) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
+        ignore_shared(qmp).await?;
+        let uri = format!("exec:cat {}", quote(&self.file(DEVICES)));
+        qmp.execute("migrate-incoming", json!({ "uri": uri })).await?;
+        transferred(qmp).await
+    }
+}
+
+impl Machine {
+    /// Stops the machine for good and leaves it in the folder that its memory is in. Waits until
+    /// the guest has seen the end of all connections, for nobody will be at their other end.
+    ///
+    /// # Errors
+    /// No login has proven which machine this is; QEMU's error; the folder cannot be written.
+    pub async fn save(self, folder: &Path) -> Result<(), MachineError> {
+        let failed = |what: &Path, e: std::io::Error| {
+            MachineError::Other(format!("{} cannot be kept: {e}", what.display()))
+        };
+        let host_key = self.target.identity.pinned();
+        let host_key = host_key.ok_or_else(|| {
+            MachineError::Other("a machine is saved after its first login".into())
+        })?;
+        let qmp = &self.target.qmp;
+        self.forwards.lock().await.clear();
+        disconnected(qmp).await?;
+        // Also writes out what the disks have in QEMU.
+        qmp.execute("stop", Value::Null).await?;
+        ignore_shared(qmp).await?;
+        let devices = folder.join(DEVICES);
+        let uri = format!("exec:cat > {}", quote(&devices));
+        qmp.execute("migrate", json!({ "uri": uri })).await?;
+        transferred(qmp).await?;
+        let mut ended = self.qemu.ended();
+        qmp.execute("quit", Value::Null).await?;
+        let _ = ended.wait_for(Option::is_some).await;
+
+        let mut lengths = Vec::new();
+        let mut drives = Vec::new();
+        for drive in &self.drives {
+            let name = drive.file.file_name().unwrap_or_default();
+            let kept = folder.join(name);
+            std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;
+            drives.push(SavedDrive {
+                id: drive.id.clone(),
+                file: name.to_string_lossy().into_owned(),
+                format: drive.format,
+                bus: drive.bus,
+                read_only: drive.read_only,
+            });
+        }
+        let names = drives.iter().map(|drive| drive.file.as_str());
+        for name in names.chain([MEMORY, DEVICES]) {
+            let file = folder.join(name);
+            let found = std::fs::metadata(&file).map_err(|e| failed(&file, e))?;
+            lengths.push((name.to_owned(), found.len()));
+        }
+        let about = About {
+            nonce: self.nonce.clone(),
+            host_key,
+            drives,
+            lengths,
+        };
+        write_about(folder, &about).map_err(|e| failed(&folder.join(ABOUT), e))
+    }
+}
+
+fn write_about(folder: &Path, about: &About) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, about)?;
+    file.as_file().sync_all()?;
+    file.persist(folder.join(ABOUT))?;
+    Ok(())
+}
+
+/// Until no connection leads through QEMU to the guest.
+async fn disconnected(qmp: &Qmp) -> Result<(), MachineError> {
+    let limit = scale::seconds(TRANSFER_SECONDS);
+    let look = async || match launch::network_table(qmp).await {
+        Err(error) => Poll::Failed(error.to_string()),
+        Ok(table) => match connection(&table) {
+            Some(row) => Poll::NotYet(row.trim().to_owned()),
+            None => Poll::Ready(()),
+        },
+    };
+    Ok(wait_until("the end of all connections", limit, look).await?)
+}
+
+/// A row of a connection that is not over: `  TCP[ESTABLISHED]  17  127.0.0.1 40000 ...`.
+fn connection(table: &str) -> Option<&str> {
+    let over = ["HOST_FORWARD", "TIME_WAIT", "CLOSED"];
+    table.lines().find(|row| {
+        let state = row.trim_start().strip_prefix("TCP[");
+        state.is_some_and(|state| !over.iter().any(|over| state.starts_with(over)))
+    })
+}
+
+async fn ignore_shared(qmp: &Qmp) -> Result<(), MachineError> {
+    let capability = json!({ "capability": "x-ignore-shared", "state": true });
+    qmp.execute(
+        "migrate-set-capabilities",
+        json!({ "capabilities": [capability] }),
+    )
+    .await
+    .map(drop)
+}
+
+/// Until the devices' state has been written or read.
+async fn transferred(qmp: &Qmp) -> Result<(), MachineError> {
+    let limit: Duration = scale::seconds(TRANSFER_SECONDS);
+    let look = async || match qmp.execute("query-migrate", Value::Null).await {
+        Err(error) => Poll::Failed(error.to_string()),
+        Ok(told) => match told["status"].as_str() {
+            Some("completed") => Poll::Ready(()),
+            Some("failed" | "cancelled") => Poll::Failed(told.to_string()),
+            _ => Poll::NotYet(told.to_string()),
+        },
+    };
+    Ok(wait_until("the transfer of the devices' state", limit, look).await?)
+}
+
+fn quote(path: &Path) -> String {
+    shell::quote(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n  TCP[TIME_WAIT]     19       127.0.0.1 33987       10.0.2.15    22     0     0\r\n";
+
+    #[test]
+    fn a_connection_that_is_not_over_is_seen() {
+        assert_eq!(connection(TABLE), None);
+        let open = TABLE.replace("TIME_WAIT]  ", "ESTABLISHED]");
+        assert!(connection(&open).unwrap().contains("ESTABLISHED"));
+    }
+
+    #[test]
+    fn what_was_cut_short_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Saved::open(folder.path()).unwrap_err().contains(ABOUT));
+        std::fs::write(folder.path().join(MEMORY), "1234").unwrap();
+        let about = About {
+            nonce: None,
+            host_key: vec![1],
+            drives: vec![],
+            lengths: vec![(MEMORY.into(), 4)],
+        };
+        write_about(folder.path(), &about).unwrap();
+        assert!(Saved::open(folder.path()).is_ok());
+        std::fs::write(folder.path().join(MEMORY), "12").unwrap();
+        let why = Saved::open(folder.path()).unwrap_err();
+        assert!(why.contains("has 2 bytes and had 4"), "{why}");
+    }
+}

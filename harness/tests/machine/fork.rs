@@ -1,0 +1,53 @@
+//! Machines that go on from a saved one.
+
+use harness::machine::{Engine, KeyPair, Login, Machine, Saved, Ssh};
+
+use crate::docker::spec;
+use crate::{LONG, bench, within};
+
+async fn printed(ssh: &Ssh, command: &str) -> String {
+    let output = ssh.run(command, LONG).await.unwrap();
+    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn forks_go_on_from_where_a_machine_was_saved() {
+    let keys = KeyPair::generate();
+    let Some(spec) = spec(&keys) else { return };
+    let login = Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let bench = bench();
+    let machine = Machine::start_savable(spec.clone(), folder.path(), &bench.evidence);
+    let machine = machine.await.unwrap();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+    let boot = printed(&ssh, "cat /proc/sys/kernel/random/boot_id; echo kept > ~/note").await;
+    for engine in [Engine::System, Engine::User] {
+        machine.docker(&ssh, engine).await.unwrap();
+    }
+    drop(ssh);
+    machine.save(folder.path()).await.unwrap();
+
+    let saved = Saved::open(folder.path()).unwrap();
+    let fork = async || {
+        let fork = Machine::fork(spec.clone(), &saved, &bench.evidence).await.unwrap();
+        let ssh = fork.guard(fork.ssh(&login, LONG)).await.unwrap();
+        (fork, ssh)
+    };
+    let ((one, one_ssh), (two, two_ssh)) = tokio::join!(fork(), fork());
+    assert_ne!(one.ssh_port(), two.ssh_port());
+    let random = "head -c 32 /dev/urandom | xxd -p -c 64";
+    assert_ne!(printed(&one_ssh, random).await, printed(&two_ssh, random).await);
+    let ask = "cat /proc/sys/kernel/random/boot_id; cat ~/note; echo changed > ~/note";
+    for ssh in [&one_ssh, &two_ssh] {
+        assert_eq!(printed(ssh, ask).await, format!("{boot}\nkept"));
+    }
+    for engine in [Engine::System, Engine::User] {
+        let docker = within(one.docker(&one_ssh, engine)).await.unwrap();
+        assert_eq!(docker.ping().await.unwrap(), "OK");
+    }
+}
