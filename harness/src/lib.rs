@@ -6,8 +6,10 @@
 //! kernel, an initrd, and the words on the command line.
 
 pub mod artifacts;
+pub mod checkpoint;
 pub mod evidence;
 pub mod exit;
+mod hash;
 pub mod host;
 pub mod interactive;
 pub mod machine;

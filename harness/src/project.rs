@@ -56,6 +56,11 @@ impl Project {
         self.root.join("target/evidence")
     }
 
+    /// Where machines lie that trials go on from.
+    pub fn checkpoints_folder(&self) -> PathBuf {
+        self.root.join("target/checkpoints")
+    }
+
     /// Where `harness run` keeps its machine's disk.
     pub fn state_folder(&self) -> PathBuf {
         self.root.join("target/run")

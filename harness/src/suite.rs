@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Conclusion, Failed};
 
 use crate::artifacts::Artifacts;
+use crate::checkpoint::Store;
 use crate::exit;
 use crate::profile::Profile;
 use crate::project::Project;
@@ -20,6 +21,9 @@ pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
 /// The variable that tells each step on stderr.
 pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
 
+/// The variable that has every machine booted.
+pub const COLD_VARIABLE: &str = "HARNESS_COLD";
+
 /// What the command line may change.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -29,6 +33,8 @@ pub struct Options {
     pub keep: bool,
     /// Tell each step on stderr.
     pub tell: bool,
+    /// Boot every machine, also where a fork of one that is ready would do.
+    pub cold: bool,
 }
 
 impl Options {
@@ -39,6 +45,7 @@ impl Options {
             profile: None,
             keep: set(KEEP_VARIABLE),
             tell: set(VERBOSE_VARIABLE),
+            cold: set(COLD_VARIABLE),
         }
     }
 }
@@ -113,6 +120,7 @@ fn run_trials(
             evidence,
             keep: options.keep,
             tell: options.tell,
+            checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
         },
         artifacts: OnceLock::new(),
         infrastructure: AtomicBool::new(false),

@@ -46,6 +46,7 @@ fn red(profile: Profile) -> Result<(), Failed> {
         evidence: evidence.path().into(),
         keep: false,
         tell: false,
+        checkpoints: None,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     match runtime.block_on(trial.run(&artifacts, &settings)) {

@@ -14,6 +14,7 @@ Exit status:
 
 Environment:
   HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
+  HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
   HARNESS_VERBOSE=1               tell each step (cargo test)
   NO_COLOR=1                      no colours
@@ -129,6 +130,9 @@ pub(super) struct TestOptions {
     /// Tell each step as it happens, also with many jobs
     #[arg(long, short)]
     pub(super) verbose: bool,
+    /// Boot every machine, also where a fork of one that is ready would do
+    #[arg(long)]
+    pub(super) cold: bool,
     /// Run trials that this host is thought unable to run, too
     #[arg(long)]
     pub(super) include_ignored: bool,

@@ -27,6 +27,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
         profile: options.profile,
         keep: options.keep || environment.keep,
         tell: options.verbose || one_at_a_time || environment.tell,
+        cold: options.cold || environment.cold,
     };
     suite::run(project, &arguments, &options)
 }

@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use nix::fcntl::FlockArg;
-use sha2::{Digest as _, Sha256};
 
 use super::qemu::Qemu;
 use super::scale;
+use crate::hash::Hash;
 use crate::machine::{folder::lock, process::Owned};
 
 /// A kernel under KVM is there in two; more than this is of no use.
@@ -90,29 +90,8 @@ fn verdict_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
     .join("harness/kvm");
     std::fs::create_dir_all(&folder).ok()?;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let mut key = Sha256::new();
-    io::copy(&mut File::open(kernel).ok()?, &mut HashWriter(&mut key)).ok()?;
-    key.update(boot.trim());
-    key.update(&qemu.version);
-    let name: String = key
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some(folder.join(name))
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let key = Hash::default().file(kernel).ok()?.text(boot.trim());
+    Some(folder.join(key.text(&qemu.version).finish()))
 }
 
 fn try_boot(qemu: &Qemu, kernel: &Path) -> Result<(), String> {

@@ -300,9 +300,12 @@ mod tests {
             ..plan()
         };
         let text = shown(&plan, WIRES);
-        let memory = r#""mem-path":"/saved, one/memory","qom-type":"memory-backend-file","share":false"#;
+        let memory =
+            r#""mem-path":"/saved, one/memory","qom-type":"memory-backend-file","share":false"#;
         assert!(text.contains(memory), "{text}");
-        assert!(text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer"));
+        assert!(
+            text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer")
+        );
     }
 
     #[test]

@@ -120,8 +120,11 @@ impl Saved {
     pub(super) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
         ignore_shared(qmp).await?;
         let uri = format!("exec:cat {}", quote(&self.file(DEVICES)));
-        qmp.execute("migrate-incoming", json!({ "uri": uri })).await?;
-        transferred(qmp).await
+        qmp.execute("migrate-incoming", json!({ "uri": uri }))
+            .await?;
+        transferred(qmp).await?;
+        // It stood still when it was saved.
+        qmp.execute("cont", Value::Null).await.map(drop)
     }
 }
 

@@ -24,10 +24,24 @@ pub struct ScenarioFile<S = StepFile> {
     /// What the machine is given beside its profile.
     #[serde(default)]
     pub machine: MachineFile,
+    /// Where it begins.
+    #[serde(default)]
+    pub start: Start,
     /// How long all steps together may take after the boot; 10 minutes unless told.
     pub timeout: Option<Span>,
     /// What is done and what must hold, in order.
     pub steps: Vec<S>,
+}
+
+/// Where a scenario begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// On a copy of a machine that is ready: SSH lets the trial's key in, both Dockers answer.
+    #[default]
+    Fork,
+    /// With power-on.
+    Cold,
 }
 
 fn default_profiles() -> Vec<String> {

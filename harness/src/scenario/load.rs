@@ -8,7 +8,7 @@ use serde_yaml::Value;
 
 use crate::source::{Document, SourceError};
 
-use super::file::{MachineFile, ScenarioFile};
+use super::file::{MachineFile, ScenarioFile, Start};
 use super::lint::{self, Lint};
 use super::step::{Action, StepFile};
 
@@ -28,6 +28,8 @@ pub struct Scenario {
     pub profiles: Vec<String>,
     /// What the machine is given.
     pub machine: MachineFile,
+    /// Where it begins.
+    pub start: Start,
     /// How long all steps may take together on the reference host.
     pub timeout: Duration,
     /// The steps; at least one.
@@ -131,6 +133,7 @@ pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario,
         about: head.about,
         profiles: head.profiles,
         machine: head.machine,
+        start: head.start,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
         steps,
     })

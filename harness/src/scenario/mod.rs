@@ -11,7 +11,7 @@ mod schema;
 mod step;
 mod value;
 
-pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile};
+pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
 pub use load::{Scenario, Step, load, load_all};
 pub use schema::schema;
 pub use step::{

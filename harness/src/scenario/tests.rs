@@ -203,3 +203,11 @@ fn the_committed_scenarios_are_well_written() {
     let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
     assert!(!scenarios.is_empty());
 }
+
+#[test]
+fn what_a_fork_cannot_show_is_told() {
+    let head = "name: tea\nabout: tea can be made\n";
+    let steps = "steps:\n  - events: { failed: [] }\n  - reboot: {}\n  - events: { failed: [] }\n";
+    assert_snapshot!(wrong(&format!("{head}{steps}")));
+    assert!(read(&format!("{head}start: cold\n{steps}")).is_ok());
+}

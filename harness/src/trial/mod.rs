@@ -4,6 +4,7 @@
 //! deadline. What happened is written down as it happens; a red trial says all that one needs to
 //! know without running it again.
 
+mod begin;
 mod deadline;
 mod describe;
 mod fault;
@@ -22,12 +23,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::artifacts::Artifacts;
+use crate::checkpoint::Store;
 use crate::evidence::Evidence;
 use crate::host::scale::Scale;
-use crate::machine::{Disk, KeyPair, Machine, MachineSpec};
+use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::scenario::{CloudConfig, Scenario, Step};
 
+use begin::Begun;
 use deadline::Deadline;
 use fault::Fault;
 use report::{Ran, Red};
@@ -52,6 +55,8 @@ pub struct Settings {
     pub keep: bool,
     /// Tell each step on stderr.
     pub tell: bool,
+    /// Machines that are ready, to go on from; none has every machine booted.
+    pub checkpoints: Option<Store>,
 }
 
 /// Why a trial did not pass.
@@ -83,30 +88,22 @@ impl Trial {
     /// # Errors
     /// The verdict is red, or none could be had.
     pub async fn run(&self, artifacts: &Artifacts, settings: &Settings) -> Result<(), Failure> {
-        let keys = KeyPair::generate();
-        let spec = self.spec(artifacts, &keys)?;
         let folder = format!("{}-{}", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&settings.evidence, &folder).map_err(|error| {
             let folder = settings.evidence.display();
             Failure::Infrastructure(format!("no evidence can be written to {folder}: {error}"))
         })?;
-        let machine = Machine::start(spec, &evidence).await.map_err(|error| {
-            let folder = evidence.folder().display();
-            Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
-        })?;
-        let watch = if settings.tell {
-            Watch::lines(&self.name())
-        } else {
-            Watch::nobody()
+        let log = self.log(settings, &evidence);
+        let begun = self.begin(artifacts, settings, &log).await;
+        let begun = match begun {
+            Ok(begun) => begun,
+            // What is to be seen of it lies in the evidence of the boot.
+            Err(Failure::Red(why)) => return close(&evidence, Err(why), settings.keep),
+            Err(failure) => return Err(failure),
         };
-        let log = Log {
-            evidence: &evidence,
-            watch,
-            begin: Instant::now(),
-        };
-        let verdict = self.judge(&machine, &keys, &log).await;
-        let verdict = verdict.map_err(|red| red.compose(self, &machine, &evidence));
-        machine.stop().await;
+        let verdict = self.judge(&begun, &log).await;
+        let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, &evidence));
+        begun.machine.stop().await;
         close(&evidence, verdict, settings.keep)
     }
 
@@ -135,18 +132,29 @@ impl Trial {
         })
     }
 
-    /// The boot, then the steps.
-    async fn judge(&self, machine: &Machine, keys: &KeyPair, log: &Log<'_>) -> Result<(), Red> {
+    fn log<'a>(&self, settings: &Settings, evidence: &'a Evidence) -> Log<'a> {
+        let watch = if settings.tell {
+            Watch::lines(&self.name())
+        } else {
+            Watch::nobody()
+        };
+        Log {
+            evidence,
+            watch,
+            begin: Instant::now(),
+        }
+    }
+
+    /// Until the machine is ready, then the steps.
+    async fn judge(&self, begun: &Begun, log: &Log<'_>) -> Result<(), Red> {
         let mut ran = Vec::new();
-        let limit = scaled(deadline::BOOT);
-        let ready = machine.guard(machine.wait_ready(limit));
-        let ready = async { ready.await.map_err(Fault::from) };
-        log.around(0, 1, "boot", ready, &mut ran)
+        let snapshots = self.scenario.file.with_file_name("snapshots");
+        let mut session = Session::new(&begun.machine, &begun.keys, &snapshots);
+        let (what, ready) = (begun.what(), begun.ready(&mut session));
+        log.around(0, 1, what, ready, &mut ran)
             .await
             .map_err(|fault| Red::boot(fault, &ran))?;
 
-        let snapshots = self.scenario.file.with_file_name("snapshots");
-        let mut session = Session::new(machine, keys, &snapshots);
         let whole = Deadline::within(scaled(self.scenario.timeout));
         for (number, step) in self.scenario.steps.iter().enumerate() {
             let what = describe::step(step);

@@ -80,6 +80,17 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Sets the clock of a machine that goes on from a saved one, which still shows when that was.
+    pub async fn set_clock(&mut self, deadline: &Deadline) -> Result<(), Fault> {
+        let now = crate::evidence::now();
+        let command = format!("date -u -s @{now:.0} > /dev/null");
+        let output = self.run(&command, Account::Root, deadline).await?;
+        match output.exit {
+            Some(0) => Ok(()),
+            _ => Err(Fault::new("the clock cannot be set").with_output(&command, &output)),
+        }
+    }
+
     /// Nothing is open any more: the machine was rebooted.
     pub fn forget(&mut self) {
         (self.ssh, self.system, self.user) = (None, None, None);

@@ -25,7 +25,11 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     let machine = machine.await.unwrap();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
     let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
-    let boot = printed(&ssh, "cat /proc/sys/kernel/random/boot_id; echo kept > ~/note").await;
+    let boot = printed(
+        &ssh,
+        "cat /proc/sys/kernel/random/boot_id; echo kept > ~/note",
+    )
+    .await;
     for engine in [Engine::System, Engine::User] {
         machine.docker(&ssh, engine).await.unwrap();
     }
@@ -34,14 +38,19 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
 
     let saved = Saved::open(folder.path()).unwrap();
     let fork = async || {
-        let fork = Machine::fork(spec.clone(), &saved, &bench.evidence).await.unwrap();
+        let fork = Machine::fork(spec.clone(), &saved, &bench.evidence)
+            .await
+            .unwrap();
         let ssh = fork.guard(fork.ssh(&login, LONG)).await.unwrap();
         (fork, ssh)
     };
     let ((one, one_ssh), (two, two_ssh)) = tokio::join!(fork(), fork());
     assert_ne!(one.ssh_port(), two.ssh_port());
     let random = "head -c 32 /dev/urandom | xxd -p -c 64";
-    assert_ne!(printed(&one_ssh, random).await, printed(&two_ssh, random).await);
+    assert_ne!(
+        printed(&one_ssh, random).await,
+        printed(&two_ssh, random).await
+    );
     let ask = "cat /proc/sys/kernel/random/boot_id; cat ~/note; echo changed > ~/note";
     for ssh in [&one_ssh, &two_ssh] {
         assert_eq!(printed(ssh, ask).await, format!("{boot}\nkept"));

@@ -9,7 +9,7 @@ mod wait;
 
 use crate::source::{Document, SourceError, closest};
 
-use super::file::{CloudConfig, MachineFile, ScenarioFile};
+use super::file::{CloudConfig, MachineFile, ScenarioFile, Start};
 use super::load::Step;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
 
@@ -199,12 +199,38 @@ pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Ste
             "there are no steps, so it cannot fail",
             "a scenario checks something",
         );
-    } else if steps.len() == head.steps.len() && !steps.iter().any(checks) {
+    }
+    if steps.len() != head.steps.len() {
+        // Some make no sense by themselves, which is told; the others are not at their places.
+        return;
+    }
+    if !steps.is_empty() && !steps.iter().any(checks) {
         let hint = "add a step that expects something, for instance `ssh: {run: ...}`";
         lint.key("steps", "no step checks anything, so it cannot fail", hint);
     }
     if !head.machine.ssh_key {
         without_key(lint, steps);
+    }
+    if head.start == Start::Fork {
+        forked(lint, head, steps);
+    }
+}
+
+/// A fork is ready when the trial's key is let in, and its boot was another machine's.
+fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
+    let hint = "add `start: cold`";
+    let message = "a machine that lets nobody in cannot be forked";
+    lint.refuse(!head.machine.ssh_key, "machine.ssh_key", message, hint);
+    let rebooted = |step: &Step| matches!(step.action, Action::Reboot(_));
+    let before = steps.iter().take_while(|step| !rebooted(step));
+    for (number, step) in before.enumerate() {
+        let about_boot = match &step.action {
+            Action::Events(_) => true,
+            Action::WaitFor(step) => step.event.is_some() || step.serial.is_some(),
+            _ => false,
+        };
+        let message = "this step is about the boot, which a fork has behind it";
+        lint.refuse(about_boot, &format!("steps[{number}]"), message, hint);
     }
 }
 

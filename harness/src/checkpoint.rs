@@ -1,0 +1,183 @@
+//! Checkpoints: machines that are ready, each saved in a folder that is named after the content of
+//! all that made it, so that trials go on from there instead of booting.
+//!
+//! Beside each folder lies a lock file. It is held exclusively by who makes the checkpoint, and
+//! shared by each trial that goes on from it; its modification time is that of the last use.
+
+use std::fs::{DirBuilder, File, FileTimes, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::Value;
+
+use crate::hash::Hash;
+use crate::machine::folder::lock;
+use crate::machine::{KeyPair, Saved};
+
+/// Who is let in to the machine; readable by its owner alone.
+const KEY: &str = "login-key";
+/// What it was made from, for people who wonder why it is not used.
+const INPUTS: &str = "inputs.json";
+/// A checkpoint that nobody used for so long goes.
+const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Above this many bytes on disk, those that were not used for longest go.
+const LARGEST: u64 = 12 << 30;
+
+/// The folder of all checkpoints.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// A checkpoint in use. Nobody removes it meanwhile.
+pub struct Held {
+    /// The machine.
+    pub saved: Saved,
+    /// The pair whose public key it lets in.
+    pub keys: KeyPair,
+    _lock: Flock<File>,
+}
+
+impl Store {
+    /// The checkpoints in a folder, which need not be there yet.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The checkpoint that `inputs` make: the one that is there, or else what `make` leaves in the
+    /// folder that it is given. Whoever wants the same one meanwhile waits for it.
+    ///
+    /// # Errors
+    /// That of `make`; or the folder cannot be written.
+    pub async fn obtain<E: From<io::Error>>(
+        &self,
+        inputs: &Value,
+        make: impl AsyncFnOnce(&Path, &KeyPair) -> Result<(), E>,
+    ) -> Result<Held, E> {
+        let name = Hash::default().text(&inputs.to_string()).finish();
+        let folder = self.folder.join(&name);
+        private(&self.folder)?;
+        let shared = wait_for_lock(self.lock_file(&name), FlockArg::LockShared).await?;
+        if let Some(held) = open(&folder, shared) {
+            return Ok(held);
+        }
+        let ours = wait_for_lock(self.lock_file(&name), FlockArg::LockExclusive).await?;
+        if !folder_is_whole(&folder) {
+            let keys = KeyPair::generate();
+            begin(&folder, &keys, inputs)?;
+            if let Err(error) = make(&folder, &keys).await {
+                let _ = std::fs::remove_dir_all(&folder);
+                return Err(error);
+            }
+            self.sweep(&name);
+        }
+        ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;
+        open(&folder, ours).ok_or_else(|| {
+            let folder = folder.display();
+            io::Error::other(format!("the checkpoint in {folder} is not whole")).into()
+        })
+    }
+
+    fn lock_file(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.lock"))
+    }
+
+    /// Removes what is old or too much, but for `keep` and what is in use.
+    fn sweep(&self, keep: &str) {
+        let mut found = self.list();
+        found.sort_by_key(|one| std::cmp::Reverse(one.used));
+        let mut total = 0;
+        for one in found {
+            total += one.bytes;
+            let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
+            if one.name != keep && (old || total > LARGEST) {
+                self.remove(&one.name);
+            }
+        }
+    }
+
+    /// Those that are there.
+    pub fn list(&self) -> Vec<Listed> {
+        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
+        let named = entries.flatten().filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let used = self.lock_file(&name).metadata().ok()?.modified().ok()?;
+            let bytes = on_disk(&entry.path());
+            Some(Listed { name, used, bytes })
+        });
+        named.collect()
+    }
+
+    /// Removes one, unless it is in use.
+    pub fn remove(&self, name: &str) -> bool {
+        let free = lock(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
+        free.is_ok_and(|_free| std::fs::remove_dir_all(self.folder.join(name)).is_ok())
+    }
+}
+
+/// A checkpoint that is there.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// When it was last used.
+    pub used: SystemTime,
+    /// What it takes on disk.
+    pub bytes: u64,
+}
+
+fn private(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+async fn wait_for_lock(file: PathBuf, how: FlockArg) -> io::Result<Flock<File>> {
+    tokio::task::spawn_blocking(move || lock(&file, how))
+        .await
+        .map_err(io::Error::other)?
+}
+
+fn begin(folder: &Path, keys: &KeyPair, inputs: &Value) -> io::Result<()> {
+    // What a maker that was killed left.
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => private(folder)?,
+    }
+    let mut key = File::create_new(folder.join(KEY))?;
+    key.set_permissions(Permissions::from_mode(0o600))?;
+    write!(key, "{}", keys.private)?;
+    std::fs::write(folder.join(format!("{KEY}.pub")), &keys.public)?;
+    std::fs::write(folder.join(INPUTS), format!("{inputs:#}\n"))
+}
+
+fn folder_is_whole(folder: &Path) -> bool {
+    Saved::open(folder).is_ok()
+}
+
+/// What is in the folder, where that is whole; it counts as used now.
+fn open(folder: &Path, lock: Flock<File>) -> Option<Held> {
+    let saved = Saved::open(folder).ok()?;
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let keys = KeyPair {
+        private: read(KEY)?,
+        public: read(&format!("{KEY}.pub"))?,
+    };
+    // Only its age suffers when this cannot be written.
+    let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
+    Some(Held {
+        saved,
+        keys,
+        _lock: lock,
+    })
+}
+
+/// What a folder's files take, which are sparse.
+fn on_disk(folder: &Path) -> u64 {
+    /// Of `st_blocks`, see stat(2).
+    const BLOCK: u64 = 512;
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK));
+    sizes.sum()
+}

@@ -1,0 +1,189 @@
+//! Where a trial's machine comes from: power-on, or a checkpoint that is made first where there is
+//! none.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::artifacts::Artifacts;
+use crate::checkpoint::{Held, Store};
+use crate::evidence::Evidence;
+use crate::hash::Hash;
+use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
+use crate::scenario::Start;
+
+use super::deadline::{self, Deadline};
+use super::fault::Fault;
+use super::report::Red;
+use super::session::{Session, USER};
+use super::{Failure, Log, Settings, Trial, scaled};
+
+/// Changes when checkpoints made before are of no use any more.
+const VERSION: u32 = 1;
+
+/// A machine that was started.
+pub(super) struct Begun {
+    pub(super) machine: Machine,
+    pub(super) keys: KeyPair,
+    /// What it goes on from, which must stay as long.
+    checkpoint: Option<Held>,
+}
+
+impl Begun {
+    /// What comes before the first step.
+    pub(super) fn what(&self) -> &'static str {
+        match self.checkpoint {
+            Some(_) => "fork",
+            None => "boot",
+        }
+    }
+
+    /// Until the first step can begin.
+    pub(super) async fn ready(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+        let machine = &self.machine;
+        if self.checkpoint.is_none() {
+            let limit = scaled(deadline::BOOT);
+            return Ok(machine.guard(machine.wait_ready(limit)).await?);
+        }
+        let limit = Deadline::within(scaled(deadline::LOGIN));
+        let clock = async { Ok(session.set_clock(&limit).await) };
+        machine.guard(clock).await?
+    }
+}
+
+impl Trial {
+    /// Starts the machine as the scenario wants it.
+    pub(super) async fn begin(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<Begun, Failure> {
+        let evidence = log.evidence;
+        let failed = |error: MachineError| {
+            let folder = evidence.folder().display();
+            Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
+        };
+        let Some(store) = self.checkpoints(settings) else {
+            let keys = KeyPair::generate();
+            let spec = self.spec(artifacts, &keys)?;
+            return Ok(Begun {
+                machine: Machine::start(spec, evidence).await.map_err(failed)?,
+                keys,
+                checkpoint: None,
+            });
+        };
+        let inputs = self.inputs(artifacts)?;
+        let make = async |folder: &Path, keys: &KeyPair| {
+            self.make_checkpoint(artifacts, settings, folder, keys)
+                .await
+        };
+        let held = store.obtain(&inputs, make).await?;
+        let spec = self.spec(artifacts, &held.keys)?;
+        Ok(Begun {
+            machine: Machine::fork(spec, &held.saved, evidence)
+                .await
+                .map_err(failed)?,
+            keys: held.keys.clone(),
+            checkpoint: Some(held),
+        })
+    }
+
+    fn checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
+        let fork = self.scenario.start == Start::Fork;
+        settings.checkpoints.as_ref().filter(|_| fork)
+    }
+
+    /// All that a checkpoint depends on.
+    fn inputs(&self, artifacts: &Artifacts) -> Result<Value, Failure> {
+        let nobody = KeyPair {
+            private: String::new(),
+            public: "key".into(),
+        };
+        let spec = self.spec(artifacts, &nobody)?;
+        let mut profile = spec.profile.profile.clone();
+        profile.about.clear();
+        let initrd = spec.initrd.as_deref().map(content).transpose()?;
+        Ok(json!({
+            "version": VERSION,
+            "kernel": content(&spec.kernel)?,
+            "initrd": initrd,
+            "qemu": spec.profile.qemu_version,
+            "accelerator": format!("{:?}", spec.profile.accelerator),
+            "firmware": format!("{:?}", spec.profile.firmware),
+            "profile": format!("{profile:?}"),
+            "kernel arguments": spec.kernel_args,
+            "memory": spec.memory_mib(),
+            "disks": format!("{:?}", spec.disks),
+            "user data": spec.user_data,
+        }))
+    }
+
+    /// Boots a machine, waits until it is ready, and saves it. A boot that fails is this trial's
+    /// red verdict, and its evidence is kept.
+    async fn make_checkpoint(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        folder: &Path,
+        keys: &KeyPair,
+    ) -> Result<(), Failure> {
+        let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
+        let evidence = Evidence::begin(&settings.evidence, &name)?;
+        let spec = self.spec(artifacts, keys)?;
+        let machine = Machine::start_savable(spec, folder, &evidence).await;
+        let machine = machine.map_err(|error| {
+            let folder = evidence.folder().display();
+            Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
+        })?;
+        let log = self.log(settings, &evidence);
+        let mut ran = Vec::new();
+        let ready = machine.guard(until_ready(&machine, keys));
+        let ready = async { ready.await.map_err(Fault::from) };
+        let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
+        if let Err(fault) = ready.await {
+            let why = Red::boot(fault, &ran).compose(self, &machine, &evidence);
+            machine.stop().await;
+            let _ = evidence.finish(&json!({ "verdict": "red", "why": why }));
+            return Err(Failure::Red(why));
+        }
+        machine.save(folder).await.map_err(|error| {
+            let folder = evidence.folder().display();
+            Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))
+        })?;
+        Ok(std::fs::remove_dir_all(evidence.folder())?)
+    }
+}
+
+/// Until SSH lets us in and, where the guest is one that tells of its boot, both Dockers answer.
+async fn until_ready(machine: &Machine, keys: &KeyPair) -> Result<(), MachineError> {
+    machine.wait_ready(scaled(deadline::BOOT)).await?;
+    let login = Login::Key {
+        user: USER.into(),
+        private_key: keys.private.clone(),
+    };
+    let ssh = machine.ssh(&login, scaled(deadline::LOGIN)).await?;
+    if machine.boot_events().is_empty() {
+        return Ok(());
+    }
+    for engine in [Engine::System, Engine::User] {
+        let docker = machine.docker(&ssh, engine).await?;
+        let answered = docker.ping().await;
+        answered.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))?;
+    }
+    Ok(())
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Infrastructure(format!("no checkpoint: {error}"))
+    }
+}
+
+/// What a file holds, as a hash.
+fn content(file: &Path) -> Result<String, Failure> {
+    let hash = Hash::default().file(file);
+    hash.map(Hash::finish)
+        .map_err(|error| Failure::Infrastructure(format!("{}: {error}", file.display())))
+}
