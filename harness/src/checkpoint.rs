@@ -181,3 +181,66 @@ fn on_disk(folder: &Path) -> u64 {
     let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK));
     sizes.sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The smallest saved machine there is.
+    fn make(folder: &Path) -> io::Result<()> {
+        let about =
+            json!({ "nonce": null, "host_key": [], "drives": [], "lengths": [["part", 4]] });
+        std::fs::write(folder.join("part"), "1234")?;
+        std::fs::write(folder.join("machine.json"), about.to_string())
+    }
+
+    async fn obtain(store: &Store, inputs: &Value, made: &std::cell::Cell<u32>) -> Held {
+        let make = async |folder: &Path, _: &KeyPair| {
+            made.set(made.get() + 1);
+            make(folder)
+        };
+        store.obtain::<io::Error>(inputs, make).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_there_is_used_and_what_is_not_whole_is_made_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path().join("checkpoints"));
+        let (made, inputs) = (std::cell::Cell::new(0), json!({ "kernel": "one" }));
+        let first = obtain(&store, &inputs, &made).await;
+        let second = obtain(&store, &inputs, &made).await;
+        assert_eq!((made.get(), &first.keys.private), (1, &second.keys.private));
+        drop((first, second));
+
+        let name = store.list()[0].name.clone();
+        let folder = parent.path().join("checkpoints").join(name);
+        let mode = folder.join(KEY).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(folder.join("part"), "12").unwrap();
+        drop(obtain(&store, &inputs, &made).await);
+        assert_eq!(made.get(), 2);
+        drop(obtain(&store, &json!({ "kernel": "two" }), &made).await);
+        assert_eq!((made.get(), store.list().len()), (3, 2));
+    }
+
+    #[tokio::test]
+    async fn what_is_in_use_stays_and_what_failed_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path().to_owned());
+        let made = std::cell::Cell::new(0);
+        let held = obtain(&store, &json!(1), &made).await;
+        let name = store.list()[0].name.clone();
+        assert!(!store.remove(&name));
+        drop(held);
+        assert!(store.remove(&name) && store.list().is_empty());
+
+        let fail = async |_: &Path, _: &KeyPair| Err(io::Error::other("no boot"));
+        let failed = store
+            .obtain::<io::Error>(&json!(2), fail)
+            .await
+            .err()
+            .unwrap();
+        assert!(failed.to_string().contains("no boot") && store.list().is_empty());
+    }
+}

@@ -64,6 +64,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Test(options) => Ok(project::test(project, options)),
         Command::Check => Ok(project::check(project)),
         Command::List => Ok(project::list(project)),
+        Command::Checkpoints { remove } => Ok(project::checkpoints(project, remove)),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

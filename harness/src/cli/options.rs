@@ -57,6 +57,12 @@ pub(super) enum Command {
     Check,
     /// List the scenarios, and the profiles they run on
     List,
+    /// List the machines that trials go on from, kept under target/checkpoints
+    Checkpoints {
+        /// Remove them, but for those in use
+        #[arg(long)]
+        remove: bool,
+    },
     /// Tell what this host can do, and what to install for the rest
     Doctor,
     /// Print a completion script for a shell
