@@ -18,6 +18,9 @@ use super::{MachineError, WaitError};
 
 /// The name of the wait, for its error.
 const WHAT: &str = "a login on the serial line";
+/// How long the line may be idle before Enter is typed: a message of the kernel may have come right
+/// behind the prompt, which is then not at the end any more.
+const IDLE_MILLIS: u64 = 2000;
 /// `login: ` at the end of what was said so far.
 const LOGIN: &str = r"(?i)login: ?$";
 /// A shell's prompt, at the end, colours and the like after it.
@@ -82,7 +85,7 @@ fn talk(near: &UnixStream, nudge: bool, user: &str, password: &str) -> Result<bo
         near.try_clone().map_err(other)?,
         near.try_clone().map_err(other)?,
     );
-    let mut session = StreamSession::new(streams.0, streams.1, Options::new());
+    let mut session = StreamSession::new(streams.0, streams.1, options());
     log_in(&mut session, nudge, user, password).map_err(|error| match error {
         Error::EOF { expected, got, .. } => {
             let why = format!("the port was closed at {got:?}, before {expected}");
@@ -92,20 +95,43 @@ fn talk(near: &UnixStream, nudge: bool, user: &str, password: &str) -> Result<bo
     })
 }
 
+fn options() -> Options {
+    Options::new().timeout_ms(Some(IDLE_MILLIS))
+}
+
+/// Waits for a prompt, and asks for it again whenever the line falls silent before it.
+fn prompt(session: &mut Session, pattern: &str) -> Result<String, Error> {
+    loop {
+        match session.exp_regex(pattern) {
+            Err(Error::Timeout { .. }) => type_line(session, "")?,
+            done => return done.map(|(_, prompt)| prompt),
+        }
+    }
+}
+
+/// Waits for something that Enter does not bring back.
+fn text(session: &mut Session, pattern: &str) -> Result<(), Error> {
+    loop {
+        match session.exp_regex(pattern) {
+            Err(Error::Timeout { .. }) => {}
+            done => return done.map(drop),
+        }
+    }
+}
+
 fn log_in(session: &mut Session, nudge: bool, user: &str, password: &str) -> Result<bool, Error> {
     if nudge {
         type_line(session, "")?;
     }
-    let (_, prompt) = session.exp_regex(&format!("{LOGIN}|{SHELL}"))?;
-    if !is_login(&prompt) {
+    if !is_login(&prompt(session, &format!("{LOGIN}|{SHELL}"))?) {
         // Somebody is still logged in.
         type_line(session, "exit")?;
-        session.exp_regex(LOGIN)?;
+        prompt(session, LOGIN)?;
     }
     type_line(session, user)?;
-    session.exp_regex("(?i)password: ?$")?;
+    text(session, "(?i)password: ?")?;
     type_line(session, password)?;
-    let (_, verdict) = session.exp_regex(&format!("(?i)login incorrect|{LOGIN}|{SHELL}"))?;
+    let verdict = prompt(session, &format!("(?i)login incorrect|{LOGIN}|{SHELL}"))?;
     Ok(!is_login(&verdict))
 }
 
@@ -160,6 +186,23 @@ mod tests {
                 ("", "\r\nrancher login: "),
                 ("rancher", "rancher\r\nPassword: "),
                 ("secret", "\r\nwelcome\r\n\x1b[?2004hrancher@rancher:~$ "),
+            ])
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn a_message_behind_the_prompt_is_no_end_of_it() {
+        assert!(
+            log_in(&[
+                (
+                    "",
+                    "\r\nrancher login: [   24.6] Bridge firewalling registered\r\n"
+                ),
+                ("", "\r\nrancher login: "),
+                ("rancher", "rancher\r\nPassword: [   25.0] random\r\n"),
+                ("secret", "\r\nrancher@rancher:~$ [   26.0] more\r\n"),
+                ("", "\r\nrancher@rancher:~$ "),
             ])
             .await
         );

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Once;
 
 use serde_json::{Value, json};
 
@@ -60,20 +61,29 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
-        let evidence = log.evidence;
-        let failed = |error: MachineError| {
-            let folder = evidence.folder().display();
-            Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
-        };
-        let Some(store) = self.checkpoints(settings) else {
-            let keys = KeyPair::generate();
-            let spec = self.spec(artifacts, &keys)?;
-            return Ok(Begun {
-                machine: Machine::start(spec, evidence).await.map_err(failed)?,
-                keys,
-                checkpoint: None,
-            });
-        };
+        if let Some(store) = self.checkpoints(settings) {
+            match self.fork(store, artifacts, settings, log).await {
+                Err(Failure::Infrastructure(why)) => no_forks(&why),
+                begun => return begun,
+            }
+        }
+        let keys = KeyPair::generate();
+        let spec = self.spec(artifacts, &keys)?;
+        let machine = Machine::start(spec, log.evidence).await;
+        Ok(Begun {
+            machine: machine.map_err(|error| not_started(&error, log.evidence))?,
+            keys,
+            checkpoint: None,
+        })
+    }
+
+    async fn fork(
+        &self,
+        store: &Store,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<Begun, Failure> {
         let inputs = self.inputs(artifacts)?;
         let make = async |folder: &Path, keys: &KeyPair| {
             self.make_checkpoint(artifacts, settings, folder, keys)
@@ -81,10 +91,9 @@ impl Trial {
         };
         let held = store.obtain(&inputs, make).await?;
         let spec = self.spec(artifacts, &held.keys)?;
+        let machine = Machine::fork(spec, &held.saved, log.evidence).await;
         Ok(Begun {
-            machine: Machine::fork(spec, &held.saved, evidence)
-                .await
-                .map_err(failed)?,
+            machine: machine.map_err(|error| not_started(&error, log.evidence))?,
             keys: held.keys.clone(),
             checkpoint: Some(held),
         })
@@ -133,10 +142,7 @@ impl Trial {
         let evidence = Evidence::begin(&settings.evidence, &name)?;
         let spec = self.spec(artifacts, keys)?;
         let machine = Machine::start_savable(spec, folder, &evidence).await;
-        let machine = machine.map_err(|error| {
-            let folder = evidence.folder().display();
-            Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
-        })?;
+        let machine = machine.map_err(|error| not_started(&error, &evidence))?;
         let log = self.log(settings, &evidence);
         let mut ran = Vec::new();
         let ready = machine.guard(until_ready(&machine, keys));
@@ -154,6 +160,17 @@ impl Trial {
         })?;
         Ok(std::fs::remove_dir_all(evidence.folder())?)
     }
+}
+
+fn not_started(error: &MachineError, evidence: &Evidence) -> Failure {
+    let folder = evidence.folder().display();
+    Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
+}
+
+/// Says once that machines are booted where they would be forked.
+fn no_forks(why: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| eprintln!("note: machines are booted, not forked: {why}"));
 }
 
 /// Until SSH lets us in and, where the guest is one that tells of its boot, both Dockers answer.
