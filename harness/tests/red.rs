@@ -59,7 +59,7 @@ fn red(profile: Profile) -> Result<(), Failed> {
 fn says_all(text: &str, evidence: &Path) -> Result<(), Failed> {
     let wanted = [
         "q35::fails-on-purpose: step 2 of 3 failed: the machine is not on the moon",
-        "fails-on-purpose.yaml:6",
+        "fails-on-purpose.yaml:7",
         "stdout is not equal to what was expected",
         "| -moon",
         "| +earth",
