@@ -141,7 +141,8 @@ fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
     let include: Vec<&str> = names.iter().copied().collect();
     let mut command = Command::new("mmdebstrap");
     command
-        .args(["--variant=extract", "--format=tar"])
+        // Nothing of what is unpacked is run, so neither root nor a user namespace is needed.
+        .args(["--variant=extract", "--mode=chrootless", "--format=tar"])
         .arg(format!("--include={}", include.join(",")))
         .arg(format!("--extract-hook={INDEX_HOOK}"))
         .args([SUITE, "-"])
