@@ -7,8 +7,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
@@ -67,13 +69,19 @@ fn seconds() -> f64 {
     (now.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
+/// For the host to read what is in the queue.
+const FULL_MILLIS: u16 = 1000;
+
+/// Nobody listens to a machine that has so many bytes to say.
+const MOST_PENDING: usize = 64 << 10;
+
 /// Where reports go. Reporting never fails a boot: what cannot be written is dropped.
 #[derive(Debug, Default)]
 pub struct Report {
     console: Option<File>,
     port: Option<File>,
-    /// Lines from before `/dev` was there.
-    early: Vec<u8>,
+    /// Lines from before `/dev` was there, or from before somebody listened.
+    pending: Vec<u8>,
 }
 
 impl Report {
@@ -90,10 +98,21 @@ impl Report {
         self.console = self.console.take().or_else(|| write("/dev/console"));
         if self.port.is_none() {
             self.port = find_port().and_then(|path| write(&path));
-            if let Some(port) = &mut self.port {
-                let _ = port.write_all(&self.early);
-                self.early.clear();
-            }
+        }
+        self.flush();
+    }
+
+    /// Sends what is pending, if somebody holds the other end of the port: a write would wait for
+    /// them, and a machine with nobody there must boot all the same.
+    fn flush(&mut self) {
+        if let Some(port) = &mut self.port
+            && is_listened_to(port)
+        {
+            let _ = port.write_all(&self.pending);
+            self.pending.clear();
+        }
+        if self.pending.len() > MOST_PENDING {
+            self.pending.clear();
         }
     }
 
@@ -104,11 +123,8 @@ impl Report {
         };
         line.push(b'\n');
         // The port is one program's at a time: init may still have had it when we were started.
+        self.pending.extend(line);
         self.open();
-        match &mut self.port {
-            Some(port) => drop(port.write_all(&line)),
-            None => self.early.extend(line),
-        }
     }
 
     /// Says a line to whoever watches the console.
@@ -131,6 +147,16 @@ impl Report {
     }
 }
 
+/// A port whose other end nobody holds reports a hang-up (`port_fops_poll` in the kernel's
+/// `virtio_console.c`); one whose queue is full becomes writable when the host has read.
+fn is_listened_to(port: &File) -> bool {
+    let mut fds = [PollFd::new(port.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, FULL_MILLIS).is_ok()
+        && fds[0].revents().is_some_and(|seen| {
+            seen.contains(PollFlags::POLLOUT) && !seen.contains(PollFlags::POLLHUP)
+        })
+}
+
 fn find_port() -> Option<String> {
     let ports = std::fs::read_dir("/sys/class/virtio-ports").ok()?;
     ports.flatten().find_map(|port| {
@@ -142,6 +168,15 @@ fn find_port() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_port_whose_other_end_nobody_holds_is_not_written_to() {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let port = File::from(std::os::fd::OwnedFd::from(ours));
+        assert!(is_listened_to(&port));
+        drop(theirs);
+        assert!(!is_listened_to(&port));
+    }
 
     #[test]
     fn events_are_what_the_harness_reads() {
