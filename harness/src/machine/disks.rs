@@ -39,29 +39,22 @@ pub(super) fn above(
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
     let one = |drive: &SavedDrive| {
-        let base = saved.join(&drive.file);
-        if drive.read_only {
-            return Ok(Drive {
-                id: drive.id.clone(),
-                file: base,
-                format: drive.format,
-                bus: drive.bus,
-                read_only: true,
-                origin: Origin::ConfigDrive,
-            });
-        }
-        let file = folder.file(&format!("{}.qcow2", drive.id));
-        make_overlay(&file, &base, drive.format)?;
+        let (base, base_format) = (saved.join(&drive.file), drive.format);
+        let (file, format, origin) = if drive.read_only {
+            (base, base_format, Origin::ConfigDrive)
+        } else {
+            let file = folder.file(&format!("{}.qcow2", drive.id));
+            make_overlay(&file, &base, base_format)?;
+            let format = base_format;
+            (file, Format::Qcow2, Origin::Overlay { base, format })
+        };
         Ok(Drive {
             id: drive.id.clone(),
             file,
-            format: Format::Qcow2,
+            format,
             bus: drive.bus,
-            read_only: false,
-            origin: Origin::Overlay {
-                base,
-                format: drive.format,
-            },
+            read_only: drive.read_only,
+            origin,
         })
     };
     drives

@@ -1,9 +1,10 @@
 //! Where a trial's machine comes from: power-on, or a checkpoint that is made first where there is
 //! none.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
-use std::sync::Once;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -198,9 +199,16 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// What a file holds, as a hash.
+/// What a file holds, as a hash: read once a process, for all trials boot the same files.
 fn content(file: &Path) -> Result<String, Failure> {
-    let hash = Hash::default().file(file);
-    hash.map(Hash::finish)
-        .map_err(|error| Failure::Infrastructure(format!("{}: {error}", file.display())))
+    static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(hash) = known.get(file) {
+        return Ok(hash.clone());
+    }
+    let hash = Hash::default().file(file).map(Hash::finish);
+    let hash =
+        hash.map_err(|error| Failure::Infrastructure(format!("{}: {error}", file.display())))?;
+    known.insert(file.to_path_buf(), hash.clone());
+    Ok(hash)
 }

@@ -106,6 +106,7 @@ impl Report {
     /// them, and a machine with nobody there must boot all the same.
     fn flush(&mut self) {
         if let Some(port) = &mut self.port
+            && !self.pending.is_empty()
             && is_listened_to(port)
         {
             let _ = port.write_all(&self.pending);
@@ -122,8 +123,8 @@ impl Report {
             return;
         };
         line.push(b'\n');
-        // The port is one program's at a time: init may still have had it when we were started.
         self.pending.extend(line);
+        // The port is one program's at a time: init may still have had it when we were started.
         self.open();
     }
 
