@@ -12,6 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::event::Event;
+
 /// An open evidence folder.
 #[derive(Debug, Clone)]
 pub struct Evidence {
@@ -50,11 +52,8 @@ impl Evidence {
     }
 
     /// Appends one event to `steps.jsonl` (flushed at once).
-    pub fn record(&self, event: &Value) {
-        let mut line = json!({ "at": now() });
-        if let (Value::Object(line), Value::Object(event)) = (&mut line, event) {
-            line.extend(event.clone());
-        }
+    pub fn record(&self, event: &Event) {
+        let line = serde_json::to_string(event).unwrap_or_default();
         let written = OpenOptions::new()
             .create(true)
             .append(true)
@@ -113,6 +112,7 @@ fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::What;
 
     #[test]
     fn start_steps_and_result_are_kept() {
@@ -120,8 +120,12 @@ mod tests {
         let evidence = Evidence::begin(parent.path(), "q35::boot").unwrap();
         let twin = Evidence::begin(parent.path(), "q35::boot").unwrap();
         assert_ne!(evidence.folder(), twin.folder());
-        evidence.record(&json!({ "step": 1 }));
-        evidence.record(&json!({ "step": 2 }));
+        let event = |took| Event {
+            at: 1.0,
+            what: What::RunEnds { took },
+        };
+        evidence.record(&event(1.0));
+        evidence.record(&event(2.0));
         assert!(!evidence.file("result.json").exists());
         evidence.finish(&json!({ "verdict": "passed" })).unwrap();
         let steps = std::fs::read_to_string(evidence.file("steps.jsonl")).unwrap();

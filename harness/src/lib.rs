@@ -7,6 +7,7 @@
 
 pub mod artifacts;
 pub mod checkpoint;
+pub mod event;
 pub mod evidence;
 pub mod exit;
 mod hash;
@@ -16,6 +17,7 @@ pub mod machine;
 pub mod poll;
 pub mod profile;
 pub mod project;
+pub mod report;
 pub mod scenario;
 pub mod source;
 pub mod suite;

@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use libtest_mimic::{Arguments, Conclusion, Failed};
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
+use crate::event::{Listeners, What};
 use crate::exit;
 use crate::profile::Profile;
 use crate::project::Project;
+use crate::report::Lines;
 use crate::scenario::Scenario;
 use crate::source::render_all;
 use crate::terminal::colour;
@@ -119,7 +122,11 @@ fn run_trials(
         settings: Settings {
             evidence,
             keep: options.keep,
-            tell: options.tell,
+            listeners: if options.tell {
+                Listeners::default().with(Lines::new())
+            } else {
+                Listeners::default()
+            },
             checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
         },
         artifacts: OnceLock::new(),
@@ -159,7 +166,21 @@ fn run_trials(
             }
         }
     }
-    verdict(&libtest_mimic::run(arguments, trials), &shared)
+    let names = trials.iter().filter(wanted);
+    let (ignored, boots): (Vec<_>, Vec<_>) = names.partition(|one| arguments.is_ignored(one));
+    let listeners = &shared.settings.listeners;
+    listeners.tell(What::RunBegins {
+        trials: boots.iter().map(|one| one.name().to_owned()).collect(),
+        ignored: ignored
+            .iter()
+            .map(|one| (one.name().to_owned(), one.kind().to_owned()))
+            .collect(),
+    });
+    let begin = Instant::now();
+    let conclusion = libtest_mimic::run(arguments, trials);
+    let took = begin.elapsed().as_secs_f64();
+    listeners.tell(What::RunEnds { took });
+    verdict(&conclusion, &shared)
 }
 
 fn verdict(conclusion: &Conclusion, shared: &Shared) -> ExitCode {
@@ -202,7 +223,7 @@ fn one(trial: &Trial, shared: &Shared) -> Result<(), Failed> {
     let runtime = runtime.map_err(|error| infrastructure(error.to_string()))?;
     match runtime.block_on(trial.run(artifacts, &shared.settings)) {
         Ok(()) => Ok(()),
-        Err(Failure::Red(text)) => Err(text.into()),
+        Err(Failure::Red(red)) => Err(red.text.into()),
         Err(Failure::Infrastructure(text)) => Err(infrastructure(text)),
     }
 }

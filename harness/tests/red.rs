@@ -8,6 +8,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
 use harness::artifacts::Artifacts;
+use harness::event::Listeners;
 use harness::profile::Profile;
 use harness::project::Project;
 use harness::scenario;
@@ -45,12 +46,12 @@ fn red(profile: Profile) -> Result<(), Failed> {
     let settings = Settings {
         evidence: evidence.path().into(),
         keep: false,
-        tell: false,
+        listeners: Listeners::default(),
         checkpoints: None,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     match runtime.block_on(trial.run(&artifacts, &settings)) {
-        Err(Failure::Red(text)) => says_all(&text, evidence.path()),
+        Err(Failure::Red(red)) if red.step == Some(2) => says_all(&red.text, evidence.path()),
         other => Err(format!("expected a red verdict, got {other:?}").into()),
     }
 }

@@ -359,7 +359,7 @@ impl Machine {
     }
 
     /// Ends the machine now, and comes back when all it said is in the evidence.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.qemu.kill();
         // The serial port closes with QEMU, after its last byte was kept.
         let limit = scale::seconds(1);

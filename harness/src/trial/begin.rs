@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -19,14 +19,14 @@ use super::deadline::{self, Deadline};
 use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
-use super::{Failure, Log, Settings, Trial, scaled};
+use super::{Failure, Log, Settings, Trial, close, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
 const VERSION: u32 = 1;
 
 /// A machine that was started.
 pub(super) struct Begun {
-    pub(super) machine: Machine,
+    pub(super) machine: Arc<Machine>,
     pub(super) keys: KeyPair,
     /// What it goes on from, which must stay as long.
     checkpoint: Option<Held>,
@@ -72,7 +72,7 @@ impl Trial {
         let spec = self.spec(artifacts, &keys)?;
         let machine = Machine::start(spec, log.evidence).await;
         Ok(Begun {
-            machine: machine.map_err(|error| not_started(&error, log.evidence))?,
+            machine: Arc::new(machine.map_err(|error| not_started(&error, log.evidence))?),
             keys,
             checkpoint: None,
         })
@@ -94,7 +94,7 @@ impl Trial {
         let spec = self.spec(artifacts, &held.keys)?;
         let machine = Machine::fork(spec, &held.saved, log.evidence).await;
         Ok(Begun {
-            machine: machine.map_err(|error| not_started(&error, log.evidence))?,
+            machine: Arc::new(machine.map_err(|error| not_started(&error, log.evidence))?),
             keys: held.keys.clone(),
             checkpoint: Some(held),
         })
@@ -144,16 +144,15 @@ impl Trial {
         let spec = self.spec(artifacts, keys)?;
         let machine = Machine::start_savable(spec, folder, &evidence).await;
         let machine = machine.map_err(|error| not_started(&error, &evidence))?;
-        let log = self.log(settings, &evidence);
+        let log = self.log(settings, &evidence, self.name());
         let mut ran = Vec::new();
         let ready = machine.guard(until_ready(&machine, keys));
         let ready = async { ready.await.map_err(Fault::from) };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         if let Err(fault) = ready.await {
-            let why = Red::boot(fault, &ran).compose(self, &machine, &evidence);
+            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence);
             machine.stop().await;
-            let _ = evidence.finish(&json!({ "verdict": "red", "why": why }));
-            return Err(Failure::Red(why));
+            return close(&evidence, Err(Failure::Red(red)), true);
         }
         machine.save(folder).await.map_err(|error| {
             let folder = evidence.folder().display();

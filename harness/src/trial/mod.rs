@@ -14,7 +14,6 @@ mod report;
 mod session;
 mod snapshot;
 mod steps;
-mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +23,7 @@ use serde_json::json;
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
+use crate::event::{Listeners, StepHead, Verdict, What};
 use crate::evidence::Evidence;
 use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
@@ -35,7 +35,6 @@ use deadline::Deadline;
 use fault::Fault;
 use report::{Ran, Red};
 use session::Session;
-use watch::{Moment, Watch};
 
 /// What is tried.
 #[derive(Debug, Clone)]
@@ -53,8 +52,8 @@ pub struct Settings {
     pub evidence: PathBuf,
     /// Keep the evidence of a trial that passed, too.
     pub keep: bool,
-    /// Tell each step on stderr.
-    pub tell: bool,
+    /// Who is told how it goes.
+    pub listeners: Listeners,
     /// Machines that are ready, to go on from; none has every machine booted.
     pub checkpoints: Option<Store>,
 }
@@ -63,16 +62,26 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The machine did not do what the scenario expects.
-    Red(String),
+    Red(RedVerdict),
     /// There was no machine to judge.
     Infrastructure(String),
+}
+
+/// A machine that did not do what the scenario expects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedVerdict {
+    /// All there is to say.
+    pub text: String,
+    /// The number of the red step, the first is 1; none where the machine did not become ready.
+    pub step: Option<usize>,
 }
 
 impl Failure {
     /// All there is to say.
     pub fn text(&self) -> &str {
         match self {
-            Self::Red(text) | Self::Infrastructure(text) => text,
+            Self::Red(red) => &red.text,
+            Self::Infrastructure(text) => text,
         }
     }
 }
@@ -93,18 +102,33 @@ impl Trial {
             let folder = settings.evidence.display();
             Failure::Infrastructure(format!("no evidence can be written to {folder}: {error}"))
         })?;
-        let log = self.log(settings, &evidence);
-        let begun = self.begin(artifacts, settings, &log).await;
-        let begun = match begun {
-            Ok(begun) => begun,
-            // What is to be seen of it lies in the evidence of the boot.
-            Err(Failure::Red(why)) => return close(&evidence, Err(why), settings.keep),
-            Err(failure) => return Err(failure),
-        };
-        let verdict = self.judge(&begun, &log).await;
-        let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, &evidence));
+        let log = self.log(settings, &evidence, self.name());
+        log.tell(What::TrialBegins {
+            trial: self.name(),
+            about: self.scenario.about.clone(),
+            file: self.scenario.file.clone(),
+            steps: self.scenario.steps.iter().map(head).collect(),
+            evidence: evidence.folder().to_path_buf(),
+        });
+        let verdict = self.verdict(artifacts, settings, &log).await;
+        let closed = close(&evidence, verdict, settings.keep);
+        // Not written down: the folder may be gone, and has its own last word where it is not.
+        settings.listeners.tell(ended(&log, &closed));
+        closed
+    }
+
+    /// From power-on or fork to the last step.
+    async fn verdict(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<(), Failure> {
+        let begun = self.begin(artifacts, settings, log).await?;
+        let verdict = self.judge(&begun, log).await;
+        let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, log.evidence));
         begun.machine.stop().await;
-        close(&evidence, verdict, settings.keep)
+        verdict.map_err(Failure::Red)
     }
 
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {
@@ -132,15 +156,11 @@ impl Trial {
         })
     }
 
-    fn log<'a>(&self, settings: &Settings, evidence: &'a Evidence) -> Log<'a> {
-        let watch = if settings.tell {
-            Watch::lines(&self.name())
-        } else {
-            Watch::nobody()
-        };
+    fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence, trial: String) -> Log<'a> {
         Log {
+            trial,
             evidence,
-            watch,
+            listeners: &settings.listeners,
             begin: Instant::now(),
         }
     }
@@ -149,7 +169,7 @@ impl Trial {
     async fn judge(&self, begun: &Begun, log: &Log<'_>) -> Result<(), Red> {
         let mut ran = Vec::new();
         let snapshots = self.scenario.file.with_file_name("snapshots");
-        let mut session = Session::new(&begun.machine, &begun.keys, &snapshots);
+        let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
         let (what, ready) = (begun.what(), begun.ready(&mut session));
         log.around(0, 1, what, ready, &mut ran)
             .await
@@ -179,7 +199,7 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
         )));
     }
     let limit = scaled(deadline::of_step(step)).min(whole.left());
-    let machine = session.machine;
+    let machine = Arc::clone(&session.machine);
     let work = async { Ok(steps::perform(step, session, &Deadline::within(limit)).await) };
     match tokio::time::timeout(limit + LAST_WORDS, machine.guard(work)).await {
         Ok(Ok(verdict)) => verdict,
@@ -198,32 +218,45 @@ fn scaled(time: Duration) -> Duration {
     Scale::of_host().apply(time)
 }
 
+fn head(step: &Step) -> StepHead {
+    StepHead {
+        line: step.line,
+        what: describe::step(step),
+    }
+}
+
 /// What is written down and told while a trial runs.
 struct Log<'a> {
+    trial: String,
     evidence: &'a Evidence,
-    watch: Watch,
+    listeners: &'a Listeners,
     begin: Instant,
 }
 
 impl Log<'_> {
     async fn around(
         &self,
-        number: usize,
+        step: usize,
         line: usize,
         what: &str,
         work: impl Future<Output = Result<(), Fault>>,
         ran: &mut Vec<Ran>,
     ) -> Result<(), Fault> {
         let begin = Instant::now();
-        self.watch.tell(&Moment::Begins(what));
-        self.record(&json!({ "step": number, "line": line, "begins": what }));
+        self.tell(What::StepBegins {
+            trial: self.trial.clone(),
+            step,
+            line,
+            what: what.into(),
+        });
         let verdict = work.await;
         let took = begin.elapsed();
-        let fault = verdict.as_ref().err().map(Fault::render);
-        self.record(&json!({ "step": number, "took": took.as_secs_f64(), "fault": fault }));
-        self.watch.tell(&match verdict {
-            Ok(()) => Moment::Held(what, took),
-            Err(_) => Moment::Failed(what, took),
+        self.tell(What::StepEnds {
+            trial: self.trial.clone(),
+            step,
+            what: what.into(),
+            took: took.as_secs_f64(),
+            fault: verdict.as_ref().err().map(Fault::render),
         });
         ran.push(Ran {
             what: what.into(),
@@ -232,22 +265,24 @@ impl Log<'_> {
         verdict
     }
 
-    fn record(&self, event: &serde_json::Value) {
-        let mut event = event.clone();
-        event["at"] = self.begin.elapsed().as_secs_f64().into();
-        self.evidence.record(&event);
+    /// Tells who listens, and writes it down.
+    fn tell(&self, what: What) {
+        self.evidence.record(&self.listeners.tell(what));
     }
 }
 
 /// Writes the verdict down; what passed leaves nothing unless it is to be kept.
-fn close(evidence: &Evidence, verdict: Result<(), String>, keep: bool) -> Result<(), Failure> {
+fn close(evidence: &Evidence, verdict: Result<(), Failure>, keep: bool) -> Result<(), Failure> {
     let result = match &verdict {
-        Ok(()) => json!({ "verdict": "passed" }),
-        Err(why) => json!({ "verdict": "red", "why": why }),
+        Ok(()) => json!({ "verdict": Verdict::Passed }),
+        Err(Failure::Red(red)) => {
+            json!({ "verdict": Verdict::Red, "step": red.step, "why": red.text })
+        }
+        Err(Failure::Infrastructure(why)) => json!({ "verdict": Verdict::NoVerdict, "why": why }),
     };
     let folder = evidence.folder();
     let written = evidence.finish(&result);
-    verdict.map_err(Failure::Red)?;
+    verdict?;
     let gone = if keep {
         Ok(())
     } else {
@@ -257,6 +292,27 @@ fn close(evidence: &Evidence, verdict: Result<(), String>, keep: bool) -> Result
         let folder = folder.display();
         Failure::Infrastructure(format!("passed, but the evidence in {folder}: {error}"))
     })
+}
+
+/// The last word of a trial.
+fn ended(log: &Log<'_>, closed: &Result<(), Failure>) -> What {
+    let (verdict, step) = match closed {
+        Ok(()) => (Verdict::Passed, None),
+        Err(Failure::Red(red)) => (Verdict::Red, red.step),
+        Err(Failure::Infrastructure(_)) => (Verdict::NoVerdict, None),
+    };
+    let folder = log.evidence.folder();
+    What::TrialEnds {
+        trial: log.trial.clone(),
+        verdict,
+        took: log.begin.elapsed().as_secs_f64(),
+        step,
+        why: closed
+            .as_ref()
+            .err()
+            .map(|failure| failure.text().to_owned()),
+        evidence: folder.is_dir().then(|| folder.to_path_buf()),
+    }
 }
 
 #[cfg(test)]

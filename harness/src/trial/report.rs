@@ -7,9 +7,9 @@ use crate::evidence::Evidence;
 use crate::machine::{BootEvent, Machine};
 use crate::scenario::Scenario;
 
-use super::Trial;
 use super::describe;
 use super::fault::{Fault, indent, printable};
+use super::{RedVerdict, Trial};
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;
@@ -55,7 +55,7 @@ impl Red {
     }
 
     /// All there is to say, with what the machine said last.
-    pub fn compose(&self, trial: &Trial, machine: &Machine, evidence: &Evidence) -> String {
+    pub fn compose(&self, trial: &Trial, machine: &Machine, evidence: &Evidence) -> RedVerdict {
         let seen = Seen {
             serial: machine.serial().text(),
             events: machine.boot_events(),
@@ -63,7 +63,10 @@ impl Red {
         let mut text = self.text(&trial.name(), &trial.scenario, &seen);
         let _ = write!(text, "\nevidence: {}", evidence.folder().display());
         let _ = write!(text, "\nagain:    cargo harness test {}", trial.name());
-        text
+        RedVerdict {
+            text,
+            step: self.step.map(|step| step + 1),
+        }
     }
 
     /// What depends on the trial alone.

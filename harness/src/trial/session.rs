@@ -1,6 +1,7 @@
 //! What the steps of a trial share: the machine, and the connections to it that are open.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bollard::Docker;
 
@@ -17,7 +18,7 @@ pub const USER: &str = "rancher";
 /// A running machine and what is open to it.
 pub struct Session<'a> {
     /// The machine.
-    pub machine: &'a Machine,
+    pub machine: Arc<Machine>,
     /// The trial's own key.
     pub keys: &'a KeyPair,
     /// Where snapshots are.
@@ -29,7 +30,7 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Nothing is open yet: a scenario without `ssh` never logs in.
-    pub fn new(machine: &'a Machine, keys: &'a KeyPair, snapshots: &'a Path) -> Self {
+    pub fn new(machine: Arc<Machine>, keys: &'a KeyPair, snapshots: &'a Path) -> Self {
         Self {
             machine,
             keys,

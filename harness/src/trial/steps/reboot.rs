@@ -18,7 +18,7 @@ pub(super) async fn perform(
 ) -> Result<(), Fault> {
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot().await;
-    let machine = session.machine;
+    let machine = std::sync::Arc::clone(&session.machine);
     tokio::select! {
         ordered = order(step, session, deadline) => ordered?,
         // The connection to a machine that was reset is not closed, it only falls silent.

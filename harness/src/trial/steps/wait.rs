@@ -15,7 +15,7 @@ pub(super) async fn perform(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let machine = session.machine;
+    let machine = std::sync::Arc::clone(&session.machine);
     match step.action() {
         Some(WaitAction::Ssh(wait)) => command(wait, session, deadline).await,
         Some(WaitAction::Serial(pattern)) => {

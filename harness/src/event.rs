@@ -1,0 +1,153 @@
+//! What happens in a run, told as it happens: to who looks on, to files, to reports.
+//!
+//! One stream for all of them, so that the terminal, the JSON stream, JUnit and the page cannot
+//! disagree. The evidence of a trial keeps those of its own as `steps.jsonl`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::evidence::now;
+
+/// Something that happened, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Seconds since 1970.
+    pub at: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// A run begins.
+    RunBegins {
+        /// The trials that it will run, by name.
+        trials: Vec<String>,
+        /// Those that this host cannot run, with the reason.
+        ignored: Vec<(String, String)>,
+    },
+    /// A trial begins.
+    TrialBegins {
+        /// `PROFILE::SCENARIO`.
+        trial: String,
+        /// What the scenario proves.
+        about: String,
+        /// The scenario's file.
+        file: PathBuf,
+        /// Its steps in order; the boot or fork before them is none of them.
+        steps: Vec<StepHead>,
+        /// Where its evidence is.
+        evidence: PathBuf,
+    },
+    /// A step begins; 0 is the boot or the fork before the first.
+    StepBegins {
+        /// Which trial.
+        trial: String,
+        /// Which step.
+        step: usize,
+        /// Where it stands in the scenario's file.
+        line: usize,
+        /// What it does.
+        what: String,
+    },
+    /// A step ended.
+    StepEnds {
+        /// Which trial.
+        trial: String,
+        /// Which step.
+        step: usize,
+        /// What it did.
+        what: String,
+        /// How long it took, in seconds.
+        took: f64,
+        /// Why it is red.
+        fault: Option<String>,
+    },
+    /// Something that people should know and that changes no verdict.
+    Note {
+        /// About which trial.
+        trial: Option<String>,
+        /// What.
+        text: String,
+    },
+    /// A trial ended.
+    TrialEnds {
+        /// Which trial.
+        trial: String,
+        /// How.
+        verdict: Verdict,
+        /// How long it took, in seconds.
+        took: f64,
+        /// The number of the red step; none where it is the boot, or nothing is red.
+        step: Option<usize>,
+        /// All there is to say about why it did not pass.
+        why: Option<String>,
+        /// Where its evidence is, if it was kept.
+        evidence: Option<PathBuf>,
+    },
+    /// The run ended.
+    RunEnds {
+        /// How long it took, in seconds.
+        took: f64,
+    },
+}
+
+/// A step as it is announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepHead {
+    /// Where it stands in the scenario's file.
+    pub line: usize,
+    /// What it does.
+    pub what: String,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// All held.
+    Passed,
+    /// A step, or the boot before it, did not hold.
+    Red,
+    /// There was no machine to judge.
+    NoVerdict,
+}
+
+/// Who is told of events, in the thread in which they happen: it must not wait.
+pub trait Listener: Send + Sync {
+    /// Hears of one.
+    fn hear(&self, event: &Event);
+}
+
+/// All who listen.
+#[derive(Clone, Default)]
+pub struct Listeners(Vec<Arc<dyn Listener>>);
+
+impl Listeners {
+    /// The same with one more.
+    #[must_use]
+    pub fn with(mut self, listener: impl Listener + 'static) -> Self {
+        self.0.push(Arc::new(listener));
+        self
+    }
+
+    /// Tells all of them, and gives back what was told.
+    pub fn tell(&self, what: What) -> Event {
+        let event = Event { at: now(), what };
+        for listener in &self.0 {
+            listener.hear(&event);
+        }
+        event
+    }
+}
+
+impl std::fmt::Debug for Listeners {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} listeners", self.0.len())
+    }
+}

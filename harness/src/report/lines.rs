@@ -1,0 +1,71 @@
+//! Each step on a line of stderr.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::event::{Event, Listener, What};
+
+/// Prints each step of each trial on stderr.
+#[derive(Debug)]
+pub struct Lines {
+    colour: bool,
+    /// When each trial began.
+    begun: Mutex<BTreeMap<String, f64>>,
+}
+
+impl Lines {
+    /// Coloured where stderr is a terminal.
+    pub fn new() -> Self {
+        Self {
+            colour: crate::terminal::colour(&std::io::stderr()),
+            begun: Mutex::default(),
+        }
+    }
+
+    fn line(&self, what: &What) -> Option<(String, String)> {
+        Some(match what {
+            What::StepBegins { trial, what, .. } => (trial.clone(), format!("  ...   {what}")),
+            What::StepEnds {
+                trial,
+                what,
+                took,
+                fault,
+                ..
+            } => {
+                let word = match fault {
+                    None => self.paint("   ok  ", 32),
+                    Some(_) => self.paint("FAILED ", 31),
+                };
+                (trial.clone(), format!("{word} {what} ({took:.1} s)"))
+            }
+            _ => return None,
+        })
+    }
+
+    fn paint(&self, word: &str, colour: u8) -> String {
+        if self.colour {
+            format!("\x1b[{colour}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Listener for Lines {
+    fn hear(&self, event: &Event) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let What::TrialBegins { trial, .. } = &event.what {
+            begun.insert(trial.clone(), event.at);
+        }
+        if let Some((trial, line)) = self.line(&event.what) {
+            let at = event.at - begun.get(&trial).unwrap_or(&event.at);
+            eprintln!("{trial} {at:6.1} s {line}");
+        }
+    }
+}
