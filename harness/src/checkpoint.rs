@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::hash::Hash;
@@ -20,7 +21,7 @@ use crate::machine::{KeyPair, Saved};
 /// Who is let in to the machine; readable by its owner alone.
 const KEY: &str = "login-key";
 /// What it was made from, for people who wonder why it is not used.
-const INPUTS: &str = "inputs.json";
+const RECIPE: &str = "recipe.json";
 /// A checkpoint that nobody used for so long goes.
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Above this many bytes on disk, those that were not used for longest go.
@@ -30,6 +31,22 @@ const LARGEST: u64 = 12 << 30;
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
+}
+
+/// What makes a checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// What people call it; changes nothing.
+    pub label: String,
+    /// All that it depends on.
+    pub inputs: Value,
+}
+
+impl Recipe {
+    /// The name of the checkpoint.
+    pub fn name(&self) -> String {
+        Hash::default().text(&self.inputs.to_string()).finish()
+    }
 }
 
 /// A checkpoint in use. Nobody removes it meanwhile.
@@ -47,17 +64,18 @@ impl Store {
         Self { folder }
     }
 
-    /// The checkpoint that `inputs` make: the one that is there, or else what `make` leaves in the
-    /// folder that it is given. Whoever wants the same one meanwhile waits for it.
+    /// The checkpoint of a recipe: the one that is there, or else what `make` leaves in the folder
+    /// that it is given, with the pair whose public key the machine lets in. Whoever wants the same
+    /// one meanwhile waits for it.
     ///
     /// # Errors
     /// That of `make`; or the folder cannot be written.
     pub async fn obtain<E: From<io::Error>>(
         &self,
-        inputs: &Value,
-        make: impl AsyncFnOnce(&Path, &KeyPair) -> Result<(), E>,
+        recipe: &Recipe,
+        make: impl AsyncFnOnce(&Path) -> Result<KeyPair, E>,
     ) -> Result<Held, E> {
-        let name = Hash::default().text(&inputs.to_string()).finish();
+        let name = recipe.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
         let shared = wait_for_lock(self.lock_file(&name), FlockArg::LockShared).await?;
@@ -65,10 +83,13 @@ impl Store {
             return Ok(held);
         }
         let ours = wait_for_lock(self.lock_file(&name), FlockArg::LockExclusive).await?;
-        if !folder_is_whole(&folder) {
-            let keys = KeyPair::generate();
-            begin(&folder, &keys, inputs)?;
-            if let Err(error) = make(&folder, &keys).await {
+        if !is_whole(&folder) {
+            begin(&folder, recipe)?;
+            let made = match make(&folder).await {
+                Ok(keys) => finish(&folder, &keys).map_err(E::from),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = made {
                 let _ = std::fs::remove_dir_all(&folder);
                 return Err(error);
             }
@@ -106,7 +127,13 @@ impl Store {
             let name = entry.file_name().into_string().ok()?;
             let used = self.lock_file(&name).metadata().ok()?.modified().ok()?;
             let bytes = on_disk(&entry.path());
-            Some(Listed { name, used, bytes })
+            let recipe = read_recipe(&entry.path());
+            Some(Listed {
+                name,
+                recipe,
+                used,
+                bytes,
+            })
         });
         named.collect()
     }
@@ -123,6 +150,8 @@ impl Store {
 pub struct Listed {
     /// Its name.
     pub name: String,
+    /// What it was made from; none where that cannot be read.
+    pub recipe: Option<Recipe>,
     /// When it was last used.
     pub used: SystemTime,
     /// What it takes on disk.
@@ -139,21 +168,34 @@ async fn wait_for_lock(file: PathBuf, how: FlockArg) -> io::Result<Flock<File>> 
         .map_err(io::Error::other)?
 }
 
-fn begin(folder: &Path, keys: &KeyPair, inputs: &Value) -> io::Result<()> {
+fn begin(folder: &Path, recipe: &Recipe) -> io::Result<()> {
     // What a maker that was killed left.
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => private(folder)?,
     }
-    let mut key = File::create_new(folder.join(KEY))?;
-    key.set_permissions(Permissions::from_mode(0o600))?;
-    write!(key, "{}", keys.private)?;
-    std::fs::write(folder.join(format!("{KEY}.pub")), &keys.public)?;
-    std::fs::write(folder.join(INPUTS), format!("{inputs:#}\n"))
+    let text = serde_json::to_string_pretty(recipe)?;
+    std::fs::write(folder.join(RECIPE), format!("{text}\n"))
 }
 
-fn folder_is_whole(folder: &Path) -> bool {
-    Saved::open(folder).is_ok()
+/// The last file makes it whole.
+fn finish(folder: &Path, keys: &KeyPair) -> io::Result<()> {
+    std::fs::write(folder.join(format!("{KEY}.pub")), &keys.public)?;
+    let mut key = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    write!(key, "{}", keys.private)?;
+    key.as_file().sync_all()?;
+    key.persist(folder.join(KEY))?;
+    Ok(())
+}
+
+fn read_recipe(folder: &Path) -> Option<Recipe> {
+    serde_json::from_slice(&std::fs::read(folder.join(RECIPE)).ok()?).ok()
+}
+
+fn is_whole(folder: &Path) -> bool {
+    Saved::open(folder).is_ok() && folder.join(KEY).is_file()
 }
 
 /// What is in the folder, where that is whole; it counts as used now.
@@ -188,19 +230,25 @@ mod tests {
     use serde_json::json;
 
     /// The smallest saved machine there is.
-    fn make(folder: &Path) -> io::Result<()> {
-        let about =
-            json!({ "nonce": null, "host_key": [], "drives": [], "lengths": [["part", 4]] });
+    fn make(folder: &Path) -> io::Result<KeyPair> {
+        let about = json!({ "nonces": [], "host_key": [], "drives": [], "lengths": [["part", 4]] });
         std::fs::write(folder.join("part"), "1234")?;
-        std::fs::write(folder.join("machine.json"), about.to_string())
+        std::fs::write(folder.join("machine.json"), about.to_string())?;
+        Ok(KeyPair::generate())
+    }
+
+    fn recipe(inputs: Value) -> Recipe {
+        let label = "a test".into();
+        Recipe { label, inputs }
     }
 
     async fn obtain(store: &Store, inputs: &Value, made: &std::cell::Cell<u32>) -> Held {
-        let make = async |folder: &Path, _: &KeyPair| {
+        let make = async |folder: &Path| {
             made.set(made.get() + 1);
             make(folder)
         };
-        store.obtain::<io::Error>(inputs, make).await.unwrap()
+        let recipe = recipe(inputs.clone());
+        store.obtain::<io::Error>(&recipe, make).await.unwrap()
     }
 
     #[tokio::test]
@@ -213,15 +261,18 @@ mod tests {
         assert_eq!((made.get(), &first.keys.private), (1, &second.keys.private));
         drop((first, second));
 
-        let name = store.list()[0].name.clone();
-        let folder = parent.path().join("checkpoints").join(name);
+        let listed = store.list().remove(0);
+        assert_eq!(listed.recipe.unwrap().inputs, inputs);
+        let folder = parent.path().join("checkpoints").join(listed.name);
         let mode = folder.join(KEY).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(folder.join("part"), "12").unwrap();
         drop(obtain(&store, &inputs, &made).await);
-        assert_eq!(made.get(), 2);
+        std::fs::remove_file(folder.join(KEY)).unwrap();
+        drop(obtain(&store, &inputs, &made).await);
+        assert_eq!(made.get(), 3);
         drop(obtain(&store, &json!({ "kernel": "two" }), &made).await);
-        assert_eq!((made.get(), store.list().len()), (3, 2));
+        assert_eq!((made.get(), store.list().len()), (4, 2));
     }
 
     #[tokio::test]
@@ -235,9 +286,9 @@ mod tests {
         drop(held);
         assert!(store.remove(&name) && store.list().is_empty());
 
-        let fail = async |_: &Path, _: &KeyPair| Err(io::Error::other("no boot"));
+        let fail = async |_: &Path| Err(io::Error::other("no boot"));
         let failed = store
-            .obtain::<io::Error>(&json!(2), fail)
+            .obtain::<io::Error>(&recipe(json!(2)), fail)
             .await
             .err()
             .unwrap();

@@ -80,17 +80,17 @@ impl Project {
         profile::load_all(&self.profiles_folder())
     }
 
-    /// Reads all profiles and scenarios.
+    /// Reads all profiles and scenarios, with the setups that these go on from.
     ///
     /// # Errors
     /// All that is wrong in them.
     pub fn load(&self) -> Result<(Vec<Profile>, Vec<Scenario>), Vec<SourceError>> {
         let profiles = self.profiles().map_err(|error| vec![error])?;
-        let names: Vec<String> = profiles
+        let names = profiles
             .iter()
             .map(|profile| profile.name.clone())
             .collect();
-        let scenarios = scenario::load_all(&self.scenarios_folder(), &names)?;
+        let scenarios = scenario::load_all(&self.scenarios_folder(), names)?;
         Ok((profiles, scenarios))
     }
 }

@@ -11,7 +11,7 @@ use harness::artifacts::Artifacts;
 use harness::event::Listeners;
 use harness::profile::Profile;
 use harness::project::Project;
-use harness::scenario;
+use harness::scenario::{self, Known};
 use harness::trial::{Failure, Settings, Trial};
 
 const SCENARIO: &str = concat!(
@@ -37,8 +37,11 @@ fn main() -> ExitCode {
 fn red(profile: Profile) -> Result<(), Failed> {
     let artifacts = Artifacts::obtain(&Project::find())?;
     let evidence = tempfile::tempdir()?;
-    let scenario =
-        scenario::load(Path::new(SCENARIO), &["q35".into()]).expect("it is well written");
+    let known = Known {
+        profiles: vec!["q35".into()],
+        ..Known::default()
+    };
+    let scenario = scenario::load(Path::new(SCENARIO), &known).expect("it is well written");
     let trial = Trial {
         profile,
         scenario: Arc::new(scenario),

@@ -115,6 +115,10 @@ pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal
             scenario::schema(),
         ),
         (
+            project.scenarios_folder().join("setups/schema.json"),
+            scenario::schema_of_setups(),
+        ),
+        (
             project.profiles_folder().join("schema.json"),
             profile::schema::text(),
         ),

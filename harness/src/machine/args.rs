@@ -74,7 +74,7 @@ fn board(args: &mut Args, plan: &Plan) {
             args.add("-machine", &[machine, "memory-backend=ram"])
         }
     };
-    if let Some(MemoryFile::CopiedOnWrite(_)) = &plan.memory_file {
+    if plan.incoming {
         args.add("-incoming", &["defer"]);
     }
     args.add("-accel", &[accel]).add("-cpu", &[cpu]);
@@ -247,6 +247,7 @@ mod tests {
             network: Network::User,
             ssh_port: 0,
             memory_file: None,
+            incoming: false,
         }
     }
 
@@ -297,6 +298,7 @@ mod tests {
     fn a_saved_machine_goes_on_in_memory_of_its_own() {
         let plan = Plan {
             memory_file: Some(MemoryFile::CopiedOnWrite("/saved, one/memory".into())),
+            incoming: true,
             ..plan()
         };
         let text = shown(&plan, WIRES);

@@ -63,6 +63,33 @@ pub(super) fn above(
         .collect()
 }
 
+/// Copies of the disks of a saved machine, by the files' names in `saved`.
+pub(super) fn copies(
+    saved: &Path,
+    drives: &[SavedDrive],
+    folder: &PrivateFolder,
+) -> Result<Vec<Drive>, MachineError> {
+    let one = |drive: &SavedDrive| {
+        let file = folder.file(&drive.file);
+        copy(&saved.join(&drive.file), &file).map_err(MachineError::Start)?;
+        Ok(Drive {
+            id: drive.id.clone(),
+            file,
+            format: drive.format,
+            bus: drive.bus,
+            read_only: drive.read_only,
+            origin: Origin::Kept,
+        })
+    };
+    drives.iter().map(one).collect()
+}
+
+/// A copy with the holes of the original, or of no size where the file system can share blocks.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let options = ["--sparse=always", "--reflink=auto", "--"];
+    command::run(Command::new("cp").args(options).arg(from).arg(to)).map(drop)
+}
+
 fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<Drive, String> {
     let id = format!("disk{number}");
     let (file, format, origin) = match disk {

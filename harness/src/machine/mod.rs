@@ -95,7 +95,6 @@ pub struct Machine {
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
     target: Target,
-    nonce: Option<String>,
     drives: Vec<Drive>,
     folder: PrivateFolder,
 }
@@ -131,8 +130,32 @@ impl Machine {
         saved: &Saved,
         evidence: &Evidence,
     ) -> Result<Self, MachineError> {
-        let machine = Self::begin(spec, Begin::Saved(saved), evidence).await?;
-        machine.guard(saved.resume(&machine.target.qmp)).await?;
+        Self::go_on(spec, Begin::Saved(saved), evidence).await
+    }
+
+    /// The same on copies in `folder`, where [`Machine::save`] can leave it.
+    ///
+    /// # Errors
+    /// As for [`Machine::fork`]; there is no room for the copies.
+    pub async fn fork_savable(
+        spec: MachineSpec,
+        saved: &Saved,
+        folder: &Path,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
+        Self::go_on(spec, Begin::Continued(saved, folder), evidence).await
+    }
+
+    async fn go_on(
+        spec: MachineSpec,
+        begin: Begin<'_>,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
+        let saved = begin.saved();
+        let machine = Self::begin(spec, begin, evidence).await?;
+        if let Some(saved) = saved {
+            machine.guard(saved.resume(&machine.target.qmp)).await?;
+        }
         Ok(machine)
     }
 
@@ -143,10 +166,10 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         prepare::check(&spec).map_err(MachineError::Start)?;
-        let folder = match begin {
+        let folder = match begin.folder() {
             // Its disks are moved there when it is saved.
-            Begin::Savable(folder) => PrivateFolder::new_in(&folder.join("machine")),
-            Begin::PowerOn | Begin::Saved(_) => PrivateFolder::new(),
+            Some(folder) => PrivateFolder::new_in(&folder.join("machine")),
+            None => PrivateFolder::new(),
         };
         let folder = folder.map_err(start)?;
         let nonce = ssh::random_word();
@@ -160,11 +183,9 @@ impl Machine {
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
         tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
         let nonce = plan.direct.map(|_| nonce);
-        let identity = Arc::new(match begin {
-            Begin::Saved(saved) => {
-                Identity::of_fork(nonce.clone(), saved.nonce(), saved.host_key())
-            }
-            Begin::PowerOn | Begin::Savable(_) => Identity::new(nonce.clone()),
+        let identity = Arc::new(match begin.saved() {
+            Some(saved) => Identity::of_fork(nonce, saved.nonces(), saved.host_key()),
+            None => Identity::new(nonce),
         });
         let target = Target {
             port,
@@ -179,7 +200,6 @@ impl Machine {
             events,
             bad,
             target,
-            nonce,
             drives: plan.drives,
             folder,
         })

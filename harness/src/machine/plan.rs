@@ -36,6 +36,8 @@ pub struct Plan {
     pub ssh_port: u16,
     /// The file that is the guest's memory; none leaves it to QEMU.
     pub memory_file: Option<MemoryFile>,
+    /// Whether it waits for the state of a saved machine instead of starting.
+    pub incoming: bool,
 }
 
 /// Guest memory as a file of this host.
@@ -43,7 +45,7 @@ pub struct Plan {
 pub enum MemoryFile {
     /// What the guest writes is written to it: the machine can be saved.
     Written(PathBuf),
-    /// What the guest writes is this machine's alone, which waits for a saved state to go on from.
+    /// What the guest writes is this machine's alone.
     CopiedOnWrite(PathBuf),
 }
 

@@ -44,6 +44,10 @@ pub(super) fn prepare(
     let profile = &spec.profile.profile;
     let drives = match begin {
         Begin::Saved(saved) => saved.drives(folder, evidence)?,
+        Begin::Continued(saved, into) => {
+            saved.copy_memory(into)?;
+            saved.copied_drives(folder, evidence)?
+        }
         Begin::PowerOn | Begin::Savable(_) => {
             let mut drives = disks::make(profile, &spec.disks, folder)?;
             drives.extend(user_data_drive(spec, folder, evidence)?);
@@ -64,9 +68,12 @@ pub(super) fn prepare(
         ssh_port: spec.ssh_port.unwrap_or(0),
         memory_file: match begin {
             Begin::PowerOn => None,
-            Begin::Savable(folder) => Some(MemoryFile::Written(folder.join(saved::MEMORY))),
+            Begin::Savable(folder) | Begin::Continued(_, folder) => {
+                Some(MemoryFile::Written(folder.join(saved::MEMORY)))
+            }
             Begin::Saved(saved) => Some(MemoryFile::CopiedOnWrite(saved.file(saved::MEMORY))),
         },
+        incoming: begin.saved().is_some(),
     };
     keep_script(spec, &plan, folder, evidence)?;
     Ok(plan)

@@ -36,6 +36,26 @@ pub(super) enum Begin<'a> {
     Savable(&'a Path),
     /// Where a saved one stood.
     Saved(&'a Saved),
+    /// The same on copies in this folder, so that it can be saved there.
+    Continued(&'a Saved, &'a Path),
+}
+
+impl<'a> Begin<'a> {
+    /// What it goes on from.
+    pub(super) fn saved(&self) -> Option<&'a Saved> {
+        match self {
+            Self::Saved(saved) | Self::Continued(saved, _) => Some(saved),
+            Self::PowerOn | Self::Savable(_) => None,
+        }
+    }
+
+    /// Where it can be saved.
+    pub(super) fn folder(&self) -> Option<&'a Path> {
+        match self {
+            Self::Savable(folder) | Self::Continued(_, folder) => Some(folder),
+            Self::PowerOn | Self::Saved(_) => None,
+        }
+    }
 }
 
 /// A saved machine.
@@ -47,7 +67,8 @@ pub struct Saved {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
-    nonce: Option<String>,
+    /// The words that may be on its kernel command line.
+    nonces: Vec<String>,
     host_key: Vec<u8>,
     drives: Vec<SavedDrive>,
     /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
@@ -94,8 +115,8 @@ impl Saved {
         self.folder.join(name)
     }
 
-    pub(super) fn nonce(&self) -> Option<String> {
-        self.about.nonce.clone()
+    pub(super) fn nonces(&self) -> &[String] {
+        &self.about.nonces
     }
 
     pub(super) fn host_key(&self) -> &[u8] {
@@ -108,12 +129,33 @@ impl Saved {
         folder: &PrivateFolder,
         evidence: &Evidence,
     ) -> Result<Vec<Drive>, MachineError> {
-        let config = self.folder.join(script::CONFIG_DRIVE);
-        if config.exists() {
-            std::fs::copy(&config, evidence.file(script::CONFIG_DRIVE))
-                .map_err(|e| MachineError::Start(format!("{}: {e}", config.display())))?;
-        }
+        self.keep_config_drive(evidence)?;
         disks::above(&self.folder, &self.about.drives, folder)
+    }
+
+    /// Copies of its disks.
+    pub(super) fn copied_drives(
+        &self,
+        folder: &PrivateFolder,
+        evidence: &Evidence,
+    ) -> Result<Vec<Drive>, MachineError> {
+        self.keep_config_drive(evidence)?;
+        disks::copies(&self.folder, &self.about.drives, folder)
+    }
+
+    /// A copy of its memory.
+    pub(super) fn copy_memory(&self, into: &Path) -> Result<(), MachineError> {
+        disks::copy(&self.file(MEMORY), &into.join(MEMORY)).map_err(MachineError::Start)
+    }
+
+    fn keep_config_drive(&self, evidence: &Evidence) -> Result<(), MachineError> {
+        let config = self.folder.join(script::CONFIG_DRIVE);
+        if !config.exists() {
+            return Ok(());
+        }
+        let kept = std::fs::copy(&config, evidence.file(script::CONFIG_DRIVE));
+        kept.map(drop)
+            .map_err(|e| MachineError::Start(format!("{}: {e}", config.display())))
     }
 
     /// Gives a QEMU that waits for it the devices' state; the guest then runs.
@@ -134,7 +176,7 @@ impl Machine {
     ///
     /// # Errors
     /// No login has proven which machine this is; QEMU's error; the folder cannot be written.
-    pub async fn save(self, folder: &Path) -> Result<(), MachineError> {
+    pub async fn save(&self, folder: &Path) -> Result<(), MachineError> {
         let failed = |what: &Path, e: std::io::Error| {
             MachineError::Other(format!("{} cannot be kept: {e}", what.display()))
         };
@@ -177,7 +219,7 @@ impl Machine {
             lengths.push((name.to_owned(), found.len()));
         }
         let about = About {
-            nonce: self.nonce.clone(),
+            nonces: self.target.identity.nonces().to_vec(),
             host_key,
             drives,
             lengths,
@@ -263,7 +305,7 @@ mod tests {
         assert!(Saved::open(folder.path()).unwrap_err().contains(ABOUT));
         std::fs::write(folder.path().join(MEMORY), "1234").unwrap();
         let about = About {
-            nonce: None,
+            nonces: vec![],
             host_key: vec![1],
             drives: vec![],
             lengths: vec![(MEMORY.into(), 4)],

@@ -21,9 +21,11 @@ pub struct ScenarioFile<S = StepFile> {
     /// The profiles (`qemu-profiles/*.yaml`) it runs on: one trial each.
     #[serde(default = "default_profiles")]
     pub profiles: Vec<String>,
-    /// What the machine is given beside its profile.
+    /// What the machine is given beside its profile, added to what its setup gives it.
     #[serde(default)]
     pub machine: MachineFile,
+    /// The setup (`setups/*.yaml`) that it goes on from.
+    pub setup: Option<String>,
     /// Where it begins.
     #[serde(default)]
     pub start: Start,
@@ -74,6 +76,21 @@ impl Default for MachineFile {
             disks: Vec::new(),
             memory: None,
             ssh_key: true,
+        }
+    }
+}
+
+impl MachineFile {
+    /// This machine with more: what comes later is added to lists, and goes before what is single.
+    #[must_use]
+    pub fn with(&self, more: Self) -> Self {
+        let both = |base: &[String], more: Vec<String>| [base, &more].concat();
+        Self {
+            cloud_config: more.cloud_config.or_else(|| self.cloud_config.clone()),
+            kernel_arguments: both(&self.kernel_arguments, more.kernel_arguments),
+            disks: [self.disks.as_slice(), &more.disks].concat(),
+            memory: more.memory.or(self.memory),
+            ssh_key: self.ssh_key && more.ssh_key,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Files into scenarios that can be run: read, fit, lint; all errors, not only the first.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use crate::source::{Document, SourceError};
 
 use super::file::{MachineFile, ScenarioFile, Start};
 use super::lint::{self, Lint};
+use super::setup::{Setup, Setups};
 use super::step::{Action, StepFile};
 
 /// How long all steps of a scenario may take together unless it says.
@@ -26,8 +28,10 @@ pub struct Scenario {
     pub about: String,
     /// The profiles it runs on.
     pub profiles: Vec<String>,
-    /// What the machine is given.
+    /// What the machine is given, by the setups and by the scenario.
     pub machine: MachineFile,
+    /// What its machine went through before, the first setup first.
+    pub setups: Vec<Arc<Setup>>,
     /// Where it begins.
     pub start: Start,
     /// How long all steps may take together on the reference host.
@@ -49,6 +53,15 @@ pub struct Step {
     pub action: Action,
 }
 
+/// What a scenario can name.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The profiles that exist.
+    pub profiles: Vec<String>,
+    /// The setups that exist.
+    pub setups: Setups,
+}
+
 /// The `steps` of a file whose head is wrong: they are looked at all the same.
 #[derive(Deserialize)]
 struct OnlySteps {
@@ -56,15 +69,18 @@ struct OnlySteps {
     steps: Vec<Value>,
 }
 
-/// Reads all scenarios (`*.yaml`) of a folder, in the order of their names.
+/// Reads all scenarios (`*.yaml`) of a folder, in the order of their names, and the setups beside
+/// them (`setups/*.yaml`).
 ///
 /// # Errors
 /// All that is wrong in all of them.
-pub fn load_all(folder: &Path, profiles: &[String]) -> Result<Vec<Scenario>, Vec<SourceError>> {
+pub fn load_all(folder: &Path, profiles: Vec<String>) -> Result<Vec<Scenario>, Vec<SourceError>> {
+    let setups = Setups::load(&folder.join("setups"))?;
+    let known = Known { profiles, setups };
     let mut scenarios = Vec::new();
     let mut wrong = Vec::new();
     for file in files(folder).map_err(|error| vec![error])? {
-        match load(&file, profiles) {
+        match load(&file, &known) {
             Ok(scenario) => scenarios.push(scenario),
             Err(errors) => wrong.extend(errors),
         }
@@ -76,7 +92,8 @@ pub fn load_all(folder: &Path, profiles: &[String]) -> Result<Vec<Scenario>, Vec
     }
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
+/// The files that people write in a folder.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let unreadable = |error: std::io::Error| {
         SourceError::in_file(
             folder,
@@ -93,17 +110,17 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
     Ok(files)
 }
 
-/// Reads one scenario; `profiles` are the names of those that exist.
+/// Reads one scenario.
 ///
 /// # Errors
 /// All that is wrong in it.
-pub fn load(file: &Path, profiles: &[String]) -> Result<Scenario, Vec<SourceError>> {
+pub fn load(file: &Path, known: &Known) -> Result<Scenario, Vec<SourceError>> {
     let document = Document::read(file).map_err(|error| vec![error])?;
-    read(&document, profiles)
+    read(&document, known)
 }
 
 /// Reads one scenario from a document.
-pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario, Vec<SourceError>> {
+pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<SourceError>> {
     let value = document.value().map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
     let head = document.fit::<ScenarioFile<Value>>(value.clone(), "");
@@ -121,7 +138,13 @@ pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario,
             return Err(lint.found);
         }
     };
-    lint::head(&mut lint, &head, profiles);
+    lint::head(&mut lint, &head, &known.profiles);
+    let setups = chain(&mut lint, head.setup.as_deref(), &known.setups);
+    let mut head = head;
+    head.machine = setups
+        .iter()
+        .map(|setup| &setup.machine)
+        .rfold(head.machine, |more, base| base.with(more));
     lint::whole(&mut lint, &head, &steps);
     if !lint.found.is_empty() {
         lint.found.sort_by_key(|error| error.line);
@@ -133,13 +156,24 @@ pub(super) fn read(document: &Document, profiles: &[String]) -> Result<Scenario,
         about: head.about,
         profiles: head.profiles,
         machine: head.machine,
+        setups,
         start: head.start,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
         steps,
     })
 }
 
-fn steps(lint: &mut Lint<'_>, raw: Vec<Value>) -> Vec<Step> {
+/// The setups that a scenario goes on from.
+fn chain(lint: &mut Lint<'_>, setup: Option<&str>, setups: &Setups) -> Vec<Arc<Setup>> {
+    let Some(name) = setup else { return Vec::new() };
+    setups.chain(name).unwrap_or_else(|| {
+        lint.no_setup(name, setups.hint(name));
+        Vec::new()
+    })
+}
+
+/// Those of the steps that make sense.
+pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>) -> Vec<Step> {
     let mut steps = Vec::new();
     for (number, value) in raw.into_iter().enumerate() {
         let path = format!("steps[{number}]");

@@ -1,6 +1,6 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file` and `step` are what people write, `value` the small types in it that check themselves,
+//! `file`, `setup` and `step` are what people write, `value` the small types in it that check themselves,
 //! `lint` what serde cannot see, `load` brings them together and `schema` tells editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
@@ -8,12 +8,14 @@ mod file;
 mod lint;
 mod load;
 mod schema;
+mod setup;
 mod step;
 mod value;
 
 pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
-pub use load::{Scenario, Step, load, load_all};
-pub use schema::schema;
+pub use load::{Known, Scenario, Step, load, load_all};
+pub use schema::{of_setups as schema_of_setups, schema};
+pub use setup::{Setup, SetupFile, Setups};
 pub use step::{
     Account, Action, DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep,
     EngineName, EventsStep, KeyName, RebootStep, SerialLogin, SerialStep, SshStep, StepFile,

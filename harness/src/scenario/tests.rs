@@ -5,14 +5,17 @@ use insta::assert_snapshot;
 use super::*;
 use crate::source::{Document, render_all};
 
-fn profiles() -> Vec<String> {
-    ["pc", "q35"].map(str::to_owned).to_vec()
+fn known() -> Known {
+    Known {
+        profiles: ["pc", "q35"].map(str::to_owned).to_vec(),
+        setups: Setups::default(),
+    }
 }
 
 fn read(text: &str) -> Result<Scenario, String> {
     let document = Document::from_text(Path::new("scenarios/tea.yaml"), text)
         .map_err(|error| error.to_string())?;
-    super::load::read(&document, &profiles()).map_err(|errors| render_all(&errors, false))
+    super::load::read(&document, &known()).map_err(|errors| render_all(&errors, false))
 }
 
 fn wrong(text: &str) -> String {
@@ -168,20 +171,27 @@ fn the_key_goes_into_the_cloud_config() {
 }
 
 #[test]
-fn the_committed_schema_is_that_of_the_types() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/schema.json");
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        std::fs::write(&file, schema()).unwrap();
+fn the_committed_schemas_are_those_of_the_types() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+    for (name, text) in [
+        ("schema.json", schema()),
+        ("setups/schema.json", schema_of_setups()),
+    ] {
+        let file = folder.join(name);
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        let committed = std::fs::read_to_string(&file).unwrap_or_default();
+        let hint = "is not that of the types: `cargo harness schema --write`";
+        assert!(committed == text, "scenarios/{name} {hint}");
     }
-    let committed = std::fs::read_to_string(&file).unwrap_or_default();
-    let hint = "scenarios/schema.json is not that of the types: `cargo harness schema --write`";
-    assert!(committed == schema(), "{hint}");
 }
 
 #[test]
 fn each_scenario_names_the_schema_for_editors() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    for entry in std::fs::read_dir(folder).unwrap() {
+    let files = |folder: &Path| std::fs::read_dir(folder).unwrap();
+    for entry in files(&folder).chain(files(&folder.join("setups"))) {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
@@ -199,7 +209,7 @@ fn each_scenario_names_the_schema_for_editors() {
 #[test]
 fn the_committed_scenarios_are_well_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let loaded = load_all(&folder, &profiles());
+    let loaded = load_all(&folder, known().profiles);
     let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
     assert!(!scenarios.is_empty());
 }
@@ -210,4 +220,28 @@ fn what_a_fork_cannot_show_is_told() {
     let steps = "steps:\n  - events: { failed: [] }\n  - reboot: {}\n  - events: { failed: [] }\n";
     assert_snapshot!(wrong(&format!("{head}{steps}")));
     assert!(read(&format!("{head}start: cold\n{steps}")).is_ok());
+}
+
+#[test]
+fn a_scenario_goes_on_from_a_setup() {
+    let text = |setup: &str| {
+        format!(
+            "name: tea\nabout: tea\nsetup: {setup}\nmachine:\n  kernel_arguments: [more]\nsteps:\n  - ssh: {{ run: make tea }}\n"
+        )
+    };
+    let kettle = "name: kettle\nabout: water\nmachine:\n  memory: 2048\n  kernel_arguments: [base]\nsteps:\n  - ssh: { run: boil }\n";
+    let kettle = Document::from_text(Path::new("setups/kettle.yaml"), kettle).unwrap();
+    let known = Known {
+        setups: Setups::read(&[kettle]).unwrap(),
+        ..known()
+    };
+    let read = |setup: &str| {
+        let document = Document::from_text(Path::new("scenarios/tea.yaml"), &text(setup)).unwrap();
+        super::load::read(&document, &known).map_err(|errors| render_all(&errors, false))
+    };
+    let scenario = read("kettle").unwrap();
+    assert_eq!(scenario.setups[0].name, "kettle");
+    assert_eq!(scenario.machine.memory, Some(2048));
+    assert_eq!(scenario.machine.kernel_arguments, ["base", "more"]);
+    assert_snapshot!(read("ketle").unwrap_err());
 }

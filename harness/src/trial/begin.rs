@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use serde_json::{Value, json};
 
 use crate::artifacts::Artifacts;
-use crate::checkpoint::{Held, Store};
+use crate::checkpoint::{Held, Recipe, Store};
 use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
@@ -19,10 +19,11 @@ use super::deadline::{self, Deadline};
 use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
+use super::setups::{Maker, save};
 use super::{Failure, Log, Settings, Trial, close, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A machine that was started.
 pub(super) struct Begun {
@@ -33,6 +34,20 @@ pub(super) struct Begun {
 }
 
 impl Begun {
+    /// A machine that goes on from a checkpoint.
+    pub(super) fn on(machine: Arc<Machine>, checkpoint: Held) -> Self {
+        Self {
+            machine,
+            keys: checkpoint.keys.clone(),
+            checkpoint: Some(checkpoint),
+        }
+    }
+
+    /// Whether it went through the setups already.
+    pub(super) fn is_set_up(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
     /// What comes before the first step.
     pub(super) fn what(&self) -> &'static str {
         match self.checkpoint {
@@ -85,19 +100,16 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
-        let inputs = self.inputs(artifacts)?;
-        let make = async |folder: &Path, keys: &KeyPair| {
-            self.make_checkpoint(artifacts, settings, folder, keys)
-                .await
+        let maker = Maker {
+            store,
+            artifacts,
+            settings,
         };
-        let held = store.obtain(&inputs, make).await?;
+        let held = self.checkpoint(maker, self.scenario.setups.len()).await?;
         let spec = self.spec(artifacts, &held.keys)?;
         let machine = Machine::fork(spec, &held.saved, log.evidence).await;
-        Ok(Begun {
-            machine: Arc::new(machine.map_err(|error| not_started(&error, log.evidence))?),
-            keys: held.keys.clone(),
-            checkpoint: Some(held),
-        })
+        let machine = machine.map_err(|error| not_started(&error, log.evidence))?;
+        Ok(Begun::on(Arc::new(machine), held))
     }
 
     fn checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
@@ -105,7 +117,23 @@ impl Trial {
         settings.checkpoints.as_ref().filter(|_| fork)
     }
 
-    /// All that a checkpoint depends on.
+    /// What makes the checkpoint of a machine that went through so many of the trial's setups.
+    pub(super) fn recipe(&self, artifacts: &Artifacts, setups: usize) -> Result<Recipe, Failure> {
+        let setups = &self.scenario.setups[..setups];
+        let mut inputs = self.inputs(artifacts)?;
+        let content: Vec<_> = setups.iter().map(|setup| &setup.content).collect();
+        inputs["setups"] = json!(content);
+        let last = match setups.last() {
+            Some(setup) => format!("setup {}", setup.name),
+            None => "boot".into(),
+        };
+        Ok(Recipe {
+            label: format!("{}, {last}", self.profile.name),
+            inputs,
+        })
+    }
+
+    /// All that a checkpoint of a boot depends on.
     fn inputs(&self, artifacts: &Artifacts) -> Result<Value, Failure> {
         let nobody = KeyPair {
             private: String::new(),
@@ -132,37 +160,33 @@ impl Trial {
 
     /// Boots a machine, waits until it is ready, and saves it. A boot that fails is this trial's
     /// red verdict, and its evidence is kept.
-    async fn make_checkpoint(
+    pub(super) async fn boot_checkpoint(
         &self,
-        artifacts: &Artifacts,
-        settings: &Settings,
+        maker: Maker<'_>,
         folder: &Path,
-        keys: &KeyPair,
-    ) -> Result<(), Failure> {
+    ) -> Result<KeyPair, Failure> {
+        let keys = KeyPair::generate();
         let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
-        let evidence = Evidence::begin(&settings.evidence, &name)?;
-        let spec = self.spec(artifacts, keys)?;
+        let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        let spec = self.spec(maker.artifacts, &keys)?;
         let machine = Machine::start_savable(spec, folder, &evidence).await;
         let machine = machine.map_err(|error| not_started(&error, &evidence))?;
-        let log = self.log(settings, &evidence, self.name());
+        let log = self.log(maker.settings, &evidence, self.name());
         let mut ran = Vec::new();
-        let ready = machine.guard(until_ready(&machine, keys));
+        let ready = machine.guard(until_ready(&machine, &keys));
         let ready = async { ready.await.map_err(Fault::from) };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         if let Err(fault) = ready.await {
             let red = Red::boot(fault, &ran).compose(self, &machine, &evidence);
             machine.stop().await;
-            return close(&evidence, Err(Failure::Red(red)), true);
+            close(&evidence, Err(Failure::Red(red)), true)?;
         }
-        machine.save(folder).await.map_err(|error| {
-            let folder = evidence.folder().display();
-            Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))
-        })?;
-        Ok(std::fs::remove_dir_all(evidence.folder())?)
+        save(&machine, folder, &evidence).await?;
+        Ok(keys)
     }
 }
 
-fn not_started(error: &MachineError, evidence: &Evidence) -> Failure {
+pub(super) fn not_started(error: &MachineError, evidence: &Evidence) -> Failure {
     let folder = evidence.folder().display();
     Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
 }

@@ -12,6 +12,7 @@ mod import;
 mod judge;
 mod report;
 mod session;
+mod setups;
 mod snapshot;
 mod steps;
 
@@ -156,6 +157,11 @@ impl Trial {
         })
     }
 
+    /// Where the snapshots of its steps are.
+    fn snapshots(&self) -> PathBuf {
+        self.scenario.file.with_file_name("snapshots")
+    }
+
     fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence, trial: String) -> Log<'a> {
         Log {
             trial,
@@ -168,12 +174,17 @@ impl Trial {
     /// Until the machine is ready, then the steps.
     async fn judge(&self, begun: &Begun, log: &Log<'_>) -> Result<(), Red> {
         let mut ran = Vec::new();
-        let snapshots = self.scenario.file.with_file_name("snapshots");
+        let snapshots = self.snapshots();
         let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
         let (what, ready) = (begun.what(), begun.ready(&mut session));
         log.around(0, 1, what, ready, &mut ran)
             .await
             .map_err(|fault| Red::boot(fault, &ran))?;
+        if !begun.is_set_up() {
+            for setup in &self.scenario.setups {
+                self.set_up(setup, &mut session, log, &mut ran).await?;
+            }
+        }
 
         let whole = Deadline::within(scaled(self.scenario.timeout));
         for (number, step) in self.scenario.steps.iter().enumerate() {

@@ -1,11 +1,12 @@
 //! What a red trial says: enough to know why without running it again.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evidence::Evidence;
 use crate::machine::{BootEvent, Machine};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Setup};
 
 use super::describe;
 use super::fault::{Fault, indent, printable};
@@ -29,10 +30,17 @@ pub struct Ran {
 #[derive(Debug)]
 pub struct Red {
     fault: Fault,
-    /// Index of the step; none for the boot.
-    step: Option<usize>,
+    place: Place,
     /// What ran, the red one last.
     ran: Vec<Ran>,
+}
+
+/// Where a trial can be red; steps by their index.
+#[derive(Debug)]
+enum Place {
+    Boot,
+    Setup(Arc<Setup>, usize),
+    Step(usize),
 }
 
 impl Red {
@@ -40,7 +48,16 @@ impl Red {
     pub fn boot(fault: Fault, ran: &[Ran]) -> Self {
         Self {
             fault,
-            step: None,
+            place: Place::Boot,
+            ran: ran.to_vec(),
+        }
+    }
+
+    /// A step of a setup did not hold.
+    pub fn setup(fault: Fault, setup: &Arc<Setup>, step: usize, ran: &[Ran]) -> Self {
+        Self {
+            fault,
+            place: Place::Setup(Arc::clone(setup), step),
             ran: ran.to_vec(),
         }
     }
@@ -49,7 +66,7 @@ impl Red {
     pub fn step(fault: Fault, step: usize, ran: &[Ran]) -> Self {
         Self {
             fault,
-            step: Some(step),
+            place: Place::Step(step),
             ran: ran.to_vec(),
         }
     }
@@ -65,7 +82,10 @@ impl Red {
         let _ = write!(text, "\nagain:    cargo harness test {}", trial.name());
         RedVerdict {
             text,
-            step: self.step.map(|step| step + 1),
+            step: match self.place {
+                Place::Step(step) => Some(step + 1),
+                Place::Boot | Place::Setup(..) => None,
+            },
         }
     }
 
@@ -88,13 +108,21 @@ impl Red {
     }
 
     fn head(&self, name: &str, scenario: &Scenario) -> String {
-        let file = scenario.file.display();
-        let Some((number, step)) = self.step.and_then(|n| Some((n, scenario.steps.get(n)?))) else {
-            return format!("{name}: the machine did not become ready\n  --> {file}:1");
+        let (file, steps, number, of_what) = match &self.place {
+            Place::Step(number) => (&scenario.file, &scenario.steps, *number, String::new()),
+            Place::Setup(setup, number) => {
+                let of_what = format!(" of the setup {}", setup.name);
+                (&setup.file, &setup.steps, *number, of_what)
+            }
+            Place::Boot => {
+                let file = scenario.file.display();
+                return format!("{name}: the machine did not become ready\n  --> {file}:1");
+            }
         };
-        let (number, of, line) = (number + 1, scenario.steps.len(), step.line);
-        let what = describe::step(step);
-        format!("{name}: step {number} of {of} failed: {what}\n  --> {file}:{line}")
+        let step = &steps[number];
+        let (number, of, line) = (number + 1, steps.len(), step.line);
+        let (what, file) = (describe::step(step), file.display());
+        format!("{name}: step {number} of {of}{of_what} failed: {what}\n  --> {file}:{line}")
     }
 
     fn steps(&self) -> String {

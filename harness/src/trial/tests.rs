@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::machine::{BootEvent, Output};
-use crate::scenario::TextExpectation;
+use crate::scenario::{Known, TextExpectation};
 use report::Seen;
 
 const TEA: &str = r"name: tea
@@ -19,7 +19,14 @@ fn scenario() -> Scenario {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tea.yaml");
     std::fs::write(&file, TEA).unwrap();
-    let mut scenario = crate::scenario::load(&file, &["q35".into()]).unwrap();
+    let mut scenario = crate::scenario::load(
+        &file,
+        &Known {
+            profiles: vec!["q35".into()],
+            ..Known::default()
+        },
+    )
+    .unwrap();
     scenario.file = "scenarios/tea.yaml".into();
     scenario
 }

@@ -46,13 +46,18 @@ impl Identity {
 
     /// Of a machine that goes on from a saved one: until it is reset it has that one's host key,
     /// and its word.
-    pub fn of_fork(own: Option<String>, saved: Option<String>, host_key: &[u8]) -> Self {
+    pub fn of_fork(own: Option<String>, saved: &[String], host_key: &[u8]) -> Self {
         let fork = Self {
-            nonces: own.into_iter().chain(saved).collect(),
+            nonces: own.into_iter().chain(saved.iter().cloned()).collect(),
             pin: Mutex::new(None),
         };
         fork.pin(host_key, 0);
         fork
+    }
+
+    /// The words that may be on the kernel command line.
+    pub fn nonces(&self) -> &[String] {
+        &self.nonces
     }
 
     /// The host key that is pinned.
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_fork_is_known_by_what_it_goes_on_from() {
-        let fork = Identity::of_fork(Some("own".into()), Some("saved".into()), b"key");
+        let fork = Identity::of_fork(Some("own".into()), &["saved".into()], b"key");
         assert_eq!(fork.knows(b"key", 0), Known::Yes);
         assert_eq!(fork.knows(b"other", 0), Known::No);
         assert_eq!(fork.knows(b"other", 1), Known::NotYet);

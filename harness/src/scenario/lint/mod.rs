@@ -11,6 +11,7 @@ use crate::source::{Document, SourceError, closest};
 
 use super::file::{CloudConfig, MachineFile, ScenarioFile, Start};
 use super::load::Step;
+use super::setup::SetupFile;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
 
 /// Finds, and remembers what it found.
@@ -39,6 +40,11 @@ impl<'a> Lint<'a> {
             .push(self.document.at_value(path, message).hint(hint));
     }
 
+    /// There is no such setup.
+    pub(super) fn no_setup(&mut self, name: &str, hint: String) {
+        self.value("setup", format!("there is no setup `{name}`"), hint);
+    }
+
     /// `wrong` must not be there, because of `why`.
     fn refuse(&mut self, wrong: bool, path: &str, message: &str, hint: &str) {
         if wrong {
@@ -49,28 +55,12 @@ impl<'a> Lint<'a> {
 
 /// The head: names, profiles, machine.
 pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
-    let stem = lint
-        .document
-        .file()
-        .file_stem()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    if head.name != stem {
-        let message = format!("the name is `{}` but the file `{stem}.yaml`", head.name);
-        lint.value(
-            "name",
-            message,
-            format!("write `name: {stem}` or rename the file"),
-        );
-    }
-    if head.about.trim().is_empty() {
-        lint.value(
-            "about",
-            "nothing is said about it",
-            "say in a sentence what it proves",
-        );
-    }
+    named(
+        lint,
+        &head.name,
+        &head.about,
+        "say in a sentence what it proves",
+    );
     if head.profiles.is_empty() {
         lint.key(
             "profiles",
@@ -93,6 +83,38 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
         }
     }
     machine(lint, &head.machine);
+}
+
+fn named(lint: &mut Lint<'_>, name: &str, about: &str, to_say: &str) {
+    let stem = lint.document.file().file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy().into_owned();
+    if name != stem {
+        let message = format!("the name is `{name}` but the file `{stem}.yaml`");
+        let hint = format!("write `name: {stem}` or rename the file");
+        lint.value("name", message, hint);
+    }
+    if about.trim().is_empty() {
+        lint.value("about", "nothing is said about it", to_say);
+    }
+}
+
+/// A setup: its head, and what its steps can be about.
+pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step]) {
+    named(
+        lint,
+        &head.name,
+        &head.about,
+        "say in a sentence what is there when it is done",
+    );
+    machine(lint, &head.machine);
+    if head.steps.is_empty() {
+        let hint = "a setup does something; `machine` alone can stand in a scenario";
+        lint.key("steps", "there are no steps", hint);
+    }
+    if steps.len() == head.steps.len() {
+        let hint = "only `start: cold` in a scenario shows a boot";
+        about_the_boot(lint, steps, hint);
+    }
 }
 
 fn known_profiles(wanted: &str, profiles: &[String]) -> String {
@@ -221,6 +243,11 @@ fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     let hint = "add `start: cold`";
     let message = "a machine that lets nobody in cannot be forked";
     lint.refuse(!head.machine.ssh_key, "machine.ssh_key", message, hint);
+    about_the_boot(lint, steps, hint);
+}
+
+/// Refuses steps about a boot that was another machine's.
+fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
     let rebooted = |step: &Step| matches!(step.action, Action::Reboot(_));
     let before = steps.iter().take_while(|step| !rebooted(step));
     for (number, step) in before.enumerate() {

@@ -1,0 +1,119 @@
+//! What a machine goes through before the first step: each setup once, kept as a checkpoint, or all
+//! of them in a machine of the trial's own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::artifacts::Artifacts;
+use crate::checkpoint::{Held, Store};
+use crate::evidence::Evidence;
+use crate::machine::{KeyPair, Machine};
+use crate::scenario::Setup;
+
+use super::begin::{Begun, not_started};
+use super::deadline::Deadline;
+use super::report::{Ran, Red};
+use super::session::Session;
+use super::{Failure, Log, Settings, Trial, close, describe, scaled, within};
+
+/// For all steps of a setup together, on the reference host.
+const SETUP: Duration = Duration::from_secs(600);
+
+/// What is needed to make checkpoints.
+#[derive(Clone, Copy)]
+pub(super) struct Maker<'a> {
+    pub(super) store: &'a Store,
+    pub(super) artifacts: &'a Artifacts,
+    pub(super) settings: &'a Settings,
+}
+
+impl Trial {
+    /// The checkpoint of a machine that went through so many of the trial's setups. What is there
+    /// is used; what is not is made of the one before.
+    pub(super) async fn checkpoint(
+        &self,
+        maker: Maker<'_>,
+        setups: usize,
+    ) -> Result<Held, Failure> {
+        let recipe = self.recipe(maker.artifacts, setups)?;
+        let make = async |folder: &Path| match setups.checked_sub(1) {
+            None => self.boot_checkpoint(maker, folder).await,
+            Some(last) => Box::pin(self.setup_checkpoint(maker, folder, last)).await,
+        };
+        maker.store.obtain(&recipe, make).await
+    }
+
+    /// Goes on from the checkpoint before a setup, does its steps, and saves the machine.
+    async fn setup_checkpoint(
+        &self,
+        maker: Maker<'_>,
+        folder: &Path,
+        number: usize,
+    ) -> Result<KeyPair, Failure> {
+        let before = self.checkpoint(maker, number).await?;
+        let setup = &self.scenario.setups[number];
+        let name = format!("{}-setup-{}", self.profile.name, setup.name);
+        let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        let spec = self.spec(maker.artifacts, &before.keys)?;
+        let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
+        let machine = Arc::new(machine.map_err(|error| not_started(&error, &evidence))?);
+        let begun = Begun::on(machine, before);
+        let log = self.log(maker.settings, &evidence, self.name());
+        if let Err(red) = self.go_through(&begun, setup, &log).await {
+            let red = red.compose(self, &begun.machine, &evidence);
+            begun.machine.stop().await;
+            close(&evidence, Err(Failure::Red(red)), true)?;
+        }
+        save(&begun.machine, folder, &evidence).await?;
+        Ok(begun.keys)
+    }
+
+    async fn go_through(
+        &self,
+        begun: &Begun,
+        setup: &Arc<Setup>,
+        log: &Log<'_>,
+    ) -> Result<(), Red> {
+        let mut ran = Vec::new();
+        let snapshots = self.snapshots();
+        let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
+        let what = format!("fork, for the setup {}", setup.name);
+        log.around(0, 1, &what, begun.ready(&mut session), &mut ran)
+            .await
+            .map_err(|fault| Red::boot(fault, &ran))?;
+        self.set_up(setup, &mut session, log, &mut ran).await
+    }
+
+    /// Does the steps of a setup.
+    pub(super) async fn set_up(
+        &self,
+        setup: &Arc<Setup>,
+        session: &mut Session<'_>,
+        log: &Log<'_>,
+        ran: &mut Vec<Ran>,
+    ) -> Result<(), Red> {
+        let whole = Deadline::within(scaled(SETUP));
+        for (number, step) in setup.steps.iter().enumerate() {
+            let what = format!("setup {}: {}", setup.name, describe::step(step));
+            let work = within(step, session, &whole);
+            log.around(0, step.line, &what, work, ran)
+                .await
+                .map_err(|fault| Red::setup(fault, setup, number, ran))?;
+        }
+        Ok(())
+    }
+}
+
+/// Saves a machine; its evidence is of no more use then.
+pub(super) async fn save(
+    machine: &Machine,
+    folder: &Path,
+    evidence: &Evidence,
+) -> Result<(), Failure> {
+    machine.save(folder).await.map_err(|error| {
+        let folder = evidence.folder().display();
+        Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))
+    })?;
+    Ok(std::fs::remove_dir_all(evidence.folder())?)
+}
