@@ -15,7 +15,7 @@ use crate::profile::Profile;
 use crate::project::Project;
 use crate::report::Lines;
 use crate::scenario::Scenario;
-use crate::source::render_all;
+use crate::source::{SourceError, render_all};
 use crate::terminal::colour;
 use crate::trial::{Failure, Settings, Trial};
 
@@ -81,6 +81,15 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         return exit::USAGE.into();
     }
     run_trials(project, arguments, options, trials)
+}
+
+/// All trials of a tree, by name.
+///
+/// # Errors
+/// All that is wrong in its scenarios and profiles.
+pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
+    let (profiles, scenarios) = project.load()?;
+    Ok(matrix(profiles, scenarios, None))
 }
 
 fn count(errors: usize) -> String {

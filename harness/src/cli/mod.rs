@@ -1,5 +1,6 @@
 //! The command line: what it understands ([`options`]), and each command's few lines.
 
+mod checkpoints;
 mod machine;
 mod options;
 mod project;
@@ -64,7 +65,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Test(options) => Ok(project::test(project, options)),
         Command::Check => Ok(project::check(project)),
         Command::List => Ok(project::list(project)),
-        Command::Checkpoints { remove } => Ok(project::checkpoints(project, remove)),
+        Command::Checkpoints(options) => checkpoints::checkpoints(project, &options),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

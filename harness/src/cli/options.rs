@@ -58,11 +58,10 @@ pub(super) enum Command {
     /// List the scenarios, and the profiles they run on
     List,
     /// List the machines that trials go on from, kept under target/checkpoints
-    Checkpoints {
-        /// Remove them, but for those in use
-        #[arg(long)]
-        remove: bool,
-    },
+    #[command(
+        after_help = "Examples:\n  harness checkpoints --explain two-dockers    why is this one not reused?"
+    )]
+    Checkpoints(CheckpointOptions),
     /// Tell what this host can do, and what to install for the rest
     Doctor,
     /// Print a completion script for a shell
@@ -111,6 +110,18 @@ pub(super) struct RunOptions {
     /// Port of this host that leads to the machine's SSH
     #[arg(long, default_value_t = 2222, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
+}
+
+/// `harness checkpoints`.
+#[derive(Debug, Args)]
+pub(super) struct CheckpointOptions {
+    /// Remove them, but for those in use
+    #[arg(long, conflicts_with = "explain")]
+    pub(super) remove: bool,
+    /// Tell which ones trials with this in their name go on from, and what keeps those that are
+    /// there from being used
+    #[arg(long, value_name = "FILTER")]
+    pub(super) explain: Option<String>,
 }
 
 const TEST_EXAMPLES: &str = "\

@@ -1,11 +1,9 @@
 //! Commands about scenarios.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use libtest_mimic::Arguments;
 
-use harness::checkpoint::Store;
 use harness::profile::{self, Profile};
 use harness::project::Project;
 use harness::scenario::Scenario;
@@ -74,26 +72,6 @@ pub(super) fn list(project: &Project) -> ExitCode {
     let scenarios: String = scenarios.iter().map(line).collect();
     let profiles: String = profiles.iter().map(reachable).collect();
     super::print(&format!("{scenarios}\n{profiles}"));
-    exit::OK.into()
-}
-
-/// `harness checkpoints`.
-pub(super) fn checkpoints(project: &Project, remove: bool) -> ExitCode {
-    let store = Store::new(project.checkpoints_folder());
-    let mut found = store.list();
-    found.sort_by_key(|one| std::cmp::Reverse(one.used));
-    for one in found {
-        let done = match (remove, remove && store.remove(&one.name)) {
-            (false, _) => "",
-            (true, true) => "  removed",
-            (true, false) => "  in use",
-        };
-        // To the second: what is below says nothing to anybody.
-        let age = one.used.elapsed().unwrap_or_default().as_secs();
-        let age = humantime::format_duration(Duration::from_secs(age));
-        let (name, mib) = (&one.name, one.bytes >> 20);
-        super::print(&format!("{name}  {mib:5} MiB  used {age} ago{done}\n"));
-    }
     exit::OK.into()
 }
 

@@ -117,6 +117,16 @@ impl Trial {
         settings.checkpoints.as_ref().filter(|_| fork)
     }
 
+    /// What makes the checkpoints that it goes on from, the boot first.
+    ///
+    /// # Errors
+    /// The artifacts cannot be read, or this host cannot run the profile.
+    pub fn recipes(&self, artifacts: &Artifacts) -> Result<Vec<Recipe>, Failure> {
+        (0..=self.scenario.setups.len())
+            .map(|setups| self.recipe(artifacts, setups))
+            .collect()
+    }
+
     /// What makes the checkpoint of a machine that went through so many of the trial's setups.
     pub(super) fn recipe(&self, artifacts: &Artifacts, setups: usize) -> Result<Recipe, Failure> {
         let setups = &self.scenario.setups[..setups];

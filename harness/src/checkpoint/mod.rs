@@ -4,6 +4,8 @@
 //! Beside each folder lies a lock file. It is held exclusively by who makes the checkpoint, and
 //! shared by each trial that goes on from it; its modification time is that of the last use.
 
+mod explain;
+
 use std::fs::{DirBuilder, File, FileTimes, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -17,6 +19,8 @@ use serde_json::Value;
 use crate::hash::Hash;
 use crate::machine::folder::lock;
 use crate::machine::{KeyPair, Saved};
+
+pub use explain::{Difference, Explained};
 
 /// Who is let in to the machine; readable by its owner alone.
 const KEY: &str = "login-key";
@@ -114,6 +118,8 @@ impl Store {
         for one in found {
             total += one.bytes;
             let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
+            // Nobody can want one that does not say what it was made of.
+            let old = old || one.recipe.is_none();
             if one.name != keep && (old || total > LARGEST) {
                 self.remove(&one.name);
             }
