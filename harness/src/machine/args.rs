@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
+use super::ssh::identity::FW_CFG;
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
 
 /// Where the lines of the machine end on this side.
@@ -32,7 +33,7 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
     if let Some(direct) = &plan.direct {
         kernel(&mut args, direct);
     }
-    small_devices(&mut args);
+    small_devices(&mut args, &plan.nonce);
     network(&mut args, plan);
     drives(&mut args, &plan.drives);
     lines(&mut args, wires);
@@ -126,8 +127,11 @@ fn kernel(args: &mut Args, direct: &Direct) {
     args.add("-append", &[&direct.append]);
 }
 
-/// A screen for tty1 and screenshots, entropy, and the id that tells a kernel it was copied.
-fn small_devices(args: &mut Args) {
+/// A screen for tty1 and screenshots, entropy, the id that tells a kernel it was copied, and the
+/// word that tells us which copy it is.
+fn small_devices(args: &mut Args, nonce: &str) {
+    let word = format!("string={nonce}");
+    args.add("-fw_cfg", &[&format!("name={FW_CFG}"), &word]);
     args.add("-display", &["none"]).device(&["VGA"]);
     args.add("-rtc", &["base=utc"]);
     args.device(&["vmgenid", "guid=auto"]);
@@ -233,6 +237,7 @@ mod tests {
         Plan {
             name: "q35".into(),
             board: Board::Q35,
+            nonce: "abc".into(),
             accelerator: Accelerator::Tcg { threads: true },
             cpus: 2.try_into().unwrap(),
             memory: 1024,

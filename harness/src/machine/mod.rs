@@ -182,10 +182,10 @@ impl Machine {
         let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
         tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
-        let nonce = plan.direct.map(|_| nonce);
+        let identity = Identity::new(nonce, plan.direct.is_some());
         let identity = Arc::new(match begin.saved() {
-            Some(saved) => Identity::of_fork(nonce, saved.nonces(), saved.host_key()),
-            None => Identity::new(nonce),
+            Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
+            None => identity,
         });
         let target = Target {
             port,

@@ -16,6 +16,8 @@ pub struct Plan {
     pub name: String,
     /// The board.
     pub board: Board,
+    /// The word by which it is told from other machines.
+    pub nonce: String,
     /// What executes the guest.
     pub accelerator: Accelerator,
     /// Virtual processors.

@@ -57,6 +57,7 @@ pub(super) fn prepare(
     let plan = Plan {
         name: profile.name.clone(),
         board: profile.machine,
+        nonce: nonce.into(),
         accelerator: spec.profile.accelerator,
         cpus: profile.cpus,
         memory: spec.memory_mib(),

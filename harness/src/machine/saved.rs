@@ -219,7 +219,7 @@ impl Machine {
             lengths.push((name.to_owned(), found.len()));
         }
         let about = About {
-            nonces: self.target.identity.nonces().to_vec(),
+            nonces: self.target.identity.words(),
             host_key,
             drives,
             lengths,

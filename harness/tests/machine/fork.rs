@@ -51,6 +51,10 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
         printed(&one_ssh, random).await,
         printed(&two_ssh, random).await
     );
+    let word = "sudo cat /sys/firmware/qemu_fw_cfg/by_name/opt/io.rancher.harness/nonce/raw";
+    let words = (printed(&one_ssh, word).await, printed(&two_ssh, word).await);
+    assert_eq!((words.0.len(), words.1.len()), (32, 32), "{words:?}");
+    assert_ne!(words.0, words.1);
     let ask = "cat /proc/sys/kernel/random/boot_id; cat ~/note; echo changed > ~/note";
     for ssh in [&one_ssh, &two_ssh] {
         assert_eq!(printed(ssh, ask).await, format!("{boot}\nkept"));

@@ -13,7 +13,7 @@ use crate::poll::WaitError;
 
 /// For the server's first word, on the reference host.
 const PATIENCE_SECONDS: u64 = 2;
-/// For reading the kernel command line, on the reference host.
+/// For reading its words, on the reference host.
 const PROOF_SECONDS: u64 = 20;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -100,11 +100,11 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
     })
 }
 
-/// Reads the word of this boot back and pins the host key.
+/// Reads the machine's words back and pins the host key.
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
     let limit = scale::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
     let end = Instant::now() + limit;
-    match exec::run(&connection, "cat /proc/cmdline", &[], limit, end) {
+    match exec::run(&connection, &Identity::question(), &[], limit, end) {
         Err(error) => Attempt::Again(error.to_string()),
         Ok(output)
             if !target
@@ -113,7 +113,7 @@ fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> 
         {
             Attempt::Final(wrong(
                 target,
-                "its kernel command line is not the one that was given",
+                "the word that it was given is not the one that it has",
             ))
         }
         Ok(_) => {

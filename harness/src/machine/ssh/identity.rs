@@ -1,20 +1,29 @@
 //! Is it the machine that was started?
 //!
-//! Each boot carries a random word on its kernel command line. The first login reads it back and
-//! pins the host key; later ones need only the key. A machine that was reset may come back with
+//! Each QEMU process carries a random word: in `fw_cfg`, which a fork has of its own from its first
+//! instruction, and on the kernel command line, for guests that cannot read the former; there a
+//! fork has that of the machine it goes on from until it is reset. The first login reads them back
+//! and pins the host key; later ones need only the key. A machine that was reset may come back with
 //! new host keys (those of one without a state disk live in memory), so a pin is good until the
-//! next reset, and then the word is read again.
+//! next reset, and then the words are read again.
 
 use std::sync::{Mutex, PoisonError};
 
 use ssh_key::rand_core::{OsRng, RngCore as _};
 
+/// The file of `fw_cfg` with the word; names of users begin with `opt/` and a domain (QEMU's
+/// docs/specs/fw_cfg.rst).
+pub const FW_CFG: &str = "opt/io.rancher.harness/nonce";
+
 /// How a machine is told from others.
 #[derive(Debug)]
 pub struct Identity {
-    /// The words that may be on the kernel command line: the machine's own, and that of the one it
-    /// goes on from. None when the firmware boots from a disk.
-    nonces: Vec<String>,
+    /// The machine's own word.
+    own: String,
+    /// Those of the machines that it goes on from.
+    inherited: Vec<String>,
+    /// Whether the kernel command line is the harness's to write.
+    direct: bool,
     pin: Mutex<Option<Pin>>,
 }
 
@@ -22,6 +31,8 @@ pub struct Identity {
 struct Pin {
     host_key: Vec<u8>,
     resets: u64,
+    /// Whether the words were read back by who has this key: forks share it.
+    proven: bool,
 }
 
 /// What a host key says.
@@ -36,28 +47,33 @@ pub enum Known {
 }
 
 impl Identity {
-    /// Nothing is pinned.
-    pub fn new(nonce: Option<String>) -> Self {
+    /// Nothing is pinned. `direct` is whether the word is on the kernel command line, too.
+    pub fn new(own: String, direct: bool) -> Self {
         Self {
-            nonces: nonce.into_iter().collect(),
+            own,
+            inherited: Vec::new(),
+            direct,
             pin: Mutex::new(None),
         }
     }
 
-    /// Of a machine that goes on from a saved one: until it is reset it has that one's host key,
-    /// and its word.
-    pub fn of_fork(own: Option<String>, saved: &[String], host_key: &[u8]) -> Self {
-        let fork = Self {
-            nonces: own.into_iter().chain(saved.iter().cloned()).collect(),
-            pin: Mutex::new(None),
-        };
-        fork.pin(host_key, 0);
-        fork
+    /// Of a machine that goes on from a saved one: until it is reset it has that one's host key
+    /// and command line.
+    #[must_use]
+    pub fn going_on(mut self, words: &[String], host_key: &[u8]) -> Self {
+        self.inherited = words.to_vec();
+        *self.pin.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(Pin {
+            host_key: host_key.to_vec(),
+            resets: 0,
+            proven: false,
+        });
+        self
     }
 
     /// The words that may be on the kernel command line.
-    pub fn nonces(&self) -> &[String] {
-        &self.nonces
+    pub fn words(&self) -> Vec<String> {
+        let own = self.own.clone();
+        [own].into_iter().chain(self.inherited.clone()).collect()
     }
 
     /// The host key that is pinned.
@@ -70,19 +86,33 @@ impl Identity {
     pub fn knows(&self, host_key: &[u8], resets: u64) -> Known {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         match &*pin {
-            Some(pin) if pin.resets == resets && pin.host_key == host_key => Known::Yes,
-            Some(pin) if pin.resets == resets => Known::No,
+            Some(pin) if pin.resets == resets && pin.host_key != host_key => Known::No,
+            Some(pin) if pin.resets == resets && pin.proven => Known::Yes,
             _ => Known::NotYet,
         }
     }
 
-    /// Whether a kernel command line is this machine's.
-    pub fn is_ours(&self, cmdline: &str) -> bool {
-        let carries = |nonce: &String| {
-            let wanted = argument(nonce);
+    /// The command that reads the words back: the file where the guest has it, of which only root
+    /// may read the content, then the kernel command line.
+    pub fn question() -> String {
+        let file = format!("/sys/firmware/qemu_fw_cfg/by_name/{FW_CFG}/raw");
+        format!(
+            "f={file}; [ ! -e $f ] || cat $f 2> /dev/null || sudo -n cat $f 2> /dev/null; \
+             echo; cat /proc/cmdline"
+        )
+    }
+
+    /// Whether what the question was answered with is this machine's.
+    pub fn is_ours(&self, answer: &str) -> bool {
+        let (word, cmdline) = answer.split_once('\n').unwrap_or_default();
+        let carries = |word: &String| {
+            let wanted = argument(word);
             cmdline.split_whitespace().any(|word| word == wanted)
         };
-        self.nonces.is_empty() || self.nonces.iter().any(carries)
+        match word {
+            "" => !self.direct || self.words().iter().any(carries),
+            word => word == self.own,
+        }
     }
 
     /// Pins the key of a machine that was found to be ours.
@@ -91,6 +121,7 @@ impl Identity {
         *pin = Some(Pin {
             host_key: host_key.to_vec(),
             resets,
+            proven: true,
         });
     }
 }
@@ -111,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_pin_is_good_until_the_next_reset() {
-        let identity = Identity::new(Some("abc".into()));
+        let identity = Identity::new("abc".into(), true);
         assert_eq!(identity.knows(b"key", 0), Known::NotYet);
         identity.pin(b"key", 0);
         assert_eq!(identity.knows(b"key", 0), Known::Yes);
@@ -120,20 +151,29 @@ mod tests {
     }
 
     #[test]
-    fn a_fork_is_known_by_what_it_goes_on_from() {
-        let fork = Identity::of_fork(Some("own".into()), &["saved".into()], b"key");
-        assert_eq!(fork.knows(b"key", 0), Known::Yes);
+    fn a_fork_has_the_key_of_what_it_goes_on_from_and_a_word_of_its_own() {
+        let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
+        assert_eq!(fork.knows(b"key", 0), Known::NotYet);
         assert_eq!(fork.knows(b"other", 0), Known::No);
         assert_eq!(fork.knows(b"other", 1), Known::NotYet);
-        assert!(fork.is_ours("harness.nonce=own") && fork.is_ours("harness.nonce=saved"));
-        assert!(!fork.is_ours("harness.nonce=other"));
+        assert!(fork.is_ours("own\nharness.nonce=saved"));
+        assert!(!fork.is_ours("another\nharness.nonce=saved"));
+        fork.pin(b"key", 0);
+        assert_eq!(fork.knows(b"key", 0), Known::Yes);
+    }
+
+    #[test]
+    fn a_guest_that_reads_no_fw_cfg_is_known_by_its_command_line() {
+        let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
+        assert!(fork.is_ours("\nharness.nonce=own") && fork.is_ours("\nharness.nonce=saved"));
+        assert!(!fork.is_ours("\nharness.nonce=other") && !fork.is_ours(""));
     }
 
     #[test]
     fn the_whole_word_counts() {
-        let identity = Identity::new(Some("abc".into()));
-        assert!(identity.is_ours("console=ttyS0 harness.nonce=abc\n"));
-        assert!(!identity.is_ours("console=ttyS0 harness.nonce=abcd\n"));
-        assert!(Identity::new(None).is_ours("anything"));
+        let identity = Identity::new("abc".into(), true);
+        assert!(identity.is_ours("\nconsole=ttyS0 harness.nonce=abc\n"));
+        assert!(!identity.is_ours("\nconsole=ttyS0 harness.nonce=abcd\n"));
+        assert!(Identity::new("abc".into(), false).is_ours("\nanything"));
     }
 }
