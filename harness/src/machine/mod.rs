@@ -96,6 +96,8 @@ pub struct Machine {
     bad: watch::Receiver<Option<Badness>>,
     target: Target,
     drives: Vec<Drive>,
+    /// Whether the machine that it goes on from told of its boot.
+    told_before: bool,
     folder: PrivateFolder,
 }
 
@@ -201,6 +203,7 @@ impl Machine {
             bad,
             target,
             drives: plan.drives,
+            told_before: begin.saved().is_some_and(Saved::told),
             folder,
         })
     }
@@ -237,6 +240,12 @@ impl Machine {
     /// Boot events so far in this boot, and a wait for one by stage name.
     pub fn boot_events(&self) -> Vec<BootEvent> {
         self.events.current()
+    }
+
+    /// Whether the guest is one that tells of its boot, in this boot or the one that it goes on
+    /// from.
+    pub fn tells_of_its_boot(&self) -> bool {
+        self.told_before || self.events.any()
     }
 
     /// Waits for the event of a stage in the current boot, whether the stage went well or not.

@@ -70,6 +70,8 @@ struct About {
     /// The words that may be on its kernel command line.
     nonces: Vec<String>,
     host_key: Vec<u8>,
+    /// Whether it told of its boot.
+    told: bool,
     drives: Vec<SavedDrive>,
     /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
     lengths: Vec<(String, u64)>,
@@ -117,6 +119,10 @@ impl Saved {
 
     pub(super) fn nonces(&self) -> &[String] {
         &self.about.nonces
+    }
+
+    pub(super) fn told(&self) -> bool {
+        self.about.told
     }
 
     pub(super) fn host_key(&self) -> &[u8] {
@@ -221,6 +227,7 @@ impl Machine {
         let about = About {
             nonces: self.target.identity.words(),
             host_key,
+            told: self.tells_of_its_boot(),
             drives,
             lengths,
         };
@@ -307,6 +314,7 @@ mod tests {
         let about = About {
             nonces: vec![],
             host_key: vec![1],
+            told: false,
             drives: vec![],
             lengths: vec![(MEMORY.into(), 4)],
         };

@@ -31,6 +31,10 @@ pub struct ScenarioFile<S = StepFile> {
     pub start: Start,
     /// How long all steps together may take after the boot; 10 minutes unless told.
     pub timeout: Option<Span>,
+    /// What must hold all through it, beside a console that says nothing bad and a system-docker
+    /// that is alive: steps that ask over SSH or Docker, checked in the background.
+    #[serde(default)]
+    pub invariants: Vec<S>,
     /// What is done and what must hold, in order.
     pub steps: Vec<S>,
 }

@@ -36,6 +36,8 @@ pub struct Scenario {
     pub start: Start,
     /// How long all steps may take together on the reference host.
     pub timeout: Duration,
+    /// What must hold all through it.
+    pub invariants: Vec<Step>,
     /// The steps; at least one.
     pub steps: Vec<Step>,
 }
@@ -130,7 +132,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
             .fit(value, "")
             .map_or_else(|_| Vec::new(), |only: OnlySteps| only.steps),
     };
-    let steps = steps(&mut lint, raw);
+    let steps = steps(&mut lint, raw, "steps");
     let head = match head {
         Ok(head) => head,
         Err(error) => {
@@ -139,6 +141,8 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         }
     };
     lint::head(&mut lint, &head, &known.profiles);
+    let invariants = self::steps(&mut lint, head.invariants.clone(), "invariants");
+    lint::invariants(&mut lint, &head, &invariants);
     let setups = chain(&mut lint, head.setup.as_deref(), &known.setups);
     let mut head = head;
     head.machine = setups
@@ -159,6 +163,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         setups,
         start: head.start,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
+        invariants,
         steps,
     })
 }
@@ -172,11 +177,11 @@ fn chain(lint: &mut Lint<'_>, setup: Option<&str>, setups: &Setups) -> Vec<Arc<S
     })
 }
 
-/// Those of the steps that make sense.
-pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>) -> Vec<Step> {
+/// Those of the steps below a key that make sense.
+pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>, key: &str) -> Vec<Step> {
     let mut steps = Vec::new();
     for (number, value) in raw.into_iter().enumerate() {
-        let path = format!("steps[{number}]");
+        let path = format!("{key}[{number}]");
         match lint.document.fit::<StepFile>(value, &path) {
             Ok(step) => steps.extend(one(lint, step, &path)),
             Err(error) => lint.found.push(error),

@@ -143,7 +143,7 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
     let head = head.map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
     let content = head.steps.iter().cloned().map(nameless).collect();
-    let steps = load::steps(&mut lint, head.steps.clone());
+    let steps = load::steps(&mut lint, head.steps.clone(), "steps");
     lint::setup(&mut lint, &head, &steps);
     if !lint.found.is_empty() {
         lint.found.sort_by_key(|error| error.line);

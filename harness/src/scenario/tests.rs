@@ -245,3 +245,10 @@ fn a_scenario_goes_on_from_a_setup() {
     assert_eq!(scenario.machine.kernel_arguments, ["base", "more"]);
     assert_snapshot!(read("ketle").unwrap_err());
 }
+
+#[test]
+fn an_invariant_only_asks() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\ninvariants:\n  - ssh: { run: kettle is warm }\n  - reboot: {}\n  - ssh: { upload: { content: a, to: /b } }\nsteps:\n  - ssh: { run: make tea }\n"
+    ));
+}

@@ -23,7 +23,7 @@ use super::setups::{Maker, save};
 use super::{Failure, Log, Settings, Trial, close, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A machine that was started.
 pub(super) struct Begun {

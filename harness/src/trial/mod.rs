@@ -9,6 +9,7 @@ mod deadline;
 mod describe;
 mod fault;
 mod import;
+mod invariants;
 mod judge;
 mod report;
 mod session;
@@ -34,6 +35,7 @@ use crate::scenario::{CloudConfig, Scenario, Step};
 use begin::Begun;
 use deadline::Deadline;
 use fault::Fault;
+use invariants::Invariants;
 use report::{Ran, Red};
 use session::Session;
 
@@ -187,9 +189,21 @@ impl Trial {
         }
 
         let whole = Deadline::within(scaled(self.scenario.timeout));
-        for (number, step) in self.scenario.steps.iter().enumerate() {
+        let scenario = &self.scenario;
+        let key = scenario.machine.ssh_key;
+        let invariants = Invariants::new(&scenario.invariants, key, &session);
+        let mut broken = std::pin::pin!(invariants.watch());
+        for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
-            let work = within(step, &mut session, &whole);
+            let is_last = number + 1 == scenario.steps.len();
+            let step_alone = async |session: &mut Session<'_>| within(step, session, &whole).await;
+            let work = invariants.during(step, is_last, &mut session, step_alone);
+            let work = async {
+                tokio::select! {
+                    verdict = work => verdict,
+                    fault = &mut broken => Err(fault),
+                }
+            };
             log.around(number + 1, step.line, &what, work, &mut ran)
                 .await
                 .map_err(|fault| Red::step(fault, number, &ran))?;

@@ -231,10 +231,31 @@ pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Ste
         lint.key("steps", "no step checks anything, so it cannot fail", hint);
     }
     if !head.machine.ssh_key {
-        without_key(lint, steps);
+        without_key(lint, steps, "steps");
     }
     if head.start == Start::Fork {
         forked(lint, head, steps);
+    }
+}
+
+/// What can be asked again and again, without anybody noticing.
+pub(super) fn invariants<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
+    if steps.len() != head.invariants.len() {
+        return;
+    }
+    if !head.machine.ssh_key {
+        without_key(lint, steps, "invariants");
+    }
+    for (number, step) in steps.iter().enumerate() {
+        let asks = match &step.action {
+            Action::Ssh(step) => step.run.is_some(),
+            Action::Docker(step) => step.ps.is_some() || step.exec.is_some(),
+            _ => false,
+        };
+        let hint =
+            "an invariant asks: `ssh: {run: ...}`, `docker: {ps: ...}` or `docker: {exec: ...}`";
+        let message = "this step changes the machine, or waits for it";
+        lint.refuse(!asks, &format!("invariants[{number}]"), message, hint);
     }
 }
 
@@ -270,7 +291,7 @@ fn checks(step: &Step) -> bool {
 }
 
 /// Without the trial's key, no step may need the trial's own connection.
-fn without_key(lint: &mut Lint<'_>, steps: &[Step]) {
+fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let needs = match &step.action {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
@@ -280,6 +301,6 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step]) {
         };
         let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";
         let message = "this step logs in with the trial's key, which the machine is not given";
-        lint.refuse(needs, &format!("steps[{number}]"), message, hint);
+        lint.refuse(needs, &format!("{key}[{number}]"), message, hint);
     }
 }

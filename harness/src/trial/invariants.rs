@@ -1,0 +1,144 @@
+//! What must hold all through a trial: checked in the background while steps run, after each step
+//! that took the machine away, and after the last one.
+//!
+//! That the console says nothing bad is seen without asking
+//! ([`Machine::guard`](crate::machine::Machine::guard)).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::RwLock;
+use tokio::time::MissedTickBehavior;
+
+use crate::machine::{Engine, KeyPair, Machine};
+use crate::scenario::{Action, Step};
+
+use super::deadline::{self, Deadline};
+use super::fault::Fault;
+use super::session::Session;
+use super::{describe, scaled, steps};
+
+/// Between two looks. A look costs an emulated machine about 0.1 s.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// For an engine to answer, on the reference host.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// What must hold all through a trial.
+pub(super) struct Invariants<'a> {
+    steps: &'a [Step],
+    /// Whether the machine has a system-docker to be asked.
+    engine: bool,
+    keys: &'a KeyPair,
+    snapshots: &'a Path,
+    /// The machine as it is now. Held for reading by a look, for writing by a step that takes the
+    /// machine away.
+    now: RwLock<Arc<Machine>>,
+}
+
+impl<'a> Invariants<'a> {
+    /// Those of a scenario, and that system-docker is alive where there is one and somebody is let
+    /// in to ask it.
+    pub(super) fn new(steps: &'a [Step], ssh_key: bool, session: &Session<'a>) -> Self {
+        Self {
+            steps,
+            engine: ssh_key && session.machine.tells_of_its_boot(),
+            keys: session.keys,
+            snapshots: session.snapshots,
+            now: RwLock::new(Arc::clone(&session.machine)),
+        }
+    }
+
+    /// Looks until something does not hold; ends only then.
+    pub(super) async fn watch(&self) -> Fault {
+        if self.steps.is_empty() && !self.engine {
+            return std::future::pending().await;
+        }
+        let mut looks = tokio::time::interval(INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first one comes at once.
+        looks.tick().await;
+        let machine = Arc::clone(&*self.now.read().await);
+        let mut session = Session::new(machine, self.keys, self.snapshots);
+        loop {
+            looks.tick().await;
+            let now = self.now.read().await;
+            session.machine = Arc::clone(&now);
+            if let Err(fault) = self.check(&mut session).await {
+                return fault;
+            }
+        }
+    }
+
+    /// Does a step. No look meets it where it takes the machine away, and all must hold after it
+    /// where it did, or is the last.
+    pub(super) async fn during(
+        &self,
+        step: &Step,
+        is_last: bool,
+        session: &mut Session<'_>,
+        work: impl AsyncFnOnce(&mut Session<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let away = takes_away(step);
+        let now = if away {
+            Some(self.now.write().await)
+        } else {
+            None
+        };
+        work(session).await?;
+        if let Some(mut now) = now {
+            *now = Arc::clone(&session.machine);
+        }
+        if away || is_last {
+            self.check(session).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks once at each.
+    async fn check(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+        if self.engine {
+            let look = async |session: &mut Session<'_>| engine(session).await;
+            twice("system-docker is alive", session, look).await?;
+        }
+        for step in self.steps {
+            let look = async |session: &mut Session<'_>| {
+                let limit = Deadline::within(scaled(deadline::of_step(step)));
+                steps::perform(step, session, &limit).await
+            };
+            twice(&describe::step(step), session, look).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What does not hold is looked at again over a new connection before it counts: the one that was
+/// open may have ended with a reboot, or because a step ended it.
+async fn twice(
+    what: &str,
+    session: &mut Session<'_>,
+    look: impl AsyncFn(&mut Session<'_>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    if look(session).await.is_ok() {
+        return Ok(());
+    }
+    session.forget();
+    look(session).await.map_err(|mut fault| {
+        fault.what = format!("an invariant does not hold: {what}\n{}", fault.what);
+        fault
+    })
+}
+
+async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
+    let limit = Deadline::within(scaled(ANSWER));
+    let docker = session.docker(Engine::System, &limit).await?;
+    match tokio::time::timeout(limit.left(), docker.ping()).await {
+        Ok(answer) => Ok(answer.map(drop)?),
+        Err(_) => Err(Fault::new("system-docker does not answer")),
+    }
+}
+
+/// Whether nobody can be asked while a step is done.
+fn takes_away(step: &Step) -> bool {
+    matches!(step.action, Action::Reboot(_))
+}
