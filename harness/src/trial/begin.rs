@@ -105,10 +105,12 @@ impl Trial {
             artifacts,
             settings,
         };
-        let held = self.checkpoint(maker, self.scenario.setups.len()).await?;
-        let spec = self.spec(artifacts, &held.keys)?;
-        let machine = Machine::fork(spec, &held.saved, log.evidence).await;
-        let machine = machine.map_err(|error| not_started(&error, log.evidence))?;
+        let fork = async |held: &Held| {
+            let spec = self.spec(artifacts, &held.keys)?;
+            let machine = Machine::fork(spec, &held.saved, log.evidence).await;
+            machine.map_err(|error| not_started(&error, log.evidence))
+        };
+        let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
         Ok(Begun::on(Arc::new(machine), held))
     }
 

@@ -44,6 +44,29 @@ impl Trial {
         maker.store.obtain(&recipe, make).await
     }
 
+    /// Starts a machine on the checkpoint of so many setups. Where QEMU does not take what is kept,
+    /// that is made once more.
+    pub(super) async fn go_on(
+        &self,
+        maker: Maker<'_>,
+        setups: usize,
+        fork: impl AsyncFn(&Held) -> Result<Machine, Failure>,
+    ) -> Result<(Held, Machine), Failure> {
+        let held = self.checkpoint(maker, setups).await?;
+        let refused = match fork(&held).await {
+            Ok(machine) => return Ok((held, machine)),
+            Err(failure) => failure,
+        };
+        drop(held);
+        let name = self.recipe(maker.artifacts, setups)?.name();
+        if !maker.store.remove(&name) {
+            return Err(refused);
+        }
+        let held = self.checkpoint(maker, setups).await?;
+        let machine = fork(&held).await?;
+        Ok((held, machine))
+    }
+
     /// Goes on from the checkpoint before a setup, does its steps, and saves the machine.
     async fn setup_checkpoint(
         &self,
@@ -51,14 +74,16 @@ impl Trial {
         folder: &Path,
         number: usize,
     ) -> Result<KeyPair, Failure> {
-        let before = self.checkpoint(maker, number).await?;
         let setup = &self.scenario.setups[number];
         let name = format!("{}-setup-{}", self.profile.name, setup.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
-        let spec = self.spec(maker.artifacts, &before.keys)?;
-        let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
-        let machine = Arc::new(machine.map_err(|error| not_started(&error, &evidence))?);
-        let begun = Begun::on(machine, before);
+        let fork = async |before: &Held| {
+            let spec = self.spec(maker.artifacts, &before.keys)?;
+            let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
+            machine.map_err(|error| not_started(&error, &evidence))
+        };
+        let (before, machine) = self.go_on(maker, number, fork).await?;
+        let begun = Begun::on(Arc::new(machine), before);
         let log = self.log(maker.settings, &evidence, self.name());
         if let Err(red) = self.go_through(&begun, setup, &log).await {
             let red = red.compose(self, &begun.machine, &evidence);
