@@ -106,6 +106,11 @@ impl Store {
         })
     }
 
+    /// Whether the checkpoint of a recipe is there.
+    pub fn has(&self, recipe: &Recipe) -> bool {
+        is_whole(&self.folder.join(recipe.name()))
+    }
+
     fn lock_file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.lock"))
     }

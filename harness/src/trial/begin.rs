@@ -93,6 +93,15 @@ impl Trial {
         })
     }
 
+    /// Whether its machine is booted, for itself or for a checkpoint that is not there yet.
+    pub fn boots(&self, artifacts: &Artifacts, settings: &Settings) -> bool {
+        let there = |store: &Store| {
+            let recipe = self.recipe(artifacts, self.scenario.setups.len());
+            recipe.is_ok_and(|recipe| store.has(&recipe))
+        };
+        !self.checkpoints(settings).is_some_and(there)
+    }
+
     async fn fork(
         &self,
         store: &Store,

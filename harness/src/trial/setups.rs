@@ -12,7 +12,7 @@ use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
 use super::begin::{Begun, not_started};
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Patience};
 use super::report::{Ran, Red};
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, close, describe, scaled, within};
@@ -96,7 +96,7 @@ impl Trial {
         let whole = Deadline::within(scaled(SETUP));
         for (number, step) in setup.steps.iter().enumerate() {
             let what = format!("setup {}: {}", setup.name, describe::step(step));
-            let work = within(step, session, &whole);
+            let work = within(step, session, &whole, Patience::with(step));
             log.around(0, step.line, &what, work, ran)
                 .await
                 .map_err(|fault| Red::setup(fault, setup, number, ran))?;
