@@ -86,3 +86,25 @@ fn known(project: &Project) -> Result<BTreeMap<String, f64>, Refusal> {
     }
     Ok(known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_profile_has_as_many_shards_as_it_has_work_for() {
+        let (profiles, mut scenarios) = Project::find().load().unwrap();
+        scenarios.truncate(4);
+        for (n, scenario) in scenarios.iter_mut().enumerate() {
+            let on: &[&str] = if n == 0 { &["pc", "q35"] } else { &["q35"] };
+            scenario.profiles = on.iter().map(|name| (*name).to_owned()).collect();
+        }
+        let jobs = |shards| Value::from(jobs(&profiles, &scenarios, shards));
+        let job = |profile, shard| json!({ "profile": profile, "shard": shard });
+        let wanted = [job("pc", "1/1"), job("q35", "1/2"), job("q35", "2/2")];
+        assert_eq!(jobs(2), json!(wanted));
+        assert_eq!(jobs(9).as_array().unwrap().len(), 5);
+        scenarios.clear();
+        assert_eq!(super::jobs(&profiles, &scenarios, 3), Vec::<Value>::new());
+    }
+}
