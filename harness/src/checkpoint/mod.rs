@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::hash::Hash;
 use crate::machine::folder::lock;
 use crate::machine::{KeyPair, Saved};
+use crate::poll;
 
 pub use explain::{Difference, Explained};
 
@@ -82,6 +83,7 @@ impl Store {
         let name = recipe.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
+        poll::tell("its checkpoint", "another trial may be making it");
         let shared = wait_for_lock(self.lock_file(&name), FlockArg::LockShared).await?;
         if let Some(held) = open(&folder, shared) {
             return Ok(held);

@@ -64,6 +64,8 @@ impl Summary {
 
     pub(super) fn ended(&mut self, trial: &str, verdict: Verdict, why: Option<&str>) {
         let why = why.unwrap_or_default().lines().next().unwrap_or_default();
+        let named = format!("{trial}: ");
+        let why = why.strip_prefix(&named).unwrap_or(why);
         self.ended.push((trial.to_owned(), verdict, why.to_owned()));
     }
 
@@ -108,7 +110,7 @@ mod tests {
         summary.begins(&[("arm::tea".into(), "no QEMU".into())]);
         for (trial, verdict, why) in [
             ("q35::tea", Verdict::Passed, None),
-            ("q35::milk", Verdict::Red, Some("sour\nvery")),
+            ("q35::milk", Verdict::Red, Some("q35::milk: sour\nvery")),
             ("q35::sugar", Verdict::Flaky, Some("flaky: once")),
             ("q35::water", Verdict::KnownFailure, Some("known failure")),
         ] {

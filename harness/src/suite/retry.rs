@@ -85,7 +85,8 @@ fn passed(attempts: &[Attempt]) -> (Verdict, Option<String>) {
     match attempts {
         [first, .., _] => {
             let (number, why) = (attempts.len(), &first.why);
-            let why = format!("flaky: it passed at attempt {number}; the first said:\n{why}");
+            let why =
+                format!("flaky: it passed at attempt {number}\nthe first attempt said:\n{why}");
             (Verdict::Flaky, Some(why))
         }
         _ => (Verdict::Passed, None),

@@ -118,7 +118,8 @@ impl Ready {
 /// One attempt, when there is room for its machine. How it ended is told to who listens.
 async fn attempt(trial: &Trial, ready: &Ready, settings: &Settings) -> Result<(), String> {
     let _room = room(trial, &ready.artifacts, settings).await?;
-    let ended = trial.run(&ready.artifacts, settings).await;
+    // On the heap: it is large, and this thread's stack is not.
+    let ended = Box::pin(trial.run(&ready.artifacts, settings)).await;
     ended.map_err(|failure| failure.text().to_owned())
 }
 

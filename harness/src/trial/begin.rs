@@ -78,7 +78,7 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
         if let Some(store) = self.checkpoints(settings) {
-            match self.fork(store, artifacts, settings, log).await {
+            match Box::pin(self.fork(store, artifacts, settings, log)).await {
                 Err(Failure::Infrastructure(why)) => no_forks(&why),
                 begun => return begun,
             }

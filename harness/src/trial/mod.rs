@@ -116,7 +116,7 @@ impl Trial {
             steps: self.scenario.steps.iter().map(head).collect(),
             evidence: evidence.folder().to_path_buf(),
         });
-        let verdict = self.verdict(artifacts, settings, &log).await;
+        let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
         let closed = close(&evidence, verdict, settings.keep);
         // Not written down: the folder may be gone, and has its own last word where it is not.
         settings.listeners.tell(ended(&log, &closed));
@@ -131,7 +131,8 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
-        let verdict = self.judge(&begun, log).await;
+        // On the heap: what a trial needs to remember is large, and stacks are not.
+        let verdict = Box::pin(self.judge(&begun, log)).await;
         let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, log.evidence));
         begun.machine.stop().await;
         verdict.map_err(Failure::Red)

@@ -60,7 +60,7 @@ impl Trial {
         let machine = Arc::new(machine.map_err(|error| not_started(&error, &evidence))?);
         let begun = Begun::on(machine, before);
         let log = self.log(maker.settings, &evidence, self.name());
-        if let Err(red) = self.go_through(&begun, setup, &log).await {
+        if let Err(red) = Box::pin(self.go_through(&begun, setup, &log)).await {
             let red = red.compose(self, &begun.machine, &evidence);
             begun.machine.stop().await;
             close(&evidence, Err(Failure::Red(red)), true)?;
