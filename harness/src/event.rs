@@ -75,6 +75,21 @@ pub enum What {
         /// What.
         text: String,
     },
+    /// An attempt at a trial did not pass, and another one follows; the trial has not ended.
+    AttemptEnds {
+        /// Which trial.
+        trial: String,
+        /// Which attempt; the first is 1.
+        attempt: u32,
+        /// How.
+        verdict: Verdict,
+        /// How long it took, in seconds.
+        took: f64,
+        /// All there is to say about why it did not pass.
+        why: Option<String>,
+        /// Where its evidence is.
+        evidence: Option<PathBuf>,
+    },
     /// A trial ended.
     TrialEnds {
         /// Which trial.
@@ -116,6 +131,10 @@ pub enum Verdict {
     Red,
     /// There was no machine to judge.
     NoVerdict,
+    /// It passed after an attempt that did not.
+    Flaky,
+    /// It is red, and known to be (`known_failure` of the scenario).
+    KnownFailure,
 }
 
 /// Who is told of events, in the thread in which they happen: it must not wait.

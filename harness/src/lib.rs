@@ -5,12 +5,14 @@
 //! Not its job: knowing how the OS works inside. It links no crate of `os/`; what it boots is a
 //! kernel, an initrd, and the words on the command line.
 
+pub mod admission;
 pub mod artifacts;
 pub mod checkpoint;
 pub mod event;
 pub mod evidence;
 pub mod exit;
 mod hash;
+pub mod history;
 pub mod host;
 pub mod interactive;
 pub mod machine;

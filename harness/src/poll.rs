@@ -1,5 +1,6 @@
 //! Waiting: the one function that does it, and how deadlines know the host.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The first pause between two looks; each next one is half as long again, up to [`LONGEST_PAUSE`].
@@ -59,6 +60,23 @@ impl WaitError {
     }
 }
 
+/// Hears what is waited for, and what was seen instead.
+pub type Watcher = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
+tokio::task_local! {
+    static WATCHER: Watcher;
+}
+
+/// Does `work`, and tells `watcher` of each look that found "not yet" meanwhile in this task.
+pub async fn watched<F: Future>(watcher: Watcher, work: F) -> F::Output {
+    WATCHER.scope(watcher, work).await
+}
+
+/// Tells who watches, if anybody does, what is waited for and what was seen instead.
+pub(crate) fn tell(what: &str, seen: &str) {
+    let _ = WATCHER.try_with(|watcher| watcher(what, seen));
+}
+
 /// Looks at a condition until it holds, fails, or `limit` passes. A look that itself does not come
 /// back is given up at the limit, too.
 ///
@@ -75,7 +93,10 @@ where
         match tokio::time::timeout_at(end.into(), look()).await {
             Ok(Poll::Ready(value)) => return Ok(value),
             Ok(Poll::Failed(why)) => return Err(WaitError::failed(what, why)),
-            Ok(Poll::NotYet(seen)) => last = seen,
+            Ok(Poll::NotYet(seen)) => {
+                tell(what, &seen);
+                last = seen;
+            }
             Err(_) => return Err(WaitError::deadline(what, limit, last)),
         }
         tokio::time::sleep_until((Instant::now() + pause).min(end).into()).await;
@@ -101,6 +122,28 @@ mod tests {
             }
         });
         assert_eq!(found.await.unwrap(), "found");
+    }
+
+    #[tokio::test]
+    async fn who_watches_hears_what_was_seen() {
+        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&heard);
+        let watcher: Watcher = Arc::new(move |what, seen| {
+            theirs.lock().unwrap().push(format!("{what}: {seen}"));
+        });
+        let mut looks = 0;
+        let wait = wait_until("the sun", Duration::from_secs(60), async || {
+            looks += 1;
+            match looks {
+                3 => Poll::Ready(()),
+                n => Poll::NotYet(format!("cloud {n}")),
+            }
+        });
+        watched(watcher, wait).await.unwrap();
+        assert_eq!(
+            *heard.lock().unwrap(),
+            ["the sun: cloud 1", "the sun: cloud 2"]
+        );
     }
 
     #[tokio::test]

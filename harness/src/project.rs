@@ -61,6 +61,16 @@ impl Project {
         self.root.join("target/checkpoints")
     }
 
+    /// Where it is kept how long trials took.
+    pub fn history_file(&self) -> PathBuf {
+        self.root.join("target/history.json")
+    }
+
+    /// How long trials take, for runs that share them between one another.
+    pub fn durations_file(&self) -> PathBuf {
+        self.short(self.root.join("ci/durations.json"))
+    }
+
     /// Where `harness run` keeps its machine's disk.
     pub fn state_folder(&self) -> PathBuf {
         self.root.join("target/run")

@@ -2,10 +2,17 @@
 
 use std::process::ExitCode;
 
+use harness::exit;
 use harness::project::Project;
 use harness::suite::{self, Options};
 
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
-    suite::run(&Project::find(), &arguments, &Options::from_environment())
+    match Options::from_environment() {
+        Ok(options) => suite::run(&Project::find(), &arguments, &options),
+        Err(why) => {
+            eprintln!("error: {why}");
+            exit::USAGE.into()
+        }
+    }
 }

@@ -10,6 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial as Test};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
 use harness::event::Listeners;
+use harness::history::Usual;
 use harness::profile::Profile;
 use harness::project::Project;
 use harness::scenario::{self, Scenario};
@@ -102,6 +103,7 @@ impl Case {
             keep: false,
             listeners: Listeners::default(),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
+            usual: Usual::default(),
         };
         let runtime = tokio::runtime::Runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::hash::Hash;
 use crate::machine::folder::lock;
 use crate::machine::{KeyPair, Saved};
+use crate::poll;
 
 pub use explain::{Difference, Explained};
 
@@ -82,6 +83,7 @@ impl Store {
         let name = recipe.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
+        poll::tell("its checkpoint", "another trial may be making it");
         let shared = wait_for_lock(self.lock_file(&name), FlockArg::LockShared).await?;
         if let Some(held) = open(&folder, shared) {
             return Ok(held);
@@ -104,6 +106,11 @@ impl Store {
             let folder = folder.display();
             io::Error::other(format!("the checkpoint in {folder} is not whole")).into()
         })
+    }
+
+    /// Whether the checkpoint of a recipe is there.
+    pub fn has(&self, recipe: &Recipe) -> bool {
+        is_whole(&self.folder.join(recipe.name()))
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {

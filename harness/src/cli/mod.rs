@@ -1,6 +1,7 @@
 //! The command line: what it understands ([`options`]), and each command's few lines.
 
 mod checkpoints;
+mod ci;
 mod machine;
 mod options;
 mod project;
@@ -62,10 +63,14 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Ssh { command } => machine::ssh(project, command),
         Command::Stop => machine::stop(project),
         Command::Doctor => machine::doctor(project),
-        Command::Test(options) => Ok(project::test(project, options)),
+        Command::Test(options) => project::test(project, options),
         Command::Check => Ok(project::check(project)),
-        Command::List => Ok(project::list(project)),
         Command::Checkpoints(options) => checkpoints::checkpoints(project, &options),
+        Command::List { matrix: None } => Ok(project::list(project)),
+        Command::List {
+            matrix: Some(shards),
+        } => Ok(ci::matrix(project, shards)),
+        Command::Durations { write } => ci::durations(project, write),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use harness::suite::Shard;
 
 const AFTER: &str = "\
 Exit status:
@@ -17,6 +18,10 @@ Environment:
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
   HARNESS_VERBOSE=1               tell each step (cargo test)
+  HARNESS_SHARD=2/5               run a part of the trials only
+  HARNESS_DURATIONS=FILE          how long trials take, to make shards even
+  HARNESS_RETRIES=1               try a trial that did not pass again
+  HARNESS_FLAKY_OK=1              a trial that passed only then does not fail the run
   NO_COLOR=1                      no colours
 
 Examples:
@@ -56,7 +61,17 @@ pub(super) enum Command {
     /// Read all scenarios and profiles and tell all that is wrong with them
     Check,
     /// List the scenarios, and the profiles they run on
-    List,
+    List {
+        /// As JSON: profiles, so many shards of each, as a CI service takes a matrix
+        #[arg(long, value_name = "SHARDS", value_parser = clap::value_parser!(u16).range(1..))]
+        matrix: Option<u16>,
+    },
+    /// Print how long trials take here, for runs in shards
+    Durations {
+        /// Put it into ci/durations.json instead, beside what that knows of other trials
+        #[arg(long)]
+        write: bool,
+    },
     /// List the machines that trials go on from, kept under target/checkpoints
     #[command(
         after_help = "Examples:\n  harness checkpoints --explain two-dockers    why is this one not reused?"
@@ -128,7 +143,8 @@ const TEST_EXAMPLES: &str = "\
 Examples:
   harness test                         all
   harness test two-dockers             those with this in their name
-  harness test --profile pc --jobs 1   one after another, each step as it happens";
+  harness test --profile pc --jobs 1   one after another, each step as it happens
+  harness test --shard 2/5 --retries 1 what one of five machines of a CI service runs";
 
 /// `harness test`.
 #[derive(Debug, Args)]
@@ -150,6 +166,18 @@ pub(super) struct TestOptions {
     /// Boot every machine, also where a fork of one that is ready would do
     #[arg(long)]
     pub(super) cold: bool,
+    /// Only the second of five parts of the trials, and the like
+    #[arg(long, value_name = "N/OF")]
+    pub(super) shard: Option<Shard>,
+    /// How long trials take, to make shards even; the same file for all of them [default: ci/durations.json]
+    #[arg(long, value_name = "FILE")]
+    pub(super) durations: Option<PathBuf>,
+    /// Try a trial that did not pass again, so many times; a pass then is flaky
+    #[arg(long, value_name = "N")]
+    pub(super) retries: Option<u32>,
+    /// Flaky trials do not fail the run
+    #[arg(long)]
+    pub(super) flaky_ok: bool,
     /// Run trials that this host is thought unable to run, too
     #[arg(long)]
     pub(super) include_ignored: bool,

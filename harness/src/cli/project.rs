@@ -14,7 +14,7 @@ use super::Refusal;
 use super::options::TestOptions;
 
 /// `harness test`.
-pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
+pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, Refusal> {
     let one_at_a_time = options.jobs == Some(1);
     let arguments = Arguments {
         filter: options.filter,
@@ -22,14 +22,19 @@ pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
         include_ignored: options.include_ignored,
         ..Arguments::default()
     };
-    let environment = suite::Options::from_environment();
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let options = suite::Options {
         profile: options.profile,
         keep: options.keep || environment.keep,
         tell: options.verbose || one_at_a_time || environment.tell,
         cold: options.cold || environment.cold,
+        shard: options.shard.or(environment.shard),
+        durations: options.durations.or(environment.durations),
+        retries: options.retries.unwrap_or(environment.retries),
+        flaky_ok: options.flaky_ok || environment.flaky_ok,
+        live: true,
     };
-    suite::run(project, &arguments, &options)
+    Ok(suite::run(project, &arguments, &options))
 }
 
 /// `harness check`.
@@ -46,7 +51,7 @@ pub(super) fn check(project: &Project) -> ExitCode {
     }
 }
 
-fn wrong(errors: &[SourceError]) -> ExitCode {
+pub(super) fn wrong(errors: &[SourceError]) -> ExitCode {
     eprintln!(
         "{}",
         render_all(errors, terminal::colour(&std::io::stderr()))

@@ -3,6 +3,7 @@
 pub(crate) mod command;
 mod doctor;
 pub(crate) mod kvm;
+pub mod memory;
 pub(crate) mod port;
 pub(crate) mod qemu;
 pub mod scale;

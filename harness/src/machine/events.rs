@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::MachineError;
 use crate::evidence::now;
-use crate::poll::WaitError;
+use crate::poll::{self, WaitError};
 
 /// The stage that begins every boot.
 const FIRST: &str = "init";
@@ -124,6 +124,9 @@ impl Events {
             }
             if let Some(fatal) = events.iter().find(|event| event.fatal) {
                 return Err(WaitError::failed(&what, told(fatal)).into());
+            }
+            if let Some(last) = events.last() {
+                poll::tell(&what, &told(last));
             }
             if tokio::time::timeout_at(end, changed.changed())
                 .await

@@ -64,7 +64,7 @@ impl PrivateFolder {
 }
 
 /// In a shared `/tmp` the name may have been taken by somebody else, or be a link to elsewhere.
-fn make_own(parent: &Path) -> io::Result<()> {
+pub(crate) fn make_own(parent: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(parent) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => return made,

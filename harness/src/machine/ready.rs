@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::MachineError;
 use super::events::Events;
-use crate::poll::{Poll, wait_until};
+use crate::poll::{Poll, WaitError, wait_until};
 
 /// The stage that ends a good boot.
 const LAST: &str = "started";
@@ -19,13 +19,22 @@ const BANNER_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) async fn wait(events: &Events, port: u16, limit: Duration) -> Result<(), MachineError> {
     tokio::select! {
         event = events.wait(LAST, limit) => event.map(drop),
-        banner = wait_until("an SSH banner", limit, async || look(events, port).await) => Ok(banner?),
+        banner = first_word(events, port, limit) => banner,
+    }
+}
+
+/// For a guest that sends events this never ends: they say more.
+async fn first_word(events: &Events, port: u16, limit: Duration) -> Result<(), MachineError> {
+    let look = async || look(events, port).await;
+    match wait_until("an SSH banner", limit, look).await {
+        Err(WaitError::Failed { .. }) => std::future::pending().await,
+        ended => Ok(ended?),
     }
 }
 
 async fn look(events: &Events, port: u16) -> Poll<()> {
     if events.any() {
-        return Poll::NotYet("a guest that sends boot events".into());
+        return Poll::Failed("this guest sends boot events".into());
     }
     match tokio::time::timeout(BANNER_PATIENCE, banner(port)).await {
         Ok(Ok(word)) if &word == b"SSH-" && !events.any() => Poll::Ready(()),

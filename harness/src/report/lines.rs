@@ -38,6 +38,14 @@ impl Lines {
                 };
                 (trial.clone(), format!("{word} {what} ({took:.1} s)"))
             }
+            What::AttemptEnds { trial, attempt, .. } => {
+                let word = self.paint("again  ", 33);
+                (trial.clone(), format!("{word} attempt {attempt} failed"))
+            }
+            What::Note {
+                trial: Some(trial),
+                text,
+            } => (trial.clone(), format!("  note  {text}")),
             _ => return None,
         })
     }

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use super::known_failure::KnownFailure;
 use super::step::StepFile;
 use super::value::Span;
 
@@ -35,6 +36,8 @@ pub struct ScenarioFile<S = StepFile> {
     /// that is alive: steps that ask over SSH or Docker, checked in the background.
     #[serde(default)]
     pub invariants: Vec<S>,
+    /// That it is known to fail, why, and until when that is accepted.
+    pub known_failure: Option<KnownFailure>,
     /// What is done and what must hold, in order.
     pub steps: Vec<S>,
 }

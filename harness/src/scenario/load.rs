@@ -10,6 +10,7 @@ use serde_yaml::Value;
 use crate::source::{Document, SourceError};
 
 use super::file::{MachineFile, ScenarioFile, Start};
+use super::known_failure::KnownFailure;
 use super::lint::{self, Lint};
 use super::setup::{Setup, Setups};
 use super::step::{Action, StepFile};
@@ -38,6 +39,8 @@ pub struct Scenario {
     pub timeout: Duration,
     /// What must hold all through it.
     pub invariants: Vec<Step>,
+    /// That it is known to fail.
+    pub known_failure: Option<KnownFailure>,
     /// The steps; at least one.
     pub steps: Vec<Step>,
 }
@@ -164,6 +167,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         start: head.start,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
         invariants,
+        known_failure: head.known_failure,
         steps,
     })
 }

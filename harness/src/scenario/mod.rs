@@ -5,6 +5,7 @@
 //! Not here: doing any of it ([`crate::trial`]).
 
 mod file;
+mod known_failure;
 mod lint;
 mod load;
 mod schema;
@@ -13,6 +14,7 @@ mod step;
 mod value;
 
 pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
+pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, Scenario, Step, load, load_all};
 pub use schema::{of_setups as schema_of_setups, schema};
 pub use setup::{Setup, SetupFile, Setups};

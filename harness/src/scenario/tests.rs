@@ -252,3 +252,19 @@ fn an_invariant_only_asks() {
         "name: tea\nabout: tea\ninvariants:\n  - ssh: { run: kettle is warm }\n  - reboot: {}\n  - ssh: { upload: { content: a, to: /b } }\nsteps:\n  - ssh: { run: make tea }\n"
     ));
 }
+
+#[test]
+fn a_known_failure_says_why_and_until_when() {
+    let known = |text: &str| format!("{}known_failure: {text}\n", GOOD.trim_start());
+    let good = read(&known(
+        "{ reason: no water, ticket: 'KETTLE-7', until: 2027-01-31 }",
+    ));
+    assert_eq!(good.unwrap().known_failure.unwrap().ticket, "KETTLE-7");
+    assert_snapshot!(wrong(&known(
+        "{ reason: '', ticket: ' ', until: 2027-01-31 }"
+    )));
+    assert_snapshot!(wrong(&known(
+        "{ reason: no water, ticket: '7', until: 31.1.2027 }"
+    )));
+    assert_snapshot!(wrong(&known("{ reason: no water, until: 2027-01-31 }")));
+}

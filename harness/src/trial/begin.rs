@@ -78,7 +78,7 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
         if let Some(store) = self.checkpoints(settings) {
-            match self.fork(store, artifacts, settings, log).await {
+            match Box::pin(self.fork(store, artifacts, settings, log)).await {
                 Err(Failure::Infrastructure(why)) => no_forks(&why),
                 begun => return begun,
             }
@@ -91,6 +91,15 @@ impl Trial {
             keys,
             checkpoint: None,
         })
+    }
+
+    /// Whether its machine is booted, for itself or for a checkpoint that is not there yet.
+    pub fn boots(&self, artifacts: &Artifacts, settings: &Settings) -> bool {
+        let there = |store: &Store| {
+            let recipe = self.recipe(artifacts, self.scenario.setups.len());
+            recipe.is_ok_and(|recipe| store.has(&recipe))
+        };
+        !self.checkpoints(settings).is_some_and(there)
     }
 
     async fn fork(

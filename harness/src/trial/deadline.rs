@@ -1,23 +1,112 @@
 //! How long things may take: on the reference host (two cores, emulated), then on this one.
+//!
+//! Where it is known what a step usually takes, one that hangs is found out sooner, and one that
+//! takes long by nature is waited for. Only ever by a lot: a late step is no wrong step.
 
 use std::time::{Duration, Instant};
 
+use crate::history::Usually;
 use crate::scenario::{Action, Step};
+
+use super::fault::Fault;
+use super::scaled;
 
 /// From power-on until the machine is ready.
 pub const BOOT: Duration = Duration::from_secs(150);
 /// From a login to its verdict, where a step is not about it.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
-/// How long a step may take unless it says.
-pub fn of_step(step: &Step) -> Duration {
-    let usual = match &step.action {
+/// A step is late at so many times the longest that it took of late.
+const LATE: f64 = 8.0;
+/// What is usual never makes a limit shorter than this part of it.
+const SHORTEST: f64 = 1.0 / 3.0;
+/// And never longer than so many times.
+const LONGEST: f64 = 4.0;
+/// This host is never believed to be busier than this.
+const BUSIEST: f64 = 4.0;
+
+/// How long a step may take where nothing is written and nothing known.
+fn of_kind(action: &Action) -> Duration {
+    let seconds = match action {
         Action::Events(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
         Action::Reboot(_) => 240,
     };
-    step.timeout.unwrap_or(Duration::from_secs(usual))
+    Duration::from_secs(seconds)
+}
+
+/// How long a step is waited for, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// On the reference host.
+    pub limit: Duration,
+    usually: Option<Usually>,
+}
+
+impl Patience {
+    /// By what the file says, which is never exceeded, or else by the kind of the step; and by what
+    /// it usually takes, where that is known.
+    pub fn of(step: &Step, usually: Option<Usually>, pace: Pace) -> Self {
+        let usually = usually.filter(Usually::is_known);
+        let (base, most) = match step.timeout {
+            Some(written) => (written, written),
+            None => {
+                let base = of_kind(&step.action);
+                (base, base.mul_f64(LONGEST))
+            }
+        };
+        let late = usually.map(|usually| Duration::from_secs_f64(usually.longest * LATE));
+        let limit = late.map_or(base, |late| late.max(base.mul_f64(SHORTEST)));
+        Self {
+            limit: limit.mul_f64(pace.0).min(most),
+            usually,
+        }
+    }
+
+    /// For a step of which nothing is known.
+    pub fn with(step: &Step) -> Self {
+        Self::of(step, None, Pace(1.0))
+    }
+
+    /// A fault at the deadline, with what is usual.
+    pub fn told(&self, fault: Fault) -> Fault {
+        let Some(usually) = self.usually else {
+            return fault;
+        };
+        let here = scaled(Duration::from_secs(1)).as_secs_f64();
+        let usually = Usually {
+            median: usually.median * here,
+            longest: usually.longest * here,
+            ..usually
+        };
+        fault.with("it usually takes", usually.to_string())
+    }
+}
+
+/// How much longer than usual the steps of a trial have taken so far: a host that was measured when
+/// it was idle may be busy now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace(f64);
+
+impl Pace {
+    /// By what steps took here, and what they usually take; at least 1.
+    pub fn of(steps: impl Iterator<Item = (Duration, Option<Usually>)>) -> Self {
+        let (mut took, mut usual) = (0.0, 0.0);
+        for (here, usually) in steps {
+            let Some(usually) = usually.filter(Usually::is_known) else {
+                continue;
+            };
+            took += here.as_secs_f64();
+            usual += scaled(Duration::from_secs_f64(usually.median)).as_secs_f64();
+        }
+        // Of nothing, or next to it, nothing follows.
+        Self(if usual < 1.0 {
+            1.0
+        } else {
+            (took / usual).clamp(1.0, BUSIEST)
+        })
+    }
 }
 
 /// A moment by which something must have happened.
@@ -44,5 +133,77 @@ impl Deadline {
     /// What was left at its beginning.
     pub fn limit(&self) -> Duration {
         self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Pace = Pace(1.0);
+
+    fn step(timeout: Option<u64>) -> Step {
+        Step {
+            line: 1,
+            name: None,
+            timeout: timeout.map(Duration::from_secs),
+            action: serde_yaml::from_str("run: make tea")
+                .map(Action::Ssh)
+                .unwrap(),
+        }
+    }
+
+    fn usually(longest: f64, passes: usize) -> Option<Usually> {
+        Some(Usually {
+            median: longest / 2.0,
+            longest,
+            passes,
+        })
+    }
+
+    fn limit(timeout: Option<u64>, usually: Option<Usually>, pace: Pace) -> u64 {
+        Patience::of(&step(timeout), usually, pace).limit.as_secs()
+    }
+
+    #[test]
+    fn what_is_usual_changes_a_limit_within_bounds() {
+        assert_eq!(limit(None, None, IDLE), 60);
+        // A few passes say nothing.
+        assert_eq!(limit(None, usually(1.0, 2), IDLE), 60);
+        assert_eq!(limit(None, usually(1.0, 3), IDLE), 20);
+        assert_eq!(limit(None, usually(5.0, 3), IDLE), 40);
+        assert_eq!(limit(None, usually(25.0, 3), IDLE), 200);
+        assert_eq!(limit(None, usually(100.0, 3), IDLE), 240);
+    }
+
+    #[test]
+    fn what_is_written_is_never_exceeded() {
+        assert_eq!(limit(Some(30), None, IDLE), 30);
+        assert_eq!(limit(Some(30), usually(1.0, 3), IDLE), 10);
+        assert_eq!(limit(Some(30), usually(100.0, 3), Pace(4.0)), 30);
+    }
+
+    #[test]
+    fn a_busy_host_is_given_more_time() {
+        assert_eq!(limit(None, None, Pace(2.0)), 120);
+        assert_eq!(limit(None, usually(1.0, 3), Pace(3.0)), 60);
+        let here = |seconds: f64| scaled(Duration::from_secs_f64(seconds));
+        let known = usually(8.0, 3);
+        let pace = |steps: Vec<_>| Pace::of(steps.into_iter());
+        assert_eq!(pace(vec![]), IDLE);
+        assert_eq!(pace(vec![(here(1.0), known)]), IDLE);
+        let twice = pace(vec![(here(8.0), known), (here(99.0), None)]);
+        assert!((twice.0 - 2.0).abs() < 0.01, "{twice:?}");
+        assert_eq!(pace(vec![(here(99.0), known)]), Pace(BUSIEST));
+    }
+
+    #[test]
+    fn a_late_step_says_what_is_usual() {
+        let told = |usually| {
+            let patience = Patience::of(&step(None), usually, IDLE);
+            patience.told(Fault::new("late")).render()
+        };
+        assert_eq!(told(None), "  late");
+        assert!(told(usually(4.0, 5)).contains("in the last 5 passes"));
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 use crate::machine::{Engine, KeyPair, Machine};
 use crate::scenario::{Action, Step};
 
-use super::deadline::{self, Deadline};
+use super::deadline::{Deadline, Patience};
 use super::fault::Fault;
 use super::session::Session;
 use super::{describe, scaled, steps};
@@ -103,7 +103,7 @@ impl<'a> Invariants<'a> {
         }
         for step in self.steps {
             let look = async |session: &mut Session<'_>| {
-                let limit = Deadline::within(scaled(deadline::of_step(step)));
+                let limit = Deadline::within(scaled(Patience::with(step).limit));
                 steps::perform(step, session, &limit).await
             };
             twice(&describe::step(step), session, look).await?;

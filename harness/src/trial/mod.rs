@@ -27,13 +27,14 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
 use crate::event::{Listeners, StepHead, Verdict, What};
 use crate::evidence::Evidence;
+use crate::history::Usual;
 use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::scenario::{CloudConfig, Scenario, Step};
 
 use begin::Begun;
-use deadline::Deadline;
+use deadline::{Deadline, Pace, Patience};
 use fault::Fault;
 use invariants::Invariants;
 use report::{Ran, Red};
@@ -59,6 +60,8 @@ pub struct Settings {
     pub listeners: Listeners,
     /// Machines that are ready, to go on from; none has every machine booted.
     pub checkpoints: Option<Store>,
+    /// How long steps take when they pass.
+    pub usual: Usual,
 }
 
 /// Why a trial did not pass.
@@ -113,7 +116,7 @@ impl Trial {
             steps: self.scenario.steps.iter().map(head).collect(),
             evidence: evidence.folder().to_path_buf(),
         });
-        let verdict = self.verdict(artifacts, settings, &log).await;
+        let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
         let closed = close(&evidence, verdict, settings.keep);
         // Not written down: the folder may be gone, and has its own last word where it is not.
         settings.listeners.tell(ended(&log, &closed));
@@ -128,7 +131,8 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
-        let verdict = self.judge(&begun, log).await;
+        // On the heap: what a trial needs to remember is large, and stacks are not.
+        let verdict = Box::pin(self.judge(&begun, log)).await;
         let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, log.evidence));
         begun.machine.stop().await;
         verdict.map_err(Failure::Red)
@@ -169,6 +173,7 @@ impl Trial {
             trial,
             evidence,
             listeners: &settings.listeners,
+            usual: &settings.usual,
             begin: Instant::now(),
         }
     }
@@ -195,8 +200,10 @@ impl Trial {
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
+            let patience = log.patience(number + 1, step, &ran);
             let is_last = number + 1 == scenario.steps.len();
-            let step_alone = async |session: &mut Session<'_>| within(step, session, &whole).await;
+            let step_alone =
+                async |session: &mut Session<'_>| within(step, session, &whole, patience).await;
             let work = invariants.during(step, is_last, &mut session, step_alone);
             let work = async {
                 tokio::select! {
@@ -213,7 +220,12 @@ impl Trial {
 }
 
 /// A step under the guard, its own deadline and that of the whole scenario.
-async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Result<(), Fault> {
+async fn within(
+    step: &Step,
+    session: &mut Session<'_>,
+    whole: &Deadline,
+    patience: Patience,
+) -> Result<(), Fault> {
     /// What a wait gets to say what it saw last, before it is cut off.
     const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -223,10 +235,11 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
             "the scenario's {limit:.0} s were over before this step"
         )));
     }
-    let limit = scaled(deadline::of_step(step)).min(whole.left());
+    let limit = scaled(patience.limit).min(whole.left());
+    let deadline = Deadline::within(limit);
     let machine = Arc::clone(&session.machine);
-    let work = async { Ok(steps::perform(step, session, &Deadline::within(limit)).await) };
-    match tokio::time::timeout(limit + LAST_WORDS, machine.guard(work)).await {
+    let work = async { Ok(steps::perform(step, session, &deadline).await) };
+    let ended = match tokio::time::timeout(limit + LAST_WORDS, machine.guard(work)).await {
         Ok(Ok(verdict)) => verdict,
         Ok(Err(bad)) => Err(bad.into()),
         Err(_) => {
@@ -235,7 +248,11 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
                 "the step did not end within {limit:.0} s"
             )))
         }
-    }
+    };
+    ended.map_err(|fault| match deadline.left().is_zero() {
+        true => patience.told(fault),
+        false => fault,
+    })
 }
 
 /// A time on the reference host, on this one.
@@ -255,10 +272,21 @@ struct Log<'a> {
     trial: String,
     evidence: &'a Evidence,
     listeners: &'a Listeners,
+    usual: &'a Usual,
     begin: Instant,
 }
 
 impl Log<'_> {
+    /// How long to wait for a step, by what it and those before it usually take.
+    fn patience(&self, number: usize, step: &Step, ran: &[Ran]) -> Patience {
+        let usually = |number, what: &str| self.usual.step(&self.trial, number, what);
+        let before = ran.iter().enumerate();
+        // What is before the first step is one thing or, with setups, several.
+        let number_of = |index: usize| (index + number).saturating_sub(ran.len());
+        let times = before.map(|(index, ran)| (ran.took, usually(number_of(index), &ran.what)));
+        Patience::of(step, usually(number, ""), Pace::of(times))
+    }
+
     async fn around(
         &self,
         step: usize,

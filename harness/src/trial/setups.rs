@@ -12,7 +12,7 @@ use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
 use super::begin::{Begun, not_started};
-use super::deadline::Deadline;
+use super::deadline::{Deadline, Patience};
 use super::report::{Ran, Red};
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, close, describe, scaled, within};
@@ -85,7 +85,7 @@ impl Trial {
         let (before, machine) = self.go_on(maker, number, fork).await?;
         let begun = Begun::on(Arc::new(machine), before);
         let log = self.log(maker.settings, &evidence, self.name());
-        if let Err(red) = self.go_through(&begun, setup, &log).await {
+        if let Err(red) = Box::pin(self.go_through(&begun, setup, &log)).await {
             let red = red.compose(self, &begun.machine, &evidence);
             begun.machine.stop().await;
             close(&evidence, Err(Failure::Red(red)), true)?;
@@ -121,7 +121,7 @@ impl Trial {
         let whole = Deadline::within(scaled(SETUP));
         for (number, step) in setup.steps.iter().enumerate() {
             let what = format!("setup {}: {}", setup.name, describe::step(step));
-            let work = within(step, session, &whole);
+            let work = within(step, session, &whole, Patience::with(step));
             log.around(0, step.line, &what, work, ran)
                 .await
                 .map_err(|fault| Red::setup(fault, setup, number, ran))?;

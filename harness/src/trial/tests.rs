@@ -182,11 +182,12 @@ fn root_is_reached_through_sudo_with_the_command_as_one_word() {
 #[test]
 fn a_step_may_say_how_long_it_takes() {
     let mut steps = scenario().steps;
-    let usual = deadline::of_step(&steps[2]);
-    steps[0].timeout = Some(usual * 2);
-    assert_eq!(deadline::of_step(&steps[0]), usual * 2);
+    let limit = |step: &Step| Patience::of(step, None, Pace::of(std::iter::empty())).limit;
+    let reboot = limit(&steps[2]);
+    steps[0].timeout = Some(reboot * 2);
+    assert_eq!(limit(&steps[0]), reboot * 2);
     assert!(
-        deadline::of_step(&steps[1]) < usual,
+        limit(&steps[1]) < reboot,
         "a reboot takes longer than a command"
     );
 }

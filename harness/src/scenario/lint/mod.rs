@@ -10,6 +10,7 @@ mod wait;
 use crate::source::{Document, SourceError, closest};
 
 use super::file::{CloudConfig, MachineFile, ScenarioFile, Start};
+use super::known_failure::KnownFailure;
 use super::load::Step;
 use super::setup::SetupFile;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
@@ -82,6 +83,9 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
             );
         }
     }
+    if let Some(known) = &head.known_failure {
+        known_failure(lint, known);
+    }
     machine(lint, &head.machine);
 }
 
@@ -114,6 +118,18 @@ pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
     if steps.len() == head.steps.len() {
         let hint = "only `start: cold` in a scenario shows a boot";
         about_the_boot(lint, steps, hint);
+    }
+}
+
+fn known_failure(lint: &mut Lint<'_>, known: &KnownFailure) {
+    for (key, text, hint) in [
+        ("reason", &known.reason, "say in a sentence why it fails"),
+        ("ticket", &known.ticket, "name where it is worked on"),
+    ] {
+        if text.trim().is_empty() {
+            let path = format!("known_failure.{key}");
+            lint.value(&path, format!("`{key}` says nothing"), hint);
+        }
     }
 }
 

@@ -1,0 +1,269 @@
+//! All trials of a tree, run by libtest-mimic: what `cargo test --test boot` and `harness test` do.
+//!
+//! `matrix` and `shard` say which trials there are, `run` brings one to its end, `retry` judges its
+//! attempts. Not here: whether this host has room for one more machine ([`crate::admission`]).
+
+mod matrix;
+mod options;
+mod retry;
+mod run;
+mod shard;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Conclusion};
+
+use crate::admission::Host;
+use crate::artifacts::Artifacts;
+use crate::checkpoint::Store;
+use crate::event::{Listeners, What};
+use crate::exit;
+use crate::history::{History, Recorder, Usual};
+use crate::project::Project;
+use crate::report::{Lines, Live};
+use crate::source::{SourceError, render_all};
+use crate::terminal::colour;
+use crate::trial::{Settings, Trial};
+
+pub use options::{
+    COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE, Options, RETRIES_VARIABLE,
+    SHARD_VARIABLE, VERBOSE_VARIABLE,
+};
+pub use shard::Shard;
+
+use run::{Ready, Shared, known_as};
+
+/// Runs (or lists) the trials; prints; gives the exit code.
+pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
+    let (profiles, scenarios) = match project.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            eprintln!("{}\n", render_all(&errors, colour(&std::io::stderr())));
+            eprintln!(
+                "nothing was booted: {} in scenarios or profiles",
+                count(errors.len())
+            );
+            return exit::RED.into();
+        }
+    };
+    let all = matrix::all(profiles, scenarios, options.profile.as_deref());
+    if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
+        eprintln!("no scenario runs on a profile `{profile}`; see `harness list`");
+        return exit::USAGE.into();
+    }
+    match matrix::part(all, options, &project.durations_file()) {
+        Ok(trials) => run_trials(project, arguments, options, &trials),
+        Err(why) => {
+            eprintln!("error: {why}");
+            exit::USAGE.into()
+        }
+    }
+}
+
+/// All trials of a tree, by name.
+///
+/// # Errors
+/// All that is wrong in its scenarios and profiles.
+pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
+    let (profiles, scenarios) = project.load()?;
+    Ok(matrix::all(profiles, scenarios, None))
+}
+
+fn count(errors: usize) -> String {
+    if errors == 1 {
+        "1 error".into()
+    } else {
+        format!("{errors} errors")
+    }
+}
+
+fn run_trials(
+    project: &Project,
+    arguments: &Arguments,
+    options: &Options,
+    trials: &[Trial],
+) -> ExitCode {
+    let shared = Arc::new(Shared {
+        options: options.clone(),
+        ready: OnceLock::new(),
+        infrastructure: AtomicBool::new(false),
+    });
+    let host = Host::here();
+    let listed = |trial: &Trial| listed(trial, host, &shared);
+    let mut listed: Vec<_> = trials.iter().map(listed).collect();
+    if let Some(status) = nothing_to_do(arguments, options, &listed) {
+        return status.into();
+    }
+    let chosen = Chosen::of(arguments, &listed);
+    if arguments.list || chosen.boots.is_empty() {
+        drop(libtest_mimic::run(arguments, listed));
+        return without_boots(arguments, &chosen);
+    }
+    let ready = match prepare(project, options, trials) {
+        Ok(ready) => shared.ready.get_or_init(|| ready),
+        Err(why) => {
+            eprintln!("error: {why}");
+            return exit::INFRASTRUCTURE.into();
+        }
+    };
+    longest_first(&mut listed, &ready.settings.usual);
+    let conclusion = run_chosen(arguments, listed, chosen, ready);
+    verdict(&conclusion, &shared)
+}
+
+/// The names of the trials that a run is about.
+struct Chosen {
+    boots: Vec<String>,
+    /// With the reason.
+    ignored: Vec<(String, String)>,
+}
+
+impl Chosen {
+    fn of(arguments: &Arguments, listed: &[libtest_mimic::Trial]) -> Self {
+        let wanted = listed.iter().filter(|one| !arguments.is_filtered_out(one));
+        let (ignored, boots): (Vec<_>, Vec<_>) = wanted.partition(|one| arguments.is_ignored(one));
+        let reason = |one: &libtest_mimic::Trial| (one.name().to_owned(), one.kind().to_owned());
+        Self {
+            boots: boots.iter().map(|one| one.name().to_owned()).collect(),
+            ignored: ignored.into_iter().map(reason).collect(),
+        }
+    }
+}
+
+/// A filter that nothing matches is a mistake, but for one that other shards may have something for.
+fn nothing_to_do(
+    arguments: &Arguments,
+    options: &Options,
+    listed: &[libtest_mimic::Trial],
+) -> Option<u8> {
+    let filter = arguments.filter.as_ref()?;
+    if options.shard.is_some() || listed.iter().any(|one| !arguments.is_filtered_out(one)) {
+        return None;
+    }
+    eprintln!("no trial matches `{filter}`; there are:");
+    listed.iter().for_each(|one| eprintln!("  {}", one.name()));
+    Some(exit::USAGE)
+}
+
+/// After a list, or where nothing could run: a run that can prove nothing is no success.
+fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
+    if arguments.list || chosen.ignored.is_empty() {
+        return exit::OK.into();
+    }
+    eprintln!("error: no trial can run on this host, so nothing is proven; see `harness doctor`");
+    exit::INFRASTRUCTURE.into()
+}
+
+/// What a run needs before its first trial.
+fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Ready, String> {
+    let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
+    let history = History::new(project.history_file());
+    let known = trials.iter().map(|trial| {
+        let known_as = known_as(trial, &artifacts, options);
+        (trial.name(), known_as, &*trial.scenario)
+    });
+    let usual = Usual::new(&history, known);
+    let live = match options.live && !options.tell {
+        true => Live::on_terminal(usual.clone()),
+        false => None,
+    };
+    let recorder = Recorder::default();
+    let mut listeners = Listeners::default().with(recorder.clone());
+    if options.tell {
+        listeners = listeners.with(Lines::new());
+    }
+    if let Some(live) = &live {
+        listeners = listeners.with(live.clone());
+    }
+    Ok(Ready {
+        settings: Settings {
+            evidence: project.evidence_folder(),
+            keep: options.keep,
+            listeners,
+            checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
+            usual,
+        },
+        artifacts,
+        history,
+        recorder,
+        live,
+    })
+}
+
+/// So that no long one is begun when the others are done; what is not known may be long.
+fn longest_first(listed: &mut [libtest_mimic::Trial], usual: &Usual) {
+    let took = |one: &libtest_mimic::Trial| usual.trial(one.name()).unwrap_or(f64::MAX);
+    listed.sort_by(|one, other| took(other).total_cmp(&took(one)));
+}
+
+fn run_chosen(
+    arguments: &Arguments,
+    listed: Vec<libtest_mimic::Trial>,
+    chosen: Chosen,
+    ready: &Ready,
+) -> Conclusion {
+    let mut arguments = arguments.clone();
+    if ready.live.is_some() {
+        // What it would print is shown in another way.
+        arguments.logfile = Some("/dev/null".into());
+    }
+    let listeners = &ready.settings.listeners;
+    listeners.tell(What::RunBegins {
+        trials: chosen.boots,
+        ignored: chosen.ignored,
+    });
+    let begin = Instant::now();
+    let conclusion = libtest_mimic::run(&arguments, listed);
+    let took = begin.elapsed().as_secs_f64();
+    listeners.tell(What::RunEnds { took });
+    conclusion
+}
+
+fn verdict(conclusion: &Conclusion, shared: &Shared) -> ExitCode {
+    match (
+        conclusion.has_failed(),
+        shared.infrastructure.load(Ordering::Relaxed),
+    ) {
+        (false, _) => exit::OK.into(),
+        (true, false) => exit::RED.into(),
+        (true, true) => exit::INFRASTRUCTURE.into(),
+    }
+}
+
+/// A trial as libtest-mimic knows it; ignored, with the reason, where this host cannot run it.
+fn listed(trial: &Trial, host: Option<Host>, shared: &Arc<Shared>) -> libtest_mimic::Trial {
+    let unreachable = matrix::unreachable(trial, host);
+    let (one, shared) = (trial.clone(), Arc::clone(shared));
+    let run = move || shared.one(&one);
+    let listed = libtest_mimic::Trial::ignorable_test(trial.name(), run);
+    match unreachable {
+        None => listed,
+        Some(why) => listed.with_ignored_flag(true).with_kind(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_come_first_and_before_them_what_nobody_knows() {
+        let names = ["q35::new", "q35::short", "q35::long"];
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path().join("history.json"));
+        for (name, took) in [("q35::short", 1.0), ("q35::long", 9.0)] {
+            history.add(name, took, &Default::default()).unwrap();
+        }
+        let scenarios = Project::find().load().unwrap().1;
+        let trials = names.map(|name| (name.to_owned(), name.to_owned(), &scenarios[0]));
+        let usual = Usual::new(&history, trials.into_iter());
+        let listed = |name| libtest_mimic::Trial::test(name, || Ok(()));
+        let mut trials: Vec<_> = ["q35::short", "q35::long", "q35::new"].map(listed).into();
+        longest_first(&mut trials, &usual);
+        let order: Vec<_> = trials.iter().map(libtest_mimic::Trial::name).collect();
+        assert_eq!(order, ["q35::new", "q35::long", "q35::short"]);
+    }
+}

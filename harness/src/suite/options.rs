@@ -1,0 +1,111 @@
+//! What the command line and the environment may change.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::shard::Shard;
+
+/// The variable that keeps the evidence of trials that passed.
+pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
+/// The variable that tells each step on stderr.
+pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
+/// The variable that has every machine booted.
+pub const COLD_VARIABLE: &str = "HARNESS_COLD";
+/// The variable that names the part of the trials to run: `2/5`.
+pub const SHARD_VARIABLE: &str = "HARNESS_SHARD";
+/// The variable that names the file of durations by which shards are made even.
+pub const DURATIONS_VARIABLE: &str = "HARNESS_DURATIONS";
+/// The variable that says how often a trial that did not pass is tried again.
+pub const RETRIES_VARIABLE: &str = "HARNESS_RETRIES";
+/// The variable that has flaky trials told and not failed.
+pub const FLAKY_OK_VARIABLE: &str = "HARNESS_FLAKY_OK";
+
+/// What the command line and the environment may change.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Only trials on this profile.
+    pub profile: Option<String>,
+    /// Keep the evidence of trials that passed.
+    pub keep: bool,
+    /// Tell each step on stderr.
+    pub tell: bool,
+    /// Boot every machine, also where a fork of one that is ready would do.
+    pub cold: bool,
+    /// Only this part of the trials.
+    pub shard: Option<Shard>,
+    /// How long trials take, to make shards even; the tree's own file where nothing is said.
+    pub durations: Option<PathBuf>,
+    /// How often a trial that did not pass is tried again.
+    pub retries: u32,
+    /// A trial that passed only when it was tried again does not fail the run.
+    pub flaky_ok: bool,
+    /// Show on the terminal, if there is one, how each machine goes on.
+    pub live: bool,
+}
+
+impl Options {
+    /// As the environment says, for `cargo test`, which hands no options of ours over.
+    ///
+    /// # Errors
+    /// A variable makes no sense.
+    pub fn from_environment() -> Result<Self, String> {
+        Self::from(|name| std::env::var(name).ok())
+    }
+
+    fn from(value: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
+        let value = |name| value(name).filter(|value| !value.is_empty());
+        let set = |name| value(name).is_some_and(|value| value != "0");
+        Ok(Self {
+            profile: None,
+            keep: set(KEEP_VARIABLE),
+            tell: set(VERBOSE_VARIABLE),
+            cold: set(COLD_VARIABLE),
+            shard: parsed(SHARD_VARIABLE, value(SHARD_VARIABLE))?,
+            durations: value(DURATIONS_VARIABLE).map(PathBuf::from),
+            retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
+            flaky_ok: set(FLAKY_OK_VARIABLE),
+            live: false,
+        })
+    }
+}
+
+fn parsed<T: FromStr<Err: ToString>>(
+    name: &str,
+    value: Option<String>,
+) -> Result<Option<T>, String> {
+    let parsed = value.map(|value| value.parse::<T>()).transpose();
+    parsed.map_err(|error| format!("{name}: {}", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(set: &[(&str, &str)]) -> Result<Options, String> {
+        let find = |name: &str| set.iter().find(|(known, _)| *known == name);
+        Options::from(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_environment_is_read() {
+        let options = from(&[
+            ("HARNESS_KEEP", "1"),
+            ("HARNESS_COLD", "0"),
+            ("HARNESS_SHARD", "2/5"),
+            ("HARNESS_RETRIES", "2"),
+            ("HARNESS_DURATIONS", ""),
+        ])
+        .unwrap();
+        assert!(options.keep && !options.cold && !options.flaky_ok);
+        assert_eq!(options.shard.unwrap().to_string(), "2/5");
+        assert_eq!((options.retries, options.durations), (2, None));
+    }
+
+    #[test]
+    fn what_makes_no_sense_names_the_variable() {
+        for (name, value) in [("HARNESS_SHARD", "6/5"), ("HARNESS_RETRIES", "-1")] {
+            let error = from(&[(name, value)]).unwrap_err();
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+}
