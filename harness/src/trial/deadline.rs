@@ -9,6 +9,9 @@ pub const BOOT: Duration = Duration::from_secs(150);
 /// From a login to its verdict, where a step is not about it.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
+/// To mend at the end what the steps broke.
+pub const MEND: Duration = Duration::from_secs(20);
+
 /// How long a step may take unless it says.
 pub fn of_step(step: &Step) -> Duration {
     let usual = match &step.action {
@@ -16,6 +19,7 @@ pub fn of_step(step: &Step) -> Duration {
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
         Action::Reboot(_) => 240,
+        Action::Fault(fault) => return step.timeout.unwrap_or_else(|| fault.limit()),
     };
     step.timeout.unwrap_or(Duration::from_secs(usual))
 }
