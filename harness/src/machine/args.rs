@@ -34,6 +34,9 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
         kernel(&mut args, direct);
     }
     small_devices(&mut args, &plan.nonce);
+    if plan.balloon {
+        args.device(&["virtio-balloon-pci"]);
+    }
     network(&mut args, plan);
     drives(&mut args, &plan.drives);
     lines(&mut args, wires);
@@ -253,6 +256,7 @@ mod tests {
             ssh_port: 0,
             memory_file: None,
             incoming: false,
+            balloon: false,
         }
     }
 
@@ -313,6 +317,16 @@ mod tests {
         assert!(
             text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer")
         );
+    }
+
+    #[test]
+    fn memory_can_be_taken_only_where_that_is_asked_for() {
+        let plan = Plan {
+            balloon: true,
+            ..plan()
+        };
+        assert!(shown(&plan, WIRES).contains("-device virtio-balloon-pci"));
+        assert!(!shown(&self::plan(), WIRES).contains("balloon"));
     }
 
     #[test]

@@ -12,10 +12,13 @@ struct Pattern {
     regex: &'static str,
 }
 
+/// The kind of a panic.
+const PANIC: &str = "kernel panic";
+
 const PATTERNS: [Pattern; 6] = [
     // Nothing runs any more.
     Pattern {
-        kind: "kernel panic",
+        kind: PANIC,
         regex: r"Kernel panic - not syncing",
     },
     // A driver or the kernel dereferenced something it must not.
@@ -56,6 +59,11 @@ pub fn judge(line: &str) -> Option<String> {
     let line = line.trim();
     let (kind, _) = COMPILED.iter().find(|(_, regex)| regex.is_match(line))?;
     Some(format!("{kind}: {line}"))
+}
+
+/// Whether what [`judge`] said is that the kernel panicked.
+pub fn is_panic(said: &str) -> bool {
+    said.starts_with(PANIC)
 }
 
 #[cfg(test)]

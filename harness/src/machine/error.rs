@@ -8,6 +8,9 @@ pub enum Badness {
     /// A line on the console: panic, oops, BUG, hung task, out of memory.
     #[error("the guest's console said: {0}")]
     Console(String),
+    /// The guest switched the machine off, which nobody expected.
+    #[error("the guest switched the machine off")]
+    PoweredOff,
     /// QEMU ended by itself.
     #[error("QEMU ended: {0}")]
     QemuEnded(String),

@@ -113,9 +113,14 @@ async fn negotiate(qmp: &Qmp, network: Network) -> Result<u16, MachineError> {
 
 /// What leads through QEMU's network, a row each.
 pub(super) async fn network_table(qmp: &Qmp) -> Result<String, MachineError> {
-    let asked = json!({ "command-line": "info usernet" });
-    let table = qmp.execute("human-monitor-command", asked).await?;
-    Ok(table.as_str().unwrap_or_default().to_owned())
+    monitor(qmp, "info usernet").await
+}
+
+/// What QEMU's monitor for people prints, for what QMP does not tell.
+pub(super) async fn monitor(qmp: &Qmp, command: &str) -> Result<String, MachineError> {
+    let asked = json!({ "command-line": command });
+    let printed = qmp.execute("human-monitor-command", asked).await?;
+    Ok(printed.as_str().unwrap_or_default().to_owned())
 }
 
 /// From `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15    22 ...`.

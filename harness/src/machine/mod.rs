@@ -8,6 +8,7 @@
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
+//! | `fault` | what can be broken from outside |
 //! | `saved` | a machine that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
@@ -18,6 +19,7 @@ mod config_drive;
 pub(crate) mod disks;
 mod error;
 mod events;
+mod fault;
 pub(crate) mod folder;
 mod forward;
 mod launch;
@@ -38,6 +40,7 @@ mod tasks;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -48,6 +51,7 @@ pub use crate::poll::WaitError;
 pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
+pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
 use plan::Drive;
@@ -94,6 +98,8 @@ pub struct Machine {
     serial: Serial,
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
+    /// The guest is to switch the machine off.
+    off_meant: Arc<AtomicBool>,
     target: Target,
     drives: Vec<Drive>,
     /// Whether the machine that it goes on from told of its boot.
@@ -183,7 +189,14 @@ impl Machine {
         let events = Events::new(launched.events, log("events.jsonl")?);
         let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
-        tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
+        let off_meant = Arc::new(AtomicBool::new(false));
+        tasks::watch_end(
+            &launched.qemu,
+            Arc::clone(&qmp),
+            evidence.clone(),
+            Arc::clone(&off_meant),
+            tell,
+        );
         let identity = Identity::new(nonce, plan.direct.is_some());
         let identity = Arc::new(match begin.saved() {
             Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
@@ -201,6 +214,7 @@ impl Machine {
             serial,
             events,
             bad,
+            off_meant,
             target,
             drives: plan.drives,
             told_before: begin.saved().is_some_and(Saved::told),
@@ -362,18 +376,32 @@ impl Machine {
         self.target.qmp.told().shutdown
     }
 
-    /// Presses the power button and waits for the guest to power off.
+    /// Presses the power button and waits for the guest to switch the machine off.
     ///
     /// # Errors
-    /// It does not within `limit`.
+    /// It does not within `limit`, or QEMU ended for another reason.
     pub async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
+        self.off_meant.store(true, Ordering::Relaxed);
         let mut ended = self.qemu.ended();
         self.qmp("system_powerdown", serde_json::Value::Null)
             .await?;
-        match tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await {
-            Ok(_) => Ok(()),
-            Err(_) => Err(WaitError::deadline("powering off", limit, "a machine that runs").into()),
+        let wait = tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await;
+        self.off_meant.store(wait.is_ok(), Ordering::Relaxed);
+        if wait.is_err() {
+            return Err(WaitError::deadline("powering off", limit, "a machine that runs").into());
         }
+        match self.target.qmp.last_told().await.shutdown.as_deref() {
+            Some(tasks::GUEST_SHUTDOWN) => Ok(()),
+            other => Err(MachineError::Other(format!(
+                "QEMU ended, but not because the guest switched the machine off: {}",
+                other.unwrap_or("it did not say why")
+            ))),
+        }
+    }
+
+    /// Whether QEMU has ended.
+    pub fn is_over(&self) -> bool {
+        self.qemu.ended().borrow().is_some()
     }
 
     /// Waits until QEMU has ended by itself.

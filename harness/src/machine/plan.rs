@@ -40,6 +40,8 @@ pub struct Plan {
     pub memory_file: Option<MemoryFile>,
     /// Whether it waits for the state of a saved machine instead of starting.
     pub incoming: bool,
+    /// Whether it has a device that takes memory from the guest.
+    pub balloon: bool,
 }
 
 /// Guest memory as a file of this host.

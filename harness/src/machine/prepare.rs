@@ -3,14 +3,15 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
-use super::saved::{self, Begin};
+use super::saved::{self, Begin, Saved};
 use super::ssh::identity;
 use super::{MachineError, MachineSpec, artifact, config_drive, disks, script};
 use crate::evidence::Evidence;
-use crate::host::port;
+use crate::host::{command, port};
 use crate::profile::{Boot, ResolvedFirmware};
 
 /// What can be found wrong without starting anything.
@@ -72,12 +73,33 @@ pub(super) fn prepare(
             Begin::Savable(folder) | Begin::Continued(_, folder) => {
                 Some(MemoryFile::Written(folder.join(saved::MEMORY)))
             }
-            Begin::Saved(saved) => Some(MemoryFile::CopiedOnWrite(saved.file(saved::MEMORY))),
+            Begin::Saved(saved) => Some(MemoryFile::CopiedOnWrite(saved_memory(
+                spec, saved, folder,
+            )?)),
         },
         incoming: begin.saved().is_some(),
+        balloon: spec.balloon,
     };
     keep_script(spec, &plan, folder, evidence)?;
     Ok(plan)
+}
+
+/// The memory of a saved machine. A machine with a balloon gets a copy: what is taken from the guest
+/// QEMU 7.2 cuts out of the file, although it is mapped copy-on-write, and others go on from it.
+fn saved_memory(
+    spec: &MachineSpec,
+    saved: &Saved,
+    folder: &PrivateFolder,
+) -> Result<PathBuf, MachineError> {
+    let memory = saved.file(saved::MEMORY);
+    if !spec.balloon {
+        return Ok(memory);
+    }
+    let copy = folder.file(saved::MEMORY);
+    let mut cp = Command::new("cp");
+    cp.args(["--sparse=always", "--reflink=auto", "--"]);
+    command::run(cp.arg(&memory).arg(&copy)).map_err(MachineError::Start)?;
+    Ok(copy)
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {

@@ -69,6 +69,13 @@ impl Qmp {
         self.told.borrow().clone()
     }
 
+    /// What it told until its end; comes back when its line is closed.
+    pub(super) async fn last_told(&self) -> Told {
+        let mut told = self.told.clone();
+        while told.changed().await.is_ok() {}
+        self.told()
+    }
+
     /// A command and its answer's `return`.
     pub(super) async fn execute(
         &self,

@@ -32,6 +32,18 @@ struct Shared {
     closed: watch::Sender<bool>,
 }
 
+/// What is thought of bad lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Watch {
+    /// Each ends the trial.
+    #[default]
+    On,
+    /// A panic is to come, and will be no surprise.
+    PanicExpected,
+    /// It came: what a dying kernel says is of no interest.
+    Panicked,
+}
+
 #[derive(Default)]
 struct State {
     text: String,
@@ -39,6 +51,7 @@ struct State {
     cursor: usize,
     /// Where this boot begins.
     boot: usize,
+    watch: Watch,
     /// Raw copies for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
 }
@@ -118,6 +131,17 @@ impl Serial {
         let mut state = self.shared.lock();
         state.boot = state.text.len();
         state.cursor = state.boot;
+    }
+
+    /// A panic that is about to come is meant: it and what follows it are not told as badness,
+    /// until [`Self::watch_again`].
+    pub fn expect_panic(&self) {
+        self.shared.lock().watch = Watch::PanicExpected;
+    }
+
+    /// Bad lines are told from now on.
+    pub fn watch_again(&self) {
+        self.shared.lock().watch = Watch::On;
     }
 
     /// Types.

@@ -39,6 +39,8 @@ pub struct MachineSpec {
     pub user_data: Option<String>,
     /// Host port for SSH; none lets QEMU choose.
     pub ssh_port: Option<u16>,
+    /// Whether memory can be taken from it while it runs.
+    pub balloon: bool,
 }
 
 impl MachineSpec {

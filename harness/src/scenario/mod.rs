@@ -1,9 +1,10 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `setup` and `step` are what people write, `value` the small types in it that check themselves,
-//! `lint` what serde cannot see, `load` brings them together and `schema` tells editors.
+//! `file`, `setup`, `step` and `fault` are what people write, `value` the small types in it that check
+//! themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
+mod fault;
 mod file;
 mod known_failure;
 mod lint;
@@ -13,6 +14,10 @@ mod setup;
 mod step;
 mod value;
 
+pub use fault::{
+    ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Link,
+    MemoryStep, NetworkStep, PauseStep, PowerButtonStep, ResumeStep, SignalName, Undone,
+};
 pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, Scenario, Step, load, load_all};

@@ -10,6 +10,10 @@ use serde::Deserialize;
 
 use crate::machine::Engine;
 
+use super::fault::{
+    ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
+    PowerButtonStep, ResumeStep, Undone,
+};
 use super::value::{Pattern, Span, TextExpectation, Words};
 
 /// One step.
@@ -33,13 +37,48 @@ pub struct StepFile {
     pub wait_for: Option<WaitForStep>,
     /// What the boot events must be.
     pub events: Option<EventsStep>,
+    /// A panic of the kernel, after which the machine comes back.
+    pub crash: Option<CrashStep>,
+    /// A signal to processes or to a container.
+    pub kill: Option<KillStep>,
+    /// The machine stands still.
+    pub pause: Option<PauseStep>,
+    /// The machine goes on.
+    pub resume: Option<ResumeStep>,
+    /// A network that is down, slow or lossy.
+    pub network: Option<NetworkStep>,
+    /// A disk that fails, is slow or full.
+    pub disk: Option<DiskStep>,
+    /// A clock that jumps.
+    pub clock: Option<ClockStep>,
+    /// Memory that is taken away.
+    pub memory: Option<MemoryStep>,
+    /// The power button.
+    pub power_button: Option<PowerButtonStep>,
+    /// What was broken is mended before the trial ends.
+    pub undo: Option<Undone>,
 }
+
+/// The kinds that break something, or mend it.
+const FAULTS: [&str; 10] = [
+    "crash",
+    "kill",
+    "pause",
+    "resume",
+    "network",
+    "disk",
+    "clock",
+    "memory",
+    "power_button",
+    "undo",
+];
 
 /// Tells editors what the lint tells everybody: one kind a step.
 fn one_kind(schema: &mut Schema) {
     let kinds = ["ssh", "serial", "docker", "reboot", "wait_for", "events"];
+    let kinds = kinds.iter().chain(&FAULTS);
     let one = kinds.map(|kind| serde_json::json!({ "required": [kind] }));
-    schema.insert("oneOf".into(), one.to_vec().into());
+    schema.insert("oneOf".into(), one.collect::<Vec<_>>().into());
 }
 
 /// What a step does, once it is known to do one thing.
@@ -57,6 +96,8 @@ pub enum Action {
     WaitFor(WaitForStep),
     /// See [`EventsStep`].
     Events(EventsStep),
+    /// See [`FaultStep`].
+    Fault(FaultStep),
 }
 
 /// Whose rights a command has.

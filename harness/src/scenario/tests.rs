@@ -268,3 +268,76 @@ fn a_known_failure_says_why_and_until_when() {
     )));
     assert_snapshot!(wrong(&known("{ reason: no water, until: 2027-01-31 }")));
 }
+
+#[test]
+fn faults_that_break_nothing_are_told() {
+    assert_snapshot!(wrong(
+        r"name: tea
+about: tea
+machine:
+  disks: [{ size: 16 }]
+steps:
+  - kill: { signal: TERM }
+  - kill: { process: a, container: b }
+  - kill: { process: a name that is too long, engine: user }
+  - network: {}
+  - network: { link: down, delay: 1s }
+  - network: { link: up, for: 1s }
+  - network: { loss: 0 }
+  - network: { delay: 1s, interface: eth 0 }
+  - disk: {}
+  - disk: { full: true, write: error }
+  - disk: { slow: 5s }
+  - memory: { balloon: 0 }
+  - clock: { jump: 10ms }
+"
+    ));
+}
+
+#[test]
+fn what_a_broken_machine_cannot_do_is_told() {
+    let head = "name: tea\nabout: tea\nmachine: { disks: [{ size: 16 }] }\nsteps:\n";
+    let ls = "  - ssh: { run: ls }\n";
+    for (steps, wanted) in [
+        ("  - pause: {}\n", "stands still"),
+        ("  - network: { link: down }\n", "whose link is down"),
+        ("  - power_button: {}\n", "the machine is off"),
+    ] {
+        let text = wrong(&format!("{head}{steps}{ls}"));
+        assert!(
+            text.contains(wanted) && text.contains("tea.yaml:6"),
+            "{text}"
+        );
+        assert!(read(&format!("{head}{ls}{steps}")).is_ok(), "{steps}");
+    }
+    for steps in [
+        "  - pause: {}\n  - disk: { read: error }\n  - resume: {}\n",
+        "  - pause: { for: 1s }\n",
+        "  - network: { link: down }\n  - serial: { send: ls }\n  - undo: network\n",
+        "  - network: { link: down }\n  - network: { link: up }\n",
+        "  - network: { link: down, for: 1s }\n",
+    ] {
+        assert!(read(&format!("{head}{steps}{ls}")).is_ok(), "{steps}");
+    }
+    for (steps, wanted) in [
+        ("  - resume: {}\n", "does not stand still"),
+        ("  - undo: clock\n", "no step before it broke this"),
+        ("  - disk: { disk: 1, read: error }\n", "given 1 disks"),
+    ] {
+        let text = wrong(&format!("{head}{ls}{steps}"));
+        assert!(text.contains(wanted), "{text}");
+    }
+}
+
+#[test]
+fn a_crash_begins_a_boot_of_its_own() {
+    let text = "name: tea\nabout: tea\nsteps:\n  - crash: {}\n  - events: { failed: [] }\n";
+    assert!(read(text).is_ok());
+}
+
+#[test]
+fn a_clock_jumps_both_ways() {
+    let jump = |text: &str| serde_yaml::from_str::<Jump>(text).map(|jump| jump.seconds);
+    assert_eq!((jump("1h").unwrap(), jump("-90m").unwrap()), (3600, -5400));
+    assert!(jump("soon").is_err() && jump("0s").is_err());
+}

@@ -164,7 +164,7 @@ impl Trial {
         let mut profile = spec.profile.profile.clone();
         profile.about.clear();
         let initrd = spec.initrd.as_deref().map(content).transpose()?;
-        Ok(json!({
+        let mut inputs = json!({
             "version": VERSION,
             "kernel": content(&spec.kernel)?,
             "initrd": initrd,
@@ -176,7 +176,11 @@ impl Trial {
             "memory": spec.memory_mib(),
             "disks": format!("{:?}", spec.disks),
             "user data": spec.user_data,
-        }))
+        });
+        if spec.balloon {
+            inputs["balloon"] = true.into();
+        }
+        Ok(inputs)
     }
 
     /// Boots a machine, waits until it is ready, and saves it. A boot that fails is this trial's

@@ -16,6 +16,9 @@ pub const BOOT: Duration = Duration::from_secs(150);
 /// From a login to its verdict, where a step is not about it.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
+/// To mend at the end what the steps broke.
+pub const MEND: Duration = Duration::from_secs(20);
+
 /// A step is late at so many times the longest that it took of late.
 const LATE: f64 = 8.0;
 /// What is usual never makes a limit shorter than this part of it.
@@ -32,6 +35,7 @@ fn of_kind(action: &Action) -> Duration {
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
         Action::Reboot(_) => 240,
+        Action::Fault(fault) => return fault.limit(),
     };
     Duration::from_secs(seconds)
 }

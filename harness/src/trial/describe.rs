@@ -1,5 +1,7 @@
 //! What a step is called where it has no name of its own.
 
+mod fault;
+
 use crate::scenario::{Action, DockerAction, DockerStep, EngineName, SshStep, Step, WaitAction};
 
 /// A step in a line.
@@ -26,6 +28,7 @@ fn action(action: &Action) -> String {
             None => "wait for".into(),
         },
         Action::Events(_) => "boot events".into(),
+        Action::Fault(step) => fault::fault(step),
     }
 }
 

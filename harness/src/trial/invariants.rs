@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::RwLock;
@@ -34,6 +35,8 @@ pub(super) struct Invariants<'a> {
     /// The machine as it is now. Held for reading by a look, for writing by a step that takes the
     /// machine away.
     now: RwLock<Arc<Machine>>,
+    /// It stands still, is off, or has no network, and so cannot be asked.
+    silent: AtomicBool,
 }
 
 impl<'a> Invariants<'a> {
@@ -46,6 +49,7 @@ impl<'a> Invariants<'a> {
             keys: session.keys,
             snapshots: session.snapshots,
             now: RwLock::new(Arc::clone(&session.machine)),
+            silent: AtomicBool::new(false),
         }
     }
 
@@ -63,6 +67,9 @@ impl<'a> Invariants<'a> {
         loop {
             looks.tick().await;
             let now = self.now.read().await;
+            if self.silent.load(Ordering::Relaxed) {
+                continue;
+            }
             session.machine = Arc::clone(&now);
             if let Err(fault) = self.check(&mut session).await {
                 return fault;
@@ -88,8 +95,9 @@ impl<'a> Invariants<'a> {
         work(session).await?;
         if let Some(mut now) = now {
             *now = Arc::clone(&session.machine);
+            self.silent.store(session.is_silent(), Ordering::Relaxed);
         }
-        if away || is_last {
+        if (away || is_last) && !session.is_silent() {
             self.check(session).await?;
         }
         Ok(())
@@ -140,5 +148,9 @@ async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
 
 /// Whether nobody can be asked while a step is done.
 fn takes_away(step: &Step) -> bool {
-    matches!(step.action, Action::Reboot(_))
+    match &step.action {
+        Action::Reboot(_) => true,
+        Action::Fault(fault) => fault.takes_away(),
+        _ => false,
+    }
 }

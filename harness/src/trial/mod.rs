@@ -5,6 +5,7 @@
 //! says all that one needs to know without running it again.
 
 mod begin;
+mod broken;
 mod deadline;
 mod describe;
 mod fault;
@@ -31,7 +32,7 @@ use crate::history::Usual;
 use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
-use crate::scenario::{CloudConfig, Scenario, Step};
+use crate::scenario::{Action, CloudConfig, FaultStep, Scenario, Step};
 
 use begin::Begun;
 use deadline::{Deadline, Pace, Patience};
@@ -160,6 +161,7 @@ impl Trial {
             user_data: CloudConfig::render(wanted.cloud_config.as_ref(), key)
                 .map_err(Failure::Infrastructure)?,
             ssh_port: None,
+            balloon: self.scenario.steps.iter().any(takes_memory),
         })
     }
 
@@ -193,10 +195,26 @@ impl Trial {
             }
         }
 
+        session.first_disk = self.profile.disks.len();
+        let verdict = self.steps(&mut session, log, &mut ran).await;
+        let limit = Deadline::within(scaled(deadline::MEND));
+        if let Some(text) = session.mend_all(&limit).await {
+            let trial = Some(log.trial.clone());
+            log.tell(What::Note { trial, text });
+        }
+        verdict
+    }
+
+    async fn steps(
+        &self,
+        session: &mut Session<'_>,
+        log: &Log<'_>,
+        ran: &mut Vec<Ran>,
+    ) -> Result<(), Red> {
         let whole = Deadline::within(scaled(self.scenario.timeout));
         let scenario = &self.scenario;
         let key = scenario.machine.ssh_key;
-        let invariants = Invariants::new(&scenario.invariants, key, &session);
+        let invariants = Invariants::new(&scenario.invariants, key, session);
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
@@ -204,16 +222,16 @@ impl Trial {
             let is_last = number + 1 == scenario.steps.len();
             let step_alone =
                 async |session: &mut Session<'_>| within(step, session, &whole, patience).await;
-            let work = invariants.during(step, is_last, &mut session, step_alone);
+            let work = invariants.during(step, is_last, session, step_alone);
             let work = async {
                 tokio::select! {
                     verdict = work => verdict,
                     fault = &mut broken => Err(fault),
                 }
             };
-            log.around(number + 1, step.line, &what, work, &mut ran)
+            log.around(number + 1, step.line, &what, work, ran)
                 .await
-                .map_err(|fault| Red::step(fault, number, &ran))?;
+                .map_err(|fault| Red::step(fault, number, ran))?;
         }
         Ok(())
     }
@@ -258,6 +276,10 @@ async fn within(
 /// A time on the reference host, on this one.
 fn scaled(time: Duration) -> Duration {
     Scale::of_host().apply(time)
+}
+
+fn takes_memory(step: &Step) -> bool {
+    matches!(&step.action, Action::Fault(FaultStep::Memory(_)))
 }
 
 fn head(step: &Step) -> StepHead {

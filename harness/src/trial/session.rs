@@ -8,6 +8,7 @@ use bollard::Docker;
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use crate::scenario::Account;
 
+use super::broken::Broken;
 use super::deadline::{self, Deadline};
 use super::fault::Fault;
 use super::scaled;
@@ -23,6 +24,10 @@ pub struct Session<'a> {
     pub keys: &'a KeyPair,
     /// Where snapshots are.
     pub snapshots: &'a Path,
+    /// How many disks of the profile come before those of the scenario.
+    pub first_disk: usize,
+    /// What steps broke.
+    pub broken: Broken,
     ssh: Option<Ssh>,
     system: Option<Docker>,
     user: Option<Docker>,
@@ -35,6 +40,8 @@ impl<'a> Session<'a> {
             machine,
             keys,
             snapshots,
+            first_disk: 0,
+            broken: Broken::default(),
             ssh: None,
             system: None,
             user: None,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
+mod balloon;
 mod docker;
 mod fork;
 mod guest;
@@ -33,6 +34,7 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
         disks: vec![],
         user_data: None,
         ssh_port: None,
+        balloon: false,
     }
 }
 

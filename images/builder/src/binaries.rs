@@ -12,7 +12,14 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "rancheros";
 
 /// The programs, by the names that it is called by in the machine.
-pub const PROGRAMS: [&str; 5] = ["init", "supervisor", "console", "rancherctl", "cloud-init"];
+pub const PROGRAMS: [&str; 6] = [
+    "init",
+    "supervisor",
+    "power-button",
+    "console",
+    "rancherctl",
+    "cloud-init",
+];
 
 /// Builds the programs, where cargo does not know them to be up to date.
 pub fn build(layout: &Layout, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {

@@ -1,16 +1,18 @@
 //! The keeper: what stands beside PID 1 once that is Docker. It is a child subreaper, so whatever
-//! containerd leaves behind is waited for here, and it keeps containerd and the supervisor running.
+//! containerd leaves behind is waited for here, and it keeps containerd, the supervisor and the
+//! listener to the power button running.
 
 use crate::respawn::{Program, keep};
 
 /// Containerd's configuration, in the root.
 const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
 
-fn programs() -> [Program; 2] {
+fn programs() -> [Program; 3] {
     [
         Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
             .logging_to("/run/containerd.log"),
         Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
+        Program::new(&format!("{}/power-button", crate::PROGRAMS), &[]),
     ]
 }
 

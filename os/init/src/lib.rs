@@ -2,8 +2,8 @@
 //!
 //! Three programs come from this crate. `init` is PID 1: it runs the stages of the early boot, starts
 //! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
-//! subreaper that keeps containerd and the `supervisor` running. The supervisor starts the system
-//! containers through the Docker API. `console` is the first program of the console's container,
+//! subreaper that keeps containerd, the `supervisor` and `power-button` running. The supervisor starts
+//! the system containers through the Docker API. `console` is the first program of the console's container,
 //! and keeps its logins running in the same way.
 //!
 //! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
@@ -14,6 +14,7 @@
 pub mod console;
 pub mod keeper;
 pub mod pid1;
+pub mod power_button;
 pub mod report;
 pub mod respawn;
 pub mod stages;

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::Shared;
+use super::{Shared, Watch};
 use crate::machine::{Badness, badness};
 
 /// A bad line is told this much later, so that the trace that follows it is in the log, too.
@@ -121,10 +121,20 @@ impl Console {
             let line = std::mem::take(&mut self.line);
             if self.found.is_none()
                 && let Some(said) = badness::judge(&line)
+                && !self.expected(&said)
             {
                 self.found = Some((said, Instant::now() + AFTERMATH));
             }
         }
+    }
+
+    /// Whether it belongs to a panic that was meant.
+    fn expected(&self, said: &str) -> bool {
+        let mut state = self.shared.lock();
+        if state.watch == Watch::PanicExpected && badness::is_panic(said) {
+            state.watch = Watch::Panicked;
+        }
+        state.watch == Watch::Panicked
     }
 
     /// The first bad line is the cause; what came later followed from it.
@@ -209,6 +219,35 @@ mod tests {
             .clone()
             .unwrap();
         insta::assert_snapshot!(bad, @"the guest's console said: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_is_meant_is_not_told_and_the_next_is() {
+        let mut bench = bench();
+        let panic = b"[ 1.0] Kernel panic - not syncing: meant\r\n[ 1.1] BUG: after it\r\n";
+        bench.serial.expect_panic();
+        bench.guest.write_all(panic).await.unwrap();
+        let after = Regex::new("BUG: after it").unwrap();
+        bench.serial.expect(&after, LONG).await.unwrap();
+        bench.serial.watch_again();
+        bench.guest.write_all(b"[ 0.1] BUG: new\r\n").await.unwrap();
+        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
+        let said = bad.unwrap().to_string();
+        assert!(said.ends_with("BUG: new"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_is_meant_excuses_nothing_before_it() {
+        let mut bench = bench();
+        bench.serial.expect_panic();
+        bench
+            .guest
+            .write_all(b"[ 0.1] BUG: first\r\n")
+            .await
+            .unwrap();
+        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
+        let said = bad.unwrap().to_string();
+        assert!(said.ends_with("BUG: first"), "{said}");
     }
 
     #[tokio::test]

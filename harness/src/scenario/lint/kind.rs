@@ -1,10 +1,12 @@
 //! Exactly one of several optional keys: the kind of a step.
 
+use super::super::fault::FaultStep as Fault;
 use super::super::step::{Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep};
 use super::Lint;
 
 /// The one kind of a step.
 pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Action> {
+    let fault = |fault: Option<Fault>| fault.map(Action::Fault);
     let kinds = [
         ("ssh", step.ssh.map(Action::Ssh)),
         ("serial", step.serial.map(Action::Serial)),
@@ -12,6 +14,19 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
         ("reboot", step.reboot.map(Action::Reboot)),
         ("wait_for", step.wait_for.map(Action::WaitFor)),
         ("events", step.events.map(Action::Events)),
+        ("crash", fault(step.crash.map(Fault::Crash))),
+        ("kill", fault(step.kill.map(Fault::Kill))),
+        ("pause", fault(step.pause.map(Fault::Pause))),
+        ("resume", fault(step.resume.map(Fault::Resume))),
+        ("network", fault(step.network.map(Fault::Network))),
+        ("disk", fault(step.disk.map(Fault::Disk))),
+        ("clock", fault(step.clock.map(Fault::Clock))),
+        ("memory", fault(step.memory.map(Fault::Memory))),
+        (
+            "power_button",
+            fault(step.power_button.map(Fault::PowerButton)),
+        ),
+        ("undo", fault(step.undo.map(Fault::Undo))),
     ];
     one(lint, kinds, path, "a step")
 }

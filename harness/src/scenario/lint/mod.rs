@@ -3,12 +3,14 @@
 
 mod docker;
 mod expectation;
+mod fault;
 mod kind;
 mod ssh;
 mod wait;
 
 use crate::source::{Document, SourceError, closest};
 
+use super::fault::FaultStep;
 use super::file::{CloudConfig, MachineFile, ScenarioFile, Start};
 use super::known_failure::KnownFailure;
 use super::load::Step;
@@ -118,6 +120,7 @@ pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
     if steps.len() == head.steps.len() {
         let hint = "only `start: cold` in a scenario shows a boot";
         about_the_boot(lint, steps, hint);
+        fault::in_setup(lint, steps);
     }
 }
 
@@ -182,6 +185,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
         Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
+        Action::Fault(step) => fault::step(lint, step, path),
     }
     Some(action)
 }
@@ -246,6 +250,7 @@ pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Ste
         let hint = "add a step that expects something, for instance `ssh: {run: ...}`";
         lint.key("steps", "no step checks anything, so it cannot fail", hint);
     }
+    fault::in_order(lint, head, steps);
     if !head.machine.ssh_key {
         without_key(lint, steps, "steps");
     }
@@ -285,7 +290,10 @@ fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
 
 /// Refuses steps about a boot that was another machine's.
 fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
-    let rebooted = |step: &Step| matches!(step.action, Action::Reboot(_));
+    let rebooted = |step: &Step| {
+        let crash = |action: &Action| matches!(action, Action::Fault(FaultStep::Crash(_)));
+        matches!(step.action, Action::Reboot(_)) || crash(&step.action)
+    };
     let before = steps.iter().take_while(|step| !rebooted(step));
     for (number, step) in before.enumerate() {
         let about_boot = match &step.action {
@@ -302,6 +310,7 @@ fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
 fn checks(step: &Step) -> bool {
     match &step.action {
         Action::Serial(step) => step.expect.is_some() || step.login.is_some(),
+        Action::Fault(step) => step.checks(),
         _ => true,
     }
 }
@@ -314,6 +323,7 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
             Action::Docker(_) | Action::Reboot(_) => true,
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
             Action::Serial(_) | Action::Events(_) => false,
+            Action::Fault(step) => step.needs_login(),
         };
         let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";
         let message = "this step logs in with the trial's key, which the machine is not given";

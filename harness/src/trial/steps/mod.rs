@@ -3,10 +3,13 @@
 mod container;
 mod docker;
 mod events;
+mod fault;
 mod reboot;
 mod serial;
 mod ssh;
 mod wait;
+
+pub(super) use fault::carrier;
 
 use crate::scenario::{Action, Step};
 
@@ -30,5 +33,6 @@ pub async fn perform(
         Action::Reboot(step) => reboot::perform(step, session, deadline).await,
         Action::WaitFor(step) => wait::perform(step, session, deadline).await,
         Action::Events(step) => events::judge(step, &session.machine.boot_events()),
+        Action::Fault(step) => fault::perform(step, session, deadline).await,
     }
 }

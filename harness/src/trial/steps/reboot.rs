@@ -9,7 +9,7 @@ use super::super::session::Session;
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const COMMAND: &str = "sudo reboot";
 /// The first boot event.
-const FIRST: &str = "init";
+pub(super) const FIRST: &str = "init";
 
 pub(super) async fn perform(
     step: &RebootStep,
@@ -39,7 +39,10 @@ pub(super) async fn perform(
     Ok(())
 }
 
-async fn boot_id(session: &mut Session<'_>, deadline: &Deadline) -> Result<String, Fault> {
+pub(super) async fn boot_id(
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<String, Fault> {
     let output = session.run(BOOT_ID, Account::Rancher, deadline).await?;
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if id.is_empty() {
