@@ -27,6 +27,9 @@ pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
 /// The variable that has every machine booted.
 pub const COLD_VARIABLE: &str = "HARNESS_COLD";
 
+/// The variable that random patterns are drawn from.
+pub const SEED_VARIABLE: &str = "HARNESS_SEED";
+
 /// What the command line may change.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -127,10 +130,19 @@ fn run_trials(
     trials: Vec<Trial>,
 ) -> ExitCode {
     let evidence = project.evidence_folder();
+    let given = std::env::var(SEED_VARIABLE).unwrap_or_default();
+    let seed = match seed(&given) {
+        Ok(seed) => seed,
+        Err(why) => {
+            eprintln!("error: {why}");
+            return exit::USAGE.into();
+        }
+    };
     let shared = Arc::new(Shared {
         settings: Settings {
             evidence,
             keep: options.keep,
+            seed,
             listeners: if options.tell {
                 Listeners::default().with(Lines::new())
             } else {
@@ -192,6 +204,17 @@ fn run_trials(
     verdict(&conclusion, &shared)
 }
 
+/// The seed that somebody gave.
+fn seed(given: &str) -> Result<Option<u64>, String> {
+    let number = || given.parse().map(Some);
+    let none = given.is_empty().then_some(Ok(None));
+    none.unwrap_or_else(number).map_err(|_| {
+        format!(
+            "{SEED_VARIABLE}={given} is no seed; a seed is a whole number, as a power cut tells it"
+        )
+    })
+}
+
 fn verdict(conclusion: &Conclusion, shared: &Shared) -> ExitCode {
     match (
         conclusion.has_failed(),
@@ -234,5 +257,18 @@ fn one(trial: &Trial, shared: &Shared) -> Result<(), Failed> {
         Ok(()) => Ok(()),
         Err(Failure::Red(red)) => Err(red.text.into()),
         Err(Failure::Infrastructure(text)) => Err(infrastructure(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_seed_is_a_number() {
+        assert_eq!(super::seed(""), Ok(None));
+        assert_eq!(super::seed("18446744073709551615"), Ok(Some(u64::MAX)));
+        for wrong in ["-1", "seven", "18446744073709551616"] {
+            let why = super::seed(wrong).unwrap_err();
+            assert!(why.contains(wrong), "{why}");
+        }
     }
 }

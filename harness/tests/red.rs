@@ -100,6 +100,7 @@ impl Case {
         let settings = Settings {
             evidence: evidence.path().into(),
             keep: false,
+            seed: None,
             listeners: Listeners::default(),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
         };

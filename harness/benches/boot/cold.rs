@@ -73,6 +73,7 @@ fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
             disks: vec![],
             user_data: Some(format!("#cloud-config\nssh_authorized_keys: ['{key}']\n")),
             ssh_port: None,
+            write_cache: false,
         },
         login: Login::Key {
             user: "rancher".into(),

@@ -73,6 +73,7 @@ fn system(folder: &Path, profile: &Profile) -> Result<System> {
             disks: vec![Disk::Base(folder.join("disk"))],
             user_data: None,
             ssh_port: None,
+            write_cache: false,
         },
         login: Login::Key {
             user: "root".into(),

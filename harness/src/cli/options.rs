@@ -16,6 +16,7 @@ Environment:
   HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
+  HARNESS_SEED=NUMBER             draw what power cuts lose from this again
   HARNESS_VERBOSE=1               tell each step (cargo test)
   NO_COLOR=1                      no colours
 

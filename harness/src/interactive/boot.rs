@@ -83,6 +83,7 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         disks: vec![Disk::Kept(state.disk(options.fresh)?)],
         user_data: user_data.text,
         ssh_port: Some(options.port),
+        write_cache: false,
     };
     Ok((spec, login))
 }

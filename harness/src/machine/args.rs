@@ -1,6 +1,6 @@
 //! QEMU's command line, by a pure function.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
@@ -183,9 +183,20 @@ fn block(drive: &Drive) -> String {
         "driver": drive.format.name(),
         "node-name": drive.id,
         "read-only": drive.read_only,
-        "file": { "driver": "file", "filename": drive.file, "read-only": drive.read_only },
+        "file": file(drive),
     })
     .to_string()
+}
+
+fn file(drive: &Drive) -> Value {
+    match drive.socket {
+        None => json!({
+            "driver": "file", "filename": drive.file, "read-only": drive.read_only,
+        }),
+        Some(socket) => json!({
+            "driver": "nbd", "server": { "type": "fd", "str": socket.to_string() },
+        }),
+    }
 }
 
 fn lines(args: &mut Args, wires: Wires) {
@@ -230,6 +241,7 @@ mod tests {
             bus,
             read_only: id == "config",
             origin: Origin::Kept,
+            socket: None,
         }
     }
 
@@ -312,6 +324,19 @@ mod tests {
         assert!(text.contains(memory), "{text}");
         assert!(
             text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer")
+        );
+    }
+
+    #[test]
+    fn a_disk_with_a_write_cache_is_reached_through_us() {
+        let mut plan = plan();
+        plan.drives[0].socket = Some(6);
+        let text = shown(&plan, WIRES);
+        let served =
+            r#""file":{"driver":"nbd","server":{"str":"6","type":"fd"}},"node-name":"disk0""#;
+        assert!(
+            text.contains(served) && !text.contains("/private/disk0"),
+            "{text}"
         );
     }
 

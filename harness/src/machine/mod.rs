@@ -8,12 +8,14 @@
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
+//! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `saved` | a machine that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
 mod artifact;
 mod badness;
+mod cache;
 mod config_drive;
 pub(crate) mod disks;
 mod error;
@@ -23,6 +25,7 @@ mod forward;
 mod launch;
 mod login;
 mod plan;
+mod power;
 mod prepare;
 pub(crate) mod process;
 mod qmp;
@@ -35,22 +38,24 @@ mod spec;
 mod ssh;
 mod tasks;
 
-use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::evidence::Evidence;
 use crate::host::scale;
 pub use crate::poll::WaitError;
+pub use cache::Loss;
+use cache::Served;
 pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
 use folder::PrivateFolder;
 use forward::Forward;
-use plan::Drive;
+use plan::Plan;
 use process::Owned;
 use qmp::Qmp;
 use saved::Begin;
@@ -94,11 +99,21 @@ pub struct Machine {
     serial: Serial,
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
+    end_watch: AbortHandle,
     target: Target,
-    drives: Vec<Drive>,
+    disks: Vec<Served>,
     /// Whether the machine that it goes on from told of its boot.
     told_before: bool,
-    folder: PrivateFolder,
+    make: Make,
+}
+
+/// What QEMU is started with, and again after a power cut.
+#[derive(Clone)]
+struct Make {
+    qemu: PathBuf,
+    plan: Plan,
+    evidence: Evidence,
+    folder: Arc<PrivateFolder>,
 }
 
 impl Machine {
@@ -176,22 +191,41 @@ impl Machine {
         let folder = folder.map_err(start)?;
         let nonce = ssh::random_word();
         let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
-        let log = |name: &str| File::create(evidence.file(name)).map_err(start);
-        let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
-        let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
-        let events = Events::new(launched.events, log("events.jsonl")?);
-        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
-        let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
-        tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
         let identity = Identity::new(nonce, plan.direct.is_some());
-        let identity = Arc::new(match begin.saved() {
+        let identity = match begin.saved() {
             Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
             None => identity,
-        });
+        };
+        let make = Make {
+            qemu: spec.profile.qemu,
+            plan,
+            evidence: evidence.clone(),
+            folder: Arc::new(folder),
+        };
+        let told_before = begin.saved().is_some_and(Saved::told);
+        Self::launch(make, identity, told_before, 0).await
+    }
+
+    /// Starts QEMU and takes its lines over; the evidence has so many `earlier` boots already.
+    async fn launch(
+        make: Make,
+        identity: Identity,
+        told_before: bool,
+        earlier: usize,
+    ) -> Result<Self, MachineError> {
+        let start = |error: std::io::Error| MachineError::Start(error.to_string());
+        let evidence = &make.evidence;
+        let log = |name: &str| evidence.append(name).map_err(start);
+        let launched = launch::launch(&make.qemu, &make.plan, evidence).map_err(start)?;
+        let (tell, bad) = watch::channel(None);
+        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
+        let events = Events::new(launched.events, log("events.jsonl")?, earlier);
+        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
+        let port = launch::greet(&launched.qemu, &qmp, &make.plan, evidence).await?;
+        let end_watch = tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
         let target = Target {
             port,
-            identity,
+            identity: Arc::new(identity),
             qmp,
         };
         let forwards = tokio::sync::Mutex::default();
@@ -201,10 +235,11 @@ impl Machine {
             serial,
             events,
             bad,
+            end_watch,
             target,
-            drives: plan.drives,
-            told_before: begin.saved().is_some_and(Saved::told),
-            folder,
+            disks: launched.disks,
+            told_before,
+            make,
         })
     }
 
@@ -280,7 +315,7 @@ impl Machine {
 
     /// The machine's own folder, gone when it is.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.make.folder.path()
     }
 
     /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
@@ -321,8 +356,14 @@ impl Machine {
         }
         let limit = scale::seconds(FORWARD_SECONDS);
         let target = self.target.clone();
-        let forward =
-            Forward::start(target, login.clone(), engine.socket(), &self.folder, limit).await?;
+        let forward = Forward::start(
+            target,
+            login.clone(),
+            engine.socket(),
+            &self.make.folder,
+            limit,
+        )
+        .await?;
         let path = forward.path().to_owned();
         forwards.push((key, forward));
         Ok(path)

@@ -8,7 +8,7 @@ use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
 use super::saved::{self, Begin};
 use super::ssh::identity;
-use super::{MachineError, MachineSpec, artifact, config_drive, disks, script};
+use super::{Disk, MachineError, MachineSpec, artifact, config_drive, disks, launch, script};
 use crate::evidence::Evidence;
 use crate::host::port;
 use crate::profile::{Boot, ResolvedFirmware};
@@ -29,6 +29,10 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
                 "{memory} MiB of memory cannot hold the kernel and its initrd; give it at least {least} MiB"
             ));
         }
+    }
+    let kept = |disk: &Disk| matches!(disk, Disk::Kept(_));
+    if spec.write_cache && spec.disks.iter().any(kept) {
+        return Err("a disk that is kept is not given a write cache".into());
     }
     spec.ssh_port.map_or(Ok(()), port::check_free)
 }
@@ -54,7 +58,7 @@ pub(super) fn prepare(
             drives
         }
     };
-    let plan = Plan {
+    let mut plan = Plan {
         name: profile.name.clone(),
         board: profile.machine,
         nonce: nonce.into(),
@@ -77,7 +81,20 @@ pub(super) fn prepare(
         incoming: begin.saved().is_some(),
     };
     keep_script(spec, &plan, folder, evidence)?;
+    if spec.write_cache && begin.folder().is_none() {
+        cache_writes(&mut plan.drives, folder).map_err(MachineError::Start)?;
+    }
     Ok(plan)
+}
+
+/// Has this process serve the disks that the guest can write.
+fn cache_writes(drives: &mut [Drive], folder: &PrivateFolder) -> Result<(), String> {
+    let written = drives.iter_mut().filter(|drive| !drive.read_only);
+    for (socket, drive) in (launch::DISKS..).zip(written) {
+        disks::flatten(drive, folder)?;
+        drive.socket = Some(socket);
+    }
+    Ok(())
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {

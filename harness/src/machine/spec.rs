@@ -39,6 +39,8 @@ pub struct MachineSpec {
     pub user_data: Option<String>,
     /// Host port for SSH; none lets QEMU choose.
     pub ssh_port: Option<u16>,
+    /// The disks have a write cache that [`Machine::power_cut`](super::Machine::power_cut) empties.
+    pub write_cache: bool,
 }
 
 impl MachineSpec {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
@@ -10,15 +11,15 @@ use super::{Badness, launch};
 use crate::evidence::Evidence;
 
 /// Tells the end of QEMU as badness: whoever wanted it no longer listens. Must run inside a tokio
-/// runtime.
+/// runtime. Who ends QEMU and goes on aborts it first.
 pub(super) fn watch_end(
     qemu: &Owned,
     qmp: Arc<Qmp>,
     evidence: Evidence,
     tell: watch::Sender<Option<Badness>>,
-) {
+) -> AbortHandle {
     let mut ended = qemu.ended();
-    tokio::spawn(async move {
+    let watch = tokio::spawn(async move {
         let Some(status) = ended.wait_for(Option::is_some).await.ok().and_then(|s| *s) else {
             return;
         };
@@ -37,4 +38,5 @@ pub(super) fn watch_end(
             first
         });
     });
+    watch.abort_handle()
 }

@@ -38,6 +38,9 @@ impl Lines {
                 };
                 (trial.clone(), format!("{word} {what} ({took:.1} s)"))
             }
+            What::Note { trial, text } => {
+                (trial.clone().unwrap_or_default(), format!("  note  {text}"))
+            }
             _ => return None,
         })
     }

@@ -15,7 +15,7 @@ pub fn of_step(step: &Step) -> Duration {
         Action::Events(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
-        Action::Reboot(_) => 240,
+        Action::Reboot(_) | Action::PowerCut(_) => 240,
     };
     step.timeout.unwrap_or(Duration::from_secs(usual))
 }

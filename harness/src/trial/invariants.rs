@@ -63,7 +63,7 @@ impl<'a> Invariants<'a> {
         loop {
             looks.tick().await;
             let now = self.now.read().await;
-            session.machine = Arc::clone(&now);
+            session.go_on_with(&now);
             if let Err(fault) = self.check(&mut session).await {
                 return fault;
             }
@@ -140,5 +140,5 @@ async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
 
 /// Whether nobody can be asked while a step is done.
 fn takes_away(step: &Step) -> bool {
-    matches!(step.action, Action::Reboot(_))
+    matches!(step.action, Action::Reboot(_) | Action::PowerCut(_))
 }

@@ -30,7 +30,7 @@ use crate::evidence::Evidence;
 use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
-use crate::scenario::{CloudConfig, Scenario, Step};
+use crate::scenario::{Action, CloudConfig, Scenario, Step};
 
 use begin::Begun;
 use deadline::Deadline;
@@ -57,6 +57,8 @@ pub struct Settings {
     pub keep: bool,
     /// Who is told how it goes.
     pub listeners: Listeners,
+    /// What random patterns are drawn from; another one each time unless given.
+    pub seed: Option<u64>,
     /// Machines that are ready, to go on from; none has every machine booted.
     pub checkpoints: Option<Store>,
 }
@@ -128,9 +130,14 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
-        let verdict = self.judge(&begun, log).await;
-        let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, log.evidence));
-        begun.machine.stop().await;
+        let snapshots = self.snapshots();
+        let session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
+        let mut session = session.with_seed(settings.seed);
+        let verdict = self.judge(&begun, &mut session, log).await;
+        // A step may have put another machine in the place of the one that it began with.
+        let machine = &session.machine;
+        let verdict = verdict.map_err(|red| red.compose(self, machine, log.evidence));
+        machine.stop().await;
         verdict.map_err(Failure::Red)
     }
 
@@ -156,12 +163,18 @@ impl Trial {
             user_data: CloudConfig::render(wanted.cloud_config.as_ref(), key)
                 .map_err(Failure::Infrastructure)?,
             ssh_port: None,
+            write_cache: self.cuts_power(),
         })
     }
 
     /// Where the snapshots of its steps are.
     fn snapshots(&self) -> PathBuf {
         self.scenario.file.with_file_name("snapshots")
+    }
+
+    fn cuts_power(&self) -> bool {
+        let steps = &mut self.scenario.steps.iter();
+        steps.any(|step| matches!(step.action, Action::PowerCut(_)))
     }
 
     fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence, trial: String) -> Log<'a> {
@@ -174,39 +187,45 @@ impl Trial {
     }
 
     /// Until the machine is ready, then the steps.
-    async fn judge(&self, begun: &Begun, log: &Log<'_>) -> Result<(), Red> {
+    async fn judge(
+        &self,
+        begun: &Begun,
+        session: &mut Session<'_>,
+        log: &Log<'_>,
+    ) -> Result<(), Red> {
         let mut ran = Vec::new();
-        let snapshots = self.snapshots();
-        let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
-        let (what, ready) = (begun.what(), begun.ready(&mut session));
+        let (what, ready) = (begun.what(), begun.ready(session));
         log.around(0, 1, what, ready, &mut ran)
             .await
             .map_err(|fault| Red::boot(fault, &ran))?;
         if !begun.is_set_up() {
             for setup in &self.scenario.setups {
-                self.set_up(setup, &mut session, log, &mut ran).await?;
+                self.set_up(setup, session, log, &mut ran).await?;
             }
         }
 
         let whole = Deadline::within(scaled(self.scenario.timeout));
         let scenario = &self.scenario;
         let key = scenario.machine.ssh_key;
-        let invariants = Invariants::new(&scenario.invariants, key, &session);
+        let invariants = Invariants::new(&scenario.invariants, key, session);
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
             let is_last = number + 1 == scenario.steps.len();
+            let told = session.notes().len();
             let step_alone = async |session: &mut Session<'_>| within(step, session, &whole).await;
-            let work = invariants.during(step, is_last, &mut session, step_alone);
+            let work = invariants.during(step, is_last, session, step_alone);
             let work = async {
                 tokio::select! {
                     verdict = work => verdict,
                     fault = &mut broken => Err(fault),
                 }
             };
-            log.around(number + 1, step.line, &what, work, &mut ran)
-                .await
-                .map_err(|fault| Red::step(fault, number, &ran))?;
+            let verdict = log
+                .around(number + 1, step.line, &what, work, &mut ran)
+                .await;
+            log.notes(&session.notes()[told..]);
+            verdict.map_err(|fault| Red::step(noted(fault, session), number, &ran))?;
         }
         Ok(())
     }
@@ -236,6 +255,12 @@ async fn within(step: &Step, session: &mut Session<'_>, whole: &Deadline) -> Res
             )))
         }
     }
+}
+
+/// A fault with what was noted before it.
+fn noted(fault: Fault, session: &Session<'_>) -> Fault {
+    let notes = session.notes().iter();
+    notes.fold(fault, |fault, note| fault.with("note", note.as_str()))
 }
 
 /// A time on the reference host, on this one.
@@ -288,6 +313,15 @@ impl Log<'_> {
             took,
         });
         verdict
+    }
+
+    fn notes(&self, notes: &[String]) {
+        for text in notes {
+            self.tell(What::Note {
+                trial: Some(self.trial.clone()),
+                text: text.clone(),
+            });
+        }
     }
 
     /// Tells who listens, and writes it down.

@@ -31,6 +31,7 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
             keys.public
         )),
         ssh_port: None,
+        write_cache: false,
     })
 }
 

@@ -7,6 +7,7 @@ mod fork;
 mod guest;
 mod interactive;
 mod kill;
+mod power;
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,6 +34,7 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
         disks: vec![],
         user_data: None,
         ssh_port: None,
+        write_cache: false,
     }
 }
 

@@ -115,6 +115,12 @@ pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
         let hint = "only `start: cold` in a scenario shows a boot";
         about_the_boot(lint, steps, hint);
     }
+    for (number, step) in steps.iter().enumerate() {
+        let cut = matches!(step.action, Action::PowerCut(_));
+        let message = "a machine that is to be kept cannot lose its power";
+        let hint = "cut it in the scenarios that go on from this setup";
+        lint.refuse(cut, &format!("steps[{number}]"), message, hint);
+    }
 }
 
 fn known_profiles(wanted: &str, profiles: &[String]) -> String {
@@ -164,6 +170,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::Serial(step) => serial(lint, step, &format!("{path}.serial")),
         Action::Docker(step) => docker::step(lint, step, &format!("{path}.docker")),
         Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
+        Action::PowerCut(_) => {}
         Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
     }
@@ -269,8 +276,8 @@ fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
 
 /// Refuses steps about a boot that was another machine's.
 fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
-    let rebooted = |step: &Step| matches!(step.action, Action::Reboot(_));
-    let before = steps.iter().take_while(|step| !rebooted(step));
+    let boots = |step: &Step| matches!(step.action, Action::Reboot(_) | Action::PowerCut(_));
+    let before = steps.iter().take_while(|step| !boots(step));
     for (number, step) in before.enumerate() {
         let about_boot = match &step.action {
             Action::Events(_) => true,
@@ -297,7 +304,7 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
             Action::Docker(_) | Action::Reboot(_) => true,
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
-            Action::Serial(_) | Action::Events(_) => false,
+            Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) => false,
         };
         let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";
         let message = "this step logs in with the trial's key, which the machine is not given";
