@@ -27,7 +27,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         scenario: "fails-on-purpose",
         step: Some(2),
@@ -60,6 +60,16 @@ const CASES: [Case; 3] = [
         says: &[
             "step 2 of 3 failed: tea is spilt, and nobody looks",
             "an invariant does not hold: nobody spills tea",
+            "evidence: ",
+        ],
+    },
+    Case {
+        scenario: "loses-its-power",
+        step: Some(3),
+        says: &[
+            "step 3 of 3 failed: what lived in memory is still there",
+            "note: power cut (seed 7): no disk to lose anything",
+            "rancher login:",
             "evidence: ",
         ],
     },

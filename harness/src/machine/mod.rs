@@ -38,7 +38,7 @@ mod spec;
 mod ssh;
 mod tasks;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,9 +55,8 @@ pub use events::BootEvent;
 use events::Events;
 use folder::PrivateFolder;
 use forward::Forward;
-use plan::Plan;
+use power::Make;
 use process::Owned;
-use qmp::Qmp;
 use saved::Begin;
 pub use saved::Saved;
 pub use serial::Serial;
@@ -105,15 +104,6 @@ pub struct Machine {
     /// Whether the machine that it goes on from told of its boot.
     told_before: bool,
     make: Make,
-}
-
-/// What QEMU is started with, and again after a power cut.
-#[derive(Clone)]
-struct Make {
-    qemu: PathBuf,
-    plan: Plan,
-    evidence: Evidence,
-    folder: Arc<PrivateFolder>,
 }
 
 impl Machine {
@@ -204,43 +194,6 @@ impl Machine {
         };
         let told_before = begin.saved().is_some_and(Saved::told);
         Self::launch(make, identity, told_before, 0).await
-    }
-
-    /// Starts QEMU and takes its lines over; the evidence has so many `earlier` boots already.
-    async fn launch(
-        make: Make,
-        identity: Identity,
-        told_before: bool,
-        earlier: usize,
-    ) -> Result<Self, MachineError> {
-        let start = |error: std::io::Error| MachineError::Start(error.to_string());
-        let evidence = &make.evidence;
-        let log = |name: &str| evidence.append(name).map_err(start);
-        let launched = launch::launch(&make.qemu, &make.plan, evidence).map_err(start)?;
-        let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
-        let events = Events::new(launched.events, log("events.jsonl")?, earlier);
-        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
-        let port = launch::greet(&launched.qemu, &qmp, &make.plan, evidence).await?;
-        let end_watch = tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
-        let target = Target {
-            port,
-            identity: Arc::new(identity),
-            qmp,
-        };
-        let forwards = tokio::sync::Mutex::default();
-        Ok(Self {
-            forwards,
-            qemu: launched.qemu,
-            serial,
-            events,
-            bad,
-            end_watch,
-            target,
-            disks: launched.disks,
-            told_before,
-            make,
-        })
     }
 
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).

@@ -1,16 +1,71 @@
-//! A power cut: the machine is gone at once, and so is what its disks had not written for good.
+//! Power on, and a power cut: the machine is gone at once, and so is what its disks had not written
+//! for good.
+
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use fastrand::Rng;
 use serde_json::json;
+use tokio::sync::watch;
 
-use super::ssh::Identity;
-use super::{Loss, Machine, MachineError};
-use crate::evidence::now;
+use super::events::Events;
+use super::folder::PrivateFolder;
+use super::plan::Plan;
+use super::qmp::Qmp;
+use super::ssh::{Identity, Target};
+use super::{Loss, Machine, MachineError, Serial, launch, tasks};
+use crate::evidence::{Evidence, now};
 
 /// What is told of each power cut, in the evidence folder.
 const LOG: &str = "power-cuts.jsonl";
 
+/// What QEMU is started with, and again after a power cut.
+#[derive(Clone)]
+pub(super) struct Make {
+    pub(super) qemu: PathBuf,
+    pub(super) plan: Plan,
+    pub(super) evidence: Evidence,
+    pub(super) folder: Arc<PrivateFolder>,
+}
+
 impl Machine {
+    /// Starts QEMU and takes its lines over; the evidence has so many `earlier` boots already.
+    pub(super) async fn launch(
+        make: Make,
+        identity: Identity,
+        told_before: bool,
+        earlier: usize,
+    ) -> Result<Self, MachineError> {
+        let start = |error: std::io::Error| MachineError::Start(error.to_string());
+        let evidence = &make.evidence;
+        let log = |name: &str| evidence.append(name).map_err(start);
+        let launched = launch::launch(&make.qemu, &make.plan, evidence).map_err(start)?;
+        let (tell, bad) = watch::channel(None);
+        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
+        let events = Events::new(launched.events, log("events.jsonl")?, earlier);
+        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
+        let port = launch::greet(&launched.qemu, &qmp, &make.plan, evidence).await?;
+        let end_watch = tasks::watch_end(&launched.qemu, Arc::clone(&qmp), evidence.clone(), tell);
+        let target = Target {
+            port,
+            identity: Arc::new(identity),
+            qmp,
+        };
+        let forwards = tokio::sync::Mutex::default();
+        Ok(Self {
+            forwards,
+            qemu: launched.qemu,
+            serial,
+            events,
+            bad,
+            end_watch,
+            target,
+            disks: launched.disks,
+            told_before,
+            make,
+        })
+    }
+
     /// Cuts the power. Of what the guest wrote after its last flush, each write is kept, lost, or
     /// torn between its sectors, in a pattern drawn from `seed`. Gives the machine that is powered
     /// on in its place (without waiting for the guest), and what each disk lost.
