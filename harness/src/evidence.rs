@@ -51,13 +51,22 @@ impl Evidence {
         self.folder.join(name)
     }
 
+    /// Opens a file to write at its end: a machine that is started again goes on in the same.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn append(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file(name))
+    }
+
     /// Appends one event to `steps.jsonl` (flushed at once).
     pub fn record(&self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();
-        let written = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.file("steps.jsonl"))
+        let written = self
+            .append("steps.jsonl")
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {
             // A full disk must not turn a verdict into another one; it is said instead.

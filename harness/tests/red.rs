@@ -28,7 +28,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
     Case {
         scenario: "fails-on-purpose",
         step: Some(2),
@@ -61,6 +61,16 @@ const CASES: [Case; 3] = [
         says: &[
             "step 2 of 3 failed: tea is spilt, and nobody looks",
             "an invariant does not hold: nobody spills tea",
+            "evidence: ",
+        ],
+    },
+    Case {
+        scenario: "loses-its-power",
+        step: Some(3),
+        says: &[
+            "step 3 of 3 failed: what lived in memory is still there",
+            "note: power cut (seed 7): no disk to lose anything",
+            "rancher login:",
             "evidence: ",
         ],
     },
@@ -101,6 +111,7 @@ impl Case {
         let settings = Settings {
             evidence: evidence.path().into(),
             keep: false,
+            seed: None,
             listeners: Listeners::default(),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
             usual: Usual::default(),

@@ -74,6 +74,7 @@ fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
             user_data: Some(format!("#cloud-config\nssh_authorized_keys: ['{key}']\n")),
             ssh_port: None,
             balloon: false,
+            write_cache: false,
         },
         login: Login::Key {
             user: "rancher".into(),

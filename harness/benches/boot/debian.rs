@@ -74,6 +74,7 @@ fn system(folder: &Path, profile: &Profile) -> Result<System> {
             user_data: None,
             ssh_port: None,
             balloon: false,
+            write_cache: false,
         },
         login: Login::Key {
             user: "root".into(),

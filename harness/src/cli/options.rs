@@ -17,6 +17,7 @@ Environment:
   HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
+  HARNESS_SEED=NUMBER             draw what power cuts lose from this again
   HARNESS_VERBOSE=1               tell each step (cargo test)
   HARNESS_SHARD=2/5               run a part of the trials only
   HARNESS_DURATIONS=FILE          how long trials take, to make shards even

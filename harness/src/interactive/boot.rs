@@ -84,6 +84,7 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         user_data: user_data.text,
         ssh_port: Some(options.port),
         balloon: false,
+        write_cache: false,
     };
     Ok((spec, login))
 }

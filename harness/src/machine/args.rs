@@ -1,6 +1,6 @@
 //! QEMU's command line, by a pure function.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
@@ -186,9 +186,20 @@ fn block(drive: &Drive) -> String {
         "driver": drive.format.name(),
         "node-name": drive.id,
         "read-only": drive.read_only,
-        "file": { "driver": "file", "filename": drive.file, "read-only": drive.read_only },
+        "file": file(drive),
     })
     .to_string()
+}
+
+fn file(drive: &Drive) -> Value {
+    match drive.socket {
+        None => json!({
+            "driver": "file", "filename": drive.file, "read-only": drive.read_only,
+        }),
+        Some(socket) => json!({
+            "driver": "nbd", "server": { "type": "fd", "str": socket.to_string() },
+        }),
+    }
 }
 
 fn lines(args: &mut Args, wires: Wires) {
@@ -233,6 +244,7 @@ mod tests {
             bus,
             read_only: id == "config",
             origin: Origin::Kept,
+            socket: None,
         }
     }
 
@@ -327,6 +339,19 @@ mod tests {
         };
         assert!(shown(&plan, WIRES).contains("-device virtio-balloon-pci"));
         assert!(!shown(&self::plan(), WIRES).contains("balloon"));
+    }
+
+    #[test]
+    fn a_disk_with_a_write_cache_is_reached_through_us() {
+        let mut plan = plan();
+        plan.drives[0].socket = Some(6);
+        let text = shown(&plan, WIRES);
+        let served =
+            r#""file":{"driver":"nbd","server":{"str":"6","type":"fd"}},"node-name":"disk0""#;
+        assert!(
+            text.contains(served) && !text.contains("/private/disk0"),
+            "{text}"
+        );
     }
 
     #[test]

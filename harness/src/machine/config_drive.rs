@@ -46,6 +46,7 @@ pub(super) fn drive(file: PathBuf, bus: Bus) -> Drive {
         bus: if bus == Bus::Sata { Bus::Virtio } else { bus },
         read_only: true,
         origin: Origin::ConfigDrive,
+        socket: None,
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) fn above(
             bus: drive.bus,
             read_only: drive.read_only,
             origin,
+            socket: None,
         })
     };
     drives
@@ -79,6 +80,7 @@ pub(super) fn copies(
             bus: drive.bus,
             read_only: drive.read_only,
             origin: Origin::Kept,
+            socket: None,
         })
     };
     drives.iter().map(one).collect()
@@ -116,6 +118,7 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
         bus,
         read_only: false,
         origin,
+        socket: None,
     })
 }
 
@@ -149,11 +152,28 @@ fn format_ext4(file: &Path, label: &str) -> Result<(), String> {
 }
 
 fn make_overlay(file: &Path, base: &Path, format: Format) -> Result<(), String> {
-    let qemu_img =
-        command::find("qemu-img").ok_or("no qemu-img on this host; apt install qemu-utils")?;
-    let mut create = Command::new(qemu_img);
+    let mut create = Command::new(qemu_img()?);
     create.args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"]);
     command::run(create.arg(base).arg(file)).map(drop)
+}
+
+/// Makes one plain file of a disk that is layers.
+pub(super) fn flatten(drive: &mut Drive, folder: &PrivateFolder) -> Result<(), String> {
+    if drive.format == Format::Raw {
+        return Ok(());
+    }
+    let plain = folder.file(&format!("{}.raw", drive.id));
+    let mut convert = Command::new(qemu_img()?);
+    convert.args(["convert", "-q", "-f", drive.format.name(), "-O", "raw"]);
+    command::run(convert.arg(&drive.file).arg(&plain))?;
+    let _ = std::fs::remove_file(&drive.file);
+    (drive.file, drive.format) = (plain, Format::Raw);
+    Ok(())
+}
+
+fn qemu_img() -> Result<PathBuf, String> {
+    command::find("qemu-img")
+        .ok_or_else(|| "no qemu-img on this host; apt install qemu-utils".into())
 }
 
 /// By the first bytes: QEMU itself would guess, and a guest could write what it then guesses.

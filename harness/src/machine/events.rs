@@ -40,14 +40,17 @@ pub struct BootEvent {
 #[derive(Clone)]
 pub(super) struct Events {
     boots: Arc<Mutex<Vec<Vec<BootEvent>>>>,
+    /// Boots of this machine that are in the log already.
+    earlier: usize,
     changed: watch::Sender<()>,
 }
 
 impl Events {
-    /// Listens; must run inside a tokio runtime.
-    pub(super) fn new(port: UnixStream, log: File) -> Self {
+    /// Listens; must run inside a tokio runtime. The log has so many `earlier` boots already.
+    pub(super) fn new(port: UnixStream, log: File, earlier: usize) -> Self {
         let events = Self {
             boots: Arc::new(Mutex::new(vec![vec![]])),
+            earlier,
             changed: watch::Sender::new(()),
         };
         tokio::spawn(events.clone().listen(port, log));
@@ -64,7 +67,7 @@ impl Events {
             let line = String::from_utf8_lossy(&line);
             let record = match serde_json::from_str::<BootEvent>(&line) {
                 Ok(event) => {
-                    let boot = self.add(event);
+                    let boot = self.earlier + self.add(event);
                     let said: Value = serde_json::from_str(&line).unwrap_or_default();
                     json!({ "at": now(), "boot": boot, "event": said })
                 }
@@ -94,6 +97,11 @@ impl Events {
         if boots.last().is_some_and(|boot| !boot.is_empty()) {
             boots.push(vec![]);
         }
+    }
+
+    /// How many boots there were, this one among them.
+    pub(super) fn boots(&self) -> usize {
+        self.earlier + self.lock().len()
     }
 
     /// Those of this boot.
@@ -157,7 +165,7 @@ mod tests {
     async fn events(said: &str) -> (UnixStream, Events) {
         let (mut guest, port) = UnixStream::pair().unwrap();
         let log = File::options().write(true).open("/dev/null").unwrap();
-        let events = Events::new(port, log);
+        let events = Events::new(port, log, 0);
         guest.write_all(said.as_bytes()).await.unwrap();
         (guest, events)
     }

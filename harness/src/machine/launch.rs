@@ -12,7 +12,8 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use super::args::{Wires, arguments};
-use super::plan::Plan;
+use super::cache::Served;
+use super::plan::{Drive, Plan};
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
 use super::{MachineError, process};
@@ -24,11 +25,16 @@ use crate::profile::Network;
 const SERIAL: i32 = 3;
 const QMP: i32 = 4;
 const EVENTS: i32 = 5;
+/// And, from here on, those of disks that are served by us.
+pub(super) const DISKS: i32 = 6;
 
 /// What QEMU itself says, in the evidence folder.
 const LOG: &str = "qemu.log";
 /// Of which this much is shown.
 const SHOWN: u64 = 4000;
+
+/// QEMU's end of a line, and its descriptor there.
+type End = (UnixStream, i32);
 
 /// QEMU and this side's ends of its lines.
 pub(super) struct Launched {
@@ -36,6 +42,7 @@ pub(super) struct Launched {
     pub(super) serial: tokio::net::UnixStream,
     pub(super) qmp: tokio::net::UnixStream,
     pub(super) events: tokio::net::UnixStream,
+    pub(super) disks: Vec<Served>,
 }
 
 /// Starts QEMU; what it says goes to `qemu.log` of the evidence.
@@ -43,7 +50,8 @@ pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Resul
     let (serial, serial_end) = UnixStream::pair()?;
     let (qmp, qmp_end) = UnixStream::pair()?;
     let (events, events_end) = UnixStream::pair()?;
-    let log = File::create(evidence.file(LOG))?;
+    let log = evidence.append(LOG)?;
+    let (disks, disk_ends) = serve(plan)?;
     let mut command = Command::new(qemu);
     command
         .args(arguments(
@@ -60,19 +68,34 @@ pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Resul
     // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
-    let mappings = ends.map(|(end, child_fd)| FdMapping {
+    let mappings = ends.into_iter().chain(disk_ends);
+    let mappings = mappings.map(|(end, child_fd)| FdMapping {
         parent_fd: OwnedFd::from(end),
         child_fd,
     });
     command
-        .fd_mappings(mappings.into())
+        .fd_mappings(mappings.collect())
         .map_err(io::Error::other)?;
     Ok(Launched {
         qemu: process::Owned::spawn(command)?,
         serial: ready(serial)?,
         qmp: ready(qmp)?,
         events: ready(events)?,
+        disks,
     })
+}
+
+/// Serves the disks that have a write cache, and gives QEMU's ends of their lines.
+fn serve(plan: &Plan) -> io::Result<(Vec<Served>, Vec<End>)> {
+    let one = |drive: &Drive| {
+        let socket = drive.socket?;
+        let begin = || {
+            let (line, end) = UnixStream::pair()?;
+            Ok((Served::begin(&drive.id, &drive.file, line)?, (end, socket)))
+        };
+        Some(begin())
+    };
+    plan.drives.iter().filter_map(one).collect()
 }
 
 fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {

@@ -9,12 +9,14 @@
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
 //! | `fault` | what can be broken from outside |
+//! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `saved` | a machine that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
 mod artifact;
 mod badness;
+mod cache;
 mod config_drive;
 pub(crate) mod disks;
 mod error;
@@ -25,6 +27,7 @@ mod forward;
 mod launch;
 mod login;
 mod plan;
+mod power;
 mod prepare;
 pub(crate) mod process;
 mod qmp;
@@ -37,26 +40,27 @@ mod spec;
 mod ssh;
 mod tasks;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::evidence::Evidence;
 use crate::host::scale;
 pub use crate::poll::WaitError;
+pub use cache::Loss;
+use cache::Served;
 pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
-use plan::Drive;
+use power::Make;
 use process::Owned;
-use qmp::Qmp;
 use saved::Begin;
 pub use saved::Saved;
 pub use serial::Serial;
@@ -100,11 +104,12 @@ pub struct Machine {
     bad: watch::Receiver<Option<Badness>>,
     /// The guest is to switch the machine off.
     off_meant: Arc<AtomicBool>,
+    end_watch: AbortHandle,
     target: Target,
-    drives: Vec<Drive>,
+    disks: Vec<Served>,
     /// Whether the machine that it goes on from told of its boot.
     told_before: bool,
-    folder: PrivateFolder,
+    make: Make,
 }
 
 impl Machine {
@@ -182,44 +187,19 @@ impl Machine {
         let folder = folder.map_err(start)?;
         let nonce = ssh::random_word();
         let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
-        let log = |name: &str| File::create(evidence.file(name)).map_err(start);
-        let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
-        let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
-        let events = Events::new(launched.events, log("events.jsonl")?);
-        let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
-        let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
-        let off_meant = Arc::new(AtomicBool::new(false));
-        tasks::watch_end(
-            &launched.qemu,
-            Arc::clone(&qmp),
-            evidence.clone(),
-            Arc::clone(&off_meant),
-            tell,
-        );
         let identity = Identity::new(nonce, plan.direct.is_some());
-        let identity = Arc::new(match begin.saved() {
+        let identity = match begin.saved() {
             Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
             None => identity,
-        });
-        let target = Target {
-            port,
-            identity,
-            qmp,
         };
-        let forwards = tokio::sync::Mutex::default();
-        Ok(Self {
-            forwards,
-            qemu: launched.qemu,
-            serial,
-            events,
-            bad,
-            off_meant,
-            target,
-            drives: plan.drives,
-            told_before: begin.saved().is_some_and(Saved::told),
-            folder,
-        })
+        let make = Make {
+            qemu: spec.profile.qemu,
+            plan,
+            evidence: evidence.clone(),
+            folder: Arc::new(folder),
+        };
+        let told_before = begin.saved().is_some_and(Saved::told);
+        Self::launch(make, identity, told_before, 0).await
     }
 
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).
@@ -294,7 +274,7 @@ impl Machine {
 
     /// The machine's own folder, gone when it is.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.make.folder.path()
     }
 
     /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
@@ -335,8 +315,14 @@ impl Machine {
         }
         let limit = scale::seconds(FORWARD_SECONDS);
         let target = self.target.clone();
-        let forward =
-            Forward::start(target, login.clone(), engine.socket(), &self.folder, limit).await?;
+        let forward = Forward::start(
+            target,
+            login.clone(),
+            engine.socket(),
+            &self.make.folder,
+            limit,
+        )
+        .await?;
         let path = forward.path().to_owned();
         forwards.push((key, forward));
         Ok(path)

@@ -79,6 +79,9 @@ pub struct Drive {
     pub read_only: bool,
     /// Where the file came from: a script that starts the machine anew makes it anew.
     pub origin: Origin,
+    /// The descriptor in QEMU on which this process serves the file, with a write cache that a
+    /// power cut empties; none has QEMU open it.
+    pub socket: Option<i32>,
 }
 
 /// Format of a disk file.

@@ -9,7 +9,7 @@ use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
 use super::saved::{self, Begin, Saved};
 use super::ssh::identity;
-use super::{MachineError, MachineSpec, artifact, config_drive, disks, script};
+use super::{Disk, MachineError, MachineSpec, artifact, config_drive, disks, launch, script};
 use crate::evidence::Evidence;
 use crate::host::{command, port};
 use crate::profile::{Boot, ResolvedFirmware};
@@ -30,6 +30,10 @@ pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
                 "{memory} MiB of memory cannot hold the kernel and its initrd; give it at least {least} MiB"
             ));
         }
+    }
+    let kept = |disk: &Disk| matches!(disk, Disk::Kept(_));
+    if spec.write_cache && spec.disks.iter().any(kept) {
+        return Err("a disk that is kept is not given a write cache".into());
     }
     spec.ssh_port.map_or(Ok(()), port::check_free)
 }
@@ -55,7 +59,7 @@ pub(super) fn prepare(
             drives
         }
     };
-    let plan = Plan {
+    let mut plan = Plan {
         name: profile.name.clone(),
         board: profile.machine,
         nonce: nonce.into(),
@@ -81,6 +85,9 @@ pub(super) fn prepare(
         balloon: spec.balloon,
     };
     keep_script(spec, &plan, folder, evidence)?;
+    if spec.write_cache && begin.folder().is_none() {
+        cache_writes(&mut plan.drives, folder).map_err(MachineError::Start)?;
+    }
     Ok(plan)
 }
 
@@ -100,6 +107,16 @@ fn saved_memory(
     cp.args(["--sparse=always", "--reflink=auto", "--"]);
     command::run(cp.arg(&memory).arg(&copy)).map_err(MachineError::Start)?;
     Ok(copy)
+}
+
+/// Has this process serve the disks that the guest can write.
+fn cache_writes(drives: &mut [Drive], folder: &PrivateFolder) -> Result<(), String> {
+    let written = drives.iter_mut().filter(|drive| !drive.read_only);
+    for (socket, drive) in (launch::DISKS..).zip(written) {
+        disks::flatten(drive, folder)?;
+        drive.socket = Some(socket);
+    }
+    Ok(())
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {

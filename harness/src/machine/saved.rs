@@ -206,7 +206,7 @@ impl Machine {
 
         let mut lengths = Vec::new();
         let mut drives = Vec::new();
-        for drive in &self.drives {
+        for drive in &self.make.plan.drives {
             let name = drive.file.file_name().unwrap_or_default();
             let kept = folder.join(name);
             std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;

@@ -41,6 +41,8 @@ pub struct MachineSpec {
     pub ssh_port: Option<u16>,
     /// Whether memory can be taken from it while it runs.
     pub balloon: bool,
+    /// The disks have a write cache that [`Machine::power_cut`](super::Machine::power_cut) empties.
+    pub write_cache: bool,
 }
 
 impl MachineSpec {

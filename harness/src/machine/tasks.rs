@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
@@ -14,16 +15,17 @@ use crate::evidence::Evidence;
 pub(super) const GUEST_SHUTDOWN: &str = "guest-shutdown";
 
 /// Tells the end of QEMU as badness, unless the guest ended it and was `meant` to: whoever else
-/// wanted it no longer listens. Must run inside a tokio runtime.
+/// wanted it no longer listens. Must run inside a tokio runtime. Who ends QEMU and goes on aborts it
+/// first.
 pub(super) fn watch_end(
     qemu: &Owned,
     qmp: Arc<Qmp>,
     evidence: Evidence,
     meant: Arc<AtomicBool>,
     tell: watch::Sender<Option<Badness>>,
-) {
+) -> AbortHandle {
     let mut ended = qemu.ended();
-    tokio::spawn(async move {
+    let watch = tokio::spawn(async move {
         let Some(status) = ended.wait_for(Option::is_some).await.ok().and_then(|s| *s) else {
             return;
         };
@@ -46,4 +48,5 @@ pub(super) fn watch_end(
             first
         });
     });
+    watch.abort_handle()
 }

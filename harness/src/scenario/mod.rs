@@ -25,8 +25,8 @@ pub use schema::{of_setups as schema_of_setups, schema};
 pub use setup::{Setup, SetupFile, Setups};
 pub use step::{
     Account, Action, DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep,
-    EngineName, EventsStep, KeyName, RebootStep, SerialLogin, SerialStep, SshStep, StepFile,
-    Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
+    EngineName, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep, SshStep,
+    StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 

@@ -211,6 +211,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_setup_is_told() {
         let round = KETTLE.replace("about: hot water", "about: hot water\nafter: tea");
+        let cut = KETTLE.replace("ssh: {run: boil}", "power_cut: {}");
         let events = KETTLE.replace("ssh: {run: boil}", "events: {failed: []}");
         let fault = KETTLE.replace("ssh: {run: boil}", "clock: {jump: 1h}");
         for (name, files) in [
@@ -228,6 +229,7 @@ mod tests {
             ("a_setup_by_another_name", vec![("pot", KETTLE.into())]),
             ("a_setup_about_the_boot", vec![("kettle", events)]),
             ("a_setup_that_breaks_something", vec![("kettle", fault)]),
+            ("a_setup_that_cuts_the_power", vec![("kettle", cut)]),
         ] {
             let files: Vec<_> = files.iter().map(|(n, text)| (*n, text.as_str())).collect();
             assert_snapshot!(name, setups(&files).unwrap_err());

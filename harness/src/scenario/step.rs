@@ -33,6 +33,8 @@ pub struct StepFile {
     pub docker: Option<DockerStep>,
     /// A reboot, proven by a changed boot id.
     pub reboot: Option<RebootStep>,
+    /// A power cut, after which the machine is powered on again.
+    pub power_cut: Option<PowerCutStep>,
     /// Waiting until something holds.
     pub wait_for: Option<WaitForStep>,
     /// What the boot events must be.
@@ -75,7 +77,15 @@ const FAULTS: [&str; 10] = [
 
 /// Tells editors what the lint tells everybody: one kind a step.
 fn one_kind(schema: &mut Schema) {
-    let kinds = ["ssh", "serial", "docker", "reboot", "wait_for", "events"];
+    let kinds = [
+        "ssh",
+        "serial",
+        "docker",
+        "reboot",
+        "power_cut",
+        "wait_for",
+        "events",
+    ];
     let kinds = kinds.iter().chain(&FAULTS);
     let one = kinds.map(|kind| serde_json::json!({ "required": [kind] }));
     schema.insert("oneOf".into(), one.collect::<Vec<_>>().into());
@@ -92,6 +102,8 @@ pub enum Action {
     Docker(Box<DockerStep>),
     /// See [`RebootStep`].
     Reboot(RebootStep),
+    /// See [`PowerCutStep`].
+    PowerCut(PowerCutStep),
     /// See [`WaitForStep`].
     WaitFor(WaitForStep),
     /// See [`EventsStep`].
@@ -311,6 +323,15 @@ pub struct DockerImport {
 pub struct RebootStep {
     /// The command that does it; `sudo reboot` unless told.
     pub command: Option<String>,
+}
+
+/// Cuts the power and gives it back: the machine is gone at once, and of what the guest wrote to
+/// its disks after the last flush some is lost. The machine is ready again when the step ends.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PowerCutStep {
+    /// Draws which writes are kept, lost or torn; another one each time unless told.
+    pub seed: Option<u64>,
 }
 
 /// Waits until one thing holds.

@@ -37,6 +37,7 @@ steps:
   - serial: { login: { user: rancher, password: rancher } }
   - docker: { engine: system, ps: { contains: [console], count: 5 } }
   - reboot: {}
+  - power_cut: { seed: 18446744073709551615 }
 ";
 
 #[test]
@@ -49,7 +50,7 @@ fn a_good_file_is_read() {
             .iter()
             .map(|step| step.line)
             .collect::<Vec<_>>(),
-        [9, 10, 13, 14, 15]
+        [9, 10, 13, 14, 15, 16]
     );
     assert_eq!(
         scenario.steps[1].timeout,
@@ -220,6 +221,8 @@ fn what_a_fork_cannot_show_is_told() {
     let steps = "steps:\n  - events: { failed: [] }\n  - reboot: {}\n  - events: { failed: [] }\n";
     assert_snapshot!(wrong(&format!("{head}{steps}")));
     assert!(read(&format!("{head}start: cold\n{steps}")).is_ok());
+    let cut = "steps:\n  - power_cut: {}\n  - events: { failed: [] }\n";
+    assert!(read(&format!("{head}{cut}")).is_ok());
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
         settings: Settings {
             evidence: project.evidence_folder(),
             keep: options.keep,
+            seed: options.seed,
             listeners,
             checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
             usual,

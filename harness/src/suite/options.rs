@@ -11,6 +11,8 @@ pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
 pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
 /// The variable that has every machine booted.
 pub const COLD_VARIABLE: &str = "HARNESS_COLD";
+/// The variable that random patterns are drawn from.
+pub const SEED_VARIABLE: &str = "HARNESS_SEED";
 /// The variable that names the part of the trials to run: `2/5`.
 pub const SHARD_VARIABLE: &str = "HARNESS_SHARD";
 /// The variable that names the file of durations by which shards are made even.
@@ -31,6 +33,8 @@ pub struct Options {
     pub tell: bool,
     /// Boot every machine, also where a fork of one that is ready would do.
     pub cold: bool,
+    /// What random patterns are drawn from; a new one each time where nothing is said.
+    pub seed: Option<u64>,
     /// Only this part of the trials.
     pub shard: Option<Shard>,
     /// How long trials take, to make shards even; the tree's own file where nothing is said.
@@ -60,6 +64,7 @@ impl Options {
             keep: set(KEEP_VARIABLE),
             tell: set(VERBOSE_VARIABLE),
             cold: set(COLD_VARIABLE),
+            seed: parsed(SEED_VARIABLE, value(SEED_VARIABLE))?,
             shard: parsed(SHARD_VARIABLE, value(SHARD_VARIABLE))?,
             durations: value(DURATIONS_VARIABLE).map(PathBuf::from),
             retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
@@ -103,7 +108,11 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_names_the_variable() {
-        for (name, value) in [("HARNESS_SHARD", "6/5"), ("HARNESS_RETRIES", "-1")] {
+        for (name, value) in [
+            ("HARNESS_SHARD", "6/5"),
+            ("HARNESS_RETRIES", "-1"),
+            ("HARNESS_SEED", "seven"),
+        ] {
             let error = from(&[(name, value)]).unwrap_err();
             assert!(error.starts_with(name), "{error}");
         }

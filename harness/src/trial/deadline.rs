@@ -34,7 +34,7 @@ fn of_kind(action: &Action) -> Duration {
         Action::Events(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
-        Action::Reboot(_) => 240,
+        Action::Reboot(_) | Action::PowerCut(_) => 240,
         Action::Fault(fault) => return fault.limit(),
     };
     Duration::from_secs(seconds)

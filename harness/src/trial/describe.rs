@@ -20,6 +20,7 @@ fn action(action: &Action) -> String {
         },
         Action::Docker(step) => docker(step),
         Action::Reboot(_) => "reboot".into(),
+        Action::PowerCut(_) => "power cut".into(),
         Action::WaitFor(step) => match step.action() {
             Some(WaitAction::Ssh(wait)) => format!("wait for: {}", short(&wait.run)),
             Some(WaitAction::Serial(pattern)) => format!("wait for /{}/ on serial", pattern.0),

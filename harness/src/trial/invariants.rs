@@ -70,7 +70,7 @@ impl<'a> Invariants<'a> {
             if self.silent.load(Ordering::Relaxed) {
                 continue;
             }
-            session.machine = Arc::clone(&now);
+            session.go_on_with(&now);
             if let Err(fault) = self.check(&mut session).await {
                 return fault;
             }
@@ -149,7 +149,7 @@ async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
 /// Whether nobody can be asked while a step is done.
 fn takes_away(step: &Step) -> bool {
     match &step.action {
-        Action::Reboot(_) => true,
+        Action::Reboot(_) | Action::PowerCut(_) => true,
         Action::Fault(fault) => fault.takes_away(),
         _ => false,
     }

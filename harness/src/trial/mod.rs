@@ -59,6 +59,8 @@ pub struct Settings {
     pub keep: bool,
     /// Who is told how it goes.
     pub listeners: Listeners,
+    /// What random patterns are drawn from; another one each time unless given.
+    pub seed: Option<u64>,
     /// Machines that are ready, to go on from; none has every machine booted.
     pub checkpoints: Option<Store>,
     /// How long steps take when they pass.
@@ -132,10 +134,15 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
+        let snapshots = self.snapshots();
+        let session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
+        let mut session = session.with_seed(settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
-        let verdict = Box::pin(self.judge(&begun, log)).await;
-        let verdict = verdict.map_err(|red| red.compose(self, &begun.machine, log.evidence));
-        begun.machine.stop().await;
+        let verdict = Box::pin(self.judge(&begun, &mut session, log)).await;
+        // A step may have put another machine in the place of the one that it began with.
+        let machine = &session.machine;
+        let verdict = verdict.map_err(|red| red.compose(self, machine, log.evidence));
+        machine.stop().await;
         verdict.map_err(Failure::Red)
     }
 
@@ -162,12 +169,18 @@ impl Trial {
                 .map_err(Failure::Infrastructure)?,
             ssh_port: None,
             balloon: self.scenario.steps.iter().any(takes_memory),
+            write_cache: self.cuts_power(),
         })
     }
 
     /// Where the snapshots of its steps are.
     fn snapshots(&self) -> PathBuf {
         self.scenario.file.with_file_name("snapshots")
+    }
+
+    fn cuts_power(&self) -> bool {
+        let steps = &mut self.scenario.steps.iter();
+        steps.any(|step| matches!(step.action, Action::PowerCut(_)))
     }
 
     fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence, trial: String) -> Log<'a> {
@@ -181,22 +194,25 @@ impl Trial {
     }
 
     /// Until the machine is ready, then the steps.
-    async fn judge(&self, begun: &Begun, log: &Log<'_>) -> Result<(), Red> {
+    async fn judge(
+        &self,
+        begun: &Begun,
+        session: &mut Session<'_>,
+        log: &Log<'_>,
+    ) -> Result<(), Red> {
         let mut ran = Vec::new();
-        let snapshots = self.snapshots();
-        let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
-        let (what, ready) = (begun.what(), begun.ready(&mut session));
+        let (what, ready) = (begun.what(), begun.ready(session));
         log.around(0, 1, what, ready, &mut ran)
             .await
             .map_err(|fault| Red::boot(fault, &ran))?;
         if !begun.is_set_up() {
             for setup in &self.scenario.setups {
-                self.set_up(setup, &mut session, log, &mut ran).await?;
+                self.set_up(setup, session, log, &mut ran).await?;
             }
         }
 
         session.first_disk = self.profile.disks.len();
-        let verdict = self.steps(&mut session, log, &mut ran).await;
+        let verdict = self.steps(session, log, &mut ran).await;
         let limit = Deadline::within(scaled(deadline::MEND));
         if let Some(text) = session.mend_all(&limit).await {
             let trial = Some(log.trial.clone());
@@ -218,8 +234,9 @@ impl Trial {
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
-            let patience = log.patience(number + 1, step, &ran);
+            let patience = log.patience(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
+            let told = session.notes().len();
             let step_alone =
                 async |session: &mut Session<'_>| within(step, session, &whole, patience).await;
             let work = invariants.during(step, is_last, session, step_alone);
@@ -229,9 +246,9 @@ impl Trial {
                     fault = &mut broken => Err(fault),
                 }
             };
-            log.around(number + 1, step.line, &what, work, ran)
-                .await
-                .map_err(|fault| Red::step(fault, number, ran))?;
+            let verdict = log.around(number + 1, step.line, &what, work, ran).await;
+            log.notes(&session.notes()[told..]);
+            verdict.map_err(|fault| Red::step(noted(fault, session), number, ran))?;
         }
         Ok(())
     }
@@ -271,6 +288,12 @@ async fn within(
         true => patience.told(fault),
         false => fault,
     })
+}
+
+/// A fault with what was noted before it.
+fn noted(fault: Fault, session: &Session<'_>) -> Fault {
+    let notes = session.notes().iter();
+    notes.fold(fault, |fault, note| fault.with("note", note.as_str()))
 }
 
 /// A time on the reference host, on this one.
@@ -338,6 +361,15 @@ impl Log<'_> {
             took,
         });
         verdict
+    }
+
+    fn notes(&self, notes: &[String]) {
+        for text in notes {
+            self.tell(What::Note {
+                trial: Some(self.trial.clone()),
+                text: text.clone(),
+            });
+        }
     }
 
     /// Tells who listens, and writes it down.

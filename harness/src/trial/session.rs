@@ -28,6 +28,9 @@ pub struct Session<'a> {
     pub first_disk: usize,
     /// What steps broke.
     pub broken: Broken,
+    seed: Option<u64>,
+    /// What people should know about this trial.
+    notes: Vec<String>,
     ssh: Option<Ssh>,
     system: Option<Docker>,
     user: Option<Docker>,
@@ -42,9 +45,42 @@ impl<'a> Session<'a> {
             snapshots,
             first_disk: 0,
             broken: Broken::default(),
+            seed: None,
+            notes: Vec::new(),
             ssh: None,
             system: None,
             user: None,
+        }
+    }
+
+    /// The same with the seed that is drawn from where a step has none of its own.
+    #[must_use]
+    pub fn with_seed(self, seed: Option<u64>) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The trial's seed, drawn at its first use unless it was given.
+    pub fn seed(&mut self) -> u64 {
+        *self.seed.get_or_insert_with(|| fastrand::u64(..))
+    }
+
+    /// Remembers what people should know, and what a red verdict says.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    /// All that was noted.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// From now on it is this machine; to another one than before nothing is open yet.
+    pub fn go_on_with(&mut self, machine: &Arc<Machine>) {
+        if !Arc::ptr_eq(&self.machine, machine) {
+            self.forget();
+            // What steps broke of the other one went with it.
+            self.broken = Broken::default();
+            self.machine = Arc::clone(machine);
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
         )),
         ssh_port: None,
         balloon: false,
+        write_cache: false,
     })
 }
 

@@ -21,11 +21,19 @@ const LIBRARIES: [&str; 6] = [
     "libz.so.1",
     "libc.so.6",
 ];
-/// Kernel modules of the network card, in order.
-const MODULES: [&str; 3] = [
+/// Kernel modules of the network card and of disks (NVMe is in the kernel), in order.
+const MODULES: [&str; 11] = [
     "net/core/failover",
     "drivers/net/net_failover",
     "drivers/net/virtio_net",
+    "drivers/block/virtio_blk",
+    "drivers/scsi/scsi_common",
+    "drivers/scsi/scsi_mod",
+    "drivers/scsi/sd_mod",
+    "drivers/scsi/virtio_scsi",
+    "drivers/ata/libata",
+    "drivers/ata/libahci",
+    "drivers/ata/ahci",
 ];
 
 /// Its password.
@@ -50,6 +58,7 @@ for module in /modules/*; do insmod "$module"; done
 ifconfig lo 127.0.0.1 up
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 hostname rancher
+chmod 666 /dev/vd? /dev/sd? /dev/nvme?n? 2>/dev/null
 mount -t vfat /dev/vda /mnt 2>/dev/null
 dropbear -R -p 22
 while :; do getty -L ttyS0 115200 vt100; done &
@@ -178,7 +187,7 @@ fn files(tree: &Path) -> Result<Vec<(String, u32, Vec<u8>)>, String> {
     for (number, module) in MODULES.iter().enumerate() {
         copy(
             &kernel.join(format!("{module}.ko.xz")),
-            format!("modules/{number}.ko.xz"),
+            format!("modules/{number:02}.ko.xz"),
         )?;
     }
     files.push((

@@ -8,6 +8,7 @@ mod fork;
 mod guest;
 mod interactive;
 mod kill;
+mod power;
 
 use std::path::Path;
 use std::time::Duration;
@@ -35,6 +36,7 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
         user_data: None,
         ssh_port: None,
         balloon: false,
+        write_cache: false,
     }
 }
 

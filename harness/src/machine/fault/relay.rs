@@ -99,7 +99,7 @@ impl Machine {
     /// A line to QEMU, which has it as a character device of this name.
     async fn line(&self, relay: &mut Relay, name: String) -> Result<UnixStream, MachineError> {
         let other = |error: io::Error| MachineError::Other(format!("{name}: {error}"));
-        let socket = Socket::new(&self.folder, &name).map_err(other)?;
+        let socket = Socket::new(&self.make.folder, &name).map_err(other)?;
         let address = json!({ "type": "unix", "data": { "path": socket.path } });
         let data = json!({ "addr": address, "server": false });
         let backend = json!({ "type": "socket", "data": data });

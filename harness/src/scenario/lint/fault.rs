@@ -107,7 +107,7 @@ struct State {
 /// What a setup broke could not be mended in the machines that go on from it.
 pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
-        let breaks = matches!(step.action, Action::Fault(_));
+        let breaks = matches!(step.action, Action::Fault(_) | Action::PowerCut(_));
         let hint = "break it in the steps of a scenario";
         let message = "a setup breaks nothing";
         lint.refuse(breaks, &format!("steps[{number}]"), message, hint);
@@ -206,7 +206,7 @@ fn needs_guest(action: &Action) -> bool {
 /// Whether a step goes over the network to the machine.
 fn needs_login(action: &Action) -> bool {
     match action {
-        Action::Ssh(_) | Action::Docker(_) | Action::Reboot(_) => true,
+        Action::Ssh(_) | Action::Docker(_) | Action::Reboot(_) | Action::PowerCut(_) => true,
         Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
         Action::Serial(_) | Action::Events(_) => false,
         // What mends the network is what is wanted.

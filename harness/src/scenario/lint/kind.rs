@@ -12,6 +12,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
         ("serial", step.serial.map(Action::Serial)),
         ("docker", step.docker.map(Box::new).map(Action::Docker)),
         ("reboot", step.reboot.map(Action::Reboot)),
+        ("power_cut", step.power_cut.map(Action::PowerCut)),
         ("wait_for", step.wait_for.map(Action::WaitFor)),
         ("events", step.events.map(Action::Events)),
         ("crash", fault(step.crash.map(Fault::Crash))),

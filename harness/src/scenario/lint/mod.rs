@@ -183,6 +183,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::Serial(step) => serial(lint, step, &format!("{path}.serial")),
         Action::Docker(step) => docker::step(lint, step, &format!("{path}.docker")),
         Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
+        Action::PowerCut(_) => {}
         Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
         Action::Fault(step) => fault::step(lint, step, path),
@@ -292,7 +293,7 @@ fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
 fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
     let rebooted = |step: &Step| {
         let crash = |action: &Action| matches!(action, Action::Fault(FaultStep::Crash(_)));
-        matches!(step.action, Action::Reboot(_)) || crash(&step.action)
+        matches!(step.action, Action::Reboot(_) | Action::PowerCut(_)) || crash(&step.action)
     };
     let before = steps.iter().take_while(|step| !rebooted(step));
     for (number, step) in before.enumerate() {
@@ -322,7 +323,7 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
             Action::Docker(_) | Action::Reboot(_) => true,
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
-            Action::Serial(_) | Action::Events(_) => false,
+            Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) => false,
             Action::Fault(step) => step.needs_login(),
         };
         let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";

@@ -4,6 +4,7 @@ mod container;
 mod docker;
 mod events;
 mod fault;
+mod power_cut;
 mod reboot;
 mod serial;
 mod ssh;
@@ -31,6 +32,7 @@ pub async fn perform(
         Action::Serial(step) => serial::perform(step, session, deadline).await,
         Action::Docker(step) => docker::perform(step, session, deadline).await,
         Action::Reboot(step) => reboot::perform(step, session, deadline).await,
+        Action::PowerCut(step) => power_cut::perform(step, session, deadline).await,
         Action::WaitFor(step) => wait::perform(step, session, deadline).await,
         Action::Events(step) => events::judge(step, &session.machine.boot_events()),
         Action::Fault(step) => fault::perform(step, session, deadline).await,

@@ -1,0 +1,207 @@
+//! The part of the NBD protocol that QEMU speaks to a disk: read, write, flush.
+//!
+//! The server's side of the fixed newstyle handshake with `NBD_OPT_GO`, simple replies, one request
+//! after another: what was answered before a flush began is flushed by it. The `nbd` crate's server
+//! tells its disk neither of flushes as such nor of FUA, which is all that this one is about.
+
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+
+use super::disk::Disk;
+use super::lock;
+
+const MAGIC: u64 = 0x4e42_444d_4147_4943;
+const OPTION_MAGIC: u64 = 0x4948_4156_454f_5054;
+const OPTION_REPLY: u64 = 0x0003_e889_0455_65a9;
+const REQUEST: u32 = 0x2560_9513;
+const REPLY: u32 = 0x6744_6698;
+
+/// Fixed newstyle, no padding.
+const HANDSHAKE_FLAGS: u16 = 0b11;
+/// Has flags, knows flush, knows FUA.
+const DISK_FLAGS: u16 = 0b1101;
+
+const OPTION_ABORT: u32 = 2;
+const OPTION_GO: u32 = 7;
+const ACKNOWLEDGED: u32 = 1;
+const INFORMATION: u32 = 3;
+const UNSUPPORTED: u32 = 0x8000_0001;
+/// Longest option, in bytes: a name and some numbers.
+const LONGEST_OPTION: u32 = 1 << 16;
+
+const READ: u16 = 0;
+const WRITE: u16 = 1;
+const DISCONNECT: u16 = 2;
+const FLUSH: u16 = 3;
+/// The flag of a command that is answered when it is on the medium.
+const FUA: u16 = 1;
+/// Longest request that a client may make unasked, in bytes.
+const LONGEST: u32 = 32 << 20;
+
+/// Serves a disk until the other end is closed.
+///
+/// # Errors
+/// The line broke, or something else than NBD is spoken on it.
+pub(super) fn serve(line: UnixStream, disk: &Mutex<Disk>) -> io::Result<()> {
+    let mut server = Server {
+        output: line.try_clone()?,
+        input: BufReader::new(line),
+        disk,
+    };
+    if !server.handshake()? {
+        return Ok(());
+    }
+    while let Some(request) = server.request()? {
+        if !server.answer(&request)? {
+            return server.fall_silent();
+        }
+    }
+    Ok(())
+}
+
+struct Server<'a> {
+    input: BufReader<UnixStream>,
+    output: UnixStream,
+    disk: &'a Mutex<Disk>,
+}
+
+struct Request {
+    flags: u16,
+    kind: u16,
+    cookie: u64,
+    offset: u64,
+    length: u32,
+    /// What is to be written.
+    payload: Vec<u8>,
+}
+
+impl Server<'_> {
+    /// Until the client wants to begin; false where it does not want to.
+    fn handshake(&mut self) -> io::Result<bool> {
+        let hello = [
+            &MAGIC.to_be_bytes()[..],
+            &OPTION_MAGIC.to_be_bytes(),
+            &HANDSHAKE_FLAGS.to_be_bytes(),
+        ];
+        self.output.write_all(&hello.concat())?;
+        let _client_flags: [u8; 4] = self.bytes()?;
+        loop {
+            let magic = u64::from_be_bytes(self.bytes()?);
+            let option = u32::from_be_bytes(self.bytes()?);
+            let length = u32::from_be_bytes(self.bytes()?);
+            check(magic == OPTION_MAGIC && length <= LONGEST_OPTION)?;
+            self.skip(length)?;
+            match option {
+                OPTION_GO => {
+                    let size = lock(self.disk).size();
+                    let about = [
+                        &0_u16.to_be_bytes()[..],
+                        &size.to_be_bytes(),
+                        &DISK_FLAGS.to_be_bytes(),
+                    ];
+                    self.tell(option, INFORMATION, &about.concat())?;
+                    return self.tell(option, ACKNOWLEDGED, &[]).map(|()| true);
+                }
+                OPTION_ABORT => return self.tell(option, ACKNOWLEDGED, &[]).map(|()| false),
+                _ => self.tell(option, UNSUPPORTED, &[])?,
+            }
+        }
+    }
+
+    fn tell(&mut self, option: u32, reply: u32, data: &[u8]) -> io::Result<()> {
+        let length = data.len() as u32;
+        let head = [
+            OPTION_REPLY.to_be_bytes().to_vec(),
+            [option, reply, length].map(u32::to_be_bytes).concat(),
+        ];
+        self.output.write_all(&[&head.concat()[..], data].concat())
+    }
+
+    /// The next request; none when the client is done.
+    fn request(&mut self) -> io::Result<Option<Request>> {
+        let magic = match self.bytes() {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            magic => u32::from_be_bytes(magic?),
+        };
+        let mut request = Request {
+            flags: u16::from_be_bytes(self.bytes()?),
+            kind: u16::from_be_bytes(self.bytes()?),
+            cookie: u64::from_be_bytes(self.bytes()?),
+            offset: u64::from_be_bytes(self.bytes()?),
+            length: u32::from_be_bytes(self.bytes()?),
+            payload: Vec::new(),
+        };
+        check(magic == REQUEST && request.length <= LONGEST)?;
+        if request.kind == WRITE {
+            request.payload = vec![0; request.length as usize];
+            self.input.read_exact(&mut request.payload)?;
+        }
+        Ok((request.kind != DISCONNECT).then_some(request))
+    }
+
+    /// Does what is asked; false where the disk has no power any more, and nothing is done.
+    fn answer(&mut self, request: &Request) -> io::Result<bool> {
+        let done = {
+            let mut disk = lock(self.disk);
+            if disk.is_off() {
+                return Ok(false);
+            }
+            perform(&mut disk, request)
+        };
+        let (error, data) = match done {
+            Ok(data) => (0, data),
+            Err(error) => (errno(&error), Vec::new()),
+        };
+        let head = [REPLY, error].map(u32::to_be_bytes).concat();
+        let reply = [&head[..], &request.cookie.to_be_bytes(), &data].concat();
+        self.output.write_all(&reply).map(|()| true)
+    }
+
+    /// A disk without power says nothing, not even that it is gone.
+    fn fall_silent(&mut self) -> io::Result<()> {
+        io::copy(&mut self.input, &mut io::sink()).map(drop)
+    }
+
+    fn bytes<const N: usize>(&mut self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.input.read_exact(&mut bytes).map(|()| bytes)
+    }
+
+    fn skip(&mut self, length: u32) -> io::Result<()> {
+        let mut part = self.input.by_ref().take(length.into());
+        io::copy(&mut part, &mut io::sink()).map(drop)
+    }
+}
+
+fn perform(disk: &mut Disk, request: &Request) -> io::Result<Vec<u8>> {
+    match request.kind {
+        READ => disk.read(request.offset, request.length as usize),
+        WRITE => {
+            let durable = request.flags & FUA != 0;
+            disk.write(request.offset, &request.payload, durable)?;
+            Ok(Vec::new())
+        }
+        FLUSH => {
+            disk.flush();
+            Ok(Vec::new())
+        }
+        _ => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// As the protocol numbers errors, which is as Linux does.
+fn errno(error: &io::Error) -> u32 {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => 22,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => 28,
+        _ => 5,
+    }
+}
+
+fn check(fine: bool) -> io::Result<()> {
+    match fine {
+        true => Ok(()),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
