@@ -28,7 +28,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 6] = [
     Case {
         scenario: "fails-on-purpose",
         step: Some(2),
@@ -63,6 +63,24 @@ const CASES: [Case; 3] = [
             "an invariant does not hold: nobody spills tea",
             "evidence: ",
         ],
+    },
+    Case {
+        scenario: "switches-itself-off",
+        step: Some(1),
+        says: &["the guest switched the machine off", "evidence: "],
+    },
+    Case {
+        scenario: "ignores-the-power-button",
+        step: Some(2),
+        says: &[
+            "powering off did not happen within",
+            "last seen: a machine that runs",
+        ],
+    },
+    Case {
+        scenario: "kills-nobody",
+        step: Some(2),
+        says: &["no process is called `kettle`", "dockerd"],
     },
 ];
 

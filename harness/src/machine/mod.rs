@@ -399,6 +399,11 @@ impl Machine {
         }
     }
 
+    /// Whether the guest switched the machine off, as it was asked to by its power button.
+    pub fn was_switched_off(&self) -> bool {
+        self.off_meant.load(Ordering::Relaxed) && self.is_over()
+    }
+
     /// Whether QEMU has ended.
     pub fn is_over(&self) -> bool {
         self.qemu.ended().borrow().is_some()
