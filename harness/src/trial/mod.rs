@@ -218,7 +218,7 @@ impl Trial {
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
-            let patience = log.patience(number + 1, step, &ran);
+            let patience = log.patience(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
             let step_alone =
                 async |session: &mut Session<'_>| within(step, session, &whole, patience).await;
