@@ -28,7 +28,7 @@ struct Case {
     says: &'static [&'static str],
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 7] = [
     Case {
         scenario: "fails-on-purpose",
         step: Some(2),
@@ -73,6 +73,23 @@ const CASES: [Case; 4] = [
             "rancher login:",
             "evidence: ",
         ],
+    },
+        scenario: "switches-itself-off",
+        step: Some(1),
+        says: &["the guest switched the machine off", "evidence: "],
+    },
+    Case {
+        scenario: "ignores-the-power-button",
+        step: Some(2),
+        says: &[
+            "powering off did not happen within",
+            "last seen: a machine that runs",
+        ],
+    },
+    Case {
+        scenario: "kills-nobody",
+        step: Some(2),
+        says: &["no process is called `kettle`", "dockerd"],
     },
 ];
 

@@ -8,7 +8,7 @@
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
-//! | `fault` | what can be broken from outside |
+//! | `fault`, `end` | what can be broken from outside; how a machine ends |
 //! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `saved` | a machine that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
@@ -19,6 +19,7 @@ mod badness;
 mod cache;
 mod config_drive;
 pub(crate) mod disks;
+mod end;
 mod error;
 mod events;
 mod fault;
@@ -42,7 +43,7 @@ mod tasks;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -355,58 +356,6 @@ impl Machine {
         self.forwards.lock().await.clear();
         self.events.new_boot();
         self.serial.new_boot();
-    }
-
-    /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
-    pub fn shutdown_reason(&self) -> Option<String> {
-        self.target.qmp.told().shutdown
-    }
-
-    /// Presses the power button and waits for the guest to switch the machine off.
-    ///
-    /// # Errors
-    /// It does not within `limit`, or QEMU ended for another reason.
-    pub async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
-        self.off_meant.store(true, Ordering::Relaxed);
-        let mut ended = self.qemu.ended();
-        self.qmp("system_powerdown", serde_json::Value::Null)
-            .await?;
-        let wait = tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await;
-        self.off_meant.store(wait.is_ok(), Ordering::Relaxed);
-        if wait.is_err() {
-            return Err(WaitError::deadline("powering off", limit, "a machine that runs").into());
-        }
-        match self.target.qmp.last_told().await.shutdown.as_deref() {
-            Some(tasks::GUEST_SHUTDOWN) => Ok(()),
-            other => Err(MachineError::Other(format!(
-                "QEMU ended, but not because the guest switched the machine off: {}",
-                other.unwrap_or("it did not say why")
-            ))),
-        }
-    }
-
-    /// Whether QEMU has ended.
-    pub fn is_over(&self) -> bool {
-        self.qemu.ended().borrow().is_some()
-    }
-
-    /// Waits until QEMU has ended by itself.
-    pub async fn wait_ended(&self) -> Badness {
-        let mut ended = self.qemu.ended();
-        let status = ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|status| *status);
-        Badness::QemuEnded(status.map_or_else(|| "it is gone".into(), process::describe))
-    }
-
-    /// Ends the machine now, and comes back when all it said is in the evidence.
-    pub async fn stop(&self) {
-        self.qemu.kill();
-        // The serial port closes with QEMU, after its last byte was kept.
-        let limit = scale::seconds(1);
-        let _ = tokio::time::timeout(limit, self.serial.closed()).await;
     }
 }
 

@@ -96,7 +96,8 @@ impl Session<'_> {
         };
         let silences = |one: &Breakage| matches!(one, Breakage::Paused | Breakage::Link { .. });
         let mut broken = self.broken.0.iter();
-        self.machine.is_over() || broken.any(|(machine, one)| here(machine) && silences(one))
+        self.machine.was_switched_off()
+            || broken.any(|(machine, one)| here(machine) && silences(one))
     }
 
     /// Mends what `which` says, the last first.

@@ -103,8 +103,14 @@ impl<'a> Invariants<'a> {
         Ok(())
     }
 
-    /// Looks once at each.
+    /// Looks once at each, but no longer than the machine is there.
     async fn check(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+        let machine = Arc::clone(&session.machine);
+        let looks = async { Ok(self.look(session).await) };
+        machine.guard(looks).await?
+    }
+
+    async fn look(&self, session: &mut Session<'_>) -> Result<(), Fault> {
         if self.engine {
             let look = async |session: &mut Session<'_>| engine(session).await;
             twice("system-docker is alive", session, look).await?;
