@@ -2,7 +2,8 @@
 //!
 //! One file under `target/`, bounded, written whole and under a lock, so that many processes can add
 //! to it. It is a help and no truth: where it cannot be read or written, nothing is known, no
-//! verdict changes. Times are those of the reference host (see [`Scale`](crate::host::Scale)).
+//! verdict changes. Times are as they were on this host: much of them is waiting, which a slow moment of
+//! the host does not make longer.
 
 mod file;
 mod recorder;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::file::History;
 use super::key;
 use crate::event::{Event, Listener, What};
-use crate::host::Scale;
 use crate::scenario::Scenario;
 
 /// How long steps took by their numbers and, before the first, by what they did.
@@ -24,7 +23,7 @@ impl Recorder {
         let Some(heard) = self.lock().remove(trial) else {
             return;
         };
-        let (took, steps) = summary(&heard, scenario, Scale::of_host().factor());
+        let (took, steps) = summary(&heard, scenario);
         if let Err(error) = history.add(known_as, took, &steps) {
             eprintln!("warning: how long {trial} took is not remembered: {error}");
         }
@@ -35,19 +34,18 @@ impl Recorder {
     }
 }
 
-/// All of it and step by step, on the reference host. Of steps that do the same it is the longest.
-fn summary(heard: &Steps, scenario: &Scenario, slower: f64) -> (f64, BTreeMap<String, f64>) {
+/// All of it and step by step. Of steps that do the same it is the longest.
+fn summary(heard: &Steps, scenario: &Scenario) -> (f64, BTreeMap<String, f64>) {
     let mut steps = BTreeMap::new();
     let mut whole = 0.0;
     for ((number, what), took) in heard {
-        let took = took / slower;
         whole += took;
         let key = match number.checked_sub(1) {
             None => Some(what.clone()),
             Some(index) => scenario.steps.get(index).map(key),
         };
         let longest = steps.entry(key.unwrap_or_default()).or_insert(0.0_f64);
-        *longest = longest.max(took);
+        *longest = longest.max(*took);
     }
     (whole, steps)
 }
@@ -122,10 +120,9 @@ mod tests {
                 fault: None,
             });
         }
-        let slower = Scale::of_host().factor();
         recorder.keep("q35::tea", "q35::tea tcg", &scenario, &history);
         let usual = usual(&history, &scenario);
-        let close = |got: Option<f64>, wanted: f64| (got.unwrap() - wanted / slower).abs() < 0.01;
+        let close = |got: Option<f64>, wanted: f64| (got.unwrap() - wanted).abs() < 0.01;
         assert!(close(usual.trial("q35::tea"), 10.0));
         let median = |step, what: &str| Some(usual.step("q35::tea", step, what)?.median);
         assert!(close(median(0, "fork"), 1.0) && median(0, "boot").is_none());

@@ -23,7 +23,7 @@ struct OfTrial {
     steps: Vec<Option<Usually>>,
 }
 
-/// How long a step takes when it passes, on the reference host, in seconds.
+/// How long a step takes on this host when it passes, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Usually {
     /// In the middle of the last passes.

@@ -43,7 +43,7 @@ fn of_kind(action: &Action) -> Duration {
 /// How long a step is waited for, and why.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// On the reference host.
+    /// On this host.
     pub limit: Duration,
     usually: Option<Usually>,
 }
@@ -54,9 +54,9 @@ impl Patience {
     pub fn of(step: &Step, usually: Option<Usually>, pace: Pace) -> Self {
         let usually = usually.filter(Usually::is_known);
         let (base, most) = match step.timeout {
-            Some(written) => (written, written),
+            Some(written) => (scaled(written), scaled(written)),
             None => {
-                let base = of_kind(&step.action);
+                let base = scaled(of_kind(&step.action));
                 (base, base.mul_f64(LONGEST))
             }
         };
@@ -75,16 +75,10 @@ impl Patience {
 
     /// A fault at the deadline, with what is usual.
     pub fn told(&self, fault: Fault) -> Fault {
-        let Some(usually) = self.usually else {
-            return fault;
-        };
-        let here = scaled(Duration::from_secs(1)).as_secs_f64();
-        let usually = Usually {
-            median: usually.median * here,
-            longest: usually.longest * here,
-            ..usually
-        };
-        fault.with("it usually takes", usually.to_string())
+        match self.usually {
+            Some(usually) => fault.with("it usually takes", usually.to_string()),
+            None => fault,
+        }
     }
 }
 
@@ -102,7 +96,7 @@ impl Pace {
                 continue;
             };
             took += here.as_secs_f64();
-            usual += scaled(Duration::from_secs_f64(usually.median)).as_secs_f64();
+            usual += usually.median;
         }
         // Of nothing, or next to it, nothing follows.
         Self(if usual < 1.0 {
@@ -165,8 +159,16 @@ mod tests {
         })
     }
 
+    /// Of the reference host, on which a step's longest was so many of its seconds.
     fn limit(timeout: Option<u64>, usually: Option<Usually>, pace: Pace) -> u64 {
-        Patience::of(&step(timeout), usually, pace).limit.as_secs()
+        let slower = scaled(Duration::from_secs(1)).as_secs_f64();
+        let here = usually.map(|usually| Usually {
+            longest: usually.longest * slower,
+            ..usually
+        });
+        let limit = Patience::of(&step(timeout), here, pace).limit;
+        let reference = (limit.as_secs_f64() / slower).round();
+        Duration::from_secs_f64(reference).as_secs()
     }
 
     #[test]
@@ -191,7 +193,7 @@ mod tests {
     fn a_busy_host_is_given_more_time() {
         assert_eq!(limit(None, None, Pace(2.0)), 120);
         assert_eq!(limit(None, usually(1.0, 3), Pace(3.0)), 60);
-        let here = |seconds: f64| scaled(Duration::from_secs_f64(seconds));
+        let here = Duration::from_secs_f64;
         let known = usually(8.0, 3);
         let pace = |steps: Vec<_>| Pace::of(steps.into_iter());
         assert_eq!(pace(vec![]), IDLE);

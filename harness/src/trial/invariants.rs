@@ -117,7 +117,7 @@ impl<'a> Invariants<'a> {
         }
         for step in self.steps {
             let look = async |session: &mut Session<'_>| {
-                let limit = Deadline::within(scaled(Patience::with(step).limit));
+                let limit = Deadline::within(Patience::with(step).limit);
                 steps::perform(step, session, &limit).await
             };
             twice(&describe::step(step), session, look).await?;

@@ -270,7 +270,7 @@ async fn within(
             "the scenario's {limit:.0} s were over before this step"
         )));
     }
-    let limit = scaled(patience.limit).min(whole.left());
+    let limit = patience.limit.min(whole.left());
     let deadline = Deadline::within(limit);
     let machine = Arc::clone(&session.machine);
     let work = async { Ok(steps::perform(step, session, &deadline).await) };

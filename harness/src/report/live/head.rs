@@ -7,7 +7,6 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::event::Verdict;
 use crate::history::Usual;
-use crate::host::Scale;
 
 pub(super) struct Head {
     bar: ProgressBar,
@@ -92,7 +91,7 @@ impl Head {
         }
         let count = |number: usize| u32::try_from(number).map_or(f64::MAX, f64::from);
         let mean = known.iter().sum::<f64>() / count(known.len());
-        let work = mean * count(self.rest.len()) * Scale::of_host().factor();
+        let work = mean * count(self.rest.len());
         Some(Duration::from_secs_f64(
             (work / count(self.abreast)).round(),
         ))

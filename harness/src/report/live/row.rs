@@ -6,7 +6,6 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::history::Usually;
-use crate::host::Scale;
 
 /// How often a line moves although nothing happens.
 const TICK: Duration = Duration::from_millis(250);
@@ -47,9 +46,8 @@ impl Row {
     }
 
     pub(super) fn begins(&mut self, step: usize, what: &str, usually: Option<Usually>) {
-        let here = Scale::of_host().factor();
         let usually = usually.map(|usually| {
-            let seconds = Duration::from_secs_f64((usually.median * here).max(1.0).round());
+            let seconds = Duration::from_secs_f64(usually.median.max(1.0).round());
             format!(", usually {}", humantime::format_duration(seconds))
         });
         let usually = usually.unwrap_or_default();
