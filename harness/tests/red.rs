@@ -74,6 +74,7 @@ const CASES: [Case; 7] = [
             "evidence: ",
         ],
     },
+    Case {
         scenario: "switches-itself-off",
         step: Some(1),
         says: &["the guest switched the machine off", "evidence: "],
