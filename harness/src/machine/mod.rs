@@ -185,7 +185,12 @@ impl Machine {
         let log = |name: &str| File::create(evidence.file(name)).map_err(start);
         let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
         let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
+        let serial = Serial::new(
+            launched.serial,
+            log("serial.log")?,
+            log("serial.times")?,
+            tell.clone(),
+        );
         let events = Events::new(launched.events, log("events.jsonl")?);
         let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
         let port = launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
