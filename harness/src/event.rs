@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::now;
+use crate::ladder::Ladder;
 
 /// Something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +68,25 @@ pub enum What {
         took: f64,
         /// Why it is red.
         fault: Option<String>,
+    },
+    /// A boot ended, well or not: power-on for a trial, or for the checkpoint that it goes on from.
+    Boot {
+        /// For which trial.
+        trial: String,
+        /// How far it came, and when.
+        #[serde(flatten)]
+        ladder: Ladder,
+    },
+    /// A setup ended, well or not, on a machine of its own that becomes a checkpoint.
+    Setup {
+        /// For which trial.
+        trial: String,
+        /// Its name.
+        setup: String,
+        /// The evidence of that machine, which is not that of the trial.
+        evidence: PathBuf,
+        /// Whether all its steps held.
+        ready: bool,
     },
     /// Something that people should know and that changes no verdict.
     Note {

@@ -15,6 +15,7 @@ mod hash;
 pub mod history;
 pub mod host;
 pub mod interactive;
+pub mod ladder;
 pub mod machine;
 pub mod poll;
 pub mod profile;

@@ -71,6 +71,11 @@ impl Project {
         self.short(self.root.join("ci/durations.json"))
     }
 
+    /// Where it is kept how boots went.
+    pub fn history_folder(&self) -> PathBuf {
+        self.root.join("target/history")
+    }
+
     /// Where `harness run` keeps its machine's disk.
     pub fn state_folder(&self) -> PathBuf {
         self.root.join("target/run")

@@ -154,12 +154,11 @@ impl Case {
         }
         let folders = std::fs::read_dir(evidence)?.map(|entry| entry.map(|entry| entry.path()));
         let folders = folders.collect::<Result<Vec<PathBuf>, _>>()?;
-        match folders
-            .iter()
-            .any(|folder| folder.join("serial.log").is_file())
-        {
-            true => Ok(()),
-            false => Err(format!("there is no serial.log in {folders:?}").into()),
+        for file in ["serial.log", "serial.times", "screen.png"] {
+            if !folders.iter().any(|folder| folder.join(file).is_file()) {
+                return Err(format!("there is no {file} in {folders:?}").into());
+            }
         }
+        Ok(())
     }
 }

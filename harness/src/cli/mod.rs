@@ -5,6 +5,7 @@ mod ci;
 mod machine;
 mod options;
 mod project;
+mod report;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -71,6 +72,8 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
             matrix: Some(shards),
         } => Ok(ci::matrix(project, shards)),
         Command::Durations { write } => ci::durations(project, write),
+        Command::Report(options) => report::report(project, options),
+        Command::Ladder { profile } => report::ladder(project, profile.as_deref()),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

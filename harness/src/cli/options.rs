@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use harness::suite::Shard;
 
+use super::report;
+
 const AFTER: &str = "\
 Exit status:
   0  as wanted
@@ -23,6 +25,8 @@ Environment:
   HARNESS_DURATIONS=FILE          how long trials take, to make shards even
   HARNESS_RETRIES=1               try a trial that did not pass again
   HARNESS_FLAKY_OK=1              a trial that passed only then does not fail the run
+  HARNESS_REPORT, HARNESS_JUNIT   as --report and --junit of `harness test` (cargo test)
+  HARNESS_EVENTS                  as --events, but appended (cargo test)
   NO_COLOR=1                      no colours
 
 Examples:
@@ -72,6 +76,14 @@ pub(super) enum Command {
         /// Put it into ci/durations.json instead, beside what that knows of other trials
         #[arg(long)]
         write: bool,
+    },
+    /// Make the report of a run that was streamed with `--events`
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(report::Options),
+    /// Tell by when boots reach their stages, and by when they should
+    Ladder {
+        /// Only this profile
+        profile: Option<String>,
     },
     /// List the machines that trials go on from, kept under target/checkpoints
     #[command(
@@ -140,12 +152,19 @@ pub(super) struct CheckpointOptions {
     pub(super) explain: Option<String>,
 }
 
+const REPORT_EXAMPLES: &str = "\
+Evidence is looked for where it was, and beside the stream's file.
+
+Example:
+  harness test --events events.jsonl; harness report --from events.jsonl --output report.html";
+
 const TEST_EXAMPLES: &str = "\
 Examples:
   harness test                         all
   harness test two-dockers             those with this in their name
   harness test --profile pc --jobs 1   one after another, each step as it happens
-  harness test --shard 2/5 --retries 1 what one of five machines of a CI service runs";
+  harness test --shard 2/5 --retries 1 what one of five machines of a CI service runs
+  harness test --report report.html    and a page to look at it afterwards";
 
 /// `harness test`.
 #[derive(Debug, Args)]
@@ -179,6 +198,8 @@ pub(super) struct TestOptions {
     /// Flaky trials do not fail the run
     #[arg(long)]
     pub(super) flaky_ok: bool,
+    #[command(flatten)]
+    pub(super) output: report::Output,
     /// Run trials that this host is thought unable to run, too
     #[arg(long)]
     pub(super) include_ignored: bool,

@@ -15,18 +15,22 @@ use super::options::TestOptions;
 
 /// `harness test`.
 pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, Refusal> {
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
+    let outputs = options.output.over(environment.outputs);
+    let streams = outputs.takes_stdout();
     let one_at_a_time = options.jobs == Some(1);
     let arguments = Arguments {
         filter: options.filter,
         test_threads: options.jobs.map(usize::from),
         include_ignored: options.include_ignored,
+        // Stdout is the stream's alone where it is asked for there; steps are told on stderr.
+        logfile: streams.then(|| "/dev/null".into()),
         ..Arguments::default()
     };
-    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let options = suite::Options {
         profile: options.profile,
         keep: options.keep || environment.keep,
-        tell: options.verbose || one_at_a_time || environment.tell,
+        tell: options.verbose || one_at_a_time || streams || environment.tell,
         cold: options.cold || environment.cold,
         seed: environment.seed,
         shard: options.shard.or(environment.shard),
@@ -34,6 +38,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
         retries: options.retries.unwrap_or(environment.retries),
         flaky_ok: options.flaky_ok || environment.flaky_ok,
         live: true,
+        outputs,
     };
     Ok(suite::run(project, &arguments, &options))
 }

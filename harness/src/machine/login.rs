@@ -169,7 +169,12 @@ mod tests {
     async fn log_in(script: &'static [(&str, &str)]) -> bool {
         let (line, port) = tokio::net::UnixStream::pair().unwrap();
         let log = File::options().write(true).open("/dev/null").unwrap();
-        let serial = Serial::new(port, log, watch::Sender::new(None));
+        let serial = Serial::new(
+            port,
+            log,
+            tempfile::tempfile().unwrap(),
+            watch::Sender::new(None),
+        );
         let guest = tokio::spawn(guest(line, script));
         let verdict = serial
             .login("rancher", "secret", Duration::from_secs(60))

@@ -42,7 +42,12 @@ impl Machine {
         let log = |name: &str| evidence.append(name).map_err(start);
         let launched = launch::launch(&make.qemu, &make.plan, evidence).map_err(start)?;
         let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(launched.serial, log("serial.log")?, tell.clone());
+        let serial = Serial::new(
+            launched.serial,
+            log("serial.log")?,
+            log("serial.times")?,
+            tell.clone(),
+        );
         let events = Events::new(launched.events, log("events.jsonl")?, earlier);
         let qmp = Arc::new(Qmp::new(launched.qmp, log("qmp.log")?));
         let port = launch::greet(&launched.qemu, &qmp, &make.plan, evidence).await?;

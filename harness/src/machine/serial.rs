@@ -1,6 +1,7 @@
 //! The serial line: one task owns the port, keeps all it ever said, scans it, and serves waits.
 
 mod console;
+mod times;
 
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,11 +15,13 @@ use tokio::time::Instant;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
 use console::Console;
+use times::Times;
 
 /// Lines shown when a wait ends without its match.
 const LAST_LINES: usize = 10;
 
-/// The serial line: kept from the first byte in `serial.log` of the evidence folder.
+/// The serial line: kept from the first byte in `serial.log` of the evidence folder; when
+/// what came is in `serial.times`.
 pub struct Serial {
     shared: Arc<Shared>,
     type_in: mpsc::Sender<Vec<u8>>,
@@ -64,14 +67,21 @@ impl Shared {
 
 impl Serial {
     /// Takes the port over; must run inside a tokio runtime.
-    pub(super) fn new(port: UnixStream, log: File, bad: watch::Sender<Option<Badness>>) -> Self {
+    pub(super) fn new(
+        port: UnixStream,
+        log: File,
+        times: File,
+        bad: watch::Sender<Option<Badness>>,
+    ) -> Self {
         let (type_in, typed) = mpsc::channel(64);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             grown: watch::Sender::new(0),
             closed: watch::Sender::new(false),
         });
-        tokio::spawn(Console::new(Arc::clone(&shared), log, bad).run(port, typed));
+        let before = log.metadata().map_or(0, |log| log.len());
+        let times = Times::new(times, usize::try_from(before).unwrap_or_default());
+        tokio::spawn(Console::new(Arc::clone(&shared), log, times, bad).run(port, typed));
         Self { shared, type_in }
     }
 

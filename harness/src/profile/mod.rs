@@ -6,6 +6,7 @@ mod resolve;
 pub mod schema;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use resolve::ovmf;
 pub use resolve::{Accelerator, ResolvedFirmware, ResolvedProfile, Unreachable};
-pub use values::{Cpus, Firmware, KernelArgument, Mib};
+pub use values::{Budget, Cpus, Firmware, KernelArgument, Mib};
 
 use crate::source::{SourceError, read_yaml};
 
@@ -52,6 +53,10 @@ pub struct Profile {
     /// Kernel arguments, before those of a scenario.
     #[serde(default)]
     pub kernel_arguments: Vec<KernelArgument>,
+    /// By when a boot should have reached a stage, since the kernel began, on the reference host.
+    /// A boot that is slower is warned of, and no verdict changes.
+    #[serde(default)]
+    pub budgets: BTreeMap<String, Budget>,
 }
 
 /// The board.
@@ -243,6 +248,11 @@ mod tests {
                 format!("{LEAST}kernel_arguments: [two words]\n"),
                 "two words",
             ),
+            (
+                format!("{LEAST}budgets: {{started: fast}}\n"),
+                "write `20s` or `2m`",
+            ),
+            (format!("{LEAST}budgets: {{started: 0s}}\n"), "no time"),
             (
                 format!("{LEAST}disks:\n{}", "- {bus: sata, size: 64}\n".repeat(7)),
                 "6 ports",

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,48 @@ impl TryFrom<String> for KernelArgument {
 impl From<KernelArgument> for String {
     fn from(word: KernelArgument) -> Self {
         word.0
+    }
+}
+
+/// How long something may take before it is warned of: `500ms`, `20s`, `2m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Budget(Duration);
+
+impl Budget {
+    /// The time.
+    pub fn get(self) -> Duration {
+        self.0
+    }
+}
+
+impl TryFrom<String> for Budget {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        match humantime::parse_duration(&text) {
+            Ok(time) if !time.is_zero() => Ok(Self(time)),
+            Ok(_) => Err("a budget of zero leaves no time for anything".into()),
+            Err(error) => Err(format!("not a time ({error}); write `20s` or `2m`")),
+        }
+    }
+}
+
+impl From<Budget> for String {
+    fn from(budget: Budget) -> Self {
+        humantime::format_duration(budget.0).to_string()
+    }
+}
+
+impl JsonSchema for Budget {
+    fn schema_name() -> Cow<'static, str> {
+        "Budget".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "How long: 500ms, 20s, 2m.",
+            "pattern": "^[0-9]",
+        })
     }
 }
 

@@ -134,7 +134,7 @@ impl Listener for Live {
                 ..
             } => self.ended(trial, *verdict, *took, why.as_deref()),
             What::RunEnds { took } => self.run_ends(*took),
-            What::StepEnds { .. } => {}
+            What::StepEnds { .. } | What::Boot { .. } | What::Setup { .. } => {}
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::event::{Listeners, What};
 use crate::exit;
 use crate::history::{History, Recorder, Usual};
 use crate::project::Project;
-use crate::report::{Lines, Live};
+use crate::report::{Boots, Lines, Live, Warnings};
 use crate::source::{SourceError, render_all};
 use crate::terminal::colour;
 use crate::trial::{Settings, Trial};
@@ -159,6 +159,8 @@ fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
 
 /// What a run needs before its first trial.
 fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Ready, String> {
+    // Before minutes go into a run whose files cannot be written.
+    let outputs = options.outputs.listen(Listeners::default(), project)?;
     let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
@@ -171,12 +173,16 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
         false => None,
     };
     let recorder = Recorder::default();
-    let mut listeners = Listeners::default().with(recorder.clone());
+    let mut listeners = outputs
+        .with(recorder.clone())
+        .with(Boots::new(&project.history_folder()));
     if options.tell {
         listeners = listeners.with(Lines::new());
     }
-    if let Some(live) = &live {
-        listeners = listeners.with(live.clone());
+    match &live {
+        Some(live) => listeners = listeners.with(live.clone()),
+        None if !options.tell => listeners = listeners.with(Warnings),
+        None => {}
     }
     Ok(Ready {
         settings: Settings {

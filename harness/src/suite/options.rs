@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::shard::Shard;
+use crate::report::Outputs;
 
 /// The variable that keeps the evidence of trials that passed.
 pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
@@ -45,6 +46,8 @@ pub struct Options {
     pub flaky_ok: bool,
     /// Show on the terminal, if there is one, how each machine goes on.
     pub live: bool,
+    /// Files that are to be written.
+    pub outputs: Outputs,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
             flaky_ok: set(FLAKY_OK_VARIABLE),
             live: false,
+            outputs: Outputs::from_environment(),
         })
     }
 }

@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
 use super::setups::{Maker, save};
-use super::{Failure, Log, Settings, Trial, close, scaled};
+use super::{Failure, Log, Settings, Trial, close, kept, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
 const VERSION: u32 = 4;
@@ -43,17 +43,14 @@ impl Begun {
         }
     }
 
-    /// Whether it went through the setups already.
-    pub(super) fn is_set_up(&self) -> bool {
+    /// Whether it goes on from a checkpoint, and so went through the setups already.
+    pub(super) fn is_fork(&self) -> bool {
         self.checkpoint.is_some()
     }
 
     /// What comes before the first step.
     pub(super) fn what(&self) -> &'static str {
-        match self.checkpoint {
-            Some(_) => "fork",
-            None => "boot",
-        }
+        if self.is_fork() { "fork" } else { "boot" }
     }
 
     /// Until the first step can begin.
@@ -163,6 +160,7 @@ impl Trial {
         let spec = self.spec(artifacts, &nobody)?;
         let mut profile = spec.profile.profile.clone();
         profile.about.clear();
+        profile.budgets.clear();
         let initrd = spec.initrd.as_deref().map(content).transpose()?;
         let mut inputs = json!({
             "version": VERSION,
@@ -201,10 +199,13 @@ impl Trial {
         let ready = machine.guard(until_ready(&machine, &keys));
         let ready = async { ready.await.map_err(Fault::from) };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
-        if let Err(fault) = ready.await {
+        let ready = ready.await;
+        self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
+        if let Err(fault) = ready {
+            kept::screen(&machine, &evidence).await;
             let red = Red::boot(fault, &ran).compose(self, &machine, &evidence);
             machine.stop().await;
-            close(&evidence, Err(Failure::Red(red)), true)?;
+            close(&evidence, Err(Failure::Red(red)))?;
         }
         save(&machine, folder, &evidence).await?;
         Ok(keys)
@@ -248,7 +249,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What a file holds, as a hash: read once a process, for all trials boot the same files.
-fn content(file: &Path) -> Result<String, Failure> {
+pub(super) fn content(file: &Path) -> Result<String, Failure> {
     static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hash) = known.get(file) {

@@ -12,6 +12,7 @@ mod fault;
 mod import;
 mod invariants;
 mod judge;
+mod kept;
 mod report;
 mod session;
 mod setups;
@@ -33,6 +34,8 @@ use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::scenario::{Action, CloudConfig, FaultStep, Scenario, Step};
+
+pub(crate) use fault::printable;
 
 use begin::Begun;
 use deadline::{Deadline, Pace, Patience};
@@ -120,9 +123,14 @@ impl Trial {
             evidence: evidence.folder().to_path_buf(),
         });
         let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
-        let closed = close(&evidence, verdict, settings.keep);
-        // Not written down: the folder may be gone, and has its own last word where it is not.
-        settings.listeners.tell(ended(&log, &closed));
+        let closed = close(&evidence, verdict);
+        let kept = closed.is_err() || settings.keep;
+        // Not written down: the folder has its own last word, and may be gone in a moment. It is
+        // still there for who listens.
+        settings.listeners.tell(ended(&log, &closed, kept));
+        if !kept {
+            remove(&log);
+        }
         closed
     }
 
@@ -138,9 +146,12 @@ impl Trial {
         let session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
         let mut session = session.with_seed(settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
-        let verdict = Box::pin(self.judge(&begun, &mut session, log)).await;
+        let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, log)).await;
         // A step may have put another machine in the place of the one that it began with.
         let machine = &session.machine;
+        if verdict.is_err() {
+            kept::screen(machine, log.evidence).await;
+        }
         let verdict = verdict.map_err(|red| red.compose(self, machine, log.evidence));
         machine.stop().await;
         verdict.map_err(Failure::Red)
@@ -196,16 +207,19 @@ impl Trial {
     /// Until the machine is ready, then the steps.
     async fn judge(
         &self,
+        artifacts: &Artifacts,
         begun: &Begun,
         session: &mut Session<'_>,
         log: &Log<'_>,
     ) -> Result<(), Red> {
         let mut ran = Vec::new();
         let (what, ready) = (begun.what(), begun.ready(session));
-        log.around(0, 1, what, ready, &mut ran)
-            .await
-            .map_err(|fault| Red::boot(fault, &ran))?;
-        if !begun.is_set_up() {
+        let ready = log.around(0, 1, what, ready, &mut ran).await;
+        if !begun.is_fork() {
+            self.tell_boot(artifacts, &begun.machine, ready.is_ok(), log);
+        }
+        ready.map_err(|fault| Red::boot(fault, &ran))?;
+        if !begun.is_fork() {
             for setup in &self.scenario.setups {
                 self.set_up(setup, session, log, &mut ran).await?;
             }
@@ -378,8 +392,8 @@ impl Log<'_> {
     }
 }
 
-/// Writes the verdict down; what passed leaves nothing unless it is to be kept.
-fn close(evidence: &Evidence, verdict: Result<(), Failure>, keep: bool) -> Result<(), Failure> {
+/// Writes the verdict down.
+fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result<(), Failure> {
     let result = match &verdict {
         Ok(()) => json!({ "verdict": Verdict::Passed }),
         Err(Failure::Red(red)) => {
@@ -387,22 +401,28 @@ fn close(evidence: &Evidence, verdict: Result<(), Failure>, keep: bool) -> Resul
         }
         Err(Failure::Infrastructure(why)) => json!({ "verdict": Verdict::NoVerdict, "why": why }),
     };
-    let folder = evidence.folder();
     let written = evidence.finish(&result);
     verdict?;
-    let gone = if keep {
-        Ok(())
-    } else {
-        std::fs::remove_dir_all(folder)
-    };
-    written.and(gone).map_err(|error| {
-        let folder = folder.display();
+    written.map_err(|error| {
+        let folder = evidence.folder().display();
         Failure::Infrastructure(format!("passed, but the evidence in {folder}: {error}"))
     })
 }
 
+/// What passed leaves nothing, unless it is to be kept.
+fn remove(log: &Log<'_>) {
+    let folder = log.evidence.folder();
+    if let Err(error) = std::fs::remove_dir_all(folder) {
+        let folder = folder.display();
+        log.listeners.tell(What::Note {
+            trial: Some(log.trial.clone()),
+            text: format!("{folder} stays, though the trial passed: {error}"),
+        });
+    }
+}
+
 /// The last word of a trial.
-fn ended(log: &Log<'_>, closed: &Result<(), Failure>) -> What {
+fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> What {
     let (verdict, step) = match closed {
         Ok(()) => (Verdict::Passed, None),
         Err(Failure::Red(red)) => (Verdict::Red, red.step),
@@ -418,7 +438,7 @@ fn ended(log: &Log<'_>, closed: &Result<(), Failure>) -> What {
             .as_ref()
             .err()
             .map(|failure| failure.text().to_owned()),
-        evidence: folder.is_dir().then(|| folder.to_path_buf()),
+        evidence: kept.then(|| folder.to_path_buf()),
     }
 }
 

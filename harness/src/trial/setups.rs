@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Store};
+use crate::event::What;
 use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
@@ -15,7 +16,7 @@ use super::begin::{Begun, not_started};
 use super::deadline::{Deadline, Patience};
 use super::report::{Ran, Red};
 use super::session::Session;
-use super::{Failure, Log, Settings, Trial, close, describe, scaled, within};
+use super::{Failure, Log, Settings, Trial, close, describe, kept, scaled, within};
 
 /// For all steps of a setup together, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);
@@ -85,10 +86,20 @@ impl Trial {
         let (before, machine) = self.go_on(maker, number, fork).await?;
         let begun = Begun::on(Arc::new(machine), before);
         let log = self.log(maker.settings, &evidence, self.name());
-        if let Err(red) = Box::pin(self.go_through(&begun, setup, &log)).await {
+        let done = Box::pin(self.go_through(&begun, setup, &log)).await;
+        if done.is_err() {
+            kept::screen(&begun.machine, &evidence).await;
+        }
+        log.tell(What::Setup {
+            trial: self.name(),
+            setup: setup.name.clone(),
+            evidence: evidence.folder().to_path_buf(),
+            ready: done.is_ok(),
+        });
+        if let Err(red) = done {
             let red = red.compose(self, &begun.machine, &evidence);
             begun.machine.stop().await;
-            close(&evidence, Err(Failure::Red(red)), true)?;
+            close(&evidence, Err(Failure::Red(red)))?;
         }
         save(&begun.machine, folder, &evidence).await?;
         Ok(begun.keys)

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::times::Times;
 use super::{Shared, Watch};
 use crate::machine::{Badness, badness};
 
@@ -20,6 +21,7 @@ const AFTERMATH: Duration = Duration::from_millis(300);
 pub(super) struct Console {
     shared: Arc<Shared>,
     log: File,
+    times: Times,
     /// Bytes of a character that is not yet whole.
     partial: Vec<u8>,
     /// Text of a line that is not yet whole.
@@ -30,10 +32,16 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) fn new(shared: Arc<Shared>, log: File, bad: watch::Sender<Option<Badness>>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        log: File,
+        times: Times,
+        bad: watch::Sender<Option<Badness>>,
+    ) -> Self {
         Self {
             shared,
             log,
+            times,
             partial: vec![],
             line: String::new(),
             bad,
@@ -72,6 +80,7 @@ impl Console {
     }
 
     fn take(&mut self, bytes: &[u8]) {
+        self.times.note(bytes.len());
         // A log that cannot be written (a full disk) must not blind the scan.
         let _ = self.log.write_all(bytes);
         let text = self.decode(bytes);
@@ -166,7 +175,12 @@ mod tests {
         let (guest, port) = UnixStream::pair().unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
         let (tell, bad) = watch::channel(None);
-        let serial = Serial::new(port, log.reopen().unwrap(), tell);
+        let serial = Serial::new(
+            port,
+            log.reopen().unwrap(),
+            tempfile::tempfile().unwrap(),
+            tell,
+        );
         Bench {
             guest,
             serial,
