@@ -93,10 +93,26 @@ impl Failure {
     }
 }
 
+impl Step {
+    /// What it is called, in a line: its name, or what it does.
+    pub fn title(&self) -> String {
+        describe::step(self)
+    }
+}
+
 impl Trial {
     /// `PROFILE::SCENARIO`.
     pub fn name(&self) -> String {
         format!("{}::{}", self.profile.name, self.scenario.name)
+    }
+
+    /// The command of `harness` that runs it.
+    fn command(&self) -> &'static str {
+        if self.scenario.sabotaged {
+            "prove"
+        } else {
+            "test"
+        }
     }
 
     /// Boots the machine, runs the steps, judges.
@@ -218,7 +234,7 @@ impl Trial {
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate() {
             let what = describe::step(step);
-            let patience = log.patience(number + 1, step, &ran);
+            let patience = log.patience(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
             let step_alone =
                 async |session: &mut Session<'_>| within(step, session, &whole, patience).await;

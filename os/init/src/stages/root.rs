@@ -76,7 +76,9 @@ fn mount_root(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     if over.is_empty() {
         return boot.mount(device, NEW_ROOT, "squashfs", readonly, "");
     }
-    boot.report.say(&format!("rancher: {OVER} of the initrd is laid over the root"));
+    boot.report.say(&format!(
+        "rancher: {OVER} of the initrd is laid over the root"
+    ));
     boot.mount(device, PACKED, "squashfs", readonly, "")?;
     let layers = format!("lowerdir={OVER}:{PACKED}");
     boot.mount("root", NEW_ROOT, "overlay", readonly, &layers)
