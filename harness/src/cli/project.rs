@@ -38,7 +38,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
 }
 
 /// `harness prove`.
-pub(super) fn prove(project: &Project, options: ProveOptions) -> ExitCode {
+pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode, Refusal> {
     let one_at_a_time = options.jobs == Some(1);
     let arguments = Arguments {
         filter: options.filter,
@@ -46,14 +46,14 @@ pub(super) fn prove(project: &Project, options: ProveOptions) -> ExitCode {
         test_threads: options.jobs.map(usize::from),
         ..Arguments::default()
     };
-    let environment = suite::Options::from_environment();
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let options = suite::Options {
         profile: options.profile,
         keep: options.keep || environment.keep,
         tell: options.verbose || one_at_a_time || environment.tell,
         ..environment
     };
-    prove::run(project, &arguments, &options)
+    Ok(prove::run(project, &arguments, &options))
 }
 
 /// `harness check`.

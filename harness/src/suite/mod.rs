@@ -36,8 +36,8 @@ pub use options::{
 };
 pub use shard::Shard;
 
-pub(crate) use run::{room, runtime};
 use run::{Ready, Shared, known_as};
+pub(crate) use run::{room, runtime};
 
 /// Runs (or lists) the trials; prints; gives the exit code.
 pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
