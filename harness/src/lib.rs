@@ -20,6 +20,7 @@ pub mod machine;
 pub mod poll;
 pub mod profile;
 pub mod project;
+pub mod prove;
 pub mod report;
 pub mod scenario;
 pub mod source;

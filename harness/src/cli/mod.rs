@@ -65,6 +65,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Stop => machine::stop(project),
         Command::Doctor => machine::doctor(project),
         Command::Test(options) => project::test(project, options),
+        Command::Prove(options) => project::prove(project, options),
         Command::Check => Ok(project::check(project)),
         Command::Checkpoints(options) => checkpoints::checkpoints(project, &options),
         Command::List { matrix: None } => Ok(project::list(project)),

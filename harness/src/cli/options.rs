@@ -63,6 +63,9 @@ pub(super) enum Command {
     /// Run the trials of `cargo test --test boot`
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestOptions),
+    /// See that scenarios can fail: each sabotage must turn its scenario red at the step it names
+    #[command(after_help = PROVE_EXAMPLES)]
+    Prove(ProveOptions),
     /// Read all scenarios and profiles and tell all that is wrong with them
     Check,
     /// List the scenarios, and the profiles they run on
@@ -157,6 +160,33 @@ Evidence is looked for where it was, and beside the stream's file.
 
 Example:
   harness test --events events.jsonl; harness report --from events.jsonl --output report.html";
+
+const PROVE_EXAMPLES: &str = "\
+Examples:
+  harness prove                        every sabotage of every scenario
+  harness prove ssh-key --verbose      those of one, each step as it happens";
+
+/// `harness prove`.
+#[derive(Debug, Args)]
+pub(super) struct ProveOptions {
+    /// Only sabotages (PROFILE::SCENARIO::sabotage-N) with this in their name
+    pub(super) filter: Option<String>,
+    /// On this profile instead of the first of each scenario
+    #[arg(long)]
+    pub(super) profile: Option<String>,
+    /// How many at a time; as many as there are cores unless told
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Keep the evidence of what was red as it should be
+    #[arg(long)]
+    pub(super) keep: bool,
+    /// Tell each step as it happens, also with many jobs
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    /// List the sabotages, and boot nothing
+    #[arg(long)]
+    pub(super) list: bool,
+}
 
 const TEST_EXAMPLES: &str = "\
 Examples:

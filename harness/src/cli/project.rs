@@ -8,10 +8,10 @@ use harness::profile::{self, Profile};
 use harness::project::Project;
 use harness::scenario::Scenario;
 use harness::source::{SourceError, render_all};
-use harness::{exit, scenario, suite, terminal};
+use harness::{exit, prove, scenario, suite, terminal};
 
 use super::Refusal;
-use super::options::TestOptions;
+use super::options::{ProveOptions, TestOptions};
 
 /// `harness test`.
 pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, Refusal> {
@@ -43,13 +43,41 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     Ok(suite::run(project, &arguments, &options))
 }
 
+/// `harness prove`.
+pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode, Refusal> {
+    let one_at_a_time = options.jobs == Some(1);
+    let arguments = Arguments {
+        filter: options.filter,
+        list: options.list,
+        test_threads: options.jobs.map(usize::from),
+        ..Arguments::default()
+    };
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
+    let options = suite::Options {
+        profile: options.profile,
+        keep: options.keep || environment.keep,
+        tell: options.verbose || one_at_a_time || environment.tell,
+        ..environment
+    };
+    Ok(prove::run(project, &arguments, &options))
+}
+
 /// `harness check`.
 pub(super) fn check(project: &Project) -> ExitCode {
     match project.load() {
         Ok((profiles, scenarios)) => {
+            let warnings = scenario::warnings(&scenarios);
+            if !warnings.is_empty() {
+                told(&warnings);
+            }
             let (scenarios, profiles) = (scenarios.len(), profiles.len());
+            let but = match warnings.len() {
+                0 => String::new(),
+                1 => ", but for 1 warning".into(),
+                more => format!(", but for {more} warnings"),
+            };
             super::print(&format!(
-                "{scenarios} scenarios and {profiles} profiles are fine\n"
+                "{scenarios} scenarios and {profiles} profiles are fine{but}\n"
             ));
             exit::OK.into()
         }
@@ -58,11 +86,15 @@ pub(super) fn check(project: &Project) -> ExitCode {
 }
 
 pub(super) fn wrong(errors: &[SourceError]) -> ExitCode {
+    told(errors);
+    exit::RED.into()
+}
+
+fn told(found: &[SourceError]) {
     eprintln!(
         "{}",
-        render_all(errors, terminal::colour(&std::io::stderr()))
+        render_all(found, terminal::colour(&std::io::stderr()))
     );
-    exit::RED.into()
 }
 
 /// `harness list`.

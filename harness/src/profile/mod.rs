@@ -189,7 +189,7 @@ fn line_of(file: &Path, key: &str) -> Option<usize> {
 fn problem(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> SourceError {
     SourceError {
         line,
-        hint,
+        hint: hint.map(Into::into),
         ..SourceError::in_file(file, message)
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::known_failure::KnownFailure;
+use super::sabotage::SabotageFile;
 use super::step::StepFile;
 use super::value::Span;
 
@@ -40,6 +41,9 @@ pub struct ScenarioFile<S = StepFile> {
     pub known_failure: Option<KnownFailure>,
     /// What is done and what must hold, in order.
     pub steps: Vec<S>,
+    /// Changes that must each turn it red, which `harness prove` tries.
+    #[serde(default)]
+    pub sabotage: Vec<SabotageFile>,
 }
 
 /// Where a scenario begins.

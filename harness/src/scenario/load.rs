@@ -12,6 +12,7 @@ use crate::source::{Document, SourceError};
 use super::file::{MachineFile, ScenarioFile, Start};
 use super::known_failure::KnownFailure;
 use super::lint::{self, Lint};
+use super::sabotage::Sabotage;
 use super::setup::{Setup, Setups};
 use super::step::{Action, StepFile};
 
@@ -43,6 +44,12 @@ pub struct Scenario {
     pub known_failure: Option<KnownFailure>,
     /// The steps; at least one.
     pub steps: Vec<Step>,
+    /// Changes that must each turn it red.
+    pub sabotage: Vec<Sabotage>,
+    /// Whether one of them was done to it.
+    pub sabotaged: bool,
+    /// What should be better about its file, and keeps it from nothing.
+    pub warnings: Vec<SourceError>,
 }
 
 /// A step that is known to do one thing.
@@ -95,6 +102,12 @@ pub fn load_all(folder: &Path, profiles: Vec<String>) -> Result<Vec<Scenario>, V
     } else {
         Err(wrong)
     }
+}
+
+/// What should be better about scenarios.
+pub fn warnings(scenarios: &[Scenario]) -> Vec<SourceError> {
+    let each = scenarios.iter().map(|scenario| &scenario.warnings);
+    each.flatten().cloned().collect()
 }
 
 /// The files that people write in a folder.
@@ -153,6 +166,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         .map(|setup| &setup.machine)
         .rfold(head.machine, |more, base| base.with(more));
     lint::whole(&mut lint, &head, &steps);
+    let sabotage = lint::sabotages(&mut lint, &head, &steps);
     if !lint.found.is_empty() {
         lint.found.sort_by_key(|error| error.line);
         return Err(lint.found);
@@ -169,6 +183,9 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         invariants,
         known_failure: head.known_failure,
         steps,
+        sabotage,
+        sabotaged: false,
+        warnings: lint.warned,
     })
 }
 

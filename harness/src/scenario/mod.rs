@@ -1,7 +1,8 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `setup`, `step` and `fault` are what people write, `value` the small types in it that check
-//! themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells editors.
+//! `file`, `setup`, `step`, `fault` and `sabotage` are what people write, `value` the small types in it
+//! that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
+//! editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
 mod fault;
@@ -9,6 +10,7 @@ mod file;
 mod known_failure;
 mod lint;
 mod load;
+mod sabotage;
 mod schema;
 mod setup;
 mod step;
@@ -20,7 +22,8 @@ pub use fault::{
 };
 pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
-pub use load::{Known, Scenario, Step, load, load_all};
+pub use load::{Known, Scenario, Step, load, load_all, warnings};
+pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
 pub use schema::{of_setups as schema_of_setups, schema};
 pub use setup::{Setup, SetupFile, Setups};
 pub use step::{

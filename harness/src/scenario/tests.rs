@@ -213,6 +213,84 @@ fn the_committed_scenarios_are_well_written() {
     let loaded = load_all(&folder, known().profiles);
     let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
     assert!(!scenarios.is_empty());
+    // Each has a sabotage that proves that it can fail.
+    assert_eq!(render_all(&warnings(&scenarios), false), "");
+}
+
+#[test]
+fn a_scenario_without_sabotage_is_warned_of() {
+    let scenario = read("name: tea\nabout: tea\nsteps:\n  - reboot: {}\n").unwrap();
+    assert_snapshot!(render_all(&warnings(&[scenario]), false));
+}
+
+#[test]
+fn sabotages_are_read() {
+    let scenario = read(&format!(
+        "{GOOD}{}",
+        r"sabotage:
+  - kernel_argument: rancher.password=coffee
+    red_at: 3
+  - file: { path: /init, content: '' }
+    red_at: ready
+  - disk_without_label: RANCHER_STATE
+    red_at: the kettle is off
+  - run: fill kettle
+    before: the kettle is off
+    red_at: the kettle is off
+"
+    ))
+    .unwrap();
+    assert!(scenario.warnings.is_empty());
+    let seen: Vec<_> = scenario
+        .sabotage
+        .iter()
+        .map(|sabotage| (sabotage.line, sabotage.red_at))
+        .collect();
+    let at = RedAt::Step;
+    assert_eq!(
+        seen,
+        [(17, at(2)), (19, RedAt::Ready), (21, at(1)), (23, at(1))]
+    );
+}
+
+#[test]
+fn sabotages_that_are_none_are_told() {
+    assert_snapshot!(wrong(
+        r"name: tea
+about: tea
+machine:
+  ssh_key: false
+  kernel_arguments: [a=1]
+  disks: [{ size: 1 }, { size: 1, label: CUP }]
+start: cold
+steps:
+  - name: one
+    serial: { expect: one }
+  - name: two
+    serial: { expect: two }
+  - name: two
+    serial: { expect: two again }
+sabotage:
+  - service: syslog
+  - red_at: one
+  - { service: syslog, run: spill, red_at: one }
+  - { kernel_argument: a=1, red_at: ready }
+  - { kernel_argument: '=1', red_at: two }
+  - { file: { path: init, content: '' }, red_at: 4 }
+  - { file: { path: /a/../b, content: '' }, red_at: 0 }
+  - { disk_without_label: SAUCER, red_at: on }
+  - { service: /bin/sh, red_at: one, before: 1 }
+  - { run: spill, red_at: one, before: 3 }
+  - { run: ' ', red_at: ready }
+"
+    ));
+}
+
+#[test]
+fn a_sabotage_with_a_typo_is_pointed_at() {
+    assert_snapshot!(wrong(
+        "name: tea\nabout: tea\nsteps:\n  - reboot: {}\nsabotage:\n  - { servise: a, red_at: 1 }\n"
+    ));
 }
 
 #[test]

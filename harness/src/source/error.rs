@@ -17,7 +17,9 @@ pub struct SourceError {
     /// What is wrong, lower case, one sentence.
     pub message: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
+    /// Whether it is only a warning.
+    pub warning: bool,
     /// The text and the bytes in it that are meant.
     pub place: Option<(Arc<str>, Range<usize>)>,
 }
@@ -30,6 +32,7 @@ impl SourceError {
             line: None,
             message: message.into(),
             hint: None,
+            warning: false,
             place: None,
         }
     }
@@ -49,7 +52,16 @@ impl SourceError {
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
-            hint: Some(hint.into()),
+            hint: Some(hint.into().into()),
+            ..self
+        }
+    }
+
+    /// The same as a warning, which stops nothing.
+    #[must_use]
+    pub fn warning(self) -> Self {
+        Self {
+            warning: true,
             ..self
         }
     }
@@ -67,13 +79,18 @@ impl SourceError {
             Some(_) => self.message.clone(),
             None => format!("{path}: {}", self.message),
         };
-        let mut group = Group::with_title(Level::ERROR.primary_title(title.as_str()));
+        let level = if self.warning {
+            Level::WARNING
+        } else {
+            Level::ERROR
+        };
+        let mut group = Group::with_title(level.primary_title(title.as_str()));
         if let Some((text, span)) = &place {
             let word = AnnotationKind::Primary.span(span.clone());
             group = group.element(Snippet::source(&**text).path(&path).annotation(word));
         }
         if let Some(hint) = &self.hint {
-            group = group.element(Level::HELP.message(hint.as_str()));
+            group = group.element(Level::HELP.message(&**hint));
         }
         renderer.render(&[group])
     }

@@ -91,7 +91,10 @@ impl Document {
                 At::Key => self.at_key(&path, message),
                 At::Value => self.at_value(&path, message),
             };
-            SourceError { hint, ..found }
+            SourceError {
+                hint: hint.map(Into::into),
+                ..found
+            }
         })
     }
 

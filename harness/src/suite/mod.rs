@@ -22,8 +22,10 @@ use crate::checkpoint::Store;
 use crate::event::{Listeners, What};
 use crate::exit;
 use crate::history::{History, Recorder, Usual};
+use crate::profile::Profile;
 use crate::project::Project;
 use crate::report::{Boots, Lines, Live, Warnings};
+use crate::scenario::{self, Scenario};
 use crate::source::{SourceError, render_all};
 use crate::terminal::colour;
 use crate::trial::{Settings, Trial};
@@ -35,19 +37,13 @@ pub use options::{
 pub use shard::Shard;
 
 use run::{Ready, Shared, known_as};
+pub(crate) use run::{room, runtime};
 
 /// Runs (or lists) the trials; prints; gives the exit code.
 pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
-    let (profiles, scenarios) = match project.load() {
+    let (profiles, scenarios) = match load(project) {
         Ok(loaded) => loaded,
-        Err(errors) => {
-            eprintln!("{}\n", render_all(&errors, colour(&std::io::stderr())));
-            eprintln!(
-                "nothing was booted: {} in scenarios or profiles",
-                count(errors.len())
-            );
-            return exit::RED.into();
-        }
+        Err(status) => return status,
     };
     let all = matrix::all(profiles, scenarios, options.profile.as_deref());
     if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
@@ -61,6 +57,23 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
             exit::USAGE.into()
         }
     }
+}
+
+/// Reads all profiles and scenarios, and tells what is wrong with them or should be better.
+pub(crate) fn load(project: &Project) -> Result<(Vec<Profile>, Vec<Scenario>), ExitCode> {
+    let told = |found: &[SourceError]| {
+        if !found.is_empty() {
+            eprintln!("{}\n", render_all(found, colour(&std::io::stderr())));
+        }
+    };
+    let loaded = project.load().map_err(|errors| {
+        told(&errors);
+        let errors = count(errors.len());
+        eprintln!("nothing was booted: {errors} in scenarios or profiles");
+        ExitCode::from(exit::RED)
+    })?;
+    told(&scenario::warnings(&loaded.1));
+    Ok(loaded)
 }
 
 /// All trials of a tree, by name.

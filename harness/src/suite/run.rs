@@ -44,11 +44,7 @@ impl Shared {
         let Some(ready) = self.ready.get() else {
             return self.infrastructure("there is nothing to boot");
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build();
-        match runtime {
+        match runtime() {
             Ok(runtime) => runtime.block_on(self.attempts(trial, ready)),
             Err(error) => self.infrastructure(&error.to_string()),
         }
@@ -103,6 +99,14 @@ impl Shared {
     }
 }
 
+/// What a trial runs on.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
 impl Ready {
     /// Who is told what a trial waits for.
     fn watcher(&self, trial: &str) -> poll::Watcher {
@@ -124,7 +128,7 @@ async fn attempt(trial: &Trial, ready: &Ready, settings: &Settings) -> Result<()
 }
 
 /// Waits until there is room for a trial's machine on this host.
-async fn room(
+pub(crate) async fn room(
     trial: &Trial,
     artifacts: &Artifacts,
     settings: &Settings,

@@ -98,10 +98,26 @@ impl Failure {
     }
 }
 
+impl Step {
+    /// What it is called, in a line: its name, or what it does.
+    pub fn title(&self) -> String {
+        describe::step(self)
+    }
+}
+
 impl Trial {
     /// `PROFILE::SCENARIO`.
     pub fn name(&self) -> String {
         format!("{}::{}", self.profile.name, self.scenario.name)
+    }
+
+    /// The command of `harness` that runs it.
+    fn command(&self) -> &'static str {
+        if self.scenario.sabotaged {
+            "prove"
+        } else {
+            "test"
+        }
     }
 
     /// Boots the machine, runs the steps, judges.

@@ -79,7 +79,12 @@ impl Red {
         };
         let mut text = self.text(&trial.name(), &trial.scenario, &seen);
         let _ = write!(text, "\nevidence: {}", evidence.folder().display());
-        let _ = write!(text, "\nagain:    cargo harness test {}", trial.name());
+        let _ = write!(
+            text,
+            "\nagain:    cargo harness {} {}",
+            trial.command(),
+            trial.name()
+        );
         RedVerdict {
             text,
             step: match self.place {

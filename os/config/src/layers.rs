@@ -223,6 +223,13 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_left_out_by_an_argument() {
+        let services = with("", "rancher.services.syslog.disabled").config.services;
+        assert!(services["syslog"].disabled && !services["console"].disabled);
+        assert_eq!(services["syslog"].command, ["/usr/sbin/syslog"]);
+    }
+
+    #[test]
     fn the_command_line_wins_over_the_file() {
         let loaded = with("hostname: one\n", "rancher.hostname=two");
         assert_eq!(loaded.config.hostname, "two");

@@ -51,6 +51,9 @@ pub struct CloudInit {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
+    /// Whether it is left out of the boot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
     /// The image; `${VERSION}` stands for the version of the OS.
     pub image: String,
     /// Program and arguments.

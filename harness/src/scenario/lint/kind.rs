@@ -57,7 +57,9 @@ pub(super) fn one<T, const N: usize>(
     };
     if let Some((second, _)) = given.next() {
         let message = format!("{what} is one thing, and this one has `{first}` already");
-        lint.key(&format!("{path}.{second}"), message, "make two steps of it");
+        let kind = what.rsplit(' ').next().unwrap_or(what);
+        let hint = format!("make two {kind}s of it");
+        lint.key(&format!("{path}.{second}"), message, hint);
         return None;
     }
     Some(kind)

@@ -5,6 +5,7 @@ mod docker;
 mod expectation;
 mod fault;
 mod kind;
+mod sabotage;
 mod ssh;
 mod wait;
 
@@ -17,10 +18,13 @@ use super::load::Step;
 use super::setup::SetupFile;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
 
+pub(super) use sabotage::sabotages;
+
 /// Finds, and remembers what it found.
 pub(super) struct Lint<'a> {
     pub(super) document: &'a Document,
     pub(super) found: Vec<SourceError>,
+    pub(super) warned: Vec<SourceError>,
 }
 
 impl<'a> Lint<'a> {
@@ -28,6 +32,7 @@ impl<'a> Lint<'a> {
         Self {
             document,
             found: Vec::new(),
+            warned: Vec::new(),
         }
     }
 
@@ -41,6 +46,12 @@ impl<'a> Lint<'a> {
     fn value(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
         self.found
             .push(self.document.at_value(path, message).hint(hint));
+    }
+
+    /// Something behind a key should be better.
+    fn warn(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
+        let warning = self.document.at_value(path, message).hint(hint);
+        self.warned.push(warning.warning());
     }
 
     /// There is no such setup.

@@ -8,6 +8,13 @@ use crate::sys::Result;
 /// Where the root is prepared before it becomes the root.
 const NEW_ROOT: &str = "/newroot";
 
+/// Where the squashfs is mounted when it is not all of the root.
+const PACKED: &str = "/packed";
+
+/// A folder of the initrd that is laid over the root, where somebody put one there: the initrd may
+/// be several archives one after another, so a file of the root is replaced without packing it anew.
+const OVER: &str = "/root.d";
+
 pub(super) fn mounts(boot: &mut Boot<'_>) -> Result<()> {
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     boot.mount("proc", "/proc", "proc", plain, "")?;
@@ -61,11 +68,26 @@ pub(super) fn early_modules(boot: &mut Boot<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Mounts the squashfs, below what is laid over it.
+fn mount_root(boot: &mut Boot<'_>, device: &str) -> Result<()> {
+    let readonly = MsFlags::MS_RDONLY | MsFlags::MS_NODEV;
+    // Without the folder there is nothing to list.
+    let over = boot.sys.list(OVER).unwrap_or_default();
+    if over.is_empty() {
+        return boot.mount(device, NEW_ROOT, "squashfs", readonly, "");
+    }
+    boot.report.say(&format!(
+        "rancher: {OVER} of the initrd is laid over the root"
+    ));
+    boot.mount(device, PACKED, "squashfs", readonly, "")?;
+    let layers = format!("lowerdir={OVER}:{PACKED}");
+    boot.mount("root", NEW_ROOT, "overlay", readonly, &layers)
+}
+
 /// Mounts the squashfs that lies in the initrd, moves what is mounted into it, and makes it the root.
 pub(super) fn root(boot: &mut Boot<'_>) -> Result<()> {
     let device = boot.sys.attach_loop("/root.squashfs")?;
-    let readonly = MsFlags::MS_RDONLY | MsFlags::MS_NODEV;
-    boot.mount(&device, NEW_ROOT, "squashfs", readonly, "")?;
+    mount_root(boot, &device)?;
     // What is read lies in memory already: reading ahead only unpacks what nobody asked for.
     let queue = device.replace("/dev/", "/sys/block/") + "/queue/read_ahead_kb";
     boot.sys.write(&queue, "0")?;

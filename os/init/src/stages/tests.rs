@@ -8,6 +8,7 @@ struct Recorder {
     done: Vec<String>,
     fails: Vec<&'static str>,
     cmdline: &'static str,
+    over: Vec<&'static str>,
 }
 
 impl Recorder {
@@ -59,6 +60,7 @@ impl Sys for Recorder {
     }
     fn list(&mut self, path: &str) -> Result<Vec<String>> {
         Ok(match path {
+            "/root.d" => self.over.iter().map(|&name| name.into()).collect(),
             "/modules" => vec!["00-loop.ko".into(), "01-squashfs.ko".into()],
             "/sys/bus" => vec!["pci".into()],
             _ => vec!["0000:00:01.0".into()],
@@ -91,6 +93,28 @@ fn the_boot_in_order() {
     let mut recorder = Recorder::default();
     assert_eq!(boot(&mut recorder), Ok(()));
     insta::assert_snapshot!(recorder.done.join("\n"));
+}
+
+#[test]
+fn what_lies_in_the_initrd_for_it_is_laid_over_the_root() {
+    let mut recorder = Recorder {
+        over: vec!["usr"],
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    let mounts: Vec<_> = recorder
+        .done
+        .iter()
+        .filter(|step| step.contains("/packed") && !step.starts_with("mkdir"))
+        .collect();
+    let flags = "MsFlags(MS_RDONLY | MS_NODEV)";
+    assert_eq!(
+        mounts,
+        [
+            &format!("mount /dev/loop0 /packed squashfs {flags} "),
+            &format!("mount root /newroot overlay {flags} lowerdir=/root.d:/packed"),
+        ]
+    );
 }
 
 #[test]

@@ -70,12 +70,17 @@ async fn supervise() -> Result<(), String> {
         containers,
         images,
         report: report.into(),
-        total: config.services.len(),
+        total: enabled(&config).count(),
         started: 0.into(),
     });
     start_all(&config, &shared).await;
     say_started(&mut shared.report.borrow_mut());
     std::future::pending().await
+}
+
+/// The services that are started.
+fn enabled(config: &Config) -> impl Iterator<Item = &Service> {
+    config.services.values().filter(|service| !service.disabled)
 }
 
 /// Starts every service when those before it are up, or have failed: one that does not come up must
@@ -114,6 +119,9 @@ async fn start_all(config: &Config, shared: &Rc<Shared>) {
 }
 
 async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
+    if service.disabled {
+        return;
+    }
     match start(name, service, shared).await {
         Ok(()) => shared.report.borrow_mut().event(&Event::ok(name)),
         Err(error) => shared.report.borrow_mut().failure(name, &error, false),
