@@ -1,6 +1,9 @@
 //! Tests of the harness itself: scenarios that must fail are seen to fail, at their step, with all
 //! that one needs to know.
 
+#[path = "red/kept.rs"]
+mod kept;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ struct Case {
     step: Option<usize>,
     /// What the verdict says.
     says: &'static [&'static str],
+    /// Its machine is entered, and it is run again.
+    is_entered: bool,
 }
 
 const CASES: [Case; 3] = [
@@ -43,7 +48,10 @@ const CASES: [Case; 3] = [
             "started",
             "rancher login:",
             "evidence: ",
+            "enter:    cargo harness enter ",
+            "again:    cargo harness replay ",
         ],
+        is_entered: true,
     },
     Case {
         scenario: "goes-on-from-what-fails",
@@ -54,6 +62,7 @@ const CASES: [Case; 3] = [
             "| +cold",
             "evidence: ",
         ],
+        is_entered: false,
     },
     Case {
         scenario: "breaks-an-invariant",
@@ -63,8 +72,12 @@ const CASES: [Case; 3] = [
             "an invariant does not hold: nobody spills tea",
             "evidence: ",
         ],
+        is_entered: false,
     },
 ];
+
+/// Bytes for the machine that is kept.
+const LIMIT: u64 = 1 << 30;
 
 fn main() -> ExitCode {
     let project = Project::find();
@@ -104,14 +117,21 @@ impl Case {
             listeners: Listeners::default(),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
             usual: Usual::default(),
+            machine_limit: LIMIT,
         };
         let runtime = tokio::runtime::Runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {
             Err(Failure::Red(red)) if red.step == self.step => {
-                self.says_all(&red.text, evidence.path())
+                self.says_all(&red.text, evidence.path())?;
             }
-            other => Err(format!("expected a red verdict, got {other:?}").into()),
+            other => return Err(format!("expected a red verdict, got {other:?}").into()),
         }
+        if self.is_entered {
+            let folder = std::fs::read_dir(evidence.path())?.next();
+            let folder = folder.ok_or("there is no evidence")??.path();
+            runtime.block_on(kept::is_kept(&folder, &artifacts));
+        }
+        Ok(())
     }
 
     /// The verdict names the step, its place, what was expected and what came, and its evidence is

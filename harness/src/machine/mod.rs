@@ -10,6 +10,7 @@
 //! | `qmp` | QEMU's control line |
 //! | `fault` | what can be broken from outside |
 //! | `saved` | a machine that stands still, and those that go on from it |
+//! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
@@ -22,6 +23,8 @@ mod events;
 mod fault;
 pub(crate) mod folder;
 mod forward;
+mod keep;
+mod kept;
 mod launch;
 mod login;
 mod plan;
@@ -54,6 +57,7 @@ use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
+pub use kept::Kept;
 use plan::Drive;
 use process::Owned;
 use qmp::Qmp;
@@ -104,6 +108,10 @@ pub struct Machine {
     drives: Vec<Drive>,
     /// Whether the machine that it goes on from told of its boot.
     told_before: bool,
+    /// What it was asked to be.
+    spec: MachineSpec,
+    /// Whether its memory has a name, see [`plan::MemoryFile`].
+    named_memory: bool,
     folder: PrivateFolder,
 }
 
@@ -180,7 +188,11 @@ impl Machine {
             None => PrivateFolder::new(),
         };
         let folder = folder.map_err(start)?;
-        let nonce = ssh::random_word();
+        let nonce = match begin {
+            // It is that very machine, also after a reboot.
+            Begin::Kept(kept) => kept.nonce(),
+            _ => ssh::random_word(),
+        };
         let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
         let log = |name: &str| File::create(evidence.file(name)).map_err(start);
         let launched = launch::launch(&spec.profile.qemu, &plan, evidence).map_err(start)?;
@@ -198,9 +210,10 @@ impl Machine {
             tell,
         );
         let identity = Identity::new(nonce, plan.direct.is_some());
-        let identity = Arc::new(match begin.saved() {
-            Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
-            None => identity,
+        let identity = Arc::new(match (&begin, begin.saved()) {
+            (Begin::Kept(kept), _) => kept.identity(),
+            (_, Some(saved)) => identity.going_on(saved.nonces(), saved.host_key()),
+            (_, None) => identity,
         });
         let target = Target {
             port,
@@ -218,6 +231,8 @@ impl Machine {
             target,
             drives: plan.drives,
             told_before: begin.saved().is_some_and(Saved::told),
+            named_memory: plan.memory_file.is_some(),
+            spec,
             folder,
         })
     }

@@ -26,7 +26,7 @@ use crate::project::Project;
 use crate::report::{Lines, Live};
 use crate::source::{SourceError, render_all};
 use crate::terminal::colour;
-use crate::trial::{Settings, Trial};
+use crate::trial::{self, Settings, Trial};
 
 pub use options::{
     COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE, Options, RETRIES_VARIABLE,
@@ -160,6 +160,7 @@ fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
 /// What a run needs before its first trial.
 fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Ready, String> {
     let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
+    trial::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
         let known_as = known_as(trial, &artifacts, options);
@@ -185,6 +186,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
             listeners,
             checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
             usual,
+            machine_limit: trial::limit(options.machine_limit),
         },
         artifacts,
         history,

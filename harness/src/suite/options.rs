@@ -1,5 +1,6 @@
 //! What the command line and the environment may change.
 
+use crate::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -41,6 +42,8 @@ pub struct Options {
     pub flaky_ok: bool,
     /// Show on the terminal, if there is one, how each machine goes on.
     pub live: bool,
+    /// A limit in MiB for each machine that is kept, where one is told.
+    pub machine_limit: Option<u64>,
 }
 
 impl Options {
@@ -65,6 +68,7 @@ impl Options {
             retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
             flaky_ok: set(FLAKY_OK_VARIABLE),
             live: false,
+            machine_limit: parsed(LIMIT_VARIABLE, value(LIMIT_VARIABLE))?,
         })
     }
 }

@@ -193,6 +193,7 @@ impl Trial {
         let keys = KeyPair::generate();
         let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        self.record(maker.artifacts, maker.settings, &evidence);
         let spec = self.spec(maker.artifacts, &keys)?;
         let machine = Machine::start_savable(spec, folder, &evidence).await;
         let machine = machine.map_err(|error| not_started(&error, &evidence))?;
@@ -202,7 +203,8 @@ impl Trial {
         let ready = async { ready.await.map_err(Fault::from) };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         if let Err(fault) = ready.await {
-            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence);
+            let fate = self.keep(&machine, &keys, maker.settings, &log).await;
+            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence, fate);
             machine.stop().await;
             close(&evidence, Err(Failure::Red(red)), true)?;
         }
@@ -248,7 +250,7 @@ impl From<io::Error> for Failure {
 }
 
 /// What a file holds, as a hash: read once a process, for all trials boot the same files.
-fn content(file: &Path) -> Result<String, Failure> {
+pub(super) fn content(file: &Path) -> Result<String, Failure> {
     static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hash) = known.get(file) {

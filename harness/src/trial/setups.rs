@@ -77,6 +77,7 @@ impl Trial {
         let setup = &self.scenario.setups[number];
         let name = format!("{}-setup-{}", self.profile.name, setup.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        self.record(maker.artifacts, maker.settings, &evidence);
         let fork = async |before: &Held| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
             let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
@@ -86,7 +87,10 @@ impl Trial {
         let begun = Begun::on(Arc::new(machine), before);
         let log = self.log(maker.settings, &evidence, self.name());
         if let Err(red) = Box::pin(self.go_through(&begun, setup, &log)).await {
-            let red = red.compose(self, &begun.machine, &evidence);
+            let fate = self
+                .keep(&begun.machine, &begun.keys, maker.settings, &log)
+                .await;
+            let red = red.compose(self, &begun.machine, &evidence, fate);
             begun.machine.stop().await;
             close(&evidence, Err(Failure::Red(red)), true)?;
         }
