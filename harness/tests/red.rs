@@ -1,6 +1,9 @@
 //! Tests of the harness itself: scenarios that must fail are seen to fail, at their step, with all
 //! that one needs to know.
 
+#[path = "red/kept.rs"]
+mod kept;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +29,8 @@ struct Case {
     step: Option<usize>,
     /// What the verdict says.
     says: &'static [&'static str],
+    /// Its machine is entered, and it is run again.
+    is_entered: bool,
 }
 
 const CASES: [Case; 7] = [
@@ -43,7 +48,10 @@ const CASES: [Case; 7] = [
             "started",
             "rancher login:",
             "evidence: ",
+            "enter:    cargo harness enter ",
+            "again:    cargo harness replay ",
         ],
+        is_entered: true,
     },
     Case {
         scenario: "goes-on-from-what-fails",
@@ -54,6 +62,7 @@ const CASES: [Case; 7] = [
             "| +cold",
             "evidence: ",
         ],
+        is_entered: false,
     },
     Case {
         scenario: "breaks-an-invariant",
@@ -63,10 +72,12 @@ const CASES: [Case; 7] = [
             "an invariant does not hold: nobody spills tea",
             "evidence: ",
         ],
+        is_entered: false,
     },
     Case {
         scenario: "loses-its-power",
         step: Some(3),
+        is_entered: false,
         says: &[
             "step 3 of 3 failed: what lived in memory is still there",
             "note: power cut (seed 7): no disk to lose anything",
@@ -77,11 +88,13 @@ const CASES: [Case; 7] = [
     Case {
         scenario: "switches-itself-off",
         step: Some(1),
+        is_entered: false,
         says: &["the guest switched the machine off", "evidence: "],
     },
     Case {
         scenario: "ignores-the-power-button",
         step: Some(2),
+        is_entered: false,
         says: &[
             "powering off did not happen within",
             "last seen: a machine that runs",
@@ -90,9 +103,13 @@ const CASES: [Case; 7] = [
     Case {
         scenario: "kills-nobody",
         step: Some(2),
+        is_entered: false,
         says: &["no process is called `kettle`", "dockerd"],
     },
 ];
+
+/// Bytes for the machine that is kept.
+const LIMIT: u64 = 1 << 30;
 
 fn main() -> ExitCode {
     let project = Project::find();
@@ -133,14 +150,21 @@ impl Case {
             listeners: Listeners::default(),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
             usual: Usual::default(),
+            machine_limit: LIMIT,
         };
         let runtime = tokio::runtime::Runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {
             Err(Failure::Red(red)) if red.step == self.step => {
-                self.says_all(&red.text, evidence.path())
+                self.says_all(&red.text, evidence.path())?;
             }
-            other => Err(format!("expected a red verdict, got {other:?}").into()),
+            other => return Err(format!("expected a red verdict, got {other:?}").into()),
         }
+        if self.is_entered {
+            let folder = std::fs::read_dir(evidence.path())?.next();
+            let folder = folder.ok_or("there is no evidence")??.path();
+            runtime.block_on(kept::is_kept(&folder, &artifacts));
+        }
+        Ok(())
     }
 
     /// The verdict names the step, its place, what was expected and what came, and its evidence is

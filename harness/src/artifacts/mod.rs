@@ -103,6 +103,20 @@ impl Artifacts {
         }
     }
 
+    /// Where a tree's own are, built or not.
+    pub fn of_tree(project: &Project) -> Self {
+        let folder = project.root().join("dist/artifacts");
+        Self {
+            kernel: folder.join("vmlinuz"),
+            initrd: folder.join("initrd"),
+        }
+    }
+
+    /// Whether both files are.
+    pub fn are_there(&self) -> bool {
+        self.kernel.is_file() && self.initrd.is_file()
+    }
+
     /// Builds what this tree makes, telling of it on stderr.
     ///
     /// # Errors

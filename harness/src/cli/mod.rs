@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod ci;
+mod evidence;
 mod machine;
 mod options;
 mod project;
@@ -66,6 +67,8 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         Command::Doctor => machine::doctor(project),
         Command::Test(options) => project::test(project, options),
         Command::Prove(options) => project::prove(project, options),
+        Command::Enter(options) => evidence::enter(project, options),
+        Command::Replay(options) => evidence::replay(project, options),
         Command::Check => Ok(project::check(project)),
         Command::Checkpoints(options) => checkpoints::checkpoints(project, &options),
         Command::List { matrix: None } => Ok(project::list(project)),

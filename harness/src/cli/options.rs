@@ -19,6 +19,7 @@ Environment:
   HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
+  HARNESS_MACHINE_LIMIT=MIB       keep the machine of a red trial in at most so much; 0 keeps none
   HARNESS_SEED=NUMBER             draw what power cuts lose from this again
   HARNESS_VERBOSE=1               tell each step (cargo test)
   HARNESS_SHARD=2/5               run a part of the trials only
@@ -66,6 +67,12 @@ pub(super) enum Command {
     /// See that scenarios can fail: each sabotage must turn its scenario red at the step it names
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(ProveOptions),
+    /// Bring back the machine of a red trial as it stood, or stop a trial before a step
+    #[command(after_help = ENTER_EXAMPLES)]
+    Enter(EnterOptions),
+    /// Run the trial that left an evidence folder again, from what that folder holds
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayOptions),
     /// Read all scenarios and profiles and tell all that is wrong with them
     Check,
     /// List the scenarios, and the profiles they run on
@@ -233,4 +240,68 @@ pub(super) struct TestOptions {
     /// Run trials that this host is thought unable to run, too
     #[arg(long)]
     pub(super) include_ignored: bool,
+    /// Keep the machine of a red trial in at most so many MiB, to enter it; 0 keeps none
+    /// [default: 1024]
+    #[arg(long, value_name = "MIB")]
+    pub(super) keep_machine_limit: Option<u64>,
+}
+
+const ENTER_EXAMPLES: &str = "\
+Examples:
+  harness enter target/evidence/q35-two-dockers-1700000000-0
+  harness enter target/evidence/q35-two-dockers-1700000000-0 --paused
+  harness enter two-dockers --before 3
+  harness enter pc::remember --before 'a note is written'
+  harness ssh                          from another terminal";
+
+/// `harness enter`.
+#[derive(Debug, Args)]
+pub(super) struct EnterOptions {
+    /// The evidence folder of a red trial; with --before, SCENARIO or PROFILE::SCENARIO
+    #[arg(value_name = "EVIDENCE")]
+    pub(super) what: String,
+    /// Run the scenario, and stop before this step (its number or its name)
+    #[arg(long, value_name = "STEP")]
+    pub(super) before: Option<String>,
+    /// Let the machine stand still until Ctrl-A C
+    #[arg(long, conflicts_with_all = ["before", "background"])]
+    pub(super) paused: bool,
+    /// Leave it running and give the terminal back
+    #[arg(long)]
+    pub(super) background: bool,
+    /// Boot the machine of --before, also where a fork of one that is ready would do
+    #[arg(long, requires = "before")]
+    pub(super) cold: bool,
+    #[command(flatten)]
+    pub(super) boot: BootOptions,
+}
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  harness replay target/evidence/q35-two-dockers-1700000000-0
+  harness replay from-ci/q35-boot-1700000000-0 --kernel vmlinuz --initrd initrd
+
+Exit status: 0 it passed now, 1 it is red again, 3 there was no verdict";
+
+/// `harness replay`.
+#[derive(Debug, Args)]
+pub(super) struct ReplayOptions {
+    /// The evidence folder of a trial
+    pub(super) evidence: PathBuf,
+    /// Boot what is here, also where the trial booted something else
+    #[arg(long)]
+    pub(super) any_artifacts: bool,
+    #[command(flatten)]
+    pub(super) boot: BootOptions,
+}
+
+/// What is booted, where it is not found by itself.
+#[derive(Debug, Args)]
+pub(super) struct BootOptions {
+    /// The kernel; where the trial had it, or the tree's, unless told
+    #[arg(long, value_name = "FILE", requires = "initrd")]
+    pub(super) kernel: Option<PathBuf>,
+    /// The initrd
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub(super) initrd: Option<PathBuf>,
 }

@@ -38,6 +38,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
         retries: options.retries.unwrap_or(environment.retries),
         flaky_ok: options.flaky_ok || environment.flaky_ok,
         live: true,
+        machine_limit: options.keep_machine_limit.or(environment.machine_limit),
         outputs,
     };
     Ok(suite::run(project, &arguments, &options))

@@ -6,12 +6,13 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use super::boot::{self, Booting};
+use super::boot::Booting;
 use super::foreground::Signals;
 use super::state::StateFolder;
-use super::{RunOptions, other, runtime};
+use super::{other, runtime};
 use crate::machine::MachineError;
 
 /// Set for the owner.
@@ -26,8 +27,8 @@ pub(super) fn is_owner() -> bool {
 }
 
 /// Starts the owner and waits until the machine is ready; Ctrl-C meanwhile ends it.
-pub(super) fn start(options: &RunOptions) -> Result<ExitCode, MachineError> {
-    let state = StateFolder::new(&options.state_folder);
+pub(super) fn start(state_folder: &Path) -> Result<ExitCode, MachineError> {
+    let state = StateFolder::new(state_folder);
     // Told here rather than through a log; the owner then takes it for itself.
     drop(state.claim()?);
     let log = state.file(LOG);
@@ -56,7 +57,7 @@ pub(super) fn start(options: &RunOptions) -> Result<ExitCode, MachineError> {
     }
 }
 
-fn spawn(log: &std::path::Path) -> std::io::Result<Child> {
+fn spawn(log: &Path) -> std::io::Result<Child> {
     Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .env(OWNER, "1")
@@ -72,7 +73,7 @@ fn ready_line(pipe: impl std::io::Read) -> Option<String> {
     lines.find_map(|line| line.strip_prefix(READY).map(str::to_owned))
 }
 
-fn last_words(log: &std::path::Path) -> String {
+fn last_words(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let words = text.trim().trim_start_matches("error: ").to_owned();
     if words.is_empty() {
@@ -83,12 +84,14 @@ fn last_words(log: &std::path::Path) -> String {
 }
 
 /// The owner itself: until the machine ends, or a signal asks for its end.
-pub(super) fn own(options: &RunOptions) -> Result<ExitCode, MachineError> {
+pub(super) fn own(
+    begin: impl Future<Output = Result<Booting, MachineError>>,
+) -> Result<ExitCode, MachineError> {
     // Away from the terminal, whose Ctrl-C and end are not for us.
     nix::unistd::setsid().map_err(other)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
-        let booting = boot::start(options).await?;
+        let booting = begin.await?;
         tokio::select! {
             ready = booting.ready() => ready?,
             () = signals.any() => return Ok(ExitCode::FAILURE),

@@ -1,5 +1,7 @@
 //! The machine of `harness run`, started.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cloud_config::{merge, public_keys};
@@ -18,11 +20,30 @@ const POWER_OFF_SECONDS: u64 = 15;
 
 /// A running machine, and the claim on its folder.
 pub(super) struct Booting {
-    pub(super) machine: Machine,
+    pub(super) machine: Arc<Machine>,
     pub(super) evidence: Evidence,
     /// How to log in, for people.
     pub(super) login: String,
-    _claim: Claim,
+    pub(super) kind: Kind,
+    /// What it said before, on its serial line.
+    pub(super) before: String,
+    /// What must stay as long as it runs.
+    #[allow(dead_code, reason = "held until the machine is gone")]
+    pub(super) held: Option<Box<dyn Any + Send>>,
+    #[allow(dead_code, reason = "held until the machine is gone")]
+    pub(super) claim: Claim,
+}
+
+/// Where the machine comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It boots, and is powered off in the end.
+    Boots,
+    /// A trial's: it is up, and nobody wants it afterwards.
+    Entered {
+        /// It stands still.
+        paused: bool,
+    },
 }
 
 /// Starts it; does not wait for the guest.
@@ -30,18 +51,17 @@ pub(super) async fn start(options: &RunOptions) -> Result<Booting, MachineError>
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
     let (spec, login) = spec(options, &state)?;
-    // The last run is kept, not all of them.
-    let kept = state.file("evidence");
-    let _ = std::fs::remove_dir_all(&kept);
-    let evidence =
-        Evidence::begin(&kept, "run").map_err(|e| other(format!("{}: {e}", kept.display())))?;
+    let evidence = state.evidence("run")?;
     let machine = Machine::start(spec, &evidence).await?;
     claim.tell(Some(machine.ssh_port())).map_err(other)?;
     Ok(Booting {
-        machine,
+        machine: machine.into(),
         evidence,
         login,
-        _claim: claim,
+        kind: Kind::Boots,
+        before: String::new(),
+        held: None,
+        claim,
     })
 }
 
@@ -92,6 +112,9 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
 impl Booting {
     /// Waits until it is ready; a bad line or the end of QEMU ends the wait.
     pub(super) async fn ready(&self) -> Result<(), MachineError> {
+        if self.kind != Kind::Boots {
+            return Ok(());
+        }
         let limit = scale::seconds(BOOT_SECONDS);
         self.machine.guard(self.machine.wait_ready(limit)).await
     }
@@ -99,7 +122,7 @@ impl Booting {
     /// Lets the guest power off, and ends it when it does not.
     pub(super) async fn power_off(self) {
         let limit: Duration = scale::seconds(POWER_OFF_SECONDS);
-        if self.machine.power_off(limit).await.is_err() {
+        if self.kind == Kind::Boots && self.machine.power_off(limit).await.is_err() {
             eprintln!(
                 "the guest did not power off within {} s; its power is cut",
                 limit.as_secs()

@@ -14,6 +14,10 @@ pub(super) enum Typed {
     End,
     /// Tell the keys.
     Help,
+    /// Let the machine stand still.
+    Pause,
+    /// Let it go on.
+    Resume,
 }
 
 /// Tells them apart, also when Ctrl-A and its letter come in two reads.
@@ -35,6 +39,8 @@ impl Escape {
                 }
                 (true, b'x' | b'X') => Typed::End,
                 (true, b'h' | b'H' | b'?') => Typed::Help,
+                (true, b'p' | b'P') => Typed::Pause,
+                (true, b'c' | b'C') => Typed::Resume,
                 (false, INTERRUPT) if !ready => Typed::End,
                 // Ctrl-A twice is one for the guest, and so is one before any other key.
                 (true, ESCAPE) | (false, _) => {
@@ -69,6 +75,10 @@ mod tests {
             [guest(b"a\x01b\x01q")]
         );
         assert_eq!(escape.split(b"\x01h", true), [Typed::Help]);
+        assert_eq!(
+            escape.split(b"\x01p\x01c", true),
+            [Typed::Pause, Typed::Resume]
+        );
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::boot::{self, Booting};
+use super::boot::{Booting, Kind};
 use super::escape::{Escape, Typed};
 use super::terminal::{Keys, Raw, keys};
-use super::{RunOptions, other, runtime};
+use super::{other, runtime};
 use crate::machine::MachineError;
 
 /// As a shell reports a program that Ctrl-C ended.
@@ -27,18 +28,22 @@ enum End {
     Broken(MachineError),
 }
 
-pub(super) fn run(options: &RunOptions) -> Result<ExitCode, MachineError> {
+pub(super) fn run(
+    begin: impl Future<Output = Result<Booting, MachineError>>,
+) -> Result<ExitCode, MachineError> {
     let runtime = runtime()?;
-    let ended = runtime.block_on(session(options));
+    let ended = runtime.block_on(session(begin));
     // The thread that reads the keyboard is not waited for.
     runtime.shutdown_background();
     ended
 }
 
-async fn session(options: &RunOptions) -> Result<ExitCode, MachineError> {
+async fn session(
+    begin: impl Future<Output = Result<Booting, MachineError>>,
+) -> Result<ExitCode, MachineError> {
     let mut signals = Signals::new()?;
     let booting = tokio::select! {
-        booting = boot::start(options) => booting?,
+        booting = begin => booting?,
         () = signals.any() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     eprintln!(
@@ -51,6 +56,11 @@ async fn session(options: &RunOptions) -> Result<ExitCode, MachineError> {
     let mut ready = false;
     let end = converse(&booting, &raw, &mut typed, &mut signals, &mut ready).await;
     let code = match end {
+        End::Asked if booting.kind != Kind::Boots => {
+            say("the machine is ended; it can be entered again");
+            booting.machine.stop().await;
+            ExitCode::SUCCESS
+        }
         End::Asked if ready => {
             say("powering off; Ctrl-A X cuts the power now");
             leave(booting, &mut typed, &mut signals).await;
@@ -68,7 +78,7 @@ async fn session(options: &RunOptions) -> Result<ExitCode, MachineError> {
 }
 
 const HELP: &str = "serial console of the machine: Ctrl-A X ends it, Ctrl-A H helps; \
-    until it is ready, Ctrl-C ends it, too";
+    until it is ready, Ctrl-C ends it, too; Ctrl-A P pauses it, Ctrl-A C resumes it";
 
 /// A line of our own in the middle of the guest's.
 fn say(text: &str) {
@@ -85,6 +95,7 @@ async fn converse(
 ) -> End {
     let serial = booting.machine.serial();
     let (before, mut output) = serial.tap();
+    show(booting.before.as_bytes());
     show(before.as_bytes());
     let mut escape = Escape::default();
     let became_ready = booting.ready();
@@ -98,6 +109,8 @@ async fn converse(
                         // A guest that is gone is told of below.
                         Typed::Guest(bytes) => drop(serial.send(&bytes).await),
                         Typed::Help => say(HELP),
+                        Typed::Pause => tell(booting, "stop", "paused; Ctrl-A C resumes it").await,
+                        Typed::Resume => tell(booting, "cont", "it runs").await,
                         Typed::End => return End::Asked,
                     }
                 }
@@ -105,7 +118,7 @@ async fn converse(
             result = &mut became_ready, if !*ready => match result {
                 Ok(()) => {
                     *ready = true;
-                    say(&format!("ready: {}", booting.login));
+                    say(&format!("{}: {}", booting.kind.state(), booting.login));
                 }
                 Err(error) => return broken(booting, error, &mut output),
             },
@@ -113,6 +126,23 @@ async fn converse(
                 return broken(booting, bad.into(), &mut output);
             }
             () = signals.any() => return End::Interrupted,
+        }
+    }
+}
+
+/// Tells QEMU to stop or go on.
+async fn tell(booting: &Booting, command: &str, done: &str) {
+    match booting.machine.qmp(command, Value::Null).await {
+        Ok(_) => say(done),
+        Err(error) => say(&error.to_string()),
+    }
+}
+
+impl Kind {
+    fn state(self) -> &'static str {
+        match self {
+            Self::Entered { paused: true } => "paused, Ctrl-A C resumes it",
+            Self::Boots | Self::Entered { paused: false } => "ready",
         }
     }
 }

@@ -7,12 +7,14 @@
 mod background;
 mod boot;
 mod cloud_config;
+mod enter;
 mod escape;
 mod foreground;
 mod state;
 mod stop;
 mod terminal;
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -21,6 +23,7 @@ use crate::artifacts::Artifacts;
 use crate::host::command;
 use crate::machine::MachineError;
 use crate::profile::ResolvedProfile;
+pub use enter::{EnterOptions, Entered, enter};
 use state::StateFolder;
 pub use stop::stop;
 
@@ -53,9 +56,9 @@ pub struct RunOptions {
 /// It cannot be started, or broke.
 pub fn run(options: RunOptions) -> Result<ExitCode, MachineError> {
     match (background::is_owner(), options.background) {
-        (true, _) => background::own(&options),
-        (false, true) => background::start(&options),
-        (false, false) => foreground::run(&options),
+        (true, _) => background::own(boot::start(&options)),
+        (false, true) => background::start(&options.state_folder),
+        (false, false) => foreground::run(boot::start(&options)),
     }
 }
 
@@ -65,14 +68,18 @@ pub fn run(options: RunOptions) -> Result<ExitCode, MachineError> {
 /// # Errors
 /// No machine runs, or there is no client.
 pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, MachineError> {
-    let port = StateFolder::new(state_folder)
-        .running()?
-        .and_then(|running| running.port);
+    let state = StateFolder::new(state_folder);
+    let port = state.running()?.and_then(|running| running.port);
     let port = port.ok_or_else(|| other("no machine runs; start one with `harness run`"))?;
     let client = command::find("ssh")
         .ok_or_else(|| other("no ssh on this host; apt install openssh-client"))?;
+    let key = Some(state.login_key()).filter(|key| key.is_file());
+    let key = key
+        .iter()
+        .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);
     // The machine makes new host keys with each new state disk; it listens on this host only.
     let error = Command::new(client)
+        .args(key)
         .args(["-p", &port.to_string(), "-o", "StrictHostKeyChecking=no"])
         .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
         .args(["rancher@127.0.0.1", "--"])

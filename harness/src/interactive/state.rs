@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::other;
 use crate::machine::folder::lock;
 use crate::machine::{MachineError, disks};
+use crate::trial::write_key;
 
 /// Size of the state disk; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
@@ -55,6 +56,8 @@ impl StateFolder {
         fs::create_dir_all(&self.folder).map_err(|e| self.unusable(&e))?;
         match lock(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
+                // Of a machine that is gone.
+                let _ = fs::remove_file(self.login_key());
                 let claim = Claim { file };
                 claim.tell(None).map_err(|e| self.unusable(&e))?;
                 Ok(claim)
@@ -62,6 +65,18 @@ impl StateFolder {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(self.taken()),
             Err(error) => Err(self.unusable(&error)),
         }
+    }
+
+    /// The private key that the machine lets in, where it lets in none of the user's own.
+    pub(super) fn login_key(&self) -> PathBuf {
+        self.file("login-key")
+    }
+
+    /// Leaves the private key that the machine lets in, for its owner alone.
+    pub(super) fn let_in(&self, key: &str) -> Result<PathBuf, MachineError> {
+        let file = self.login_key();
+        write_key(&file, key).map_err(|e| self.unusable(&e))?;
+        Ok(file)
     }
 
     fn taken(&self) -> MachineError {

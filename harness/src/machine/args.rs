@@ -91,6 +91,10 @@ fn memory(file: &MemoryFile, mib: u64) -> String {
     let (path, share) = match file {
         MemoryFile::Written(path) => (path, true),
         MemoryFile::CopiedOnWrite(path) => (path, false),
+        MemoryFile::Unnamed => {
+            let (kind, size) = ("memory-backend-ram", mib << 20);
+            return json!({ "qom-type": kind, "id": "ram", "size": size }).to_string();
+        }
     };
     json!({
         "qom-type": "memory-backend-file",

@@ -11,6 +11,7 @@
 //! | `fault`, `end` | what can be broken from outside; how a machine ends |
 //! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `saved` | a machine that stands still, and those that go on from it |
+//! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
@@ -25,6 +26,8 @@ mod events;
 mod fault;
 pub(crate) mod folder;
 mod forward;
+mod keep;
+mod kept;
 mod launch;
 mod login;
 mod plan;
@@ -60,6 +63,7 @@ use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
+pub use kept::Kept;
 use power::Make;
 use process::Owned;
 use saved::Begin;
@@ -186,20 +190,25 @@ impl Machine {
             None => PrivateFolder::new(),
         };
         let folder = folder.map_err(start)?;
-        let nonce = ssh::random_word();
+        let nonce = match begin {
+            // It is that very machine, also after a reboot.
+            Begin::Kept(kept) => kept.nonce(),
+            _ => ssh::random_word(),
+        };
         let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
         let identity = Identity::new(nonce, plan.direct.is_some());
-        let identity = match begin.saved() {
-            Some(saved) => identity.going_on(saved.nonces(), saved.host_key()),
-            None => identity,
+        let identity = match (&begin, begin.saved()) {
+            (Begin::Kept(kept), _) => kept.identity(),
+            (_, Some(saved)) => identity.going_on(saved.nonces(), saved.host_key()),
+            (_, None) => identity,
         };
+        let told_before = begin.saved().is_some_and(Saved::told);
         let make = Make {
-            qemu: spec.profile.qemu,
+            spec,
             plan,
             evidence: evidence.clone(),
             folder: Arc::new(folder),
         };
-        let told_before = begin.saved().is_some_and(Saved::told);
         Self::launch(make, identity, told_before, 0).await
     }
 

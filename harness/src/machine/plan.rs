@@ -51,6 +51,8 @@ pub enum MemoryFile {
     Written(PathBuf),
     /// What the guest writes is this machine's alone.
     CopiedOnWrite(PathBuf),
+    /// No file, but named as if there were one: the state of a machine that had one fits.
+    Unnamed,
 }
 
 /// A direct kernel boot.

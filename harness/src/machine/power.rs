@@ -1,7 +1,6 @@
 //! Power on, and a power cut: the machine is gone at once, and so is what its disks had not written
 //! for good.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -14,7 +13,7 @@ use super::folder::PrivateFolder;
 use super::plan::Plan;
 use super::qmp::Qmp;
 use super::ssh::{Identity, Target};
-use super::{Loss, Machine, MachineError, Serial, launch, tasks};
+use super::{Loss, Machine, MachineError, MachineSpec, Serial, launch, tasks};
 use crate::evidence::{Evidence, now};
 
 /// What is told of each power cut, in the evidence folder.
@@ -23,7 +22,8 @@ const LOG: &str = "power-cuts.jsonl";
 /// What QEMU is started with, and again after a power cut.
 #[derive(Clone)]
 pub(super) struct Make {
-    pub(super) qemu: PathBuf,
+    /// What it was asked to be.
+    pub(super) spec: MachineSpec,
     pub(super) plan: Plan,
     pub(super) evidence: Evidence,
     pub(super) folder: Arc<PrivateFolder>,
@@ -40,7 +40,8 @@ impl Machine {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         let evidence = &make.evidence;
         let log = |name: &str| evidence.append(name).map_err(start);
-        let launched = launch::launch(&make.qemu, &make.plan, evidence).map_err(start)?;
+        let launched =
+            launch::launch(&make.spec.profile.qemu, &make.plan, evidence).map_err(start)?;
         let (tell, bad) = watch::channel(None);
         let serial = Serial::new(
             launched.serial,

@@ -53,6 +53,7 @@ pub(super) fn prepare(
             saved.copy_memory(into)?;
             saved.copied_drives(folder, evidence)?
         }
+        Begin::Kept(kept) => kept.drives(folder)?,
         Begin::PowerOn | Begin::Savable(_) => {
             let mut drives = disks::make(profile, &spec.disks, folder)?;
             drives.extend(user_data_drive(spec, folder, evidence)?);
@@ -80,8 +81,9 @@ pub(super) fn prepare(
             Begin::Saved(saved) => Some(MemoryFile::CopiedOnWrite(saved_memory(
                 spec, saved, folder,
             )?)),
+            Begin::Kept(kept) => kept.memory_is_named().then_some(MemoryFile::Unnamed),
         },
-        incoming: begin.saved().is_some(),
+        incoming: begin.saved().is_some() || matches!(begin, Begin::Kept(_)),
         balloon: spec.balloon,
     };
     keep_script(spec, &plan, folder, evidence)?;

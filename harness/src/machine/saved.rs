@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::folder::PrivateFolder;
+use super::kept::Kept;
 use super::plan::{Drive, Format};
 use super::qmp::Qmp;
 use super::{Machine, MachineError, disks, launch, script, shell};
@@ -36,6 +37,8 @@ pub(super) enum Begin<'a> {
     Savable(&'a Path),
     /// Where a saved one stood.
     Saved(&'a Saved),
+    /// Where one stood when its trial failed.
+    Kept(&'a Kept),
     /// The same on copies in this folder, so that it can be saved there.
     Continued(&'a Saved, &'a Path),
 }
@@ -45,7 +48,7 @@ impl<'a> Begin<'a> {
     pub(super) fn saved(&self) -> Option<&'a Saved> {
         match self {
             Self::Saved(saved) | Self::Continued(saved, _) => Some(saved),
-            Self::PowerOn | Self::Savable(_) => None,
+            Self::PowerOn | Self::Savable(_) | Self::Kept(_) => None,
         }
     }
 
@@ -53,7 +56,7 @@ impl<'a> Begin<'a> {
     pub(super) fn folder(&self) -> Option<&'a Path> {
         match self {
             Self::Savable(folder) | Self::Continued(_, folder) => Some(folder),
-            Self::PowerOn | Self::Saved(_) => None,
+            Self::PowerOn | Self::Saved(_) | Self::Kept(_) => None,
         }
     }
 }
@@ -88,6 +91,22 @@ pub(super) struct SavedDrive {
     pub(super) read_only: bool,
 }
 
+/// Each file is as long as it was.
+pub(super) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<(), String> {
+    for (name, length) in lengths {
+        let file = folder.join(name);
+        let found = std::fs::metadata(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        if found.len() != *length {
+            let found = found.len();
+            return Err(format!(
+                "{} has {found} bytes and had {length} when it was saved",
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
 impl Saved {
     /// Reads what lies in a folder.
     ///
@@ -98,17 +117,7 @@ impl Saved {
         let text = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         let about: About =
             serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
-        for (name, length) in &about.lengths {
-            let file = folder.join(name);
-            let found = std::fs::metadata(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-            if found.len() != *length {
-                let found = found.len();
-                return Err(format!(
-                    "{} has {found} bytes and had {length} when it was saved",
-                    file.display()
-                ));
-            }
-        }
+        check_lengths(folder, &about.lengths)?;
         let folder = folder.canonicalize().map_err(|e| e.to_string())?;
         Ok(Self { folder, about })
     }
@@ -166,11 +175,11 @@ impl Saved {
 
     /// Gives a QEMU that waits for it the devices' state; the guest then runs.
     pub(super) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
-        ignore_shared(qmp).await?;
+        ignore_shared(qmp, true).await?;
         let uri = format!("exec:cat {}", quote(&self.file(DEVICES)));
         qmp.execute("migrate-incoming", json!({ "uri": uri }))
             .await?;
-        transferred(qmp).await?;
+        transferred(qmp, scale::seconds(TRANSFER_SECONDS)).await?;
         // It stood still when it was saved.
         qmp.execute("cont", Value::Null).await.map(drop)
     }
@@ -195,11 +204,11 @@ impl Machine {
         disconnected(qmp).await?;
         // Also writes out what the disks have in QEMU.
         qmp.execute("stop", Value::Null).await?;
-        ignore_shared(qmp).await?;
+        ignore_shared(qmp, true).await?;
         let devices = folder.join(DEVICES);
         let uri = format!("exec:cat > {}", quote(&devices));
         qmp.execute("migrate", json!({ "uri": uri })).await?;
-        transferred(qmp).await?;
+        transferred(qmp, scale::seconds(TRANSFER_SECONDS)).await?;
         let mut ended = self.qemu.ended();
         qmp.execute("quit", Value::Null).await?;
         let _ = ended.wait_for(Option::is_some).await;
@@ -265,8 +274,9 @@ fn connection(table: &str) -> Option<&str> {
     })
 }
 
-async fn ignore_shared(qmp: &Qmp) -> Result<(), MachineError> {
-    let capability = json!({ "capability": "x-ignore-shared", "state": true });
+/// Whether memory that is a shared file is left out of what is transferred.
+pub(super) async fn ignore_shared(qmp: &Qmp, state: bool) -> Result<(), MachineError> {
+    let capability = json!({ "capability": "x-ignore-shared", "state": state });
     qmp.execute(
         "migrate-set-capabilities",
         json!({ "capabilities": [capability] }),
@@ -275,9 +285,8 @@ async fn ignore_shared(qmp: &Qmp) -> Result<(), MachineError> {
     .map(drop)
 }
 
-/// Until the devices' state has been written or read.
-async fn transferred(qmp: &Qmp) -> Result<(), MachineError> {
-    let limit: Duration = scale::seconds(TRANSFER_SECONDS);
+/// Until the machine's state has been written or read.
+pub(super) async fn transferred(qmp: &Qmp, limit: Duration) -> Result<(), MachineError> {
     let look = async || match qmp.execute("query-migrate", Value::Null).await {
         Err(error) => Poll::Failed(error.to_string()),
         Ok(told) => match told["status"].as_str() {
@@ -286,7 +295,7 @@ async fn transferred(qmp: &Qmp) -> Result<(), MachineError> {
             _ => Poll::NotYet(told.to_string()),
         },
     };
-    Ok(wait_until("the transfer of the devices' state", limit, look).await?)
+    Ok(wait_until("the transfer of the machine's state", limit, look).await?)
 }
 
 fn quote(path: &Path) -> String {

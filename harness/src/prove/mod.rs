@@ -86,6 +86,8 @@ fn settings(project: &Project, options: &Options) -> Settings {
         listeners = listeners.with(Lines::new());
     }
     Settings {
+        // What is red on purpose is not looked into.
+        machine_limit: 0,
         evidence: project.evidence_folder(),
         seed: None,
         keep: options.keep,

@@ -8,7 +8,7 @@ use crate::event::{Event, Listener, What};
 use crate::profile::{Boot, Profile};
 use crate::scenario::{Change, RedAt, Sabotage, Scenario};
 use crate::suite;
-use crate::trial::{Failure, Settings, Trial};
+use crate::trial::{Failure, Fate, RedVerdict, Settings, Trial};
 
 use super::initrd;
 
@@ -136,7 +136,13 @@ impl Proof {
 }
 
 fn red(text: String, step: Option<usize>) -> Failure {
-    Failure::Red(crate::trial::RedVerdict { text, step })
+    let why = "it is red on purpose".into();
+    let machine = Fate::No { why };
+    Failure::Red(RedVerdict {
+        text,
+        step,
+        machine,
+    })
 }
 
 /// Remembers where the evidence of a trial is.

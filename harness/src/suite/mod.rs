@@ -28,7 +28,7 @@ use crate::report::{Boots, Lines, Live, Warnings};
 use crate::scenario::{self, Scenario};
 use crate::source::{SourceError, render_all};
 use crate::terminal::colour;
-use crate::trial::{Settings, Trial};
+use crate::trial::{self, Settings, Trial};
 
 pub use options::{
     COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE, Options, RETRIES_VARIABLE,
@@ -175,6 +175,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
     // Before minutes go into a run whose files cannot be written.
     let outputs = options.outputs.listen(Listeners::default(), project)?;
     let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
+    trial::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
         let known_as = known_as(trial, &artifacts, options);
@@ -205,6 +206,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
             listeners,
             checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
             usual,
+            machine_limit: trial::limit(options.machine_limit),
         },
         artifacts,
         history,

@@ -1,5 +1,6 @@
 //! What the command line and the environment may change.
 
+use crate::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub live: bool,
     /// Files that are to be written.
     pub outputs: Outputs,
+    /// A limit in MiB for each machine that is kept, where one is told.
+    pub machine_limit: Option<u64>,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             flaky_ok: set(FLAKY_OK_VARIABLE),
             live: false,
             outputs: Outputs::from_environment(),
+            machine_limit: parsed(LIMIT_VARIABLE, value(LIMIT_VARIABLE))?,
         })
     }
 }

@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
 use super::setups::{Maker, save};
-use super::{Failure, Log, Settings, Trial, close, kept, scaled};
+use super::{Failure, Log, Settings, Trial, close, outcome, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
 const VERSION: u32 = 4;
@@ -191,6 +191,7 @@ impl Trial {
         let keys = KeyPair::generate();
         let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        self.record(maker.artifacts, maker.settings, &evidence);
         let spec = self.spec(maker.artifacts, &keys)?;
         let machine = Machine::start_savable(spec, folder, &evidence).await;
         let machine = machine.map_err(|error| not_started(&error, &evidence))?;
@@ -202,8 +203,9 @@ impl Trial {
         let ready = ready.await;
         self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
         if let Err(fault) = ready {
-            kept::screen(&machine, &evidence).await;
-            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence);
+            outcome::screen(&machine, &evidence).await;
+            let fate = self.keep(&machine, &keys, maker.settings, &log).await;
+            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence, fate);
             machine.stop().await;
             close(&evidence, Err(Failure::Red(red)))?;
         }

@@ -4,6 +4,7 @@
 //! ends it at once, and under a deadline. What happened is written down as it happens; a red trial
 //! says all that one needs to know without running it again.
 
+mod before;
 mod begin;
 mod broken;
 mod deadline;
@@ -12,7 +13,10 @@ mod fault;
 mod import;
 mod invariants;
 mod judge;
-mod kept;
+mod keep;
+mod outcome;
+mod record;
+mod replay;
 mod report;
 mod session;
 mod setups;
@@ -37,10 +41,13 @@ use crate::scenario::{Action, CloudConfig, FaultStep, Scenario, Step};
 
 pub(crate) use fault::printable;
 
+pub use before::Stopped;
 use begin::Begun;
 use deadline::{Deadline, Pace, Patience};
 use fault::Fault;
 use invariants::Invariants;
+pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
+pub use replay::{Ended, Past};
 use report::{Ran, Red};
 use session::Session;
 
@@ -68,6 +75,18 @@ pub struct Settings {
     pub checkpoints: Option<Store>,
     /// How long steps take when they pass.
     pub usual: Usual,
+    /// The machine of a red trial is kept in at most so many bytes; 0 keeps none.
+    pub machine_limit: u64,
+}
+
+impl Settings {
+    /// The same with a seed, which is drawn now where none was given.
+    fn seeded(&self) -> Self {
+        Self {
+            seed: self.seed.or_else(|| Some(fastrand::u64(..))),
+            ..self.clone()
+        }
+    }
 }
 
 /// Why a trial did not pass.
@@ -86,6 +105,8 @@ pub struct RedVerdict {
     pub text: String,
     /// The number of the red step, the first is 1; none where the machine did not become ready.
     pub step: Option<usize>,
+    /// What became of the machine.
+    pub machine: Fate,
 }
 
 impl Failure {
@@ -111,33 +132,15 @@ impl Trial {
         format!("{}::{}", self.profile.name, self.scenario.name)
     }
 
-    /// The command of `harness` that runs it.
-    fn command(&self) -> &'static str {
-        if self.scenario.sabotaged {
-            "prove"
-        } else {
-            "test"
-        }
-    }
-
     /// Boots the machine, runs the steps, judges.
     ///
     /// # Errors
     /// The verdict is red, or none could be had.
     pub async fn run(&self, artifacts: &Artifacts, settings: &Settings) -> Result<(), Failure> {
-        let folder = format!("{}-{}", self.profile.name, self.scenario.name);
-        let evidence = Evidence::begin(&settings.evidence, &folder).map_err(|error| {
-            let folder = settings.evidence.display();
-            Failure::Infrastructure(format!("no evidence can be written to {folder}: {error}"))
-        })?;
+        let settings = &settings.seeded();
+        let evidence = self.evidence(artifacts, settings)?;
         let log = self.log(settings, &evidence, self.name());
-        log.tell(What::TrialBegins {
-            trial: self.name(),
-            about: self.scenario.about.clone(),
-            file: self.scenario.file.clone(),
-            steps: self.scenario.steps.iter().map(head).collect(),
-            evidence: evidence.folder().to_path_buf(),
-        });
+        self.announce(&log);
         let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
         let closed = close(&evidence, verdict);
         let kept = closed.is_err() || settings.keep;
@@ -157,20 +160,65 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<(), Failure> {
+        let all = self.scenario.steps.len();
+        let begun = self.first_steps(all, artifacts, settings, log).await?;
+        begun.machine.stop().await;
+        Ok(())
+    }
+
+    /// The machine after so many steps; that of a red one is kept.
+    async fn first_steps(
+        &self,
+        count: usize,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<Begun, Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
         let snapshots = self.snapshots();
         let session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
         let mut session = session.with_seed(settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
-        let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, log)).await;
-        // A step may have put another machine in the place of the one that it began with.
-        let machine = &session.machine;
-        if verdict.is_err() {
-            kept::screen(machine, log.evidence).await;
+        let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, count, log)).await;
+        if let Err(red) = verdict {
+            // Before its connections end: it is kept as it stands.
+            let machine = &session.machine;
+            outcome::screen(machine, log.evidence).await;
+            let fate = self.keep(machine, &begun.keys, settings, log).await;
+            let red = red.compose(self, machine, log.evidence, fate);
+            machine.stop().await;
+            return Err(Failure::Red(red));
         }
-        let verdict = verdict.map_err(|red| red.compose(self, machine, log.evidence));
-        machine.stop().await;
-        verdict.map_err(Failure::Red)
+        // A step may have put another machine in its place.
+        let machine = Arc::clone(&session.machine);
+        drop(session);
+        let mut begun = begun;
+        begun.machine = machine;
+        Ok(begun)
+    }
+
+    /// A new evidence folder, with what it takes to run the trial again.
+    fn evidence(&self, artifacts: &Artifacts, settings: &Settings) -> Result<Evidence, Failure> {
+        let folder = format!("{}-{}", self.profile.name, self.scenario.name);
+        let evidence = Evidence::begin(&settings.evidence, &folder).map_err(|error| {
+            let folder = settings.evidence.display();
+            Failure::Infrastructure(format!("no evidence can be written to {folder}: {error}"))
+        })?;
+        // One that is red on purpose is run again with what makes it so.
+        if !self.scenario.sabotaged {
+            self.record(artifacts, settings, &evidence);
+        }
+        Ok(evidence)
+    }
+
+    fn announce(&self, log: &Log<'_>) {
+        log.tell(What::TrialBegins {
+            trial: self.name(),
+            about: self.scenario.about.clone(),
+            file: self.scenario.file.clone(),
+            steps: self.scenario.steps.iter().map(head).collect(),
+            evidence: log.evidence.folder().to_path_buf(),
+        });
     }
 
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {
@@ -220,12 +268,13 @@ impl Trial {
         }
     }
 
-    /// Until the machine is ready, then the steps.
+    /// Until the machine is ready, then so many steps.
     async fn judge(
         &self,
         artifacts: &Artifacts,
         begun: &Begun,
         session: &mut Session<'_>,
+        count: usize,
         log: &Log<'_>,
     ) -> Result<(), Red> {
         let mut ran = Vec::new();
@@ -242,7 +291,11 @@ impl Trial {
         }
 
         session.first_disk = self.profile.disks.len();
-        let verdict = self.steps(session, log, &mut ran).await;
+        let verdict = self.steps(session, count, log, &mut ran).await;
+        if verdict.is_err() || count < self.scenario.steps.len() {
+            // It is kept as it stands, or a person goes on with what is broken.
+            return verdict;
+        }
         let limit = Deadline::within(scaled(deadline::MEND));
         if let Some(text) = session.mend_all(&limit).await {
             let trial = Some(log.trial.clone());
@@ -254,6 +307,7 @@ impl Trial {
     async fn steps(
         &self,
         session: &mut Session<'_>,
+        count: usize,
         log: &Log<'_>,
         ran: &mut Vec<Ran>,
     ) -> Result<(), Red> {
@@ -262,7 +316,7 @@ impl Trial {
         let key = scenario.machine.ssh_key;
         let invariants = Invariants::new(&scenario.invariants, key, session);
         let mut broken = std::pin::pin!(invariants.watch());
-        for (number, step) in scenario.steps.iter().enumerate() {
+        for (number, step) in scenario.steps.iter().enumerate().take(count) {
             let what = describe::step(step);
             let patience = log.patience(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
@@ -413,7 +467,8 @@ fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result<(), Failur
     let result = match &verdict {
         Ok(()) => json!({ "verdict": Verdict::Passed }),
         Err(Failure::Red(red)) => {
-            json!({ "verdict": Verdict::Red, "step": red.step, "why": red.text })
+            let machine = &red.machine;
+            json!({ "verdict": Verdict::Red, "step": red.step, "why": red.text, "machine": machine })
         }
         Err(Failure::Infrastructure(why)) => json!({ "verdict": Verdict::NoVerdict, "why": why }),
     };

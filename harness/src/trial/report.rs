@@ -1,16 +1,17 @@
 //! What a red trial says: enough to know why without running it again.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::machine::{BootEvent, Machine};
+use crate::machine::{BootEvent, Machine, shell};
 use crate::scenario::{Scenario, Setup};
 
 use super::describe;
 use super::fault::{Fault, indent, printable};
-use super::{RedVerdict, Trial};
+use super::{Fate, RedVerdict, Trial};
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;
@@ -72,25 +73,35 @@ impl Red {
     }
 
     /// All there is to say, with what the machine said last.
-    pub fn compose(&self, trial: &Trial, machine: &Machine, evidence: &Evidence) -> RedVerdict {
+    pub fn compose(
+        &self,
+        trial: &Trial,
+        machine: &Machine,
+        evidence: &Evidence,
+        fate: Fate,
+    ) -> RedVerdict {
         let seen = Seen {
             serial: machine.serial().text(),
             events: machine.boot_events(),
         };
         let mut text = self.text(&trial.name(), &trial.scenario, &seen);
-        let _ = write!(text, "\nevidence: {}", evidence.folder().display());
-        let _ = write!(
-            text,
-            "\nagain:    cargo harness {} {}",
-            trial.command(),
-            trial.name()
-        );
+        let folder = short(evidence.folder());
+        let _ = write!(text, "\nevidence: {folder}");
+        let _ = match &fate {
+            Fate::Yes { .. } => write!(text, "\nenter:    cargo harness enter {folder}"),
+            Fate::No { why } => write!(text, "\nenter:    no, the machine is not kept: {why}"),
+        };
+        let _ = match trial.scenario.sabotaged {
+            true => write!(text, "\nagain:    cargo harness prove {}", trial.name()),
+            false => write!(text, "\nagain:    cargo harness replay {folder}"),
+        };
         RedVerdict {
             text,
             step: match self.place {
                 Place::Step(step) => Some(step + 1),
                 Place::Boot | Place::Setup(..) => None,
             },
+            machine: fate,
         }
     }
 
@@ -147,6 +158,13 @@ impl Red {
             .collect::<Vec<_>>()
             .join("\n")
     }
+}
+
+/// As one would type it here.
+fn short(folder: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    let folder = folder.strip_prefix(here).unwrap_or(folder);
+    shell::quote(&folder.to_string_lossy())
 }
 
 /// What the machine said.

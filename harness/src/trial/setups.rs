@@ -16,7 +16,7 @@ use super::begin::{Begun, not_started};
 use super::deadline::{Deadline, Patience};
 use super::report::{Ran, Red};
 use super::session::Session;
-use super::{Failure, Log, Settings, Trial, close, describe, kept, scaled, within};
+use super::{Failure, Log, Settings, Trial, close, describe, outcome, scaled, within};
 
 /// For all steps of a setup together, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);
@@ -78,6 +78,7 @@ impl Trial {
         let setup = &self.scenario.setups[number];
         let name = format!("{}-setup-{}", self.profile.name, setup.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        self.record(maker.artifacts, maker.settings, &evidence);
         let fork = async |before: &Held| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
             let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
@@ -88,7 +89,7 @@ impl Trial {
         let log = self.log(maker.settings, &evidence, self.name());
         let done = Box::pin(self.go_through(&begun, setup, &log)).await;
         if done.is_err() {
-            kept::screen(&begun.machine, &evidence).await;
+            outcome::screen(&begun.machine, &evidence).await;
         }
         log.tell(What::Setup {
             trial: self.name(),
@@ -97,7 +98,10 @@ impl Trial {
             ready: done.is_ok(),
         });
         if let Err(red) = done {
-            let red = red.compose(self, &begun.machine, &evidence);
+            let fate = self
+                .keep(&begun.machine, &begun.keys, maker.settings, &log)
+                .await;
+            let red = red.compose(self, &begun.machine, &evidence, fate);
             begun.machine.stop().await;
             close(&evidence, Err(Failure::Red(red)))?;
         }

@@ -76,6 +76,28 @@ impl Identity {
         [own].into_iter().chain(self.inherited.clone()).collect()
     }
 
+    /// Of a machine that is brought back: it has the words that it had, its own first, and the host
+    /// key if one was pinned for the boot it is in.
+    pub fn of_kept(words: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
+        let (own, inherited) = words.split_first().unzip();
+        let inherited = inherited.unwrap_or_default();
+        let kept = Self::new(own.cloned().unwrap_or_default(), direct);
+        match host_key {
+            Some(host_key) => kept.going_on(inherited, host_key),
+            None => Self {
+                inherited: inherited.to_vec(),
+                ..kept
+            },
+        }
+    }
+
+    /// The host key that is pinned for the boot after so many resets.
+    pub fn pinned_after(&self, resets: u64) -> Option<Vec<u8>> {
+        let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
+        let pin = pin.as_ref().filter(|pin| pin.resets == resets)?;
+        Some(pin.host_key.clone())
+    }
+
     /// The host key that is pinned.
     pub fn pinned(&self) -> Option<Vec<u8>> {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);

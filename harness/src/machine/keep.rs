@@ -1,0 +1,247 @@
+//! A machine kept whole: its memory and devices are streamed by QEMU's migration through a
+//! compressor of ours, its disks are written without the files that they are layers of.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use super::kept::{ABOUT, About, STATE, TRANSFER_SECONDS, VERSION};
+use super::plan::{Drive, Format};
+use super::process::Owned;
+use super::saved::{SavedDrive, ignore_shared, transferred};
+use super::{Machine, MachineError};
+use crate::evidence::now;
+use crate::host::{command, scale};
+use crate::poll::{Poll, wait_until};
+use crate::profile::{Accel, Accelerator};
+
+/// Memory compresses to little more with more effort, and somebody waits.
+const LEVEL: i32 = 1;
+/// Bytes that are moved at once.
+const PIECE: usize = 1 << 20;
+/// Bytes a second; QEMU's own limit is meant for networks.
+const BANDWIDTH: u64 = 64 << 30;
+
+impl Machine {
+    /// Stops the machine where it stands, so that nothing changes until [`Machine::keep`].
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub async fn freeze(&self) -> Result<(), MachineError> {
+        self.qmp("stop", Value::Null).await.map(drop)
+    }
+
+    /// Leaves all of the machine in a folder, in at most `limit` bytes, and ends it. Gives back how
+    /// many bytes it takes. What is in the folder after an error is of no use.
+    ///
+    /// # Errors
+    /// QEMU is gone, or cannot save this machine; the limit; the folder cannot be written.
+    pub async fn keep(&self, folder: &Path, limit: u64) -> Result<u64, MachineError> {
+        self.freeze().await?;
+        let mut room = limit;
+        let state = self.keep_state(&folder.join(STATE), room).await?;
+        room = room.saturating_sub(state);
+        let mut ended = self.qemu.ended();
+        self.qmp("quit", Value::Null).await?;
+        let _ = ended.wait_for(Option::is_some).await;
+
+        let mut lengths = vec![(STATE.to_owned(), state)];
+        let mut drives = Vec::new();
+        for drive in &self.make.plan.drives {
+            let name = format!("{}.qcow2", drive.id);
+            let length = self.flatten(drive, &folder.join(&name), room).await?;
+            room = room.saturating_sub(length);
+            drives.push(kept_drive(drive, &name));
+            lengths.push((name, length));
+        }
+        let about = self.about(drives, lengths);
+        write_about(&folder.join(ABOUT), &about).map_err(|e| not_kept(&e))?;
+        Ok(limit - room)
+    }
+
+    /// The stream of memory and devices; gives back how many bytes it takes.
+    async fn keep_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
+        let qmp = &self.target.qmp;
+        let socket = self.make.folder.file("keep.sock");
+        let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
+        let patience = scale::seconds(TRANSFER_SECONDS);
+        ignore_shared(qmp, false).await?;
+        let faster = json!({ "max-bandwidth": BANDWIDTH });
+        qmp.execute("migrate-set-parameters", faster).await?;
+        let uri = format!("unix:{}", socket.display());
+        qmp.execute("migrate", json!({ "uri": uri })).await?;
+        let written = receive(listener, file, limit, patience);
+        let (written, told) = tokio::join!(written, transferred(qmp, patience));
+        // A compressor that gave up is why QEMU could not go on, not the other way round.
+        let written = written.map_err(|e| not_kept(&e))?;
+        told.map(|()| written)
+    }
+
+    /// A disk without the files that it is a layer of.
+    async fn flatten(&self, drive: &Drive, to: &Path, limit: u64) -> Result<u64, MachineError> {
+        let qemu_img = command::find("qemu-img").ok_or_else(|| {
+            MachineError::Other("no qemu-img on this host; apt install qemu-utils".into())
+        })?;
+        let said = self.make.folder.file("qemu-img.log");
+        let log = File::create(&said).map_err(|e| not_kept(&e))?;
+        let mut convert = Command::new(qemu_img);
+        convert
+            .args(["convert", "-q", "-c", "-W", "-f", drive.format.name()])
+            .args(["-O", "qcow2", "-o", "compression_type=zstd"])
+            .args([&drive.file, to])
+            .stdin(Stdio::null())
+            .stderr(log);
+        let convert = Owned::spawn(convert).map_err(|e| not_kept(&e))?;
+        let ended = convert.ended();
+        let written = async || {
+            let length = to.metadata().map_or(0, |m| m.len());
+            match *ended.borrow() {
+                _ if length > limit => Poll::Failed(over_limit().to_string()),
+                Some(status) if status.success() => Poll::Ready(length),
+                Some(_) => Poll::Failed(std::fs::read_to_string(&said).unwrap_or_default()),
+                None => Poll::NotYet(format!("{length} bytes")),
+            }
+        };
+        let what = format!("writing {}", drive.id);
+        let patience = scale::seconds(TRANSFER_SECONDS);
+        Ok(wait_until(&what, patience, written).await?)
+    }
+
+    fn about(&self, drives: Vec<SavedDrive>, lengths: Vec<(String, u64)>) -> About {
+        let (spec, resolved) = (&self.make.spec, &self.make.spec.profile);
+        let (identity, resets) = (&self.target.identity, self.target.qmp.told().resets);
+        About {
+            version: VERSION,
+            qemu: resolved.qemu_version.clone(),
+            accel: match resolved.accelerator {
+                Accelerator::Kvm => Accel::Kvm,
+                Accelerator::Tcg { .. } => Accel::Tcg,
+            },
+            profile: resolved.profile.clone(),
+            memory: spec.memory_mib(),
+            named_memory: self.make.plan.memory_file.is_some(),
+            balloon: spec.balloon,
+            kernel_args: spec.kernel_args.clone(),
+            words: identity.words(),
+            host_key: identity.pinned_after(resets),
+            drives,
+            lengths,
+            at: now(),
+        }
+    }
+}
+
+fn kept_drive(drive: &Drive, name: &str) -> SavedDrive {
+    SavedDrive {
+        id: drive.id.clone(),
+        file: name.into(),
+        format: Format::Qcow2,
+        bus: drive.bus,
+        read_only: drive.read_only,
+    }
+}
+
+/// Compresses what QEMU sends.
+async fn receive(
+    listener: UnixListener,
+    file: &Path,
+    limit: u64,
+    patience: Duration,
+) -> io::Result<u64> {
+    let accepted = tokio::time::timeout(patience, listener.accept()).await;
+    let (stream, _) = accepted.map_err(|_| io::Error::other("QEMU sent nothing"))??;
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    let file = file.to_owned();
+    tokio::task::spawn_blocking(move || compress(stream, &file, limit))
+        .await
+        .map_err(io::Error::other)?
+}
+
+fn compress(stream: UnixStream, file: &Path, limit: u64) -> io::Result<u64> {
+    let file = Limited {
+        file: File::create_new(file)?,
+        limit,
+        written: 0,
+    };
+    let mut encoder = zstd::Encoder::new(file, LEVEL)?;
+    encoder.include_checksum(true)?;
+    let mut stream = io::BufReader::with_capacity(PIECE, stream);
+    io::copy(&mut stream, &mut encoder)?;
+    Ok(encoder.finish()?.written)
+}
+
+/// A file that does not grow beyond a limit.
+struct Limited {
+    file: File,
+    limit: u64,
+    written: u64,
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.written += written as u64;
+        match self.written > self.limit {
+            true => Err(over_limit()),
+            false => Ok(written),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn over_limit() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        "it takes more than the limit (--keep-machine-limit)",
+    )
+}
+
+fn not_kept(error: &io::Error) -> MachineError {
+    MachineError::Other(error.to_string())
+}
+
+fn write_about(file: &Path, about: &About) -> io::Result<()> {
+    let mut file = File::create_new(file)?;
+    serde_json::to_writer_pretty(&mut file, about)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compressed(limit: u64) -> io::Result<(u64, Vec<u8>)> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        let sent: Vec<u8> = (0..500_000_u32).flat_map(u32::to_le_bytes).collect();
+        let sender = std::thread::spawn(move || drop(ours.write_all(&sent)));
+        let length = compress(theirs, &file, limit);
+        sender.join().unwrap();
+        assert!(file.metadata().unwrap().len() <= limit + PIECE as u64);
+        let bytes = zstd::decode_all(File::open(file)?);
+        Ok((length?, bytes?))
+    }
+
+    #[test]
+    fn what_is_compressed_is_all_there_and_counted() {
+        let (length, bytes) = compressed(u64::MAX / 2).unwrap();
+        assert_eq!(bytes.len(), 2_000_000);
+        assert!(length > 0 && length < 2_000_000);
+    }
+
+    #[test]
+    fn the_limit_ends_it_early() {
+        let error = compressed(1000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+}

@@ -1,0 +1,245 @@
+//! A machine that was kept as it stood: memory and devices as one compressed stream of QEMU's
+//! migration, disks that need no other file, and what QEMU must be told to take them in.
+//!
+//! Nothing of it is ever written again: what goes on from it does so in memory of its own and on
+//! layers above the disks.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::folder::PrivateFolder;
+use super::plan::Drive;
+use super::qmp::Qmp;
+use super::saved::{Begin, SavedDrive, check_lengths, ignore_shared, transferred};
+use super::ssh::Identity;
+use super::{Machine, MachineError, MachineSpec, disks};
+use crate::evidence::Evidence;
+use crate::host::scale;
+use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
+
+/// Memory and devices.
+pub(super) const STATE: &str = "state.zst";
+/// What is known of it.
+pub(super) const ABOUT: &str = "machine.json";
+/// Changes when what was kept before cannot be read any more.
+pub(super) const VERSION: u32 = 1;
+/// For a gigabyte of memory to go through the compression, on the reference host.
+pub(super) const TRANSFER_SECONDS: u64 = 120;
+
+/// What is known of a kept machine.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct About {
+    pub(super) version: u32,
+    /// The version of QEMU.
+    pub(super) qemu: String,
+    /// As resolved; a state of the one is nothing for the other.
+    pub(super) accel: Accel,
+    pub(super) profile: Profile,
+    /// MiB.
+    pub(super) memory: u64,
+    pub(super) named_memory: bool,
+    /// Whether it has the device of that name.
+    pub(super) balloon: bool,
+    pub(super) kernel_args: Vec<String>,
+    /// The words by which it is known, its own first.
+    pub(super) words: Vec<String>,
+    /// Where one was pinned for this boot.
+    pub(super) host_key: Option<Vec<u8>>,
+    pub(super) drives: Vec<SavedDrive>,
+    /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
+    pub(super) lengths: Vec<(String, u64)>,
+    /// When, in seconds since 1970.
+    pub(super) at: f64,
+}
+
+/// A kept machine. Nobody sweeps it meanwhile.
+#[derive(Debug)]
+pub struct Kept {
+    folder: PathBuf,
+    about: About,
+    _lock: Flock<File>,
+}
+
+impl Kept {
+    /// Reads what lies in a folder.
+    ///
+    /// # Errors
+    /// There is no kept machine, or not all of it, or this harness cannot read it.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        let file = folder.join(ABOUT);
+        let in_file = |why: String| format!("{}: {why}", file.display());
+        let lock = File::open(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let lock = Flock::lock(lock, FlockArg::LockSharedNonblock)
+            .map_err(|_| format!("{} is being removed", folder.display()))?;
+        let text = std::fs::read(&file).map_err(|e| in_file(e.to_string()))?;
+        let value: Value = serde_json::from_slice(&text).map_err(|e| in_file(e.to_string()))?;
+        if value["version"] != json!(VERSION) {
+            return Err(in_file("another version of the harness wrote it".into()));
+        }
+        let about: About = serde_json::from_value(value).map_err(|e| in_file(e.to_string()))?;
+        check_lengths(folder, &about.lengths)?;
+        let folder = folder.canonicalize().map_err(|e| e.to_string())?;
+        Ok(Self {
+            folder,
+            about,
+            _lock: lock,
+        })
+    }
+
+    /// When it was kept, in seconds since 1970.
+    pub fn at(&self) -> f64 {
+        self.about.at
+    }
+
+    pub(super) fn memory_is_named(&self) -> bool {
+        self.about.named_memory
+    }
+
+    /// Its own word.
+    pub(super) fn nonce(&self) -> String {
+        self.about.words.first().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        let about = &self.about;
+        let direct = about.profile.boot == Boot::Kernel;
+        Identity::of_kept(&about.words, direct, about.host_key.as_deref())
+    }
+
+    /// Layers above its disks.
+    pub(super) fn drives(&self, folder: &PrivateFolder) -> Result<Vec<Drive>, MachineError> {
+        disks::above(&self.folder, &self.about.drives, folder)
+    }
+
+    /// The profile on this host, which must be able to go on from what that one wrote.
+    fn resolve(&self, kernel: &Path) -> Result<ResolvedProfile, MachineError> {
+        let mut profile = self.about.profile.clone();
+        profile.accel = self.about.accel;
+        let resolved = profile.resolve(kernel);
+        let resolved = resolved.map_err(|why| MachineError::Start(why.to_string()))?;
+        if !same_release(&resolved.qemu_version, &self.about.qemu) {
+            let (kept, here) = (&self.about.qemu, &resolved.qemu_version);
+            return Err(MachineError::Other(format!(
+                "the machine was kept by QEMU {kept}, and this host has {here}, which cannot go on \
+                 from there"
+            )));
+        }
+        Ok(resolved)
+    }
+
+    fn spec(&self, kernel: &Path, initrd: Option<&Path>) -> Result<MachineSpec, MachineError> {
+        Ok(MachineSpec {
+            profile: self.resolve(kernel)?,
+            kernel: kernel.into(),
+            initrd: initrd.map(Path::to_owned),
+            kernel_args: self.about.kernel_args.clone(),
+            memory: Some(self.about.memory),
+            disks: vec![],
+            user_data: None,
+            ssh_port: None,
+            write_cache: false,
+            balloon: self.about.balloon,
+        })
+    }
+
+    /// Gives a QEMU that waits for it the state. Two verdicts: what reading it came to, and what
+    /// QEMU says.
+    async fn load(
+        &self,
+        qmp: &Qmp,
+        folder: &PrivateFolder,
+    ) -> Result<(io::Result<()>, Result<(), MachineError>), MachineError> {
+        let socket = folder.file("state.sock");
+        ignore_shared(qmp, false).await?;
+        let uri = format!("unix:{}", socket.display());
+        qmp.execute("migrate-incoming", json!({ "uri": uri }))
+            .await?;
+        let state = self.folder.join(STATE);
+        let fed = tokio::task::spawn_blocking(move || feed(&state, &socket));
+        let limit = scale::seconds(TRANSFER_SECONDS);
+        let (fed, told) = tokio::join!(fed, transferred(qmp, limit));
+        let fed = fed.map_err(io::Error::other).and_then(|fed| fed);
+        Ok((fed, told))
+    }
+}
+
+/// Decompresses the state into the socket where QEMU waits for it.
+fn feed(state: &Path, socket: &Path) -> io::Result<()> {
+    let mut stream = UnixStream::connect(socket)?;
+    zstd::stream::copy_decode(File::open(state)?, &mut stream)
+}
+
+/// One release of QEMU reads what another patch level of it wrote.
+fn same_release(one: &str, other: &str) -> bool {
+    let release = |version: &str| {
+        let numbers = version.split(['.', ' ']).take(2);
+        numbers.map(str::to_owned).collect::<Vec<_>>()
+    };
+    release(one) == release(other)
+}
+
+impl Machine {
+    /// Brings a kept machine back: a machine of its own that goes on where that one stood, on
+    /// another port, or stands there still until it is told to `cont`. The kernel and initrd are
+    /// those that a reboot of it boots.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`]; another QEMU kept it; what was kept is damaged.
+    pub async fn enter(
+        kept: &Kept,
+        kernel: &Path,
+        initrd: Option<&Path>,
+        paused: bool,
+        evidence: &Evidence,
+    ) -> Result<Self, MachineError> {
+        let spec = kept.spec(kernel, initrd)?;
+        let machine = Self::begin(spec, Begin::Kept(kept), evidence).await?;
+        let qmp = &machine.target.qmp;
+        let (fed, told) = kept.load(qmp, &machine.make.folder).await?;
+        if let Err(error) = fed
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            let file = kept.folder.join(STATE);
+            let why = format!("{} cannot be read: {error}", file.display());
+            return Err(MachineError::Other(why));
+        }
+        // When QEMU did not take it, its last words say why.
+        machine.guard(async { told }).await?;
+        if !paused {
+            qmp.execute("cont", Value::Null).await?;
+        }
+        Ok(machine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_is_two_numbers() {
+        assert!(same_release("7.2.22 (Debian 1:7.2+dfsg-7)", "7.2.9"));
+        assert!(!same_release("7.2.22", "8.2.2 (Debian 1:8.2.2+ds)"));
+        assert!(!same_release("10.0.3", "1.0.3"));
+    }
+
+    #[test]
+    fn what_is_not_whole_or_not_ours_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let about = folder.path().join(ABOUT);
+        let why = |text: &str| {
+            std::fs::write(&about, text).unwrap();
+            Kept::open(folder.path()).unwrap_err()
+        };
+        assert!(why("{").contains("EOF"));
+        assert!(why("{\"version\": 99}").contains("another version of the harness"));
+        assert!(why("{\"version\": 1}").contains("missing field"));
+        assert!(Kept::open(&folder.path().join("none")).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! A trial run again from what its evidence holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::artifacts::Artifacts;
+use crate::event::Verdict;
+use crate::machine::Kept;
+use crate::profile;
+use crate::project::Project;
+use crate::scenario::{self, Known, Setups};
+use crate::source::{SourceError, render_all};
+
+use super::Trial;
+use super::begin::content;
+use super::keep::{Fate, KEY, MACHINE};
+use super::record::{FILE, FileRecord, Record, TREE};
+
+/// An evidence folder that was left by a trial.
+#[derive(Debug)]
+pub struct Past {
+    folder: PathBuf,
+    result: Value,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// The number of the red step.
+    pub step: Option<usize>,
+}
+
+impl Past {
+    /// Looks at a folder.
+    ///
+    /// # Errors
+    /// It is no evidence folder.
+    pub fn open(folder: &Path) -> Result<Self, String> {
+        if !folder.join("trial.json").is_file() {
+            return Err(format!(
+                "{} is no evidence of a trial: there is no trial.json in it",
+                folder.display()
+            ));
+        }
+        // A trial that was killed has none.
+        let result = std::fs::read(folder.join("result.json")).unwrap_or_default();
+        Ok(Self {
+            folder: folder.into(),
+            result: serde_json::from_slice(&result).unwrap_or_default(),
+        })
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// How it ended; none where it was killed.
+    pub fn ended(&self) -> Option<Ended> {
+        let step = self.result["step"].as_u64();
+        Some(Ended {
+            verdict: serde_json::from_value(self.result["verdict"].clone()).ok()?,
+            step: step.and_then(|step| step.try_into().ok()),
+        })
+    }
+
+    /// The machine as it stood.
+    ///
+    /// # Errors
+    /// Why there is none, or none that can be used.
+    pub fn machine(&self) -> Result<Kept, String> {
+        let machine = self.folder.join(MACHINE);
+        let instead = format!(
+            "`harness replay {}` runs the trial again",
+            self.folder.display()
+        );
+        if machine.is_dir() {
+            return Kept::open(&machine).map_err(|why| format!("{why}; {instead}"));
+        }
+        let fate = serde_json::from_value(self.result["machine"].clone()).ok();
+        let why = match (fate, self.ended()) {
+            (Some(Fate::No { why }), _) => why,
+            (Some(Fate::Yes { .. }), _) => "it was removed since, as only the newest stay".into(),
+            (None, None) => "the trial was ended before its verdict".into(),
+            (None, Some(_)) => "only a red trial leaves one".into(),
+        };
+        let folder = self.folder.display();
+        Err(format!("no machine was kept in {folder}: {why}; {instead}"))
+    }
+
+    /// The key that its machine lets in, where it has one.
+    pub fn key(&self) -> Option<PathBuf> {
+        let key = self.folder.join(MACHINE).join(KEY);
+        key.is_file().then_some(key)
+    }
+
+    fn record(&self) -> Result<Record, String> {
+        let file = self.folder.join(TREE).join(FILE);
+        let in_file = |why: String| format!("{}: {why}", file.display());
+        let text = std::fs::read(&file).map_err(|error| in_file(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| in_file(error.to_string()))
+    }
+
+    /// The trial as it was, and whether machines were booted that could have been forked.
+    ///
+    /// # Errors
+    /// What is missing, or wrong, in the folder.
+    pub fn trial(&self) -> Result<(Trial, bool), String> {
+        let record = self.record()?;
+        let tree = Project::at(&self.folder.join(TREE));
+        let wrong = |errors: &[SourceError]| render_all(errors, false);
+        let file = |folder: PathBuf, name: &str| folder.join(format!("{name}.yaml"));
+        let profile = profile::load(&file(tree.profiles_folder(), &record.profile))
+            .map_err(|error| wrong(&[error]))?;
+        let scenario = file(tree.scenarios_folder(), &record.scenario);
+        let setups = tree.scenarios_folder().join("setups");
+        let known = Known {
+            profiles: record.profiles,
+            setups: Setups::load(&setups).map_err(|errors| wrong(&errors))?,
+        };
+        let scenario = scenario::load(&scenario, &known).map_err(|errors| wrong(&errors))?;
+        let trial = Trial {
+            profile,
+            scenario: Arc::new(scenario),
+        };
+        Ok((trial, record.cold))
+    }
+
+    /// What its power cuts were drawn from.
+    ///
+    /// # Errors
+    /// What is missing, or wrong, in the folder.
+    pub fn seed(&self) -> Result<Option<u64>, String> {
+        Ok(self.record()?.seed)
+    }
+
+    /// What the trial booted: `given`, else where it was then, else what lies in the tree; the first
+    /// that has the same content. With `any`, the first that is there at all.
+    ///
+    /// # Errors
+    /// None of them is what the trial booted.
+    pub fn artifacts(
+        &self,
+        given: Option<Artifacts>,
+        project: &Project,
+        any: bool,
+    ) -> Result<Artifacts, String> {
+        let record = self.record()?;
+        let here = candidates(&record, given, project);
+        let mut why = Vec::new();
+        for artifacts in &here {
+            let found = differences(&record, artifacts);
+            if found.is_empty() {
+                return Ok(artifacts.clone());
+            }
+            why.extend(found);
+        }
+        if any && let Some(there) = here.into_iter().find(Artifacts::are_there) {
+            return Ok(there);
+        }
+        let hint = match any {
+            true => "give something to boot with --kernel and --initrd",
+            false => {
+                "give it with --kernel and --initrd, or boot what is here with --any-artifacts"
+            }
+        };
+        why.dedup();
+        let why = why.join("\n  ");
+        Err(format!(
+            "what the trial booted is not here:\n  {why}\n{hint}"
+        ))
+    }
+
+    /// The same for a machine that runs already and boots it only when it is rebooted: something
+    /// else will do, and is told of.
+    ///
+    /// # Errors
+    /// There is nothing at all.
+    pub fn artifacts_for_reboot(
+        &self,
+        given: Option<Artifacts>,
+        project: &Project,
+    ) -> Result<Artifacts, String> {
+        let exactly = self.artifacts(given.clone(), project, false);
+        exactly.or_else(|why| {
+            let any = self.artifacts(given, project, true)?;
+            eprintln!("note: after a reboot it would be another build: {why}");
+            Ok(any)
+        })
+    }
+}
+
+fn candidates(record: &Record, given: Option<Artifacts>, project: &Project) -> Vec<Artifacts> {
+    let then = Artifacts {
+        kernel: record.kernel.path.clone(),
+        initrd: record.initrd.path.clone(),
+    };
+    given.map_or_else(
+        || vec![then, Artifacts::of_tree(project)],
+        |given| vec![given],
+    )
+}
+
+fn differences(record: &Record, artifacts: &Artifacts) -> Vec<String> {
+    let kernel = differs("kernel", &record.kernel, &artifacts.kernel);
+    let initrd = differs("initrd", &record.initrd, &artifacts.initrd);
+    kernel.into_iter().chain(initrd).collect()
+}
+
+/// Why a file is not the one that was booted.
+fn differs(what: &str, was: &FileRecord, file: &Path) -> Option<String> {
+    match content(file) {
+        Ok(content) if content == was.content => None,
+        Ok(_) => Some(format!("the {what} {} has another content", file.display())),
+        Err(error) => Some(error.text().to_owned()),
+    }
+}
