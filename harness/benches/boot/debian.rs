@@ -16,7 +16,7 @@ use harness::machine::{Disk, KeyPair, Login, Machine, MachineSpec};
 use harness::profile::Profile;
 use harness::project::Project;
 
-use crate::Result;
+use crate::common::Result;
 use crate::cold::{System, answer};
 
 /// Beside what Debian always installs.
