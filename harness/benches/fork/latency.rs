@@ -53,8 +53,18 @@ pub async fn measure(
     let output = median(&outputs);
     Ok([
         Figure::new("fork to the first output seconds", output, OUTPUT_BOUND, 3),
-        Figure::new("fork over cold boot", output / median(boots), RATIO_BOUND, 4),
-        Figure::new("fork to docker ps seconds", median(&dockers), DOCKER_BOUND, 3),
+        Figure::new(
+            "fork over cold boot",
+            output / median(boots),
+            RATIO_BOUND,
+            4,
+        ),
+        Figure::new(
+            "fork to docker ps seconds",
+            median(&dockers),
+            DOCKER_BOUND,
+            3,
+        ),
     ])
 }
 

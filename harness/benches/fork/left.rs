@@ -91,10 +91,18 @@ impl Before {
         add("port", listening(gone)?);
         add("file", more(&checkpoint, &self.checkpoint));
         let folders = gone.iter().filter(|gone| gone.folder.exists());
-        add("folder", folders.map(|gone| gone.folder.display().to_string()).collect());
+        add(
+            "folder",
+            folders
+                .map(|gone| gone.folder.display().to_string())
+                .collect(),
+        );
         let nameless = mappings.nameless.saturating_sub(self.mappings.nameless);
         if nameless > gone.len() / FORKS_A_MAPPING {
-            add("nameless mappings, so many more:", vec![nameless.to_string()]);
+            add(
+                "nameless mappings, so many more:",
+                vec![nameless.to_string()],
+            );
         }
         let seen = format!(
             "{} descriptors (before {}), {} mappings (before {}), {} child processes (before {})",
@@ -153,7 +161,9 @@ fn threads() -> Result<Vec<String>> {
     let tasks = fs::read_dir("/proc/self/task")?.flatten();
     let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
     let names = names.map(|name| name.trim().to_owned());
-    Ok(names.filter(|name| THREADS.contains(&name.as_str())).collect())
+    Ok(names
+        .filter(|name| THREADS.contains(&name.as_str()))
+        .collect())
 }
 
 /// What this process has open; a number says which socket or pipe it is.
@@ -162,7 +172,9 @@ fn descriptors() -> Result<Vec<String>> {
     let targets = all.filter_map(|entry| fs::read_link(entry.path()).ok());
     let targets = targets.map(|target| target.display().to_string());
     // That of reading this very folder.
-    Ok(targets.filter(|target| !target.contains("/proc/")).collect())
+    Ok(targets
+        .filter(|target| !target.contains("/proc/"))
+        .collect())
 }
 
 /// What this process has mapped.

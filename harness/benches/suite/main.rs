@@ -71,7 +71,12 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
         making.seconds / cold.seconds
     );
     Ok(vec![
-        Figure::new("suite with forks over cold", forking.seconds / cold.seconds, BOUND, 2),
+        Figure::new(
+            "suite with forks over cold",
+            forking.seconds / cold.seconds,
+            BOUND,
+            2,
+        ),
         Figure::new("trials whose verdicts differ", differ, 0.0, 0),
     ])
 }

@@ -70,9 +70,14 @@ impl Tree {
     pub fn new(project: &Project, artifacts: &Artifacts) -> Result<Self> {
         let bench = project.root().join("target/bench");
         std::fs::create_dir_all(&bench)?;
-        let folder = tempfile::Builder::new().prefix("suite-").tempdir_in(bench)?;
+        let folder = tempfile::Builder::new()
+            .prefix("suite-")
+            .tempdir_in(bench)?;
         for data in DATA {
-            symlink(project.root().canonicalize()?.join(data), folder.path().join(data))?;
+            symlink(
+                project.root().canonicalize()?.join(data),
+                folder.path().join(data),
+            )?;
         }
         let artifacts = Artifacts {
             kernel: artifacts.kernel.canonicalize()?,
@@ -143,7 +148,9 @@ fn one(folder: &Path) -> Result<One> {
         true => {
             let result = json(&result)?;
             let step = result["step"].as_u64();
-            let step = step.map(|step| format!(" at step {step}")).unwrap_or_default();
+            let step = step
+                .map(|step| format!(" at step {step}"))
+                .unwrap_or_default();
             format!("{}{step}", result["verdict"].as_str().unwrap_or("?"))
         }
     };

@@ -8,7 +8,10 @@ use crate::run::{One, Run};
 
 /// A row for each trial: verdict and seconds of each run; then sums.
 pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
-    let mut text = format!("\n{:32}{:>24}{:>24}{:>24}\n", "", "making checkpoints", "forking", "cold");
+    let mut text = format!(
+        "\n{:32}{:>24}{:>24}{:>24}\n",
+        "", "making checkpoints", "forking", "cold"
+    );
     for name in names(runs) {
         let cells = runs.iter().map(|run| cell(run.trials.get(name)));
         text += &row(name, cells);
@@ -24,7 +27,9 @@ pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
 #[allow(clippy::cast_precision_loss, reason = "a small count")]
 pub fn differing(runs: &[Run]) -> f64 {
     let differ = names(runs).into_iter().filter(|name| {
-        let mut all = runs.iter().map(|run| run.trials.get(*name).map(|one| &one.verdict));
+        let mut all = runs
+            .iter()
+            .map(|run| run.trials.get(*name).map(|one| &one.verdict));
         let first = all.next().flatten();
         first.is_none() || all.any(|other| other != first)
     });

@@ -67,7 +67,8 @@ impl From<Trouble> for Attempt {
 fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     // Before connecting: a reset in between makes the pin too old, never too new.
     let resets = target.qmp.told().resets;
-    let mut connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end) {
+    let mut connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end)
+    {
         Ok(connection) => connection,
         Err(trouble) => return trouble.into(),
     };

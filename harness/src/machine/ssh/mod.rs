@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 pub(super) use connect::{Target, connect};
-pub(super) use connection::{Connection, Trouble};
 use connection::Rung;
+pub(super) use connection::{Connection, Trouble};
 pub(super) use identity::{Identity, random_word};
 pub use login::{KeyPair, Login};
 
