@@ -13,6 +13,8 @@ use crate::common::Result;
 
 /// For a boot, on the reference host.
 const BOOT_SECONDS: u64 = 300;
+/// For coming to rest before it is saved, as for any checkpoint, on the reference host.
+const REST_SECONDS: u64 = 10;
 /// For a command, on the reference host.
 const COMMAND_SECONDS: u64 = 60;
 /// The first command, and what it prints.
@@ -71,7 +73,10 @@ impl Bench {
         let machine = Machine::start_savable(self.spec.clone(), folder.path(), &evidence).await?;
         let ready = machine.guard(self.ready(&machine)).await;
         let saved = match ready {
-            Ok(()) => machine.save(folder.path()).await,
+            Ok(()) => {
+                machine.settle(scale::seconds(REST_SECONDS)).await;
+                machine.save(folder.path()).await
+            }
             Err(error) => Err(error),
         };
         close(&evidence, saved)?;

@@ -8,7 +8,7 @@
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
-//! | `saved` | a machine that stands still, and those that go on from it |
+//! | `settle`, `saved` | a machine at rest, one that stands still, and those that go on from it |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
 mod args;
@@ -30,6 +30,7 @@ mod ready;
 mod saved;
 mod script;
 mod serial;
+mod settle;
 pub(crate) mod shell;
 mod spec;
 mod ssh;

@@ -9,6 +9,9 @@ pub const BOOT: Duration = Duration::from_secs(150);
 /// From a login to its verdict, where a step is not about it.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
+/// For a guest to come to rest before it is saved.
+pub const REST: Duration = Duration::from_secs(10);
+
 /// How long a step may take unless it says.
 pub fn of_step(step: &Step) -> Duration {
     let usual = match &step.action {

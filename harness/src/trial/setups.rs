@@ -12,7 +12,7 @@ use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
 use super::begin::{Begun, not_started};
-use super::deadline::Deadline;
+use super::deadline::{self, Deadline};
 use super::report::{Ran, Red};
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, close, describe, scaled, within};
@@ -136,6 +136,7 @@ pub(super) async fn save(
     folder: &Path,
     evidence: &Evidence,
 ) -> Result<(), Failure> {
+    machine.settle(scaled(deadline::REST)).await;
     machine.save(folder).await.map_err(|error| {
         let folder = evidence.folder().display();
         Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))
