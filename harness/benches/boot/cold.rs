@@ -5,16 +5,15 @@ use std::time::{Duration, Instant};
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
 use harness::host::scale;
-use harness::machine::{KeyPair, Login, Machine, MachineError, MachineSpec, Ssh};
+use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 use harness::poll::{Poll, wait_until};
 use harness::profile::Profile;
 use harness::project::Project;
 
-use crate::figure::{Figure, list, median};
-use crate::{Result, debian};
+use crate::common::figure::{Figure, list, median};
+use crate::common::{Result, ours};
+use crate::debian;
 
-/// The machine that both are booted on.
-const PROFILE: &str = "q35";
 /// For a boot, on the reference host.
 const BOOT_SECONDS: u64 = 300;
 /// Of ours over theirs.
@@ -36,7 +35,7 @@ pub struct System {
 
 /// Boots both in turn, so that other load on the host meets both.
 pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Result<Figure> {
-    let profile = profile(project)?;
+    let profile = ours::profile(project)?;
     let ours = ours(&profile, artifacts)?;
     let theirs = debian::prepare(project, &profile, artifacts).await?;
     let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
@@ -51,35 +50,12 @@ pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Res
     Ok(Figure::new("cold boot over Debian", ratio, BOUND, 2))
 }
 
-fn profile(project: &Project) -> Result<Profile> {
-    let found = project
-        .profiles()?
-        .into_iter()
-        .find(|profile| profile.name == PROFILE);
-    Ok(found.ok_or_else(|| format!("there is no profile `{PROFILE}`"))?)
-}
-
 fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
-    let keys = KeyPair::generate();
-    let key = keys.public.trim();
+    let (spec, login) = ours::machine(profile, artifacts)?;
     Ok(System {
         name: "RancherOS until both Dockers answer",
-        spec: MachineSpec {
-            profile: profile.resolve(&artifacts.kernel)?,
-            kernel: artifacts.kernel.clone(),
-            initrd: Some(artifacts.initrd.clone()),
-            kernel_args: vec![],
-            memory: None,
-            disks: vec![],
-            user_data: Some(format!("#cloud-config\nssh_authorized_keys: ['{key}']\n")),
-            ssh_port: None,
-            balloon: false,
-            write_cache: false,
-        },
-        login: Login::Key {
-            user: "rancher".into(),
-            private_key: keys.private,
-        },
+        spec,
+        login,
         question: "docker ps && sudo -n system-docker ps",
         account: "",
     })

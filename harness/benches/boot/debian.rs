@@ -16,8 +16,8 @@ use harness::machine::{Disk, KeyPair, Login, Machine, MachineSpec};
 use harness::profile::Profile;
 use harness::project::Project;
 
-use crate::Result;
 use crate::cold::{System, answer};
+use crate::common::Result;
 
 /// Beside what Debian always installs.
 const PACKAGES: &str = "ca-certificates,dbus,docker-cli,docker.io,initramfs-tools,libpam-systemd,linux-image-cloud-amd64,openssh-server,systemd-sysv";

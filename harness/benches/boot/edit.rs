@@ -10,8 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use harness::artifacts::Artifacts;
 use harness::project::Project;
 
-use crate::Result;
-use crate::figure::{Figure, list, median};
+use crate::common::Result;
+use crate::common::figure::{Figure, list, median};
 
 /// The file that is changed.
 const FILE: &str = "os/init/src/stages.rs";

@@ -5,22 +5,20 @@
 //! with a line `FIGURE: VALUE (bound BOUND)` for each figure, and with status 1 when one is over.
 
 mod cold;
+#[path = "../common/mod.rs"]
+mod common;
 mod debian;
 mod edit;
-mod figure;
 
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
 use harness::artifacts::Artifacts;
-use harness::exit;
 use harness::project::Project;
 
-use figure::Figure;
-
-/// What goes wrong is told to a person, who reads all of it.
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+use common::Result;
+use common::figure::Figure;
 
 /// Measures cold boots, one edit until its verdict, and sizes.
 #[derive(Parser)]
@@ -52,19 +50,11 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(run(&Options::parse()))) {
-        Ok(Ok(figures)) => figure::verdict(&figures),
-        Ok(Err(error)) => no_figures(&error),
-        Err(error) => no_figures(&error),
-    }
+    let options = Options::parse();
+    common::run(measure(&options))
 }
 
-fn no_figures(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("error: {error}");
-    exit::INFRASTRUCTURE.into()
-}
-
-async fn run(options: &Options) -> Result<Vec<Figure>> {
+async fn measure(options: &Options) -> Result<Vec<Figure>> {
     let project = Project::find();
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let artifacts = Artifacts::build(project.root())?;

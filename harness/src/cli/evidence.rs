@@ -125,8 +125,9 @@ fn compared(then: Option<&Ended>, now: &Result<(), Failure>) -> String {
     let was = match then {
         None => "had no verdict".into(),
         Some(then) => match then.verdict {
-            Verdict::Red => format!("was red at {}", place(then.step)),
+            Verdict::Red | Verdict::KnownFailure => format!("was red at {}", place(then.step)),
             Verdict::Passed => "had passed".into(),
+            Verdict::Flaky => "had passed, but not at once".into(),
             Verdict::NoVerdict => "had no verdict".into(),
         },
     };

@@ -10,7 +10,7 @@
 //! | `qmp` | QEMU's control line |
 //! | `fault`, `end` | what can be broken from outside; how a machine ends |
 //! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
-//! | `saved` | a machine that stands still, and those that go on from it |
+//! | `settle`, `saved` | a machine at rest, one that stands still, and those that go on from it |
 //! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
 //! | `ssh`, `forward` | the guest's commands, files and Docker engines |
 
@@ -39,6 +39,7 @@ mod ready;
 mod saved;
 mod script;
 mod serial;
+mod settle;
 pub(crate) mod shell;
 mod spec;
 mod ssh;

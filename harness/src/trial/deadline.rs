@@ -16,6 +16,9 @@ pub const BOOT: Duration = Duration::from_secs(150);
 /// From a login to its verdict, where a step is not about it.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
+/// For a guest to come to rest before it is saved.
+pub const REST: Duration = Duration::from_secs(10);
+
 /// To mend at the end what the steps broke.
 pub const MEND: Duration = Duration::from_secs(20);
 

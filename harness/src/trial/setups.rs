@@ -13,7 +13,7 @@ use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
 use super::begin::{Begun, not_started};
-use super::deadline::{Deadline, Patience};
+use super::deadline::{self, Deadline, Patience};
 use super::report::{Ran, Red};
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, close, describe, outcome, scaled, within};
@@ -151,6 +151,7 @@ pub(super) async fn save(
     folder: &Path,
     evidence: &Evidence,
 ) -> Result<(), Failure> {
+    machine.settle(scaled(deadline::REST)).await;
     machine.save(folder).await.map_err(|error| {
         let folder = evidence.folder().display();
         Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))

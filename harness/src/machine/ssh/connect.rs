@@ -67,7 +67,8 @@ impl From<Trouble> for Attempt {
 fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     // Before connecting: a reset in between makes the pin too old, never too new.
     let resets = target.qmp.told().resets;
-    let connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end) {
+    let mut connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end)
+    {
         Ok(connection) => connection,
         Err(trouble) => return trouble.into(),
     };
@@ -77,7 +78,7 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
         return Attempt::Final(wrong(target, why));
     }
     match authenticate(&connection, login, end) {
-        Ok(()) => {}
+        Ok(()) => connection.reached("the login is accepted"),
         Err(Trouble::Refused) => {
             return Attempt::Final(MachineError::Refused {
                 user: login.user().into(),

@@ -42,10 +42,14 @@ impl From<io::Error> for Trouble {
     }
 }
 
+/// What was reached on the way to a connection, and when.
+pub type Rung = (&'static str, Instant);
+
 /// A session and the socket below it.
 pub struct Connection {
     session: Session,
     socket: TcpStream,
+    rungs: Vec<Rung>,
 }
 
 impl Connection {
@@ -62,9 +66,25 @@ impl Connection {
         let mut session = Session::new()?;
         session.set_tcp_stream(socket.try_clone()?);
         session.set_blocking(false);
-        let mut this = Self { session, socket };
+        let mut this = Self {
+            session,
+            socket,
+            rungs: vec![],
+        };
+        this.reached("the SSH server spoke");
         this.shake_hands(end)?;
+        this.reached("keys are agreed on");
         Ok(this)
+    }
+
+    /// Notes that something is reached now.
+    pub fn reached(&mut self, what: &'static str) {
+        self.rungs.push((what, Instant::now()));
+    }
+
+    /// What was reached so far.
+    pub fn rungs(&self) -> &[Rung] {
+        &self.rungs
     }
 
     fn shake_hands(&mut self, end: Instant) -> Result<(), Trouble> {

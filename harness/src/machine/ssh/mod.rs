@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 pub(super) use connect::{Target, connect};
+use connection::Rung;
 pub(super) use connection::{Connection, Trouble};
 pub(super) use identity::{Identity, random_word};
 pub use login::{KeyPair, Login};
@@ -41,6 +42,7 @@ pub struct Output {
 pub struct Ssh {
     jobs: mpsc::Sender<Job>,
     login: Login,
+    rungs: Vec<Rung>,
 }
 
 /// A command for the connection's thread.
@@ -69,14 +71,19 @@ impl Ssh {
                 match connected {
                     Err(error) => drop(opened.send(Err(error))),
                     Ok(connection) => {
-                        let _ = opened.send(Ok(()));
+                        let _ = opened.send(Ok(connection.rungs().to_vec()));
                         serve(&connection, &work);
                     }
                 }
             });
         thread.map_err(|e| MachineError::Ssh(e.to_string()))?;
-        answer.await.map_err(|_| gone())??;
-        Ok(Self { jobs, login })
+        let rungs = answer.await.map_err(|_| gone())??;
+        Ok(Self { jobs, login, rungs })
+    }
+
+    /// What was reached on the way to this connection, in order, and when.
+    pub fn rungs(&self) -> &[(&'static str, Instant)] {
+        &self.rungs
     }
 
     /// How it logged in.

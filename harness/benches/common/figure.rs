@@ -8,7 +8,8 @@ use harness::exit;
 /// A measured value and what it may be at most.
 pub struct Figure {
     name: &'static str,
-    value: f64,
+    /// Why there is none, where there is none.
+    value: std::result::Result<f64, String>,
     bound: f64,
     decimals: usize,
 }
@@ -18,9 +19,19 @@ impl Figure {
     pub fn new(name: &'static str, value: f64, bound: f64, decimals: usize) -> Self {
         Self {
             name,
-            value,
+            value: Ok(value),
             bound,
             decimals,
+        }
+    }
+
+    /// A figure that could not be measured.
+    pub fn missing(name: &'static str, why: impl fmt::Display, bound: f64) -> Self {
+        Self {
+            name,
+            value: Err(why.to_string()),
+            bound,
+            decimals: 0,
         }
     }
 }
@@ -33,7 +44,10 @@ impl fmt::Display for Figure {
             bound,
             decimals,
         } = self;
-        write!(f, "{name}: {value:.decimals$} (bound {bound})")
+        match value {
+            Ok(value) => write!(f, "{name}: {value:.decimals$} (bound {bound})"),
+            Err(why) => write!(f, "{name}: not measured (bound {bound}): {why}"),
+        }
     }
 }
 
@@ -41,7 +55,8 @@ impl fmt::Display for Figure {
 pub fn verdict(figures: &[Figure]) -> ExitCode {
     println!();
     figures.iter().for_each(|figure| println!("{figure}"));
-    let over = figures.iter().any(|figure| figure.value > figure.bound);
+    let over = |figure: &Figure| figure.value.as_ref().is_ok_and(|v| *v > figure.bound);
+    let over = figures.iter().any(over);
     if over { exit::RED } else { exit::OK }.into()
 }
 
@@ -56,8 +71,18 @@ pub fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// Values as a person reads them, and their median.
+/// Seconds as a person reads them, and their median.
 pub fn list(values: &[f64]) -> String {
-    let all: Vec<_> = values.iter().map(|value| format!("{value:.1}")).collect();
-    format!("{} s; median {:.1} s", all.join(" "), median(values))
+    shown(values, 1)
+}
+
+/// The same to the hundredth.
+pub fn fine_list(values: &[f64]) -> String {
+    shown(values, 2)
+}
+
+fn shown(values: &[f64], decimals: usize) -> String {
+    let all: Vec<_> = values.iter().map(|v| format!("{v:.decimals$}")).collect();
+    let median = median(values);
+    format!("{} s; median {median:.decimals$} s", all.join(" "))
 }

@@ -1,0 +1,41 @@
+//! This OS, on the profile that is measured.
+
+use harness::artifacts::Artifacts;
+use harness::machine::{KeyPair, Login, MachineSpec};
+use harness::profile::Profile;
+use harness::project::Project;
+
+use super::Result;
+
+/// The profile that is measured.
+pub const PROFILE: &str = "q35";
+
+/// Reads it.
+pub fn profile(project: &Project) -> Result<Profile> {
+    let mut profiles = project.profiles()?.into_iter();
+    let found = profiles.find(|profile| profile.name == PROFILE);
+    Ok(found.ok_or_else(|| format!("there is no profile `{PROFILE}`"))?)
+}
+
+/// A machine with this OS that lets a new key in, and how to log in with it.
+pub fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec, Login)> {
+    let keys = KeyPair::generate();
+    let key = keys.public.trim();
+    let spec = MachineSpec {
+        profile: profile.resolve(&artifacts.kernel)?,
+        kernel: artifacts.kernel.clone(),
+        initrd: Some(artifacts.initrd.clone()),
+        kernel_args: vec![],
+        memory: None,
+        disks: vec![],
+        user_data: Some(format!("#cloud-config\nssh_authorized_keys: ['{key}']\n")),
+        ssh_port: None,
+        balloon: false,
+        write_cache: false,
+    };
+    let login = Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    };
+    Ok((spec, login))
+}

@@ -1,0 +1,144 @@
+//! How long a fork takes until it answers, and where the time goes.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use harness::evidence::Evidence;
+use harness::machine::{Engine, Machine, MachineError};
+
+use crate::common::Result;
+use crate::common::figure::{Figure, fine_list, list, median};
+use crate::parent::{Bench, Parent, close};
+
+/// Of the first command's output, in seconds.
+const OUTPUT_BOUND: f64 = 0.35;
+/// Of the same over a cold boot.
+const RATIO_BOUND: f64 = 1.0 / 40.0;
+/// Of the list of containers, in seconds.
+const DOCKER_BOUND: f64 = 0.8;
+
+/// Seconds from the decision to fork.
+struct Times {
+    output: f64,
+    docker: f64,
+    /// What was reached on the way, in order.
+    rungs: Vec<(String, f64)>,
+}
+
+/// Forks so often, one at a time.
+pub async fn measure(
+    bench: &Bench,
+    parent: &Parent,
+    boots: &[f64],
+    runs: u16,
+) -> Result<[Figure; 3]> {
+    let mut all = Vec::new();
+    for number in 1..=runs {
+        let evidence = bench.evidence()?;
+        let times = close(&evidence, one(bench, parent, &evidence).await)?;
+        let (output, docker) = (times.output, times.docker);
+        eprintln!("fork {number} of {runs}: output {output:.3} s, docker ps {docker:.3} s");
+        all.push(times);
+    }
+    let outputs: Vec<_> = all.iter().map(|times| times.output).collect();
+    let dockers: Vec<_> = all.iter().map(|times| times.docker).collect();
+    println!("\nwhere the time of a fork goes, medians since it began:");
+    for (name, at) in ladder(&all) {
+        println!("{at:8.3} s  {name}");
+    }
+    println!("\ncold boot to the first output: {}", list(boots));
+    println!("fork to the first output: {}", fine_list(&outputs));
+    println!("fork to docker ps: {}", fine_list(&dockers));
+    let output = median(&outputs);
+    Ok([
+        Figure::new("fork to the first output seconds", output, OUTPUT_BOUND, 3),
+        Figure::new(
+            "fork over cold boot",
+            output / median(boots),
+            RATIO_BOUND,
+            4,
+        ),
+        Figure::new(
+            "fork to docker ps seconds",
+            median(&dockers),
+            DOCKER_BOUND,
+            3,
+        ),
+    ])
+}
+
+async fn one(
+    bench: &Bench,
+    parent: &Parent,
+    evidence: &Evidence,
+) -> std::result::Result<Times, MachineError> {
+    let (begin, begin_clock) = (Instant::now(), clock());
+    let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence).await?;
+    let running = begin.elapsed().as_secs_f64();
+    let (ssh, _) = fork.guard(bench.first_command(&fork)).await?;
+    let output = begin.elapsed().as_secs_f64();
+    let listed = async {
+        let docker = fork.docker(&ssh, Engine::User).await?;
+        let listed = docker.list_containers(None).await;
+        listed.map_err(|error| MachineError::Other(format!("docker ps: {error}")))
+    };
+    fork.guard(listed).await?;
+    let docker = begin.elapsed().as_secs_f64();
+    let mut rungs = qemu_rungs(evidence, begin_clock);
+    rungs.push(("the guest runs".into(), running));
+    for (what, at) in ssh.rungs() {
+        rungs.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
+    }
+    rungs.push(("the first command's output".into(), output));
+    rungs.push(("the user's Docker listed its containers".into(), docker));
+    fork.stop().await;
+    Ok(Times {
+        output,
+        docker,
+        rungs,
+    })
+}
+
+/// What the talk with QEMU tells.
+fn qemu_rungs(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
+    let log = std::fs::read_to_string(evidence.file("qmp.log")).unwrap_or_default();
+    let lines: Vec<Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let sent = |line: &&Value, command| line["sent"]["execute"] == command;
+    let greeted = lines.iter().find(|line| line["got"]["QMP"].is_object());
+    let ready = lines.iter().find(|line| sent(line, "migrate-incoming"));
+    let resumed = lines.iter().find(|line| sent(line, "cont"));
+    let rungs = [
+        ("QEMU says hello", greeted),
+        ("QEMU is told to take in the devices' state", ready),
+        ("the devices' state is in", resumed),
+    ];
+    let known = rungs.into_iter().filter_map(|(what, line)| {
+        let at = line?["at"].as_f64()?;
+        Some((what.to_owned(), at - begin))
+    });
+    known.collect()
+}
+
+fn clock() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// The median of each rung.
+fn ladder(all: &[Times]) -> Vec<(String, f64)> {
+    let Some(first) = all.first() else {
+        return vec![];
+    };
+    let median_of = |(number, (name, _)): (usize, &(String, f64))| {
+        let at: Vec<_> = all
+            .iter()
+            .filter_map(|times| times.rungs.get(number).map(|(_, at)| *at))
+            .collect();
+        (name.clone(), median(&at))
+    };
+    first.rungs.iter().enumerate().map(median_of).collect()
+}

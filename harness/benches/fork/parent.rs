@@ -1,0 +1,129 @@
+//! The machine that is forked, and the same machine booted cold.
+
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use harness::evidence::Evidence;
+use harness::host::scale;
+use harness::machine::{Engine, Login, Machine, MachineError, MachineSpec, Output, Saved, Ssh};
+use harness::project::Project;
+
+use crate::common::Result;
+
+/// For a boot, on the reference host.
+const BOOT_SECONDS: u64 = 300;
+/// For coming to rest before it is saved, as for any checkpoint, on the reference host.
+const REST_SECONDS: u64 = 10;
+/// For a command, on the reference host.
+const COMMAND_SECONDS: u64 = 60;
+/// The first command, and what it prints.
+const COMMAND: &str = "echo ready";
+
+/// What is measured, and where.
+pub struct Bench {
+    /// The tree.
+    pub project: Project,
+    /// The machine.
+    pub spec: MachineSpec,
+    /// Who logs in.
+    pub login: Login,
+}
+
+/// A checkpoint of that machine, made for this run alone.
+pub struct Parent {
+    /// The saved machine.
+    pub saved: Saved,
+    folder: TempDir,
+}
+
+impl Parent {
+    /// Where it lies.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Bench {
+    /// Boots the machine so often, each in seconds until the first command's output.
+    pub async fn cold_boots(&self, boots: u16) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        for number in 1..=boots {
+            let evidence = self.evidence()?;
+            let begin = Instant::now();
+            let machine = Machine::start(self.spec.clone(), &evidence).await?;
+            let done = machine.guard(self.first_command(&machine)).await;
+            times.push(begin.elapsed().as_secs_f64());
+            machine.stop().await;
+            close(&evidence, done)?;
+            eprintln!("cold boot {number} of {boots}: {:.1} s", last(&times));
+        }
+        Ok(times)
+    }
+
+    /// Boots the machine once more, and saves it when both Dockers answer.
+    pub async fn parent(&self) -> Result<Parent> {
+        eprintln!("making the checkpoint");
+        let bench = self.project.root().join("target/bench");
+        std::fs::create_dir_all(&bench)?;
+        let folder = tempfile::Builder::new()
+            .prefix("checkpoint-")
+            .tempdir_in(bench)?;
+        let evidence = self.evidence()?;
+        let machine = Machine::start_savable(self.spec.clone(), folder.path(), &evidence).await?;
+        let ready = machine.guard(self.ready(&machine)).await;
+        let saved = match ready {
+            Ok(()) => {
+                machine.settle(scale::seconds(REST_SECONDS)).await;
+                machine.save(folder.path()).await
+            }
+            Err(error) => Err(error),
+        };
+        close(&evidence, saved)?;
+        let saved = Saved::open(folder.path())?;
+        Ok(Parent { saved, folder })
+    }
+
+    async fn ready(&self, machine: &Machine) -> std::result::Result<(), MachineError> {
+        machine.wait_ready(scale::seconds(BOOT_SECONDS)).await?;
+        let (ssh, _) = self.first_command(machine).await?;
+        for engine in [Engine::System, Engine::User] {
+            machine.docker(&ssh, engine).await?;
+        }
+        Ok(())
+    }
+
+    /// Logs in and runs the first command.
+    pub async fn first_command(
+        &self,
+        machine: &Machine,
+    ) -> std::result::Result<(Ssh, Output), MachineError> {
+        let ssh = machine
+            .ssh(&self.login, scale::seconds(BOOT_SECONDS))
+            .await?;
+        let output = ssh.run(COMMAND, scale::seconds(COMMAND_SECONDS)).await?;
+        match output.stdout == b"ready\n" {
+            true => Ok((ssh, output)),
+            false => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
+        }
+    }
+
+    /// A folder for what a machine says.
+    pub fn evidence(&self) -> Result<Evidence> {
+        let folder = self.project.evidence_folder();
+        Ok(Evidence::begin(&folder, "bench-fork")?)
+    }
+}
+
+/// Removes the evidence of what went well, and names that of what did not.
+pub fn close<T>(evidence: &Evidence, done: std::result::Result<T, MachineError>) -> Result<T> {
+    let folder = evidence.folder();
+    match done {
+        Ok(value) => Ok(std::fs::remove_dir_all(folder).map(|()| value)?),
+        Err(error) => Err(format!("{error}\nevidence: {}", folder.display()).into()),
+    }
+}
+
+fn last(times: &[f64]) -> f64 {
+    times.last().copied().unwrap_or(f64::NAN)
+}

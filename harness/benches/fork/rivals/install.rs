@@ -1,0 +1,96 @@
+//! Programs of others, installed below the folder of the benches and nowhere else.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::common::Result;
+
+/// Characters shown of what a command said last.
+const SHOWN: usize = 600;
+/// The line of a kernel that dies.
+const PANIC: &str = "Kernel panic";
+
+/// Runs a command to a good end; an error has the last of what it said.
+pub async fn done(command: &mut Command) -> Result<()> {
+    let name = command.as_std().get_program().to_owned();
+    let name = name.display();
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = command.output().await;
+    let output = output.map_err(|error| format!("`{name}` could not be started: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let skipped = said.chars().count().saturating_sub(SHOWN);
+    let tail: String = said.chars().skip(skipped).collect();
+    // Where a kernel died, that says more than the command.
+    let panic = said.lines().find(|line| line.contains(PANIC));
+    let cause = panic
+        .map(|line| format!(": {}", line.trim()))
+        .unwrap_or_default();
+    let status = output.status;
+    Err(format!("`{name}` failed ({status}){cause}\n{}", tail.trim()).into())
+}
+
+/// A crate's program of a version, built where it is not there yet.
+pub async fn from_crates(
+    folder: &Path,
+    name: &str,
+    version: &str,
+    environment: &[(&str, PathBuf)],
+) -> Result<PathBuf> {
+    let root = folder.join(format!("{name}-{version}"));
+    let program = root.join("bin").join(name);
+    if !program.exists() {
+        eprintln!("building {name} {version} (once)");
+        let mut cargo = Command::new("cargo");
+        cargo.args(["install", "--quiet", "--locked", "--version", version, name]);
+        cargo.arg("--root").arg(&root);
+        done(cargo.envs(environment.iter().cloned())).await?;
+    }
+    Ok(program)
+}
+
+/// The folder of the programs of a Python package of a version, in an environment of its own.
+pub async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathBuf> {
+    let root = folder.join(format!("{name}-{version}"));
+    let programs = root.join("bin");
+    let whole = root.join("installed");
+    if !whole.exists() {
+        eprintln!("installing {name} {version} (once)");
+        done(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&root),
+        )
+        .await?;
+        let mut pip = Command::new(programs.join("pip"));
+        pip.args(["install", "--quiet"]);
+        done(pip.arg(format!("{name}=={version}"))).await?;
+        std::fs::write(whole, "")?;
+    }
+    Ok(programs)
+}
+
+/// A root folder with packages of a Debian release.
+pub async fn debian_root(
+    folder: &Path,
+    name: &str,
+    suite: &str,
+    packages: &str,
+) -> Result<PathBuf> {
+    let root = folder.join(format!("{name}-{suite}"));
+    if !root.exists() {
+        eprintln!("making the root for {name} (once)");
+        let fresh = tempfile::tempdir_in(folder)?;
+        let mut mmdebstrap = Command::new("mmdebstrap");
+        mmdebstrap.args(["--quiet", "--variant=minbase"]);
+        mmdebstrap.arg(format!("--include={packages}"));
+        done(mmdebstrap.arg(suite).arg(fresh.path())).await?;
+        std::fs::rename(fresh.keep(), &root)?;
+    }
+    Ok(root)
+}
