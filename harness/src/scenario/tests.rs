@@ -249,7 +249,7 @@ fn sabotages_are_read() {
     let at = RedAt::Step;
     assert_eq!(
         seen,
-        [(17, at(2)), (19, RedAt::Ready), (21, at(1)), (23, at(1))]
+        [(18, at(2)), (20, RedAt::Ready), (22, at(1)), (24, at(1))]
     );
 }
 
