@@ -230,11 +230,15 @@ impl Machine {
                 Err(error) => error,
             },
         };
-        // A line that broke is often the first to tell of what ended the machine.
-        match tokio::time::timeout(CAUSE_GRACE, badness(&mut bad)).await {
-            Ok(bad) => Err(bad.into()),
-            Err(_) => Err(error),
-        }
+        Err(self.cause().await.unwrap_or(error))
+    }
+
+    /// What ended the machine, if something did: a line that broke is often the first to tell of
+    /// it, so it is waited for a moment.
+    pub async fn cause(&self) -> Option<MachineError> {
+        let mut bad = self.bad.clone();
+        let cause = tokio::time::timeout(CAUSE_GRACE, badness(&mut bad)).await;
+        cause.ok().map(MachineError::from)
     }
 
     /// The serial line.

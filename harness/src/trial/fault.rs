@@ -11,6 +11,8 @@ pub struct Fault {
     pub what: String,
     /// What was seen, as headed blocks: stdout, stderr, a diff.
     pub seen: Vec<(String, String)>,
+    /// Whether a line to the machine broke, or it did not answer: there may be a reason to that.
+    pub is_line: bool,
 }
 
 impl Fault {
@@ -19,6 +21,7 @@ impl Fault {
         Self {
             what: what.into(),
             seen: Vec::new(),
+            is_line: false,
         }
     }
 
@@ -55,13 +58,19 @@ impl Fault {
 
 impl From<MachineError> for Fault {
     fn from(error: MachineError) -> Self {
-        Self::new(error.to_string())
+        Self {
+            is_line: true,
+            ..Self::new(error.to_string())
+        }
     }
 }
 
 impl From<bollard::errors::Error> for Fault {
     fn from(error: bollard::errors::Error) -> Self {
-        Self::new(format!("docker: {error}"))
+        Self {
+            is_line: true,
+            ..Self::new(format!("docker: {error}"))
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use crate::scenario::Setup;
 use super::begin::{Begun, not_started};
 use super::deadline::{self, Deadline, Patience};
 use super::report::{Ran, Red};
+use super::run::within;
 use super::session::Session;
-use super::{Failure, Log, Settings, Trial, close, describe, outcome, scaled, within};
+use super::{Failure, Log, Settings, Trial, close, describe, outcome, scaled};
 
 /// For all steps of a setup together, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);

@@ -1,11 +1,14 @@
 use std::path::Path;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 
 use super::*;
 use crate::machine::{BootEvent, Output};
 use crate::scenario::{Known, TextExpectation};
-use report::Seen;
+use deadline::{Pace, Patience};
+use fault::Fault;
+use report::{Ran, Red, Seen};
 
 const TEA: &str = r"name: tea
 about: tea can be made
