@@ -140,7 +140,8 @@ impl Machine {
     }
 
     /// A machine that goes on from a saved one; `spec` is what that one was started with, of which
-    /// disks and user data are in the saved ones. The clock still shows when it was saved.
+    /// disks and user data are in the saved ones. The clock shows when it was saved
+    /// until the first login, which sets it.
     ///
     /// # Errors
     /// As for [`Machine::start`]; what was saved cannot be used by this QEMU.
@@ -200,7 +201,9 @@ impl Machine {
         let identity = Identity::new(nonce, plan.direct.is_some());
         let identity = match (&begin, begin.saved()) {
             (Begin::Kept(kept), _) => kept.identity(),
-            (_, Some(saved)) => identity.going_on(saved.nonces(), saved.host_key()),
+            (_, Some(saved)) => identity
+                .going_on(saved.nonces(), saved.host_key())
+                .with_stale_clock(),
             (_, None) => identity,
         };
         let told_before = begin.saved().is_some_and(Saved::told);

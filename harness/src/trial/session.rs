@@ -108,12 +108,7 @@ impl<'a> Session<'a> {
             return Ok(docker.clone());
         }
         let ssh = self.ssh(deadline).await?;
-        let docker = self
-            .machine
-            .docker(&ssh, engine)
-            .await?
-            .negotiate_version()
-            .await?;
+        let docker = self.machine.docker(&ssh, engine).await?;
         Ok(self.kept(engine).insert(docker).clone())
     }
 
@@ -124,7 +119,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sets the clock of a machine that goes on from a saved one, which still shows when that was.
+    /// Sets the clock to what it is here.
     pub async fn set_clock(&mut self, deadline: &Deadline) -> Result<(), Fault> {
         let now = crate::evidence::now();
         let command = format!("date -u -s @{now:.0} > /dev/null");

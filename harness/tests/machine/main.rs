@@ -164,6 +164,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
     let picture = bench.evidence.file("screen.png");
     machine.screenshot(&picture).await.unwrap();
     machine.stop().await;
+    drop(machine);
     assert!(!folder.exists());
     assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
     for name in [

@@ -105,23 +105,21 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
     let limit = scale::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
     let end = Instant::now() + limit;
-    match exec::run(&connection, &Identity::question(), &[], limit, end) {
-        Err(error) => Attempt::Again(error.to_string()),
-        Ok(output)
-            if !target
-                .identity
-                .is_ours(&String::from_utf8_lossy(&output.stdout)) =>
-        {
-            Attempt::Final(wrong(
-                target,
-                "the word that it was given is not the one that it has",
-            ))
-        }
-        Ok(_) => {
-            target.identity.pin(&connection.host_key(), resets);
-            Attempt::Done(connection)
-        }
+    let output = match exec::run(&connection, &target.identity.question(), &[], limit, end) {
+        Err(error) => return Attempt::Again(error.to_string()),
+        Ok(output) => output,
+    };
+    let answer = String::from_utf8_lossy(&output.stdout);
+    if !target.identity.is_ours(&answer) {
+        let why = "the word that it was given is not the one that it has";
+        return Attempt::Final(wrong(target, why));
     }
+    if !target.identity.clock_is_right(&answer) {
+        let why = "the clock, which shows when the machine was saved, cannot be set";
+        return Attempt::Final(MachineError::Other(why.into()));
+    }
+    target.identity.pin(&connection.host_key(), resets);
+    Attempt::Done(connection)
 }
 
 fn wrong(target: &Target, why: &str) -> MachineError {

@@ -9,11 +9,16 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use crate::evidence::now;
 use ssh_key::rand_core::{OsRng, RngCore as _};
 
 /// The file of `fw_cfg` with the word; names of users begin with `opt/` and a domain (QEMU's
 /// docs/specs/fw_cfg.rst).
 pub const FW_CFG: &str = "opt/io.rancher.harness/nonce";
+/// Before the word in an answer; nothing of a kernel command line begins with it.
+const WORD: &str = "word:";
+/// The line of an answer that says that the clock was set.
+const CLOCK: &str = "clock:set";
 
 /// How a machine is told from others.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Identity {
     inherited: Vec<String>,
     /// Whether the kernel command line is the harness's to write.
     direct: bool,
+    /// Whether its clock shows when it was saved.
+    stale_clock: bool,
     pin: Mutex<Option<Pin>>,
 }
 
@@ -53,6 +60,7 @@ impl Identity {
             own,
             inherited: Vec::new(),
             direct,
+            stale_clock: false,
             pin: Mutex::new(None),
         }
     }
@@ -114,27 +122,45 @@ impl Identity {
         }
     }
 
+    /// Of a machine whose clock shows when it was saved: the question sets it.
+    #[must_use]
+    pub fn with_stale_clock(self) -> Self {
+        Self {
+            stale_clock: true,
+            ..self
+        }
+    }
+
     /// The command that reads the words back: the file where the guest has it, of which only root
-    /// may read the content, then the kernel command line.
-    pub fn question() -> String {
+    /// may read the content, then the kernel command line. It also sets a clock that is stale, for
+    /// each command costs an emulated machine 0.1 s.
+    pub fn question(&self) -> String {
         let file = format!("/sys/firmware/qemu_fw_cfg/by_name/{FW_CFG}/raw");
-        format!(
-            "f={file}; [ ! -e $f ] || cat $f 2> /dev/null || sudo -n cat $f 2> /dev/null; \
-             echo; cat /proc/cmdline"
-        )
+        let clock = match self.stale_clock {
+            true => format!("date -u -s @{:.0} > /dev/null && echo {CLOCK}; ", now()),
+            false => String::new(),
+        };
+        let script = format!("echo {WORD}$(cat {file}); {clock}cat /proc/cmdline");
+        format!("sudo -n sh -c '{script}' 2> /dev/null || sh -c '{script}' 2> /dev/null")
     }
 
     /// Whether what the question was answered with is this machine's.
     pub fn is_ours(&self, answer: &str) -> bool {
-        let (word, cmdline) = answer.split_once('\n').unwrap_or_default();
+        let mut lines = answer.lines();
+        let word = lines.find_map(|line| line.strip_prefix(WORD));
         let carries = |word: &String| {
             let wanted = argument(word);
-            cmdline.split_whitespace().any(|word| word == wanted)
+            answer.split_whitespace().any(|word| word == wanted)
         };
-        match word {
+        match word.unwrap_or_default() {
             "" => !self.direct || self.words().iter().any(carries),
             word => word == self.own,
         }
+    }
+
+    /// Whether, by that answer, its clock is right.
+    pub fn clock_is_right(&self, answer: &str) -> bool {
+        !self.stale_clock || answer.lines().any(|line| line == CLOCK)
     }
 
     /// Pins the key of a machine that was found to be ours.
@@ -178,8 +204,8 @@ mod tests {
         assert_eq!(fork.knows(b"key", 0), Known::NotYet);
         assert_eq!(fork.knows(b"other", 0), Known::No);
         assert_eq!(fork.knows(b"other", 1), Known::NotYet);
-        assert!(fork.is_ours("own\nharness.nonce=saved"));
-        assert!(!fork.is_ours("another\nharness.nonce=saved"));
+        assert!(fork.is_ours("word:own\nharness.nonce=saved"));
+        assert!(!fork.is_ours("word:another\nharness.nonce=saved"));
         fork.pin(b"key", 0);
         assert_eq!(fork.knows(b"key", 0), Known::Yes);
     }
@@ -187,15 +213,28 @@ mod tests {
     #[test]
     fn a_guest_that_reads_no_fw_cfg_is_known_by_its_command_line() {
         let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
-        assert!(fork.is_ours("\nharness.nonce=own") && fork.is_ours("\nharness.nonce=saved"));
-        assert!(!fork.is_ours("\nharness.nonce=other") && !fork.is_ours(""));
+        assert!(
+            fork.is_ours("word:\nharness.nonce=own") && fork.is_ours("word:\nharness.nonce=saved")
+        );
+        assert!(!fork.is_ours("word:\nharness.nonce=other") && !fork.is_ours(""));
+    }
+
+    #[test]
+    fn a_stale_clock_is_set_by_the_question() {
+        let now = Identity::new("own".into(), true);
+        assert!(now.clock_is_right("word:own\n") && !now.question().contains("date"));
+        let stale = now.with_stale_clock();
+        assert!(stale.question().contains("date -u -s @"));
+        assert!(
+            stale.clock_is_right("word:own\nclock:set\n") && !stale.clock_is_right("word:own\n")
+        );
     }
 
     #[test]
     fn the_whole_word_counts() {
         let identity = Identity::new("abc".into(), true);
-        assert!(identity.is_ours("\nconsole=ttyS0 harness.nonce=abc\n"));
-        assert!(!identity.is_ours("\nconsole=ttyS0 harness.nonce=abcd\n"));
-        assert!(Identity::new("abc".into(), false).is_ours("\nanything"));
+        assert!(identity.is_ours("word:\nconsole=ttyS0 harness.nonce=abc\n"));
+        assert!(!identity.is_ours("word:\nconsole=ttyS0 harness.nonce=abcd\n"));
+        assert!(Identity::new("abc".into(), false).is_ours("word:\nanything"));
     }
 }
