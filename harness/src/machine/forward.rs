@@ -121,6 +121,9 @@ fn serve(
             pipes.extend(open(connection, stream, guest_path)?);
         }
         pump(connection, &mut pipes)?;
+        if woken.closed {
+            return Ok(());
+        }
     }
 }
 
@@ -128,6 +131,8 @@ fn serve(
 #[derive(Default)]
 struct Woken {
     stop: bool,
+    /// The guest closed the connection; what it sent before can still be read.
+    closed: bool,
     /// Pipes of which nobody holds the other end on this host any more.
     hung_up: Vec<usize>,
 }
@@ -164,10 +169,20 @@ fn sleep(
     let hung_up = (0..pipes.len())
         .filter(|n| seen(&fds[fixed + n], gone))
         .collect();
+    let told = seen(&fds[2], PollFlags::POLLIN | gone);
     Ok(Woken {
         stop: seen(&fds[0], PollFlags::all()),
+        closed: told && has_ended(connection.socket().peek(&mut [0])),
         hung_up,
     })
+}
+
+/// Whether what a peek at a socket met is its end.
+fn has_ended(peek: io::Result<usize>) -> bool {
+    match peek {
+        Ok(bytes) => bytes == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    }
 }
 
 /// A channel for a new connection. A guest that refuses it is told as an answer of HTTP, so that

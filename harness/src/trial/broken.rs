@@ -88,13 +88,16 @@ impl Session<'_> {
         self.broken.0.push((Arc::downgrade(&self.machine), what));
     }
 
-    /// Whether the machine stands still, is off, or has no network.
+    /// Whether the machine stands still, is off, or has no network that can be relied on.
     pub fn is_silent(&self) -> bool {
         let here = |machine: &Weak<Machine>| {
             let machine = machine.upgrade();
             machine.is_some_and(|machine| Arc::ptr_eq(&machine, &self.machine))
         };
-        let silences = |one: &Breakage| matches!(one, Breakage::Paused | Breakage::Link { .. });
+        let silences = |one: &Breakage| {
+            use Breakage as B;
+            matches!(one, B::Paused | B::Link { .. } | B::Packets { .. })
+        };
         let mut broken = self.broken.0.iter();
         self.machine.was_switched_off()
             || broken.any(|(machine, one)| here(machine) && silences(one))

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
-use crate::machine::{Engine, KeyPair, Machine};
+use crate::machine::{Engine, KeyPair, Machine, MachineError};
+use crate::poll::{Poll, wait_until};
 use crate::scenario::{Action, Step};
 
 use super::deadline::{Deadline, Patience};
@@ -22,8 +23,10 @@ use super::{describe, scaled, steps};
 
 /// Between two looks. A look costs an emulated machine about 0.1 s.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For an engine to answer, on the reference host.
-const ANSWER: Duration = Duration::from_secs(30);
+/// For an answer, whatever becomes of the line to it, on the reference host.
+const ANSWER: Duration = Duration::from_secs(40);
+/// For an engine's, over one line.
+const PING: Duration = Duration::from_secs(15);
 
 /// What must hold all through a trial.
 pub(super) struct Invariants<'a> {
@@ -35,7 +38,7 @@ pub(super) struct Invariants<'a> {
     /// The machine as it is now. Held for reading by a look, for writing by a step that takes the
     /// machine away.
     now: RwLock<Arc<Machine>>,
-    /// It stands still, is off, or has no network, and so cannot be asked.
+    /// It stands still, is off, or has no network to rely on, and so cannot be asked.
     silent: AtomicBool,
 }
 
@@ -113,42 +116,56 @@ impl<'a> Invariants<'a> {
     async fn look(&self, session: &mut Session<'_>) -> Result<(), Fault> {
         if self.engine {
             let look = async |session: &mut Session<'_>| engine(session).await;
-            twice("system-docker is alive", session, look).await?;
+            holds("system-docker is alive", session, look).await?;
         }
         for step in self.steps {
             let look = async |session: &mut Session<'_>| {
                 let limit = Deadline::within(Patience::with(step).limit);
                 steps::perform(step, session, &limit).await
             };
-            twice(&describe::step(step), session, look).await?;
+            holds(&describe::step(step), session, look).await?;
         }
         Ok(())
     }
 }
 
-/// What does not hold is looked at again over a new connection before it counts: the one that was
-/// open may have ended with a reboot, or because a step ended it.
-async fn twice(
+/// Looks until there is an answer: a line to the machine may have ended with a reboot, or because a
+/// step ended it, and is made anew. An answer that is not the wanted one counts at once.
+async fn holds(
     what: &str,
     session: &mut Session<'_>,
     look: impl AsyncFn(&mut Session<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    if look(session).await.is_ok() {
-        return Ok(());
-    }
-    session.forget();
-    look(session).await.map_err(|mut fault| {
+    let broken = |mut fault: Fault| {
         fault.what = format!("an invariant does not hold: {what}\n{}", fault.what);
         fault
-    })
+    };
+    let mut answer = Ok(());
+    let looks = wait_until(what, scaled(ANSWER), async || match look(session).await {
+        Err(fault) if fault.is_line => {
+            session.forget();
+            Poll::NotYet(fault.what)
+        }
+        other => {
+            answer = other;
+            Poll::Ready(())
+        }
+    });
+    if let Err(silence) = looks.await {
+        return Err(broken(MachineError::from(silence).into()));
+    }
+    answer.map_err(broken)
 }
 
 async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
-    let limit = Deadline::within(scaled(ANSWER));
+    let limit = Deadline::within(scaled(PING));
     let docker = session.docker(Engine::System, &limit).await?;
     match tokio::time::timeout(limit.left(), docker.ping()).await {
         Ok(answer) => Ok(answer.map(drop)?),
-        Err(_) => Err(Fault::new("system-docker does not answer")),
+        Err(_) => Err(Fault {
+            is_line: true,
+            ..Fault::new("system-docker does not answer")
+        }),
     }
 }
 
