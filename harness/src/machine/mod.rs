@@ -140,8 +140,7 @@ impl Machine {
     }
 
     /// A machine that goes on from a saved one; `spec` is what that one was started with, of which
-    /// disks and user data are in the saved ones. The clock shows when it was saved
-    /// until the first login, which sets it.
+    /// disks and user data are in the saved ones. The clock still shows when it was saved.
     ///
     /// # Errors
     /// As for [`Machine::start`]; what was saved cannot be used by this QEMU.
@@ -201,9 +200,7 @@ impl Machine {
         let identity = Identity::new(nonce, plan.direct.is_some());
         let identity = match (&begin, begin.saved()) {
             (Begin::Kept(kept), _) => kept.identity(),
-            (_, Some(saved)) => identity
-                .going_on(saved.nonces(), saved.host_key())
-                .with_stale_clock(),
+            (_, Some(saved)) => identity.going_on(saved.nonces(), saved.host_key()),
             (_, None) => identity,
         };
         let told_before = begin.saved().is_some_and(Saved::told);

@@ -23,7 +23,7 @@ use super::setups::{Maker, save};
 use super::{Failure, Log, Settings, Trial, close, outcome, scaled};
 
 /// Changes when checkpoints made before are of no use any more.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// A machine that was started.
 pub(super) struct Begun {
@@ -61,9 +61,8 @@ impl Begun {
             return Ok(machine.guard(machine.wait_ready(limit)).await?);
         }
         let limit = Deadline::within(scaled(deadline::LOGIN));
-        // The first login sets the clock.
-        let login = async { Ok(session.ssh(&limit).await) };
-        machine.guard(login).await?.map(drop)
+        let clock = async { Ok(session.set_clock(&limit).await) };
+        machine.guard(clock).await?
     }
 }
 
