@@ -168,6 +168,29 @@ Evidence is looked for where it was, and beside the stream's file.
 Example:
   harness test --events events.jsonl; harness report --from events.jsonl --output report.html";
 
+/// How trials are run.
+#[derive(Debug, Args)]
+pub(super) struct Pace {
+    /// How many at a time; as many as there are cores unless told
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) jobs: Option<u16>,
+    /// Tell each step as it happens, also with many jobs
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+}
+
+impl Pace {
+    /// How many at a time, as libtest-mimic wants it.
+    pub(super) fn threads(&self) -> Option<usize> {
+        self.jobs.map(usize::from)
+    }
+
+    /// Whether steps are told: where somebody asks for it, and where one trial runs at a time.
+    pub(super) fn tells(&self) -> bool {
+        self.verbose || self.jobs == Some(1)
+    }
+}
+
 const PROVE_EXAMPLES: &str = "\
 Examples:
   harness prove                        every sabotage of every scenario
@@ -181,15 +204,11 @@ pub(super) struct ProveOptions {
     /// On this profile instead of the first of each scenario
     #[arg(long)]
     pub(super) profile: Option<String>,
-    /// How many at a time; as many as there are cores unless told
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) jobs: Option<u16>,
+    #[command(flatten)]
+    pub(super) pace: Pace,
     /// Keep the evidence of what was red as it should be
     #[arg(long)]
     pub(super) keep: bool,
-    /// Tell each step as it happens, also with many jobs
-    #[arg(long, short)]
-    pub(super) verbose: bool,
     /// List the sabotages, and boot nothing
     #[arg(long)]
     pub(super) list: bool,
@@ -211,15 +230,11 @@ pub(super) struct TestOptions {
     /// Only trials on this profile
     #[arg(long)]
     pub(super) profile: Option<String>,
-    /// How many at a time; as many as there are cores unless told
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) jobs: Option<u16>,
+    #[command(flatten)]
+    pub(super) pace: Pace,
     /// Keep the evidence of trials that passed
     #[arg(long)]
     pub(super) keep: bool,
-    /// Tell each step as it happens, also with many jobs
-    #[arg(long, short)]
-    pub(super) verbose: bool,
     /// Boot every machine, also where a fork of one that is ready would do
     #[arg(long)]
     pub(super) cold: bool,

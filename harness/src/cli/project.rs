@@ -18,10 +18,9 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let outputs = options.output.over(environment.outputs);
     let streams = outputs.takes_stdout();
-    let one_at_a_time = options.jobs == Some(1);
     let arguments = Arguments {
         filter: options.filter,
-        test_threads: options.jobs.map(usize::from),
+        test_threads: options.pace.threads(),
         include_ignored: options.include_ignored,
         // Stdout is the stream's alone where it is asked for there; steps are told on stderr.
         logfile: streams.then(|| "/dev/null".into()),
@@ -30,7 +29,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     let options = suite::Options {
         profile: options.profile,
         keep: options.keep || environment.keep,
-        tell: options.verbose || one_at_a_time || streams || environment.tell,
+        tell: options.pace.tells() || streams || environment.tell,
         cold: options.cold || environment.cold,
         seed: environment.seed,
         shard: options.shard.or(environment.shard),
@@ -46,18 +45,17 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
 
 /// `harness prove`.
 pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode, Refusal> {
-    let one_at_a_time = options.jobs == Some(1);
     let arguments = Arguments {
         filter: options.filter,
         list: options.list,
-        test_threads: options.jobs.map(usize::from),
+        test_threads: options.pace.threads(),
         ..Arguments::default()
     };
     let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let options = suite::Options {
         profile: options.profile,
         keep: options.keep || environment.keep,
-        tell: options.verbose || one_at_a_time || environment.tell,
+        tell: options.pace.tells() || environment.tell,
         ..environment
     };
     Ok(prove::run(project, &arguments, &options))
