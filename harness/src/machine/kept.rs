@@ -172,7 +172,16 @@ impl Kept {
 /// Decompresses the state into the socket where QEMU waits for it.
 fn feed(state: &Path, socket: &Path) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket)?;
-    zstd::stream::copy_decode(File::open(state)?, &mut stream)
+    match zstd::stream::copy_decode(File::open(state)?, &mut stream) {
+        // QEMU gave up first: for what it was given, or for a reason of its own.
+        Err(error) if hung_up(&error) => zstd::stream::copy_decode(File::open(state)?, io::sink()),
+        fed => fed,
+    }
+}
+
+fn hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
 }
 
 /// One release of QEMU reads what another patch level of it wrote.
@@ -202,9 +211,7 @@ impl Machine {
         let machine = Self::begin(spec, Begin::Kept(kept), evidence).await?;
         let qmp = &machine.target.qmp;
         let (fed, told) = kept.load(qmp, &machine.make.folder).await?;
-        if let Err(error) = fed
-            && error.kind() != io::ErrorKind::BrokenPipe
-        {
+        if let Err(error) = fed {
             let file = kept.folder.join(STATE);
             let why = format!("{} cannot be read: {error}", file.display());
             return Err(MachineError::Other(why));
@@ -221,6 +228,30 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_damaged_is_told_also_when_qemu_gives_up_first() {
+        use std::os::unix::fs::FileExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (state, socket) = (folder.path().join(STATE), folder.path().join("socket"));
+        let content: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut encoder = zstd::Encoder::new(File::create(&state).unwrap(), 1).unwrap();
+        encoder.include_checksum(true).unwrap();
+        io::copy(&mut content.as_slice(), &mut encoder).unwrap();
+        encoder.finish().unwrap();
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let gives_up = std::thread::spawn(move || {
+            for _ in 0..2 {
+                drop(listener.accept());
+            }
+        });
+        assert!(feed(&state, &socket).is_ok(), "that is QEMU's to explain");
+        let file = File::options().write(true).open(&state).unwrap();
+        let middle = file.metadata().unwrap().len() / 2;
+        file.write_all_at(&[0x55; 4096], middle).unwrap();
+        assert!(feed(&state, &socket).is_err());
+        gives_up.join().unwrap();
+    }
 
     #[test]
     fn a_release_is_two_numbers() {
