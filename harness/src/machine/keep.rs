@@ -29,21 +29,13 @@ const PIECE: usize = 1 << 20;
 const BANDWIDTH: u64 = 64 << 30;
 
 impl Machine {
-    /// Stops the machine where it stands, so that nothing changes until [`Machine::keep`].
-    ///
-    /// # Errors
-    /// QEMU is gone.
-    pub async fn freeze(&self) -> Result<(), MachineError> {
-        self.qmp("stop", Value::Null).await.map(drop)
-    }
-
     /// Leaves all of the machine in a folder, in at most `limit` bytes, and ends it. Gives back how
     /// many bytes it takes. What is in the folder after an error is of no use.
     ///
     /// # Errors
     /// QEMU is gone, or cannot save this machine; the limit; the folder cannot be written.
     pub async fn keep(&self, folder: &Path, limit: u64) -> Result<u64, MachineError> {
-        self.freeze().await?;
+        self.qmp("stop", Value::Null).await?;
         let mut room = limit;
         let state = self.keep_state(&folder.join(STATE), room).await?;
         room = room.saturating_sub(state);

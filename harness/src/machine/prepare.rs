@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
@@ -11,7 +10,7 @@ use super::saved::{self, Begin, Saved};
 use super::ssh::identity;
 use super::{Disk, MachineError, MachineSpec, artifact, config_drive, disks, launch, script};
 use crate::evidence::Evidence;
-use crate::host::{command, port};
+use crate::host::port;
 use crate::profile::{Boot, ResolvedFirmware};
 
 /// What can be found wrong without starting anything.
@@ -100,15 +99,11 @@ fn saved_memory(
     saved: &Saved,
     folder: &PrivateFolder,
 ) -> Result<PathBuf, MachineError> {
-    let memory = saved.file(saved::MEMORY);
     if !spec.balloon {
-        return Ok(memory);
+        return Ok(saved.file(saved::MEMORY));
     }
-    let copy = folder.file(saved::MEMORY);
-    let mut cp = Command::new("cp");
-    cp.args(["--sparse=always", "--reflink=auto", "--"]);
-    command::run(cp.arg(&memory).arg(&copy)).map_err(MachineError::Start)?;
-    Ok(copy)
+    saved.copy_memory(folder.path())?;
+    Ok(folder.file(saved::MEMORY))
 }
 
 /// Has this process serve the disks that the guest can write.

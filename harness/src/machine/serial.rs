@@ -52,8 +52,6 @@ struct State {
     text: String,
     /// Where the next `expect` begins.
     cursor: usize,
-    /// Where this boot begins.
-    boot: usize,
     watch: Watch,
     /// Raw copies for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
@@ -130,17 +128,10 @@ impl Serial {
         self.shared.lock().text.clone()
     }
 
-    /// What this boot said: everything since the last [`expect_reboot`](super::Machine::expect_reboot).
-    pub fn boot_text(&self) -> String {
-        let state = self.shared.lock();
-        state.text[state.boot..].to_owned()
-    }
-
     /// What is said from now on belongs to a new boot, and is all that `expect` looks at.
     pub(super) fn new_boot(&self) {
         let mut state = self.shared.lock();
-        state.boot = state.text.len();
-        state.cursor = state.boot;
+        state.cursor = state.text.len();
     }
 
     /// A panic that is about to come is meant: it and what follows it are not told as badness,
