@@ -23,6 +23,10 @@ const WHAT: &str = "a login on the serial line";
 const IDLE_MILLIS: u64 = 2000;
 /// `login: ` at the end of what was said so far.
 const LOGIN: &str = r"(?i)login: ?$";
+/// The same with anything behind it.
+const LOGIN_ANYWHERE: &str = "(?i)login: ";
+/// What a login asks for after the name.
+const PASSWORD: &str = "(?i)password: ?";
 /// A shell's prompt, at the end, colours and the like after it.
 const SHELL: &str = r"[$#] (\x1b\[[?0-9;]*[A-Za-z])*$";
 
@@ -109,12 +113,22 @@ fn prompt(session: &mut Session, pattern: &str) -> Result<String, Error> {
     }
 }
 
-/// Waits for something that Enter does not bring back.
-fn text(session: &mut Session, pattern: &str) -> Result<(), Error> {
+/// Types the name until a password is asked for. The prompt may have been the last word of a getty
+/// that died: the next one throws away what was typed to it, and asks again.
+fn name(session: &mut Session, user: &str) -> Result<(), Error> {
+    let either = format!("{PASSWORD}|{LOGIN_ANYWHERE}");
     loop {
-        match session.exp_regex(pattern) {
-            Err(Error::Timeout { .. }) => {}
-            done => return done.map(drop),
+        type_line(session, user)?;
+        let mut asked_again = false;
+        loop {
+            match session.exp_regex(&either) {
+                Ok((_, text)) if is_login(&text) => asked_again = true,
+                Ok(_) => return Ok(()),
+                Err(Error::Timeout { .. }) if asked_again => break,
+                // A guest that is slow; Enter would be taken for the password.
+                Err(Error::Timeout { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 }
@@ -128,8 +142,7 @@ fn log_in(session: &mut Session, nudge: bool, user: &str, password: &str) -> Res
         type_line(session, "exit")?;
         prompt(session, LOGIN)?;
     }
-    type_line(session, user)?;
-    text(session, "(?i)password: ?")?;
+    name(session, user)?;
     type_line(session, password)?;
     let verdict = prompt(session, &format!("(?i)login incorrect|{LOGIN}|{SHELL}"))?;
     Ok(!is_login(&verdict))
@@ -208,6 +221,31 @@ mod tests {
                 ("rancher", "rancher\r\nPassword: [   25.0] random\r\n"),
                 ("secret", "\r\nrancher@rancher:~$ [   26.0] more\r\n"),
                 ("", "\r\nrancher@rancher:~$ "),
+            ])
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_that_a_dying_getty_took_is_typed_again() {
+        assert!(
+            log_in(&[
+                ("", "\r\nrancher login: "),
+                ("rancher", "\r\nRancherOS\r\nrancher login: [   25.0] random\r\n"),
+                ("rancher", "rancher\r\nPassword: "),
+                ("secret", "\r\nrancher@rancher:~$ "),
+            ])
+            .await
+        );
+    }
+
+    #[tokio::test]
+    async fn a_prompt_that_comes_twice_is_answered_once() {
+        assert!(
+            log_in(&[
+                ("", "\r\nrancher login: "),
+                ("rancher", "\r\nrancher login: rancher\r\nPassword: "),
+                ("secret", "\r\nrancher@rancher:~$ "),
             ])
             .await
         );
