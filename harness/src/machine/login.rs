@@ -231,7 +231,10 @@ mod tests {
         assert!(
             log_in(&[
                 ("", "\r\nrancher login: "),
-                ("rancher", "\r\nRancherOS\r\nrancher login: [   25.0] random\r\n"),
+                (
+                    "rancher",
+                    "\r\nRancherOS\r\nrancher login: [   25.0] random\r\n"
+                ),
                 ("rancher", "rancher\r\nPassword: "),
                 ("secret", "\r\nrancher@rancher:~$ "),
             ])
