@@ -153,8 +153,14 @@ fn network(args: &mut Args, plan: &Plan) {
     if plan.network == Network::User {
         let forward = format!("hostfwd=tcp:127.0.0.1:{}-:22", plan.ssh_port);
         args.add("-netdev", &["user", "id=net0", &forward]);
-        // Without a boot ROM: it is in a package of its own, and nothing boots from the network.
-        args.device(&["virtio-net-pci", "netdev=net0", "romfile="]);
+        // Without a boot ROM: it is in a package of its own, and nothing boots from the network. A
+        // fork has nobody to announce itself to: its network is its own.
+        args.device(&[
+            "virtio-net-pci",
+            "netdev=net0",
+            "romfile=",
+            "guest_announce=off",
+        ]);
     }
 }
 

@@ -1,24 +1,21 @@
 //! A socket on this host that leads to a unix socket in the guest, over SSH.
 //!
 //! bollard speaks to a unix socket; each connection to ours becomes a `direct-streamlocal` channel
-//! of one SSH session. A session must not be used by two threads at a time, so one thread moves
-//! the bytes of all channels, woken by poll(2). Responses may be endless (logs, exec, wait).
+//! of an SSH connection, whose thread moves the bytes. Responses may be endless (logs, exec, wait).
 
 mod pipe;
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use tokio::sync::oneshot;
+use nix::poll::{PollFd, PollFlags};
 
 use super::MachineError;
 use super::folder::PrivateFolder;
-use super::ssh::{Connection, Login, Target, Trouble, connect};
+use super::ssh::{Connection, Ssh, Trouble};
 use crate::host::scale;
 use pipe::Pipe;
 
@@ -27,50 +24,33 @@ const OPEN_SECONDS: u64 = 20;
 
 /// Forwards until it is dropped, or the connection ends.
 pub(super) struct Forward {
-    thread: JoinHandle<()>,
-    /// Its other end wakes the thread when this one is closed.
-    _stop: UnixStream,
+    /// Its other end is dropped by who forwards, when that ends; and tells it of the end of this.
+    line: UnixStream,
+    /// Keeps the connection.
+    _ssh: Ssh,
     /// Keeps the path below valid.
     _folder: File,
     path: String,
 }
 
 impl Forward {
-    /// Logs in and listens on a new socket in the machine's folder.
-    pub(super) async fn start(
-        target: Target,
-        login: Login,
+    /// Listens on a new socket in the machine's folder.
+    pub(super) fn start(
+        ssh: &Ssh,
         guest_path: &'static str,
         folder: &PrivateFolder,
-        limit: Duration,
     ) -> Result<Self, MachineError> {
         let name = format!("forward-{}.sock", next_number());
-        let listener = listen(folder, &name).map_err(other)?;
-        let (stop, stopped) = UnixStream::pair().map_err(other)?;
-        let (opened, answer) = oneshot::channel();
-        let work = move || {
-            let connected = connect(&target, &login, limit, &|| opened.is_closed());
-            match connected {
-                Err(error) => drop(opened.send(Err(error))),
-                Ok(connection) => {
-                    let _ = opened.send(Ok(()));
-                    // Whoever still uses the socket then meets an end of file; that is all there
-                    // is to say, because a reboot of the guest ends it just the same.
-                    let _ = serve(&connection, &listener, &stopped, guest_path);
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("forward".into())
-            .spawn(work)
-            .map_err(other)?;
-        answer.await.map_err(other)??;
-        let held = File::open(folder.path()).map_err(other)?;
-        let path = format!("/proc/self/fd/{}/{name}", held.as_raw_fd());
+        let folder = File::open(folder.path()).map_err(other)?;
+        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+        let listener = UnixListener::bind(&path).map_err(other)?;
+        let (line, far) = UnixStream::pair().map_err(other)?;
+        line.set_nonblocking(true).map_err(other)?;
+        ssh.forward(Forwarding::new(listener, far, guest_path).map_err(other)?)?;
         Ok(Self {
-            thread,
-            _stop: stop,
-            _folder: held,
+            line,
+            _ssh: ssh.clone(),
+            _folder: folder,
             path,
         })
     }
@@ -82,7 +62,7 @@ impl Forward {
 
     /// Whether it still forwards.
     pub(super) fn alive(&self) -> bool {
-        !self.thread.is_finished()
+        !has_ended(&self.line)
     }
 }
 
@@ -95,93 +75,75 @@ fn next_number() -> u64 {
     NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-fn listen(folder: &PrivateFolder, name: &str) -> io::Result<UnixListener> {
-    let held = File::open(folder.path())?;
-    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{name}", held.as_raw_fd()))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Nothing is ever said on it.
+fn has_ended(mut line: &UnixStream) -> bool {
+    let silence = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+    !line.read(&mut [0]).as_ref().is_err_and(silence)
 }
 
-fn serve(
-    connection: &Connection,
-    listener: &UnixListener,
-    stopped: &UnixStream,
-    guest_path: &str,
-) -> Result<(), Trouble> {
-    let mut pipes: Vec<Pipe> = Vec::new();
-    loop {
-        let woken = sleep(connection, listener, stopped, &pipes)?;
-        if woken.stop {
-            return Ok(());
-        }
-        for number in woken.hung_up {
-            pipes[number].host_gone();
-        }
-        while let Ok((stream, _)) = listener.accept() {
-            pipes.extend(open(connection, stream, guest_path)?);
-        }
-        pump(connection, &mut pipes)?;
-        if woken.closed {
-            return Ok(());
-        }
+/// The side of the connection's thread: the socket, and the connections that were made to it.
+pub(super) struct Forwarding {
+    listener: UnixListener,
+    line: UnixStream,
+    guest_path: &'static str,
+    pipes: Vec<Pipe>,
+}
+
+impl Forwarding {
+    fn new(listener: UnixListener, line: UnixStream, guest_path: &'static str) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        line.set_nonblocking(true)?;
+        Ok(Self {
+            listener,
+            line,
+            guest_path,
+            pipes: vec![],
+        })
     }
-}
 
-/// Why the thread woke up, beside that there may be bytes to move.
-#[derive(Default)]
-struct Woken {
-    stop: bool,
-    /// The guest closed the connection; what it sent before can still be read.
-    closed: bool,
-    /// Pipes of which nobody holds the other end on this host any more.
-    hung_up: Vec<usize>,
-}
+    /// Whether somebody holds its handle.
+    pub(super) fn wanted(&self) -> bool {
+        !has_ended(&self.line)
+    }
 
-fn sleep(
-    connection: &Connection,
-    listener: &UnixListener,
-    stopped: &UnixStream,
-    pipes: &[Pipe],
-) -> Result<Woken, Trouble> {
-    let socket = connection.socket().as_fd();
-    let mut fds = vec![
-        PollFd::new(stopped.as_fd(), PollFlags::POLLIN),
-        PollFd::new(listener.as_fd(), PollFlags::POLLIN),
-        PollFd::new(socket, connection.wanted() | PollFlags::POLLIN),
-    ];
-    let fixed = fds.len();
-    fds.extend(
-        pipes
+    /// What to wake up for.
+    pub(super) fn fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let own = [self.line.as_fd(), self.listener.as_fd()];
+        let own = own.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let pipes = self
+            .pipes
             .iter()
-            .map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted())),
-    );
-    let timeout = match pipes.iter().any(Pipe::ready) {
-        true => PollTimeout::ZERO,
-        false => PollTimeout::NONE,
-    };
-    match poll(&mut fds, timeout) {
-        Ok(_) => {}
-        Err(nix::errno::Errno::EINTR) => return Ok(Woken::default()),
-        Err(errno) => return Err(io::Error::from(errno).into()),
+            .map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted()));
+        own.into_iter().chain(pipes)
     }
-    let seen = |fd: &PollFd, flags| fd.revents().is_some_and(|events| events.intersects(flags));
-    let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
-    let hung_up = (0..pipes.len())
-        .filter(|n| seen(&fds[fixed + n], gone))
-        .collect();
-    let told = seen(&fds[2], PollFlags::POLLIN | gone);
-    Ok(Woken {
-        stop: seen(&fds[0], PollFlags::all()),
-        closed: told && has_ended(connection.socket().peek(&mut [0])),
-        hung_up,
-    })
-}
 
-/// Whether what a peek at a socket met is its end.
-fn has_ended(peek: io::Result<usize>) -> bool {
-    match peek {
-        Ok(bytes) => bytes == 0,
-        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+    /// What [`Self::fds`] met.
+    pub(super) fn heed(&mut self, events: &[PollFlags]) {
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        for (pipe, events) in self.pipes.iter_mut().zip(&events[2..]) {
+            if events.intersects(gone) {
+                pipe.host_gone();
+            }
+        }
+    }
+
+    /// Whether there is something to move of which no socket tells any more.
+    pub(super) fn ready(&self) -> bool {
+        self.pipes.iter().any(Pipe::ready)
+    }
+
+    /// Takes in new connections and moves bytes; true when any moved.
+    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            self.pipes
+                .extend(open(connection, stream, self.guest_path)?);
+        }
+        let mut moved = false;
+        for pipe in &mut self.pipes {
+            moved |= pipe.pump(connection)?;
+        }
+        self.pipes.retain(|pipe| !pipe.done());
+        Ok(moved)
     }
 }
 
@@ -209,20 +171,6 @@ fn open(
                 body.len()
             );
             Ok(None)
-        }
-    }
-}
-
-/// Moves bytes until none moves: reading for one channel takes in packets of the others.
-fn pump(connection: &Connection, pipes: &mut Vec<Pipe>) -> Result<(), Trouble> {
-    loop {
-        let mut moved = false;
-        for pipe in &mut *pipes {
-            moved |= pipe.pump(connection)?;
-        }
-        pipes.retain(|pipe| !pipe.done());
-        if !moved {
-            return Ok(());
         }
     }
 }

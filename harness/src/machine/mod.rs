@@ -76,8 +76,6 @@ pub use ssh::{KeyPair, Login, Output, Ssh};
 
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
-/// For a login of the forwarding, on the reference host.
-const FORWARD_SECONDS: u64 = 30;
 /// For one answer of a Docker engine, on the reference host.
 const DOCKER_SECONDS: u64 = 120;
 
@@ -309,7 +307,7 @@ impl Machine {
     pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<bollard::Docker, MachineError> {
         let failed =
             |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
-        let path = self.forward(ssh.login(), engine).await?;
+        let path = self.forward(ssh, engine).await?;
         let patience = scale::seconds(DOCKER_SECONDS).as_secs();
         let docker =
             bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
@@ -321,23 +319,14 @@ impl Machine {
     }
 
     /// The forwarding for a login and an engine, begun at its first use and after a reboot.
-    async fn forward(&self, login: &Login, engine: Engine) -> Result<String, MachineError> {
+    async fn forward(&self, ssh: &Ssh, engine: Engine) -> Result<String, MachineError> {
         let mut forwards = self.forwards.lock().await;
         forwards.retain(|(_, forward)| forward.alive());
-        let key = (login.clone(), engine);
+        let key = (ssh.login().clone(), engine);
         if let Some((_, forward)) = forwards.iter().find(|(known, _)| *known == key) {
             return Ok(forward.path().to_owned());
         }
-        let limit = scale::seconds(FORWARD_SECONDS);
-        let target = self.target.clone();
-        let forward = Forward::start(
-            target,
-            login.clone(),
-            engine.socket(),
-            &self.make.folder,
-            limit,
-        )
-        .await?;
+        let forward = Forward::start(ssh, engine.socket(), &self.make.folder)?;
         let path = forward.path().to_owned();
         forwards.push((key, forward));
         Ok(path)

@@ -105,7 +105,7 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
     let limit = scale::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
     let end = Instant::now() + limit;
-    let output = match exec::run(&connection, &Identity::question(), &[], limit, end) {
+    let output = match exec::run(&connection, &Identity::question(), limit, end) {
         Err(error) => return Attempt::Again(error.to_string()),
         Ok(output) => output,
     };

@@ -195,7 +195,7 @@ fn ready(socket: &TcpStream, events: PollFlags, end: Instant) -> io::Result<bool
 }
 
 /// Rounded up, so that the last wait is not many of zero.
-fn timeout(left: Duration) -> PollTimeout {
+pub fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_micros().div_ceil(1000);
     i32::try_from(millis)
         .ok()

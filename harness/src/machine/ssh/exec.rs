@@ -14,67 +14,130 @@ const MOST: usize = 256 << 20;
 /// Shown of each output at a deadline.
 const SHOWN: usize = 2000;
 
-/// Runs `command` with `stdin`, until `end` (`limit` is how long that was, for the message).
+/// Runs `command` on a connection that serves nobody else, until `end` (`limit` is how long that
+/// was, for the message).
 pub fn run(
     connection: &Connection,
     command: &str,
-    stdin: &[u8],
     limit: Duration,
     end: Instant,
 ) -> Result<Output, MachineError> {
-    let mut output = Output {
-        exit: None,
-        signal: None,
-        stdout: vec![],
-        stderr: vec![],
-    };
-    match converse(connection, command, stdin, end, &mut output) {
-        Ok(()) => Ok(output),
-        Err(Trouble::Deadline) => {
-            Err(
-                WaitError::deadline(&format!("the end of `{command}`"), limit, printed(&output))
-                    .into(),
-            )
+    let mut command = Command::new(command.into(), vec![], limit, end);
+    let outcome = loop {
+        match command.advance(connection) {
+            Ok(Progress::Ended) => break Ok(()),
+            Ok(Progress::Moved) => {}
+            Ok(Progress::Waits) => {
+                if let Err(trouble) = connection.wait(end) {
+                    break Err(trouble);
+                }
+            }
+            Err(trouble) => break Err(trouble),
         }
-        Err(Trouble::Broken(why)) => Err(MachineError::Ssh(format!(
-            "`{command}`: {why}; {}",
-            printed(&output)
-        ))),
-        Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{command}` was refused"))),
-    }
+    };
+    command.outcome(outcome)
 }
 
-fn converse(
-    connection: &Connection,
-    command: &str,
-    stdin: &[u8],
+/// A command on its way.
+pub struct Command {
+    line: String,
+    limit: Duration,
     end: Instant,
-    output: &mut Output,
-) -> Result<(), Trouble> {
-    let mut channel = connection.until(end, ssh2::Session::channel_session)?;
-    connection.until(end, |_| channel.exec(command))?;
-    let mut rest = stdin;
-    let mut open = true;
-    loop {
-        let mut moved = drain(connection, &channel, output)?;
-        if channel.eof() {
-            break;
-        }
-        if !rest.is_empty() {
-            let written = connection.write(&mut channel, rest, end)?;
-            rest = &rest[written..];
-            moved |= written > 0;
-        } else if std::mem::take(&mut open) {
-            connection.until(end, |_| channel.send_eof())?;
-        }
-        moved |= Connection::unread(&channel) || !rest.is_empty() && Connection::takes(&channel);
-        match moved {
-            true if Instant::now() >= end => return Err(Trouble::Deadline),
-            true => {}
-            false => connection.wait(end)?,
+    /// None before it begins.
+    channel: Option<Channel>,
+    stdin: Vec<u8>,
+    written: usize,
+    stdin_ended: bool,
+    output: Output,
+}
+
+/// How far a command came.
+pub enum Progress {
+    /// It ended.
+    Ended,
+    /// Something moved, and more may.
+    Moved,
+    /// The guest has the next word.
+    Waits,
+}
+
+impl Command {
+    /// Has not begun.
+    pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
+        let output = Output {
+            exit: None,
+            signal: None,
+            stdout: vec![],
+            stderr: vec![],
+        };
+        Self {
+            line,
+            limit,
+            end,
+            channel: None,
+            stdin,
+            written: 0,
+            stdin_ended: false,
+            output,
         }
     }
-    finish(connection, &mut channel, end, output)
+
+    /// When it must have ended.
+    pub fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Moves what can be moved now.
+    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, Trouble> {
+        let end = self.end;
+        if Instant::now() >= end {
+            return Err(Trouble::Deadline);
+        }
+        let channel = match &mut self.channel {
+            Some(channel) => channel,
+            none => {
+                let mut channel = connection.until(end, ssh2::Session::channel_session)?;
+                connection.until(end, |_| channel.exec(&self.line))?;
+                none.insert(channel)
+            }
+        };
+        let mut moved = drain(connection, channel, &mut self.output)?;
+        if channel.eof() {
+            finish(connection, channel, end, &mut self.output)?;
+            return Ok(Progress::Ended);
+        }
+        let rest = &self.stdin[self.written..];
+        if !rest.is_empty() {
+            let written = connection.write(channel, rest, end)?;
+            self.written += written;
+            moved |= written > 0;
+        } else if !std::mem::replace(&mut self.stdin_ended, true) {
+            connection.until(end, |_| channel.send_eof())?;
+        }
+        moved |= Connection::unread(channel);
+        moved |= self.written < self.stdin.len() && Connection::takes(channel);
+        Ok(match moved {
+            true => Progress::Moved,
+            false => Progress::Waits,
+        })
+    }
+
+    /// What its caller is told.
+    pub fn outcome(self, outcome: Result<(), Trouble>) -> Result<Output, MachineError> {
+        let Self { line, output, .. } = self;
+        match outcome {
+            Ok(()) => Ok(output),
+            Err(Trouble::Deadline) => {
+                let what = format!("the end of `{line}`");
+                Err(WaitError::deadline(&what, self.limit, printed(&output)).into())
+            }
+            Err(Trouble::Broken(why)) => {
+                let printed = printed(&output);
+                Err(MachineError::Ssh(format!("`{line}`: {why}; {printed}")))
+            }
+            Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
+        }
+    }
 }
 
 /// Takes what both outputs have; true when they had anything.
@@ -139,11 +202,11 @@ pub fn upload_script(to: &str, mode: u32, length: usize) -> String {
 mod tests {
     use super::*;
     use std::io::Write as _;
-    use std::process::{Command, Stdio};
+    use std::process::Stdio;
 
     fn upload(to: &std::path::Path, length: usize, content: &[u8]) -> bool {
         let script = upload_script(to.to_str().unwrap(), 0o640, length);
-        let mut shell = Command::new("sh")
+        let mut shell = std::process::Command::new("sh")
             .args(["-c", &script])
             .stdin(Stdio::piped())
             .spawn()

@@ -1,25 +1,31 @@
-//! SSH into the machine. Each connection has a thread of its own, because libssh2 blocks and a
-//! session must not be used by two at a time; callers wait for its answers without blocking.
+//! SSH into the machine. Each connection has a thread of its own, because a session of libssh2 must
+//! not be used by two at a time; callers wait for its answers without blocking. It runs commands, and
+//! forwards sockets.
 
 mod connect;
 mod connection;
 mod exec;
 pub(super) mod identity;
 mod login;
+mod serve;
 
-use std::sync::mpsc;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-pub(super) use connect::{Target, connect};
+pub(super) use connect::Target;
 use connection::Rung;
 pub(super) use connection::{Connection, Trouble};
 pub(super) use identity::{Identity, random_word};
 pub use login::{KeyPair, Login};
 
+use super::forward::Forwarding;
 use super::{MachineError, shell};
 use crate::host::scale;
+use connect::connect;
+use exec::Command;
 
 /// For a transfer of which nobody said how long it may take, on the reference host.
 const TRANSFER_SECONDS: u64 = 120;
@@ -41,17 +47,16 @@ pub struct Output {
 #[derive(Clone)]
 pub struct Ssh {
     jobs: mpsc::Sender<Job>,
+    /// A byte in it wakes the thread; its end, when the last handle is gone, ends it.
+    bell: Arc<UnixStream>,
     login: Login,
     rungs: Vec<Rung>,
 }
 
-/// A command for the connection's thread.
-struct Job {
-    command: String,
-    stdin: Vec<u8>,
-    limit: Duration,
-    end: Instant,
-    reply: oneshot::Sender<Result<Output, MachineError>>,
+/// What the connection's thread is asked for.
+enum Job {
+    Run(Command, oneshot::Sender<Result<Output, MachineError>>),
+    Forward(Forwarding),
 }
 
 impl Ssh {
@@ -62,6 +67,7 @@ impl Ssh {
         limit: Duration,
     ) -> Result<Self, MachineError> {
         let (jobs, work) = mpsc::channel();
+        let (bell, woken) = serve::bell().map_err(|e| MachineError::Ssh(e.to_string()))?;
         let (opened, answer) = oneshot::channel();
         let theirs = login.clone();
         let thread = std::thread::Builder::new()
@@ -72,13 +78,18 @@ impl Ssh {
                     Err(error) => drop(opened.send(Err(error))),
                     Ok(connection) => {
                         let _ = opened.send(Ok(connection.rungs().to_vec()));
-                        serve(&connection, &work);
+                        serve::serve(&connection, &work, woken);
                     }
                 }
             });
         thread.map_err(|e| MachineError::Ssh(e.to_string()))?;
         let rungs = answer.await.map_err(|_| gone())??;
-        Ok(Self { jobs, login, rungs })
+        Ok(Self {
+            jobs,
+            bell: Arc::new(bell),
+            login,
+            rungs,
+        })
     }
 
     /// What was reached on the way to this connection, in order, and when.
@@ -107,16 +118,21 @@ impl Ssh {
         limit: Duration,
     ) -> Result<Output, MachineError> {
         let (reply, answer) = oneshot::channel();
-        let end = Instant::now() + limit;
-        let job = Job {
-            command: command.into(),
-            stdin,
-            limit,
-            end,
-            reply,
-        };
-        self.jobs.send(job).map_err(|_| gone())?;
+        let command = Command::new(command.into(), stdin, limit, Instant::now() + limit);
+        self.ask(Job::Run(command, reply))?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Has a socket of this host forwarded for as long as the connection and the socket's handle
+    /// last.
+    pub(super) fn forward(&self, forwarding: Forwarding) -> Result<(), MachineError> {
+        self.ask(Job::Forward(forwarding))
+    }
+
+    fn ask(&self, job: Job) -> Result<(), MachineError> {
+        self.jobs.send(job).map_err(|_| gone())?;
+        serve::ring(&self.bell);
+        Ok(())
     }
 
     /// Sends a file. It appears whole or not at all.
@@ -158,15 +174,5 @@ fn done(what: &str, output: Output) -> Result<Vec<u8>, MachineError> {
             "{what} failed: {}",
             String::from_utf8_lossy(&output.stderr).trim()
         ))),
-    }
-}
-
-/// Until the last handle is gone. Nobody waits for a job whose handle is.
-fn serve(connection: &Connection, work: &mpsc::Receiver<Job>) {
-    for job in work {
-        if !job.reply.is_closed() {
-            let output = exec::run(connection, &job.command, &job.stdin, job.limit, job.end);
-            let _ = job.reply.send(output);
-        }
     }
 }
