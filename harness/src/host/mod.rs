@@ -7,6 +7,8 @@ pub mod memory;
 pub(crate) mod port;
 pub(crate) mod qemu;
 pub mod scale;
+mod time_server;
 
 pub use doctor::{Finding, State, examine};
 pub use scale::Scale;
+pub use time_server::TimeServer;

@@ -45,6 +45,9 @@ pub enum MachineError {
         /// What differed.
         why: String,
     },
+    /// Client and engine did not agree over TLS.
+    #[error("TLS was refused: {0}")]
+    TlsRefused(String),
     /// QMP, files and the rest.
     #[error("{0}")]
     Other(String),

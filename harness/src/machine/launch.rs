@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use regex::Regex;
 use serde_json::{Value, json};
 
 use super::args::{Wires, arguments};
@@ -16,7 +15,7 @@ use super::cache::Served;
 use super::plan::{Drive, Plan};
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
-use super::{MachineError, process};
+use super::{MachineError, process, tls};
 use crate::evidence::Evidence;
 use crate::host::port;
 use crate::profile::Network;
@@ -131,7 +130,8 @@ async fn negotiate(qmp: &Qmp, network: Network) -> Result<u16, MachineError> {
         return Ok(0);
     }
     let table = network_table(qmp).await?;
-    ssh_port(&table).ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
+    tls::local_port(&table, 22)
+        .ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
 }
 
 /// What leads through QEMU's network, a row each.
@@ -144,12 +144,6 @@ pub(super) async fn monitor(qmp: &Qmp, command: &str) -> Result<String, MachineE
     let asked = json!({ "command-line": command });
     let printed = qmp.execute("human-monitor-command", asked).await?;
     Ok(printed.as_str().unwrap_or_default().to_owned())
-}
-
-/// From `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15    22 ...`.
-fn ssh_port(table: &str) -> Option<u16> {
-    let row = Regex::new(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+22\b").ok()?;
-    row.captures(table)?.get(1)?.as_str().parse().ok()
 }
 
 fn start_error(
@@ -177,14 +171,4 @@ pub(super) fn last_words(evidence: &Evidence) -> String {
         Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
     };
     read().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_port_is_read_from_the_table() {
-        let table = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n";
-        assert_eq!(super::ssh_port(table), Some(33987));
-        assert_eq!(super::ssh_port("nothing"), None);
-    }
 }

@@ -12,7 +12,8 @@
 //! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `settle`, `saved` | a machine at rest, one that stands still, and those that go on from it |
 //! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
-//! | `ssh`, `forward` | the guest's commands, files and Docker engines |
+//! | `ssh`, `forward`, `tls` | the guest's commands, files and Docker engines |
+//! | `hotplug` | disks that come while it runs |
 
 mod args;
 mod artifact;
@@ -26,6 +27,7 @@ mod events;
 mod fault;
 pub(crate) mod folder;
 mod forward;
+mod hotplug;
 mod keep;
 mod kept;
 mod launch;
@@ -44,6 +46,7 @@ pub(crate) mod shell;
 mod spec;
 mod ssh;
 mod tasks;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +76,10 @@ pub use serial::Serial;
 pub use spec::{Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
+pub use tls::Certificates;
 
+/// This host, in the network that QEMU makes for the guest.
+pub const HOST_ADDRESS: &str = "10.0.2.2";
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
 /// For one answer of a Docker engine, on the reference host.

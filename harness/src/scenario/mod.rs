@@ -1,7 +1,7 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `setup`, `step`, `fault` and `sabotage` are what people write, `value` the small types in it
-//! that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
+//! `file`, `setup`, `step`, `supply`, `fault` and `sabotage` are what people write, `value` the small types
+//! in it that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
 //! editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
@@ -14,6 +14,7 @@ mod sabotage;
 mod schema;
 mod setup;
 mod step;
+mod supply;
 mod value;
 
 pub use fault::{
@@ -28,9 +29,10 @@ pub use schema::{of_setups as schema_of_setups, schema};
 pub use setup::{Setup, SetupFile, Setups};
 pub use step::{
     Account, Action, DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep,
-    EngineName, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep, SshStep,
-    StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
+    DockerTls, EngineName, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
+    SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
+pub use supply::{HotplugStep, TimeServerStep};
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::fault::{
     ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
     PowerButtonStep, ResumeStep, Undone,
 };
+use super::supply::{HotplugStep, TimeServerStep};
 use super::value::{Pattern, Span, TextExpectation, Words};
 
 /// One step.
@@ -39,6 +40,10 @@ pub struct StepFile {
     pub wait_for: Option<WaitForStep>,
     /// What the boot events must be.
     pub events: Option<EventsStep>,
+    /// A disk that comes while the machine runs.
+    pub hotplug: Option<HotplugStep>,
+    /// Somebody who knows what time it is.
+    pub time_server: Option<TimeServerStep>,
     /// A panic of the kernel, after which the machine comes back.
     pub crash: Option<CrashStep>,
     /// A signal to processes or to a container.
@@ -85,6 +90,8 @@ fn one_kind(schema: &mut Schema) {
         "power_cut",
         "wait_for",
         "events",
+        "hotplug",
+        "time_server",
     ];
     let kinds = kinds.iter().chain(&FAULTS);
     let one = kinds.map(|kind| serde_json::json!({ "required": [kind] }));
@@ -108,6 +115,10 @@ pub enum Action {
     WaitFor(WaitForStep),
     /// See [`EventsStep`].
     Events(EventsStep),
+    /// See [`HotplugStep`].
+    Hotplug(HotplugStep),
+    /// See [`TimeServerStep`].
+    TimeServer(TimeServerStep),
     /// See [`FaultStep`].
     Fault(FaultStep),
 }
@@ -225,6 +236,8 @@ impl From<EngineName> for Engine {
 pub struct DockerStep {
     /// Which engine.
     pub engine: EngineName,
+    /// As from another computer, over the network with TLS, instead of the engine's socket.
+    pub tls: Option<DockerTls>,
     /// Runs a container.
     pub run: Option<DockerRun>,
     /// Looks at the containers.
@@ -233,6 +246,25 @@ pub struct DockerStep {
     pub exec: Option<DockerExec>,
     /// Makes an image out of files of the machine (which reaches no registry).
     pub import: Option<DockerImport>,
+}
+
+/// How an engine is asked over the network.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerTls {
+    /// The folder of the machine that has the client's `ca.pem`, `cert.pem` and `key.pem`.
+    pub certificates: String,
+    /// The engine's port; 2376 unless told.
+    #[serde(default = "docker_port")]
+    pub port: u16,
+    /// One of the two must not accept what the other one shows.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+/// What Docker's own clients take where nobody names a port.
+fn docker_port() -> u16 {
+    2376
 }
 
 /// What a Docker step does, once it is known to do one thing.

@@ -34,7 +34,7 @@ const BUSIEST: f64 = 4.0;
 /// How long a step may take where nothing is written and nothing known.
 fn of_kind(action: &Action) -> Duration {
     let seconds = match action {
-        Action::Events(_) => 15,
+        Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::Docker(_) | Action::WaitFor(_) => 90,
         Action::Reboot(_) | Action::PowerCut(_) => 240,

@@ -29,6 +29,8 @@ fn action(action: &Action) -> String {
             None => "wait for".into(),
         },
         Action::Events(_) => "boot events".into(),
+        Action::Hotplug(step) => format!("plug in a disk of {} MiB", step.disk.size),
+        Action::TimeServer(_) => "a time server".into(),
         Action::Fault(step) => fault::fault(step),
     }
 }
@@ -45,6 +47,10 @@ fn docker(step: &DockerStep) -> String {
     let engine = match step.engine {
         EngineName::System => "system-docker",
         EngineName::User => "docker",
+    };
+    let engine = match &step.tls {
+        None => engine.to_owned(),
+        Some(_) => format!("{engine} over TLS"),
     };
     match step.action() {
         Some(DockerAction::Run(run)) => {
@@ -63,7 +69,7 @@ fn docker(step: &DockerStep) -> String {
             )
         }
         Some(DockerAction::Import(import)) => format!("{engine}: import {}", import.image),
-        None => engine.into(),
+        None => engine,
     }
 }
 

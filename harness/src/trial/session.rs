@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bollard::Docker;
 
+use crate::host::TimeServer;
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use crate::scenario::Account;
 
@@ -28,6 +29,8 @@ pub struct Session<'a> {
     pub first_disk: usize,
     /// What steps broke.
     pub broken: Broken,
+    /// Who tells the machine the time, where a step asked for it.
+    pub time_server: Option<TimeServer>,
     seed: Option<u64>,
     /// What people should know about this trial.
     notes: Vec<String>,
@@ -45,6 +48,7 @@ impl<'a> Session<'a> {
             snapshots,
             first_disk: 0,
             broken: Broken::default(),
+            time_server: None,
             seed: None,
             notes: Vec::new(),
             ssh: None,

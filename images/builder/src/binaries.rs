@@ -12,11 +12,13 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "rancheros";
 
 /// The programs, by the names that it is called by in the machine.
-pub const PROGRAMS: [&str; 6] = [
+pub const PROGRAMS: [&str; 8] = [
     "init",
     "supervisor",
     "power-button",
     "console",
+    "user-docker",
+    "ntp",
     "rancherctl",
     "cloud-init",
 ];

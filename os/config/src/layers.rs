@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
-use crate::{CLOUD_LAYER, Config, USER_LAYER, cmdline};
+use crate::{CLOUD_LAYER, Config, GENERATED_LAYER, USER_LAYER, cmdline};
 
 /// The compiled defaults.
 const DEFAULTS: &str = include_str!("defaults.yml");
@@ -45,7 +45,7 @@ pub fn merge(lower: &mut Value, upper: &Value) {
 /// The configuration of the layers in `folder` and of a kernel command line.
 pub fn load(folder: &Path, cmdline: &str) -> Loaded {
     let mut stack = Stack::defaults();
-    for name in [USER_LAYER, CLOUD_LAYER] {
+    for name in [GENERATED_LAYER, USER_LAYER, CLOUD_LAYER] {
         stack.add_file(&folder.join(name));
     }
     stack.add_arguments(cmdline);
@@ -67,8 +67,7 @@ struct Stack {
 
 impl Stack {
     fn defaults() -> Self {
-        let text = DEFAULTS.replace("${VERSION}", crate::VERSION);
-        let merged = serde_yaml::from_str(&text).expect("the compiled defaults are valid");
+        let merged = serde_yaml::from_str(DEFAULTS).expect("the compiled defaults are valid");
         Self {
             merged,
             problems: Vec::new(),
@@ -76,7 +75,11 @@ impl Stack {
     }
 
     fn finish(self) -> Loaded {
-        let config = serde_yaml::from_value(self.merged).expect("only what fits was merged");
+        let mut config: Config =
+            serde_yaml::from_value(self.merged).expect("only what fits was merged");
+        for service in config.services.values_mut() {
+            service.image = service.image.replace("${VERSION}", crate::VERSION);
+        }
         Loaded {
             config,
             problems: self.problems,
@@ -227,6 +230,25 @@ mod tests {
         let services = with("", "rancher.services.syslog.disabled").config.services;
         assert!(services["syslog"].disabled && !services["console"].disabled);
         assert_eq!(services["syslog"].command, ["/usr/sbin/syslog"]);
+    }
+
+    #[test]
+    fn a_service_of_ones_own_may_use_the_images_of_this_version() {
+        let own = "services: { mine: { image: 'rancher/os-base:${VERSION}' } }\n";
+        let services = with(own, "").config.services;
+        assert!(services["mine"].image.ends_with(crate::VERSION));
+        assert!(services.contains_key("console"));
+    }
+
+    #[test]
+    fn variables_are_text_whatever_they_look_like() {
+        let loaded = with(
+            "environment: { A: 1, B: true }\n",
+            "rancher.environment.C=2",
+        );
+        let variables: Vec<_> = loaded.config.environment.values().collect();
+        assert_eq!(variables, ["1", "true", "2"]);
+        assert_eq!(with("environment: { A: [] }\n", "").problems.len(), 1);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The one document that configures the machine.
 //!
 //! It is made of layers, each merged into the ones below it so that siblings are kept: the compiled
-//! defaults, `rancher.yml`, `cloud-config.yml` (written by cloud-init), and the kernel command line.
-//! What does not fit the schema is left out and reported; reading a configuration never fails, because
-//! a machine that cannot read its configuration must still boot and say why.
+//! defaults, `generated.yml` (what the machine made for itself), `rancher.yml`, `cloud-config.yml`
+//! (written by cloud-init), and the kernel command line. What does not fit the schema is left out and
+//! reported; reading a configuration never fails, because a machine that cannot read its configuration
+//! must still boot and say why.
 //!
 //! Not its job: acting on what the document says.
 
@@ -13,13 +14,16 @@ mod schema;
 
 pub use cmdline::{Argument, arguments};
 pub use layers::{Loaded, Problem, from_cmdline, load, merge, write_layer};
-pub use schema::{CloudInit, Config, Service, State};
+pub use schema::{CloudInit, Config, Ntp, Service, State, UserDocker};
 
 /// The version of the OS.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Where the configuration lies in the machine.
 pub const FOLDER: &str = "/var/lib/rancher/conf";
+
+/// What the machine made for itself, below what the user says.
+pub const GENERATED_LAYER: &str = "generated.yml";
 
 /// What the user changed.
 pub const USER_LAYER: &str = "rancher.yml";

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,8 +24,27 @@ pub struct Config {
     pub rescue: bool,
     /// Where user-data comes from.
     pub cloud_init: CloudInit,
+    /// Variables for what `rancherctl env` runs.
+    #[serde(deserialize_with = "texts")]
+    pub environment: BTreeMap<String, String>,
+    /// Who knows what time it is.
+    pub ntp: Ntp,
+    /// The user's Docker.
+    pub userdocker: UserDocker,
     /// The system containers, by name.
     pub services: BTreeMap<String, Service>,
+}
+
+/// Values that are text, whatever they look like: `DEBUG: 1` is a variable like any other.
+fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let values = BTreeMap::<String, serde_yaml::Value>::deserialize(source)?;
+    let text = |(name, value): (String, serde_yaml::Value)| match value {
+        serde_yaml::Value::String(text) => Ok((name, text)),
+        serde_yaml::Value::Bool(flag) => Ok((name, flag.to_string())),
+        serde_yaml::Value::Number(number) => Ok((name, number.to_string())),
+        _ => Err(D::Error::custom(format!("the value of {name} is no text"))),
+    };
+    values.into_iter().map(text).collect()
 }
 
 /// The disk that keeps what outlives a reboot; it is mounted on `/var`.
@@ -45,6 +65,34 @@ pub struct State {
 pub struct CloudInit {
     /// Sources in the order in which they are tried, e.g. `configdrive:/media/config-2`.
     pub datasources: Vec<String>,
+}
+
+/// Who knows what time it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ntp {
+    /// Time servers, `HOST` or `HOST:PORT`; none leaves the clock alone.
+    pub servers: Vec<String>,
+}
+
+/// The user's Docker. The certificates are PEM; those that are made lie in [`crate::GENERATED_LAYER`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserDocker {
+    /// Whether it listens on port 2376 to clients with a certificate.
+    pub use_tls: bool,
+    /// Who must have signed the certificate of a client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca_cert: Option<String>,
+    /// With what `rancherctl tls generate` signs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_ca_key: Option<String>,
+    /// What the engine shows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_server_cert: Option<String>,
+    /// And its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_server_key: Option<String>,
 }
 
 /// A system container, in the words of a compose file.
@@ -109,18 +157,23 @@ impl Service {
 
     /// `io.rancher.os.after` and what it takes mounts from: services that must be up before it.
     pub fn after(&self) -> Vec<&str> {
-        let named = self
-            .labels
-            .get("io.rancher.os.after")
-            .map(String::as_str)
-            .unwrap_or_default();
-        let named = named
-            .split(',')
-            .map(str::trim)
-            .filter(|name| !name.is_empty());
-        named
+        self.named("io.rancher.os.after")
             .chain(self.volumes_from.iter().map(String::as_str))
             .collect()
+    }
+
+    /// `io.rancher.os.before`: services that it must be up before.
+    pub fn before(&self) -> Vec<&str> {
+        self.named("io.rancher.os.before").collect()
+    }
+
+    /// The names in a label, between commas.
+    fn named(&self, label: &str) -> impl Iterator<Item = &str> {
+        let text = self.labels.get(label).map(String::as_str);
+        text.unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
     }
 
     fn flag(&self, label: &str, default: bool) -> bool {

@@ -4,7 +4,7 @@
 //! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
 //! subreaper that keeps containerd, the `supervisor` and `power-button` running. The supervisor starts
 //! the system containers through the Docker API. `console` is the first program of the console's container,
-//! and keeps its logins running in the same way.
+//! and keeps its logins running in the same way; `user_docker` begins that of the user's engine.
 //!
 //! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
 //! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
@@ -20,6 +20,7 @@ pub mod respawn;
 pub mod stages;
 pub mod supervisor;
 pub mod sys;
+pub mod user_docker;
 
 /// Where the programs of the initrd are found in the machine.
 pub const PROGRAMS: &str = "/usr/lib/rancher";

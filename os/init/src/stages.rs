@@ -1,6 +1,7 @@
 //! The stages of the early boot, in order, each with one responsibility.
 
 mod drivers;
+mod room;
 mod root;
 mod settings;
 mod state;
@@ -27,7 +28,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -64,6 +65,12 @@ const STAGES: [Stage; 9] = [
         name: "state",
         on_failure: OnFailure::Stop,
         run: state::state,
+    },
+    // What the machine itself needs is then kept in memory.
+    Stage {
+        name: "room",
+        on_failure: OnFailure::GoOn,
+        run: room::room,
     },
     // Arguments and files that do not fit are left out one by one; the rest holds.
     Stage {

@@ -51,6 +51,8 @@ pub trait Sys {
     fn write(&mut self, path: &str, content: &str) -> Result<()>;
     /// Names in a folder, sorted.
     fn list(&mut self, path: &str) -> Result<Vec<String>>;
+    /// Octets that are free where a folder lies.
+    fn free(&mut self, path: &str) -> Result<u64>;
     /// Copies a folder's content.
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
     /// Runs a program to its end; returns its standard output.
@@ -130,6 +132,11 @@ impl Sys for Linux {
             .collect();
         names.sort();
         Ok(names)
+    }
+
+    fn free(&mut self, path: &str) -> Result<u64> {
+        let found = nix::sys::statvfs::statvfs(path).map_err(at(path))?;
+        Ok(found.blocks_free() * found.fragment_size())
     }
 
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {

@@ -1,12 +1,17 @@
 //! The command that people type to see and change the machine; called `reboot`, `poweroff` or `halt`
 //! it does that.
 
+mod caller;
+mod completion;
+mod device;
+mod environment;
 mod power;
+mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Controls RancherOS.
 #[derive(Debug, Parser)]
@@ -24,6 +29,24 @@ enum Command {
     Poweroff,
     /// Stop the machine, leaving the power on
     Halt,
+    /// Certificates of the user's Docker
+    #[command(subcommand)]
+    Tls(tls::Command),
+    /// Run a command with the variables of the configuration (`environment`)
+    Env(environment::Env),
+    /// Print the device of a disk or partition
+    Dev(device::Dev),
+    /// The operating system itself
+    #[command(subcommand)]
+    Os(Os),
+    /// Print what a shell completes this command by
+    Completion(completion::Completion),
+}
+
+#[derive(Debug, Subcommand)]
+enum Os {
+    /// Print the version of the operating system
+    Version,
 }
 
 /// `reboot` and the like take no arguments yet.
@@ -39,17 +62,13 @@ pub fn main() -> ExitCode {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let action = match name.as_str() {
-        "reboot" => called(power::Action::Reboot),
-        "poweroff" => called(power::Action::PowerOff),
-        "halt" => called(power::Action::Halt),
-        _ => match Arguments::parse().command {
-            Command::Reboot => power::Action::Reboot,
-            Command::Poweroff => power::Action::PowerOff,
-            Command::Halt => power::Action::Halt,
-        },
+    let done = match name.as_str() {
+        "reboot" => power::run(called(power::Action::Reboot)),
+        "poweroff" => power::run(called(power::Action::PowerOff)),
+        "halt" => power::run(called(power::Action::Halt)),
+        _ => run(Arguments::parse().command),
     };
-    match power::run(action) {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -58,7 +77,53 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Reboot => power::run(power::Action::Reboot),
+        Command::Poweroff => power::run(power::Action::PowerOff),
+        Command::Halt => power::run(power::Action::Halt),
+        Command::Tls(command) => tls::run(command),
+        Command::Env(env) => env.run(),
+        Command::Dev(dev) => dev.run(),
+        Command::Os(Os::Version) => {
+            println!("{}", config::VERSION);
+            Ok(())
+        }
+        Command::Completion(completion) => {
+            completion.print(&mut Arguments::command());
+            Ok(())
+        }
+    }
+}
+
 fn called(action: power::Action) -> power::Action {
     NoArguments::parse();
     action
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says_what_it_is(command: &clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        assert!(command.get_about().is_some(), "{path} says nothing");
+        for argument in command.get_arguments() {
+            assert!(
+                argument.get_help().is_some(),
+                "{path} {}",
+                argument.get_id()
+            );
+        }
+        for below in command.get_subcommands() {
+            says_what_it_is(below, &path);
+        }
+    }
+
+    #[test]
+    fn help_covers_all() {
+        let command = Arguments::command();
+        command.clone().debug_assert();
+        says_what_it_is(&command, "");
+    }
 }

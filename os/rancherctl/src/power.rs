@@ -18,9 +18,7 @@ pub enum Action {
 /// # Errors
 /// The caller is not root, or the kernel refuses.
 pub fn run(action: Action) -> Result<(), String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err("only root may do this; try it with `sudo`".into());
-    }
+    crate::caller::must_be_root()?;
     nix::unistd::sync();
     // Every file system read-only, as the last thing before the end ("Linux Magic System Request Key
     // Hacks" in the kernel's documentation); where that is switched off the sync above must do.

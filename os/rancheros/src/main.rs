@@ -14,6 +14,8 @@ fn main() -> ExitCode {
         Some("supervisor") => init::supervisor::main(),
         Some("power-button") => init::power_button::main(),
         Some("console") => init::console::main(),
+        Some("user-docker") => init::user_docker::main(),
+        Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),
         // The one that people type, also as `reboot` and the like.
         _ => rancherctl::main(),

@@ -4,6 +4,9 @@ use super::super::step::{DockerAction, DockerImport, DockerPs, DockerRun, Docker
 use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
+    if let Some(tls) = &step.tls {
+        super::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
+    }
     match kind::of_docker(lint, step, path) {
         Some(DockerAction::Run(action)) => run(lint, action, &format!("{path}.run")),
         Some(DockerAction::Ps(action)) => ps(lint, action, &format!("{path}.ps")),

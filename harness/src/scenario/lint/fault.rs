@@ -111,6 +111,10 @@ pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
         let hint = "break it in the steps of a scenario";
         let message = "a setup breaks nothing";
         lint.refuse(breaks, &format!("steps[{number}]"), message, hint);
+        let lent = matches!(step.action, Action::Hotplug(_) | Action::TimeServer(_));
+        let hint = "do it in the steps of a scenario";
+        let message = "this would not be there in the machines that go on from a setup";
+        lint.refuse(lent, &format!("steps[{number}]"), message, hint);
     }
 }
 
@@ -206,9 +210,13 @@ fn needs_guest(action: &Action) -> bool {
 /// Whether a step goes over the network to the machine.
 fn needs_login(action: &Action) -> bool {
     match action {
-        Action::Ssh(_) | Action::Docker(_) | Action::Reboot(_) | Action::PowerCut(_) => true,
+        Action::Ssh(_)
+        | Action::Docker(_)
+        | Action::Reboot(_)
+        | Action::PowerCut(_)
+        | Action::TimeServer(_) => true,
         Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
-        Action::Serial(_) | Action::Events(_) => false,
+        Action::Serial(_) | Action::Events(_) | Action::Hotplug(_) => false,
         // What mends the network is what is wanted.
         Action::Fault(FaultStep::Network(_)) => false,
         Action::Fault(fault) => fault.needs_login(),

@@ -15,6 +15,8 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
         ("power_cut", step.power_cut.map(Action::PowerCut)),
         ("wait_for", step.wait_for.map(Action::WaitFor)),
         ("events", step.events.map(Action::Events)),
+        ("hotplug", step.hotplug.map(Action::Hotplug)),
+        ("time_server", step.time_server.map(Action::TimeServer)),
         ("crash", fault(step.crash.map(Fault::Crash))),
         ("kill", fault(step.kill.map(Fault::Kill))),
         ("pause", fault(step.pause.map(Fault::Pause))),

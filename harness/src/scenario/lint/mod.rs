@@ -12,7 +12,7 @@ mod wait;
 use crate::source::{Document, SourceError, closest};
 
 use super::fault::FaultStep;
-use super::file::{CloudConfig, MachineFile, ScenarioFile, Start};
+use super::file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
 use super::known_failure::KnownFailure;
 use super::load::Step;
 use super::setup::SetupFile;
@@ -172,10 +172,7 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
         }
     }
     for (number, disk) in machine.disks.iter().enumerate() {
-        if disk.size == 0 {
-            let path = format!("machine.disks[{number}].size");
-            lint.value(&path, "a disk of no size", "`size` is in MiB");
-        }
+        self::disk(lint, disk, &format!("machine.disks[{number}]"));
     }
     if machine.memory == Some(0) {
         lint.value(
@@ -183,6 +180,20 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
             "a machine without memory",
             "`memory` is in MiB",
         );
+    }
+}
+
+fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
+    if disk.size == 0 {
+        let path = format!("{path}.size");
+        lint.value(&path, "a disk of no size", "`size` is in MiB");
+    }
+}
+
+fn absolute(lint: &mut Lint<'_>, file: &str, path: &str) {
+    if !file.starts_with('/') {
+        let hint = format!("write `/{file}`");
+        lint.value(path, "this is no path from the root", hint);
     }
 }
 
@@ -197,6 +208,10 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::PowerCut(_) => {}
         Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
+        Action::Hotplug(step) => disk(lint, &step.disk, &format!("{path}.hotplug.disk")),
+        Action::TimeServer(step) => {
+            absolute(lint, &step.tell, &format!("{path}.time_server.tell"));
+        }
         Action::Fault(step) => fault::step(lint, step, path),
     }
     Some(action)
@@ -323,6 +338,7 @@ fn checks(step: &Step) -> bool {
     match &step.action {
         Action::Serial(step) => step.expect.is_some() || step.login.is_some(),
         Action::Fault(step) => step.checks(),
+        Action::Hotplug(_) | Action::TimeServer(_) => false,
         _ => true,
     }
 }
@@ -332,9 +348,11 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let needs = match &step.action {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
-            Action::Docker(_) | Action::Reboot(_) => true,
+            Action::Docker(_) | Action::Reboot(_) | Action::TimeServer(_) => true,
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
-            Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) => false,
+            Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) | Action::Hotplug(_) => {
+                false
+            }
             Action::Fault(step) => step.needs_login(),
         };
         let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";

@@ -1,25 +1,29 @@
 //! What is asked of a Docker engine.
 
+use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
-use crate::scenario::{DockerAction, DockerPs, DockerStep, EngineName, Words};
+use crate::scenario::{DockerAction, DockerPs, DockerStep, Words};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;
 use super::super::import;
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
-use super::container;
+use super::{container, tls};
 
 pub(super) async fn perform(
     step: &DockerStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let engine = step.engine;
+    let docker = match &step.tls {
+        None => session.docker(step.engine.into(), deadline).await?,
+        Some(tls) if tls.refused => return tls::refused(tls, session, deadline).await,
+        Some(tls) => tls::connect(tls, session, deadline).await?,
+    };
     match step.action() {
         Some(DockerAction::Run(run)) => {
-            let docker = session.docker(engine.into(), deadline).await?;
             let Some(output) = container::run(run, &docker, deadline).await? else {
                 return Ok(());
             };
@@ -32,7 +36,6 @@ pub(super) async fn perform(
                 .map_err(|fault| fault.with_output(&run.command.join(" "), &output))
         }
         Some(DockerAction::Exec(exec)) => {
-            let docker = session.docker(engine.into(), deadline).await?;
             let output = container::exec(exec, &docker, deadline).await?;
             let wanted = Wanted {
                 exit: exec.exit.unwrap_or(0),
@@ -42,12 +45,9 @@ pub(super) async fn perform(
             judge::output(wanted, &output, session.snapshots)
                 .map_err(|fault| fault.with_output(&exec.command.join(" "), &output))
         }
-        Some(DockerAction::Ps(ps)) => {
-            judge_ps(ps, &names(engine, ps.all, session, deadline).await?)
-        }
+        Some(DockerAction::Ps(ps)) => judge_ps(ps, &names(&docker, ps.all, deadline).await?),
         Some(DockerAction::Import(import)) => {
             let ssh = session.ssh(deadline).await?;
-            let docker = session.docker(engine.into(), deadline).await?;
             import::perform(import, &ssh, &docker).await
         }
         None => Ok(()),
@@ -56,12 +56,10 @@ pub(super) async fn perform(
 
 /// Names of an engine's containers, sorted.
 pub(super) async fn names(
-    engine: EngineName,
+    docker: &Docker,
     all: bool,
-    session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<Vec<String>, Fault> {
-    let docker = session.docker(engine.into(), deadline).await?;
     let options = ListContainersOptionsBuilder::default().all(all).build();
     let listed = within(deadline, docker.list_containers(Some(options))).await?;
     let all_names = listed

@@ -4,10 +4,13 @@ mod container;
 mod docker;
 mod events;
 mod fault;
+mod hotplug;
 mod power_cut;
 mod reboot;
 mod serial;
 mod ssh;
+mod time_server;
+mod tls;
 mod wait;
 
 pub(super) use fault::carrier;
@@ -35,6 +38,8 @@ pub async fn perform(
         Action::PowerCut(step) => power_cut::perform(step, session, deadline).await,
         Action::WaitFor(step) => wait::perform(step, session, deadline).await,
         Action::Events(step) => events::judge(step, &session.machine.boot_events()),
+        Action::Hotplug(step) => hotplug::perform(step, session).await,
+        Action::TimeServer(step) => time_server::perform(step, session, deadline).await,
         Action::Fault(step) => fault::perform(step, session, deadline).await,
     }
 }

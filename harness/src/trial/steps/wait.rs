@@ -78,7 +78,7 @@ async fn container(
 ) -> Result<(), Fault> {
     let what = format!("the container {} running", wait.name);
     let held = wait_until(&what, deadline.left(), async || {
-        let names = match docker::names(wait.engine, false, session, deadline).await {
+        let names = match running(wait, session, deadline).await {
             Ok(names) => names,
             Err(fault) => {
                 session.forget();
@@ -91,4 +91,13 @@ async fn container(
         }
     });
     held.await.map_err(|error| MachineError::from(error).into())
+}
+
+async fn running(
+    wait: &WaitContainer,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<Vec<String>, Fault> {
+    let engine = session.docker(wait.engine.into(), deadline).await?;
+    docker::names(&engine, false, deadline).await
 }

@@ -9,6 +9,7 @@ struct Recorder {
     fails: Vec<&'static str>,
     cmdline: &'static str,
     over: Vec<&'static str>,
+    full: bool,
 }
 
 impl Recorder {
@@ -65,6 +66,9 @@ impl Sys for Recorder {
             "/sys/bus" => vec!["pci".into()],
             _ => vec!["0000:00:01.0".into()],
         })
+    }
+    fn free(&mut self, _: &str) -> Result<u64> {
+        Ok(if self.full { 4096 } else { 1 << 30 })
     }
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
         self.note(format!("copy {from} {to}"))
@@ -150,6 +154,19 @@ fn a_damaged_state_device_leaves_a_machine_on_tmpfs() {
         ..Default::default()
     };
     assert_eq!(boot(&mut recorder), Ok(()));
+}
+
+#[test]
+fn a_full_state_device_leaves_the_systems_own_containers_in_memory() {
+    let mut recorder = Recorder {
+        full: true,
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    let in_memory = |step: &&String| step.starts_with("mount full ");
+    let mounts: Vec<_> = recorder.done.iter().filter(in_memory).collect();
+    assert_eq!(mounts.len(), 2);
+    assert!(mounts[0].contains("/var/lib/system-docker tmpfs"));
 }
 
 #[test]

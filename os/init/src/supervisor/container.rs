@@ -7,8 +7,8 @@ use bollard::models::{
     ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptions,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
 };
 use config::Service;
 use futures_util::StreamExt;
@@ -92,6 +92,18 @@ impl Containers {
             Some(Err(error)) => Err(error.to_string()),
             None => Err("system-docker does not say".into()),
         }
+    }
+
+    /// The last line that a container said, if it said any.
+    pub async fn last_words(&self, name: &str) -> Option<String> {
+        let options = LogsOptionsBuilder::new()
+            .stdout(true)
+            .stderr(true)
+            .tail("1")
+            .build();
+        let said = self.docker.logs(name, Some(options)).next().await?.ok()?;
+        let line = said.to_string().trim().to_owned();
+        Some(line).filter(|line| !line.is_empty())
     }
 }
 

@@ -145,9 +145,7 @@ async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), Str
     if !service.detach() {
         return match wait::within(SERVICE_LIMIT, shared.containers.ended(name)).await?? {
             0 => Ok(()),
-            code => Err(format!(
-                "it ended with status {code}; see `sudo system-docker logs {name}`"
-            )),
+            code => Err(why_ended(name, code, shared).await),
         };
     }
     let Some((kind, what)) = service.ready() else {
@@ -156,10 +154,17 @@ async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), Str
     // Whichever comes first: a container that has ended will not get ready.
     tokio::select! {
         ready = wait::for_ready(kind, what, SERVICE_LIMIT) => ready,
-        ended = shared.containers.ended(name) => Err(format!(
-            "it ended with status {} before it was ready; see `sudo system-docker logs {name}`", ended?
-        )),
+        ended = shared.containers.ended(name) => Err(why_ended(name, ended?, shared).await),
     }
+}
+
+/// How a container ended that should not have, and the last that it said.
+async fn why_ended(name: &str, code: i64, shared: &Shared) -> String {
+    let said = match shared.containers.last_words(name).await {
+        Some(words) => format!(" and said: {words}"),
+        None => String::new(),
+    };
+    format!("it ended with status {code}{said}; see `sudo system-docker logs {name}`")
 }
 
 /// The first wait before a service that ended is started again; doubled each time.
@@ -168,7 +173,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Starts a service again whenever it has ended.
+/// Starts a service again whenever it has ended. One that ends again and again is told of until it is
+/// tried no more often: the console is there to be worked on.
 async fn watch_over(name: &str, shared: &Shared) {
     let mut wait = FIRST_WAIT;
     loop {
@@ -179,16 +185,25 @@ async fn watch_over(name: &str, shared: &Shared) {
         }
         // A container that somebody removed stays away until the next boot.
         let Ok(code) = ended else { return };
-        let line = format!("rancher: {name} ended with status {code}; it is started again");
-        shared.report.borrow_mut().say(&line);
+        let say = |line: String| {
+            if wait < LONGEST_WAIT {
+                shared.report.borrow_mut().say(&line);
+            }
+        };
+        say(format!(
+            "rancher: {name} ended with status {code}; it is started again"
+        ));
         tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
         if let Err(error) = shared.containers.start(name).await {
-            shared
-                .report
-                .borrow_mut()
-                .say(&format!("rancher: {name}: {error}"));
+            say(format!("rancher: {name}: {error}"));
         }
+        if wait * 2 >= LONGEST_WAIT {
+            let seconds = LONGEST_WAIT.as_secs();
+            say(format!(
+                "rancher: {name} ends again and again; from now on it is tried every {seconds} s"
+            ));
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

@@ -10,21 +10,45 @@ pub fn dependencies(
     services: &BTreeMap<String, Service>,
 ) -> (BTreeMap<&str, BTreeSet<&str>>, Vec<String>) {
     let mut problems = Vec::new();
-    let mut order: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, service) in services {
-        let mut before = BTreeSet::new();
-        for other in service.after() {
-            match services.get_key_value(other) {
-                None => problems.push(format!("{name} waits for {other}, which is not a service")),
-                Some((other, _)) if reaches(&order, other, name) => {
-                    problems.push(format!("{name} and {other} wait for each other"));
-                }
-                Some((other, _)) => drop(before.insert(other.as_str())),
+    let mut order: BTreeMap<&str, BTreeSet<&str>> = services
+        .keys()
+        .map(|name| (name.as_str(), BTreeSet::new()))
+        .collect();
+    for (later, earlier) in services.iter().flat_map(pairs) {
+        let known = |name| services.get_key_value(name).map(|(name, _)| name.as_str());
+        match (known(later), known(earlier)) {
+            (Some(later), Some(earlier)) if reaches(&order, earlier, later) => {
+                problems.push(format!("{later} and {earlier} wait for each other"));
+            }
+            (Some(later), Some(earlier)) => {
+                order.entry(later).or_default().insert(earlier);
+            }
+            (None, _) => {
+                problems.push(format!(
+                    "{earlier} is before {later}, which is not a service"
+                ));
+            }
+            (_, None) => {
+                problems.push(format!(
+                    "{later} waits for {earlier}, which is not a service"
+                ));
             }
         }
-        order.insert(name, before);
     }
     (order, problems)
+}
+
+/// What a service says about itself and others: who is later, and who is earlier.
+fn pairs<'s>((name, service): (&'s String, &'s Service)) -> Vec<(&'s str, &'s str)> {
+    let after = service
+        .after()
+        .into_iter()
+        .map(|other| (name.as_str(), other));
+    let before = service
+        .before()
+        .into_iter()
+        .map(|other| (other, name.as_str()));
+    after.chain(before).collect()
 }
 
 /// Whether `from` waits, directly or through others, for `to`.
@@ -61,6 +85,22 @@ mod tests {
         let (order, problems) = dependencies(&all);
         assert_eq!(order["c"], BTreeSet::from(["a", "b"]));
         assert!(problems.is_empty());
+    }
+
+    #[test]
+    fn a_service_that_names_a_later_one_is_waited_for() {
+        let mut all = services(&[("a", ""), ("b", "")]);
+        let labels = BTreeMap::from([("io.rancher.os.before".into(), "a, nobody".into())]);
+        all.insert(
+            "b".into(),
+            Service {
+                labels,
+                ..Service::default()
+            },
+        );
+        let (order, problems) = dependencies(&all);
+        assert_eq!(order["a"], BTreeSet::from(["b"]));
+        assert_eq!(problems, ["b is before nobody, which is not a service"]);
     }
 
     #[test]

@@ -1,0 +1,42 @@
+//! Disks that come while the machine runs.
+
+use serde_json::{Value, json};
+
+use super::{Machine, MachineError, disks};
+use crate::profile::Bus;
+
+impl Machine {
+    /// Plugs an empty disk in, formatted where it has a label, on the bus of the profile's disks.
+    ///
+    /// # Errors
+    /// The file cannot be made; QEMU's error, where that bus takes none while it runs.
+    pub async fn plug_disk(&self, mib: u64, label: Option<&str>) -> Result<(), MachineError> {
+        let nodes = self.qmp("query-named-block-nodes", Value::Null).await?;
+        let plugged = |node: &&Value| {
+            let name = node["node-name"].as_str();
+            name.is_some_and(|name| name.starts_with("plugged"))
+        };
+        let number = nodes
+            .as_array()
+            .map_or(0, |all| all.iter().filter(plugged).count());
+        let id = format!("plugged{number}");
+        let file = self.folder().join(format!("{id}.img"));
+        disks::make_blank(&file, mib, label).map_err(MachineError::Other)?;
+        let node = json!({
+            "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
+        });
+        self.qmp("blockdev-add", node).await?;
+        let bus = self.make.spec.profile.profile.disk_bus;
+        self.qmp("device_add", device(bus, &id)).await.map(drop)
+    }
+}
+
+fn device(bus: Bus, id: &str) -> Value {
+    let driver = match bus {
+        Bus::Scsi => "scsi-hd",
+        Bus::Virtio => "virtio-blk-pci",
+        Bus::Nvme => "nvme",
+        Bus::Sata => "ide-hd",
+    };
+    json!({ "driver": driver, "id": id, "drive": id, "serial": id })
+}

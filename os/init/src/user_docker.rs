@@ -1,0 +1,74 @@
+//! What the user's engine is started by: adds to its arguments what the configuration asks for, and
+//! becomes the engine.
+//!
+//! An engine that cannot listen as it was told to runs without: it is what people work with.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::report::Report;
+
+const ENGINE: &str = "/usr/sbin/dockerd";
+
+/// Where the engine reads its certificates.
+const CERTIFICATES: &str = "/etc/docker/tls";
+
+/// Comes back only when there is no engine.
+pub fn main() -> ExitCode {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if config::load_machine().config.userdocker.use_tls {
+        match with_tls(&arguments) {
+            Ok(with_tls) => arguments = with_tls,
+            Err(why) => {
+                let line = format!("rancher: userdocker: {why}; it runs without TLS");
+                eprintln!("{line}");
+                Report::new().say(&line);
+            }
+        }
+    }
+    let error = Command::new(ENGINE).args(arguments).exec();
+    eprintln!("{ENGINE}: {error}");
+    ExitCode::FAILURE
+}
+
+/// The arguments with which it listens to clients with a certificate, if it would take them.
+fn with_tls(arguments: &[OsString]) -> Result<Vec<OsString>, String> {
+    let store = tls::Store::machine();
+    store
+        .write_server(Path::new(CERTIFICATES))
+        .map_err(|error| error.to_string())?;
+    let mut all = arguments.to_vec();
+    all.extend(tls_arguments().map(OsString::from));
+    validate(&all)?;
+    Ok(all)
+}
+
+fn tls_arguments() -> [String; 5] {
+    [
+        "--tlsverify".into(),
+        format!("--tlscacert={CERTIFICATES}/ca.pem"),
+        format!("--tlscert={CERTIFICATES}/server-cert.pem"),
+        format!("--tlskey={CERTIFICATES}/server-key.pem"),
+        "--host=tcp://0.0.0.0:2376".into(),
+    ]
+}
+
+/// The engine itself reads the certificates, before it gives up on what it has.
+fn validate(arguments: &[OsString]) -> Result<(), String> {
+    let output = Command::new(ENGINE)
+        .arg("--validate")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{ENGINE}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.trim().lines().last().unwrap_or("it does not say why");
+    Err(format!(
+        "the engine refuses userdocker.tls_ca_cert, tls_server_cert and tls_server_key: {last}"
+    ))
+}

@@ -1,0 +1,35 @@
+//! Commands with the variables of the configuration.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+
+use clap::Args;
+
+use crate::caller;
+
+/// `rancherctl env`.
+#[derive(Debug, Args)]
+pub struct Env {
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+impl Env {
+    /// Becomes the command.
+    ///
+    /// # Errors
+    /// The caller may not read the configuration; the command cannot be run.
+    pub fn run(self) -> Result<(), String> {
+        caller::must_be_root()?;
+        let variables = config::load_machine().config.environment;
+        let [program, arguments @ ..] = self.command.as_slice() else {
+            return Err("which command?".into());
+        };
+        let error = std::process::Command::new(program)
+            .args(arguments)
+            .envs(variables)
+            .exec();
+        Err(format!("{}: {error}", program.to_string_lossy()))
+    }
+}

@@ -1,0 +1,206 @@
+//! Where what was made is kept: a layer of the configuration.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use config::UserDocker;
+use nix::fcntl::{Flock, FlockArg};
+use serde_yaml::{Mapping, Value};
+
+use crate::files::{Client, at, write_server};
+use crate::{Error, Pair, Result, hosts, sign};
+
+/// The configuration, as far as certificates go.
+pub struct Store {
+    folder: PathBuf,
+    cmdline: String,
+}
+
+impl Store {
+    /// That of this machine.
+    pub fn machine() -> Self {
+        // Without /proc there are no arguments to read.
+        let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+        Self {
+            folder: config::FOLDER.into(),
+            cmdline,
+        }
+    }
+
+    /// Makes and keeps what the engine shows, for `hosts` or, where there are none, for what the
+    /// machine is known by; and writes it into `folder`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn make_server(&self, hosts: &[String], folder: &Path) -> Result<()> {
+        let _alone = self.lock()?;
+        let (ca, server) = self.new_server(hosts)?;
+        write_server(folder, &ca.cert, &server)
+    }
+
+    /// Writes what the engine shows into `folder`; it is made where there is none.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn write_server(&self, folder: &Path) -> Result<()> {
+        let _alone = self.lock()?;
+        let kept = self.load();
+        let server = both(
+            (kept.tls_server_cert, "tls_server_cert"),
+            (kept.tls_server_key, "tls_server_key"),
+        )?;
+        match (kept.tls_ca_cert, server) {
+            (Some(ca), Some(server)) => write_server(folder, &ca, &server),
+            (None, Some(_)) => Err(Error::Missing("tls_ca_cert")),
+            (_, None) => {
+                let (ca, server) = self.new_server(&[])?;
+                write_server(folder, &ca.cert, &server)
+            }
+        }
+    }
+
+    /// What a new client needs.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub fn make_client(&self) -> Result<Client> {
+        let _alone = self.lock()?;
+        let authority = self.authority()?;
+        let pair = sign::client(&authority)?;
+        Ok(Client {
+            ca: authority.cert,
+            pair,
+        })
+    }
+
+    fn new_server(&self, hosts: &[String]) -> Result<(Pair, Pair)> {
+        let authority = self.authority()?;
+        let server = match hosts {
+            [] => sign::server(&authority, &hosts::of_this_machine())?,
+            hosts => sign::server(&authority, hosts)?,
+        };
+        self.keep("tls_server_cert", "tls_server_key", &server)?;
+        Ok((authority, server))
+    }
+
+    /// Who signs; made at its first use.
+    fn authority(&self) -> Result<Pair> {
+        let kept = self.load();
+        let pair = both(
+            (kept.tls_ca_cert, "tls_ca_cert"),
+            (kept.tls_ca_key, "tls_ca_key"),
+        )?;
+        if let Some(pair) = pair {
+            return Ok(pair);
+        }
+        let made = sign::authority()?;
+        self.keep("tls_ca_cert", "tls_ca_key", &made)?;
+        Ok(made)
+    }
+
+    fn load(&self) -> UserDocker {
+        config::load(&self.folder, &self.cmdline).config.userdocker
+    }
+
+    fn keep(&self, cert: &str, key: &str, pair: &Pair) -> Result<()> {
+        let path = self.folder.join(config::GENERATED_LAYER);
+        // What cannot be read was of no use, and is made anew.
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut layer = match serde_yaml::from_str(&old) {
+            Ok(Value::Mapping(layer)) => Value::Mapping(layer),
+            _ => Value::Mapping(Mapping::new()),
+        };
+        let made = Mapping::from_iter([
+            (cert.into(), pair.cert.clone().into()),
+            (key.into(), pair.key.clone().into()),
+        ]);
+        let made = Mapping::from_iter([("userdocker".into(), Value::Mapping(made))]);
+        config::merge(&mut layer, &Value::Mapping(made));
+        config::write_layer(&path, &layer).map_err(at(&path))?;
+        let now = serde_yaml::to_value(self.load()).unwrap_or_default();
+        let holds = |name: &str, text: &str| now[name].as_str() == Some(text);
+        match holds(cert, &pair.cert) && holds(key, &pair.key) {
+            true => Ok(()),
+            false => Err(Error::Overridden),
+        }
+    }
+
+    /// One at a time: the engine may make its own just when a person asks for some.
+    fn lock(&self) -> Result<Flock<std::fs::File>> {
+        let path = self.folder.join("generated.lock");
+        let mut options = OpenOptions::new();
+        options.create(true).append(true).mode(0o600);
+        let file = std::fs::create_dir_all(&self.folder)
+            .and_then(|()| options.open(&path))
+            .map_err(at(&path))?;
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| at(&path)(error.into()))
+    }
+}
+
+/// A pair, nothing, or what is missing of it.
+fn both(
+    (cert, cert_name): (Option<String>, &'static str),
+    (key, key_name): (Option<String>, &'static str),
+) -> Result<Option<Pair>> {
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(Pair { cert, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Error::Missing(key_name)),
+        (None, Some(_)) => Err(Error::Missing(cert_name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store {
+            folder: folder.path().into(),
+            cmdline: String::new(),
+        };
+        (folder, store)
+    }
+
+    #[test]
+    fn what_was_made_is_kept_and_not_made_again() {
+        let (folder, store) = store();
+        let first = store.authority().unwrap();
+        store.new_server(&["box".into()]).unwrap();
+        assert!(store.authority().unwrap() == first);
+        let kept = folder.path().join(config::GENERATED_LAYER);
+        assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(config::load(folder.path(), "").problems, []);
+    }
+
+    #[test]
+    fn half_a_pair_is_named() {
+        let (folder, store) = store();
+        let own = "userdocker: { tls_server_cert: mine }";
+        std::fs::write(folder.path().join(config::USER_LAYER), own).unwrap();
+        let told = store.write_server(folder.path()).unwrap_err().to_string();
+        assert!(
+            told.starts_with("userdocker.tls_server_key is missing"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn what_the_user_set_goes_before_what_is_made() {
+        let (folder, store) = store();
+        let own = "userdocker: { tls_server_cert: mine, tls_server_key: mine, tls_ca_cert: mine }";
+        std::fs::write(folder.path().join(config::USER_LAYER), own).unwrap();
+        let refused = store.make_client().map(drop).unwrap_err();
+        assert!(matches!(refused, Error::Missing("tls_ca_key")), "{refused}");
+        std::fs::write(
+            folder.path().join(config::USER_LAYER),
+            "userdocker: { tls_server_cert: mine, tls_server_key: mine }",
+        )
+        .unwrap();
+        let refused = store.make_server(&[], folder.path()).unwrap_err();
+        assert!(matches!(refused, Error::Overridden), "{refused}");
+    }
+}
