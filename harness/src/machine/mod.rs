@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `spec`, `plan`, `prepare`, `disks`, `config_drive`, `artifact` | from what is asked for to files |
+//! | `spec`, `plan`, `prepare`, `disks`, `volume`, `metadata`, `artifact` | from what is asked for to files |
 //! | `args`, `script` | QEMU's command line, for us and for a person's shell |
 //! | `launch`, `process`, `folder` | QEMU started, owned, and cleaned up after |
 //! | `serial`, `badness`, `login` | the serial line |
@@ -18,7 +18,6 @@ mod args;
 mod artifact;
 mod badness;
 mod cache;
-mod config_drive;
 pub(crate) mod disks;
 mod end;
 mod error;
@@ -30,6 +29,7 @@ mod keep;
 mod kept;
 mod launch;
 mod login;
+mod metadata;
 mod plan;
 mod power;
 mod prepare;
@@ -44,6 +44,7 @@ pub(crate) mod shell;
 mod spec;
 mod ssh;
 mod tasks;
+mod volume;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -65,6 +66,7 @@ pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
 pub use kept::Kept;
+pub use metadata::{Metadata, Page};
 use power::Make;
 use process::Owned;
 use saved::Begin;
@@ -73,6 +75,8 @@ pub use serial::Serial;
 pub use spec::{Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
+pub(crate) use volume::LONGEST_LABEL;
+pub use volume::Volume;
 
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);

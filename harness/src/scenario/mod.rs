@@ -1,6 +1,6 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `setup`, `step`, `fault` and `sabotage` are what people write, `value` the small types in it
+//! `file`, `told`, `setup`, `step`, `fault` and `sabotage` are what people write, `value` the small types in it
 //! that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
 //! editors.
 //! Not here: doing any of it ([`crate::trial`]).
@@ -14,6 +14,7 @@ mod sabotage;
 mod schema;
 mod setup;
 mod step;
+mod told;
 mod value;
 
 pub use fault::{
@@ -31,6 +32,7 @@ pub use step::{
     EngineName, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep, SshStep,
     StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
+pub use told::{PageFile, VolumeFile};
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command that people type to see and change the machine; called `reboot`, `poweroff` or `halt`
 //! it does that.
 
+mod cloud_init;
 mod power;
 
 use std::path::Path;
@@ -18,6 +19,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what the cloud told this machine, check user-data, ask again
+    #[command(subcommand)]
+    CloudInit(cloud_init::Action),
     /// Restart the machine
     Reboot,
     /// Switch the machine off
@@ -47,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Reboot => power::Action::Reboot,
             Command::Poweroff => power::Action::PowerOff,
             Command::Halt => power::Action::Halt,
+            Command::CloudInit(action) => return cloud_init::run(&action),
         },
     };
     match power::run(action) {
