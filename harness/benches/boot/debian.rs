@@ -72,6 +72,8 @@ fn system(folder: &Path, profile: &Profile) -> Result<System> {
             memory: None,
             disks: vec![Disk::Base(folder.join("disk"))],
             user_data: None,
+            volumes: vec![],
+            metadata: harness::machine::Metadata::new(),
             ssh_port: None,
             balloon: false,
             write_cache: false,

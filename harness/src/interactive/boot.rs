@@ -9,7 +9,7 @@ use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
 use crate::evidence::Evidence;
 use crate::host::scale;
-use crate::machine::{Disk, Machine, MachineError, MachineSpec};
+use crate::machine::{Disk, Machine, MachineError, MachineSpec, Metadata};
 
 /// The password of a machine for somebody without keys.
 const PASSWORD: &str = "rancher.password=rancher";
@@ -102,6 +102,8 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         memory: options.memory,
         disks: vec![Disk::Kept(state.disk(options.fresh)?)],
         user_data: user_data.text,
+        volumes: vec![],
+        metadata: Metadata::new(),
         ssh_port: Some(options.port),
         balloon: false,
         write_cache: false,

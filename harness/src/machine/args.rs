@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::metadata;
 use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
@@ -152,7 +153,10 @@ fn small_devices(args: &mut Args, nonce: &str) {
 fn network(args: &mut Args, plan: &Plan) {
     if plan.network == Network::User {
         let forward = format!("hostfwd=tcp:127.0.0.1:{}-:22", plan.ssh_port);
-        args.add("-netdev", &["user", "id=net0", &forward]);
+        let served = plan.metadata.as_deref().map(metadata::network);
+        let mut parts = vec!["user", "id=net0", &forward];
+        parts.extend(served.as_deref());
+        args.add("-netdev", &parts);
         // Without a boot ROM: it is in a package of its own, and nothing boots from the network. A
         // fork has nobody to announce itself to: its network is its own.
         args.device(&[
@@ -275,6 +279,7 @@ mod tests {
             }),
             drives: vec![drive("disk0", Bus::Virtio), drive("config", Bus::Virtio)],
             network: Network::User,
+            metadata: None,
             ssh_port: 0,
             memory_file: None,
             incoming: false,
@@ -362,6 +367,18 @@ mod tests {
             text.contains(served) && !text.contains("/private/disk0"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn metadata_has_the_address_that_clouds_give_it() {
+        let plan = Plan {
+            metadata: Some("/private/it, one/metadata".into()),
+            ..plan()
+        };
+        let text = shown(&plan, WIRES);
+        let served = "-netdev user,id=net0,hostfwd=tcp:127.0.0.1:0-:22,net=169.254.0.0/16,\
+            guestfwd=tcp:169.254.169.254:80-cmd:sh '/private/it,, one/metadata/serve.sh'";
+        assert!(text.contains(served), "{text}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn above(
     let one = |drive: &SavedDrive| {
         let (base, base_format) = (saved.join(&drive.file), drive.format);
         let (file, format, origin) = if drive.read_only {
-            (base, base_format, Origin::ConfigDrive)
+            (base, base_format, Origin::Volume)
         } else {
             let file = folder.file(&format!("{}.qcow2", drive.id));
             make_overlay(&file, &base, base_format)?;

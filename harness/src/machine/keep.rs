@@ -120,6 +120,7 @@ impl Machine {
             named_memory: self.make.plan.memory_file.is_some(),
             balloon: spec.balloon,
             kernel_args: spec.kernel_args.clone(),
+            metadata: spec.metadata.clone(),
             words: identity.words(),
             host_key: identity.pinned_after(resets),
             drives,

@@ -18,7 +18,7 @@ use super::plan::Drive;
 use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths, ignore_shared, transferred};
 use super::ssh::Identity;
-use super::{Machine, MachineError, MachineSpec, disks};
+use super::{Machine, MachineError, MachineSpec, Metadata, disks};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
@@ -47,6 +47,8 @@ pub(super) struct About {
     /// Whether it has the device of that name.
     pub(super) balloon: bool,
     pub(super) kernel_args: Vec<String>,
+    #[serde(default)]
+    pub(super) metadata: Metadata,
     /// The words by which it is known, its own first.
     pub(super) words: Vec<String>,
     /// Where one was pinned for this boot.
@@ -142,6 +144,8 @@ impl Kept {
             memory: Some(self.about.memory),
             disks: vec![],
             user_data: None,
+            volumes: vec![],
+            metadata: self.about.metadata.clone(),
             ssh_port: None,
             write_cache: false,
             balloon: self.about.balloon,

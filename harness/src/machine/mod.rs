@@ -2,7 +2,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `spec`, `plan`, `prepare`, `disks`, `config_drive`, `artifact` | from what is asked for to files |
+//! | `spec`, `plan`, `prepare`, `disks`, `volume`, `metadata`, `artifact` | from what is asked for to files |
 //! | `args`, `script` | QEMU's command line, for us and for a person's shell |
 //! | `launch`, `process`, `folder` | QEMU started, owned, and cleaned up after |
 //! | `serial`, `badness`, `login` | the serial line |
@@ -19,7 +19,6 @@ mod args;
 mod artifact;
 mod badness;
 mod cache;
-mod config_drive;
 pub(crate) mod disks;
 mod end;
 mod error;
@@ -32,6 +31,7 @@ mod keep;
 mod kept;
 mod launch;
 mod login;
+mod metadata;
 mod plan;
 mod power;
 mod prepare;
@@ -47,6 +47,7 @@ mod spec;
 mod ssh;
 mod tasks;
 mod tls;
+mod volume;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +69,7 @@ pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
 use forward::Forward;
 pub use kept::Kept;
+pub use metadata::{Metadata, Page};
 use power::Make;
 use process::Owned;
 use saved::Begin;
@@ -77,6 +79,8 @@ pub use spec::{Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
 pub use tls::Certificates;
+pub(crate) use volume::LONGEST_LABEL;
+pub use volume::Volume;
 
 /// This host, in the network that QEMU makes for the guest.
 pub const HOST_ADDRESS: &str = "10.0.2.2";

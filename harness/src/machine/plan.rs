@@ -34,6 +34,8 @@ pub struct Plan {
     pub drives: Vec<Drive>,
     /// The network card.
     pub network: Network,
+    /// The folder of the pages that its network serves as a cloud's metadata.
+    pub metadata: Option<PathBuf>,
     /// Host port for SSH; 0 lets QEMU choose.
     pub ssh_port: u16,
     /// The file that is the guest's memory; none leaves it to QEMU.
@@ -124,6 +126,6 @@ pub enum Origin {
     },
     /// The file itself, kept after the machine.
     Kept,
-    /// The config drive, of which the evidence folder has a copy.
-    ConfigDrive,
+    /// A volume that tells the machine something, of which the evidence folder has a copy.
+    Volume,
 }

@@ -8,7 +8,9 @@ use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
 use super::saved::{self, Begin, Saved};
 use super::ssh::identity;
-use super::{Disk, MachineError, MachineSpec, artifact, config_drive, disks, launch, script};
+use super::{
+    Disk, MachineError, MachineSpec, Volume, artifact, disks, launch, metadata, script, volume,
+};
 use crate::evidence::Evidence;
 use crate::host::port;
 use crate::profile::{Boot, ResolvedFirmware};
@@ -55,7 +57,7 @@ pub(super) fn prepare(
         Begin::Kept(kept) => kept.drives(folder)?,
         Begin::PowerOn | Begin::Savable(_) => {
             let mut drives = disks::make(profile, &spec.disks, folder)?;
-            drives.extend(user_data_drive(spec, folder, evidence)?);
+            drives.extend(volumes(spec, folder, evidence)?);
             drives
         }
     };
@@ -71,6 +73,7 @@ pub(super) fn prepare(
         direct: (profile.boot == Boot::Kernel).then(|| direct(spec, nonce)),
         drives,
         network: profile.network,
+        metadata: write_metadata(spec, folder, evidence)?,
         ssh_port: spec.ssh_port.unwrap_or(0),
         memory_file: match begin {
             Begin::PowerOn => None,
@@ -139,22 +142,43 @@ fn absolute(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_path_buf())
 }
 
-fn user_data_drive(
+fn volumes(
     spec: &MachineSpec,
     folder: &PrivateFolder,
     evidence: &Evidence,
-) -> Result<Option<Drive>, MachineError> {
-    let Some(user_data) = &spec.user_data else {
-        return Ok(None);
+) -> Result<Vec<Drive>, MachineError> {
+    let config = spec.user_data.as_deref().map(Volume::config_drive);
+    let config = config.map(|volume| ("config".to_owned(), volume));
+    let others = spec.volumes.iter().cloned().enumerate();
+    let others = others.map(|(number, volume)| (format!("volume{number}"), volume));
+    let one = |(id, volume): (String, Volume)| {
+        let name = format!("{id}.img");
+        let file = folder.file(&name);
+        let made = volume
+            .write(&file)
+            .and_then(|()| fs::copy(&file, evidence.file(&name)));
+        match made {
+            Ok(_) => Ok(volume::drive(&id, file, spec.profile.profile.disk_bus)),
+            Err(e) => Err(MachineError::Start(format!("{name} cannot be made: {e}"))),
+        }
     };
-    let file = folder.file(script::CONFIG_DRIVE);
-    config_drive::write(&file, user_data)
-        .and_then(|()| fs::copy(&file, evidence.file(script::CONFIG_DRIVE)))
-        .map_err(|e| MachineError::Start(format!("the config drive cannot be made: {e}")))?;
-    Ok(Some(config_drive::drive(
-        file,
-        spec.profile.profile.disk_bus,
-    )))
+    config.into_iter().chain(others).map(one).collect()
+}
+
+/// The pages of its metadata, in its own folder and, for `qemu.sh`, in the evidence.
+fn write_metadata(
+    spec: &MachineSpec,
+    folder: &PrivateFolder,
+    evidence: &Evidence,
+) -> Result<Option<PathBuf>, MachineError> {
+    if spec.metadata.is_empty() {
+        return Ok(None);
+    }
+    let pages = folder.file(metadata::FOLDER);
+    metadata::write(&spec.metadata, &pages)
+        .and_then(|()| metadata::write(&spec.metadata, &evidence.file(metadata::FOLDER)))
+        .map_err(|e| MachineError::Start(format!("metadata cannot be written: {e}")))?;
+    Ok(Some(pages))
 }
 
 fn copy_vars(

@@ -14,7 +14,7 @@ use super::folder::PrivateFolder;
 use super::kept::Kept;
 use super::plan::{Drive, Format};
 use super::qmp::Qmp;
-use super::{Machine, MachineError, disks, launch, script, shell};
+use super::{Machine, MachineError, disks, launch, shell};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::poll::{Poll, wait_until};
@@ -144,7 +144,7 @@ impl Saved {
         folder: &PrivateFolder,
         evidence: &Evidence,
     ) -> Result<Vec<Drive>, MachineError> {
-        self.keep_config_drive(evidence)?;
+        self.keep_volumes(evidence)?;
         disks::above(&self.folder, &self.about.drives, folder)
     }
 
@@ -154,7 +154,7 @@ impl Saved {
         folder: &PrivateFolder,
         evidence: &Evidence,
     ) -> Result<Vec<Drive>, MachineError> {
-        self.keep_config_drive(evidence)?;
+        self.keep_volumes(evidence)?;
         disks::copies(&self.folder, &self.about.drives, folder)
     }
 
@@ -163,14 +163,13 @@ impl Saved {
         disks::copy(&self.file(MEMORY), &into.join(MEMORY)).map_err(MachineError::Start)
     }
 
-    fn keep_config_drive(&self, evidence: &Evidence) -> Result<(), MachineError> {
-        let config = self.folder.join(script::CONFIG_DRIVE);
-        if !config.exists() {
-            return Ok(());
+    fn keep_volumes(&self, evidence: &Evidence) -> Result<(), MachineError> {
+        for drive in self.about.drives.iter().filter(|drive| drive.read_only) {
+            let volume = self.folder.join(&drive.file);
+            std::fs::copy(&volume, evidence.file(&drive.file))
+                .map_err(|e| MachineError::Start(format!("{}: {e}", volume.display())))?;
         }
-        let kept = std::fs::copy(&config, evidence.file(script::CONFIG_DRIVE));
-        kept.map(drop)
-            .map_err(|e| MachineError::Start(format!("{}: {e}", config.display())))
+        Ok(())
     }
 
     /// Gives a QEMU that waits for it the devices' state; the guest then runs.

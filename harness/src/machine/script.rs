@@ -5,15 +5,13 @@
 use std::path::Path;
 
 use super::args::{Wires, arguments};
+use super::metadata;
 use super::plan::{Drive, Origin, Plan};
 use super::shell;
 use crate::profile::ResolvedFirmware;
 
 /// The port for SSH in the script: the machine's own may be taken by now.
 const PORT: u16 = 2222;
-/// The copy of the config drive in the evidence folder.
-pub const CONFIG_DRIVE: &str = "config-drive.img";
-
 /// The script; `private` is the machine's own folder, gone by the time it is read.
 pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     let mut plan = plan.clone();
@@ -40,6 +38,10 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
             quoted(&copy.to_string_lossy())
         ));
     }
+    if let Some(pages) = &plan.metadata {
+        let folder = quoted(&pages.to_string_lossy());
+        lines.push(format!("cp -r \"$here\"/{} {folder}", metadata::FOLDER));
+    }
     lines.push(command(qemu, &plan, &quoted));
     lines.join("\n") + "\n"
 }
@@ -58,7 +60,10 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
     let file = quoted(&drive.file.to_string_lossy());
     match &drive.origin {
         Origin::Kept => vec![],
-        Origin::ConfigDrive => vec![format!("cp \"$here/{CONFIG_DRIVE}\" {file}")],
+        Origin::Volume => {
+            let name = drive.file.file_name().unwrap_or_default();
+            vec![format!("cp \"$here\"/{} {file}", name.to_string_lossy())]
+        }
         Origin::Overlay { base, format } => vec![format!(
             "qemu-img create -q -f qcow2 -F {} -b {} {file}",
             format.name(),

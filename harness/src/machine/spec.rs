@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Metadata, Volume};
 use crate::profile::ResolvedProfile;
 
 /// A disk beside those of the profile.
@@ -37,6 +38,10 @@ pub struct MachineSpec {
     pub disks: Vec<Disk>,
     /// `openstack/latest/user_data` of a config drive; none means no drive.
     pub user_data: Option<String>,
+    /// More volumes that tell it something.
+    pub volumes: Vec<Volume>,
+    /// What `http://169.254.169.254/` tells it.
+    pub metadata: Metadata,
     /// Host port for SSH; none lets QEMU choose.
     pub ssh_port: Option<u16>,
     /// Whether memory can be taken from it while it runs.

@@ -1,6 +1,7 @@
 //! A scenario file's head: who it is and what machine it wants.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -9,6 +10,7 @@ use serde_yaml::Value;
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
 use super::step::StepFile;
+use super::told::{PageFile, VolumeFile};
 use super::value::Span;
 
 /// One behaviour of the OS: a machine, and steps that must all hold on it.
@@ -72,10 +74,15 @@ pub struct MachineFile {
     pub kernel_arguments: Vec<String>,
     /// Empty disks beside those of the profile.
     pub disks: Vec<DiskFile>,
+    /// Volumes that tell it something: read-only, with these files.
+    pub volumes: Vec<VolumeFile>,
+    /// What a cloud tells it: pages of `http://169.254.169.254/`, by their paths.
+    pub metadata: BTreeMap<String, PageFile>,
     /// Memory in MiB instead of the profile's.
     pub memory: Option<u64>,
     /// Whether a key made for this trial is put on the config drive, so that `ssh` and `docker`
-    /// steps can log in. Without it they need a `password`.
+    /// steps can log in. Without it they need a `password`. Where `<ssh_key>` stands in a file of
+    /// `volumes` or a page of `metadata` the key is there, and on no config drive.
     pub ssh_key: bool,
 }
 
@@ -85,6 +92,8 @@ impl Default for MachineFile {
             cloud_config: None,
             kernel_arguments: Vec::new(),
             disks: Vec::new(),
+            volumes: Vec::new(),
+            metadata: BTreeMap::new(),
             memory: None,
             ssh_key: true,
         }
@@ -100,6 +109,13 @@ impl MachineFile {
             cloud_config: more.cloud_config.or_else(|| self.cloud_config.clone()),
             kernel_arguments: both(&self.kernel_arguments, more.kernel_arguments),
             disks: [self.disks.as_slice(), &more.disks].concat(),
+            volumes: [self.volumes.as_slice(), &more.volumes].concat(),
+            metadata: self
+                .metadata
+                .clone()
+                .into_iter()
+                .chain(more.metadata)
+                .collect(),
             memory: more.memory.or(self.memory),
             ssh_key: self.ssh_key && more.ssh_key,
         }

@@ -1,7 +1,7 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `setup`, `step`, `supply`, `fault` and `sabotage` are what people write, `value` the small types
-//! in it that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
+//! `file`, `told`, `setup`, `step`, `supply`, `fault` and `sabotage` are what people write, `value` the small types in it
+//! that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
 //! editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
@@ -15,6 +15,7 @@ mod schema;
 mod setup;
 mod step;
 mod supply;
+mod told;
 mod value;
 
 pub use fault::{
@@ -33,6 +34,7 @@ pub use step::{
     SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
 pub use supply::{HotplugStep, TimeServerStep};
+pub use told::{PageFile, VolumeFile};
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 
 #[cfg(test)]

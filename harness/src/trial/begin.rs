@@ -175,6 +175,12 @@ impl Trial {
             "disks": format!("{:?}", spec.disks),
             "user data": spec.user_data,
         });
+        if !spec.volumes.is_empty() {
+            inputs["volumes"] = format!("{:?}", spec.volumes).into();
+        }
+        if !spec.metadata.is_empty() {
+            inputs["metadata"] = json!(spec.metadata);
+        }
         if spec.balloon {
             inputs["balloon"] = true.into();
         }

@@ -175,6 +175,7 @@ impl Trial {
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {
         let wanted = &self.scenario.machine;
         let key = wanted.ssh_key.then_some(keys.public.trim());
+        let on_config_drive = key.filter(|_| !wanted.tells_key());
         let disks = wanted.disks.iter();
         Ok(MachineSpec {
             profile: self
@@ -191,8 +192,10 @@ impl Trial {
                     label: d.label.clone(),
                 })
                 .collect(),
-            user_data: CloudConfig::render(wanted.cloud_config.as_ref(), key)
+            user_data: CloudConfig::render(wanted.cloud_config.as_ref(), on_config_drive)
                 .map_err(Failure::Infrastructure)?,
+            volumes: wanted.told_volumes(key.unwrap_or_default()),
+            metadata: wanted.told_metadata(key.unwrap_or_default()),
             ssh_port: None,
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),

@@ -30,6 +30,8 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
             "#cloud-config\nssh_authorized_keys:\n- {}\n",
             keys.public
         )),
+        volumes: vec![],
+        metadata: harness::machine::Metadata::new(),
         ssh_port: None,
         balloon: false,
         write_cache: false,

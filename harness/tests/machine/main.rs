@@ -34,6 +34,8 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
         memory: Some(256),
         disks: vec![],
         user_data: None,
+        volumes: vec![],
+        metadata: harness::machine::Metadata::new(),
         ssh_port: None,
         balloon: false,
         write_cache: false,

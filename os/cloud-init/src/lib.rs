@@ -1,20 +1,47 @@
-//! Reads what a cloud tells the machine and makes a layer of its configuration out of it.
+//! Reads what a cloud tells the machine and makes configuration, files and a script out of it.
 //!
-//! The datasources that the configuration names are tried in order; the first that is there wins.
-//! What user-data says that is not understood is reported and left out, and what is understood holds:
-//! user-data with a mistake in it must not lock people out.
+//! The datasources that the configuration names are tried in order; the first that answers wins. What
+//! user-data says that is not understood is reported and left out, and what is understood holds:
+//! user-data with a mistake in it must not lock people out. What was said last holds until something
+//! else is said.
 //!
-//! Not its job: acting on the configuration. The console reads the keys when it starts.
+//! It is done in two places. `save` is a system container that runs before the console: it asks what
+//! answers at once (volumes, files) and keeps what it hears. In the console, where there are people's
+//! folders and accounts, `write` writes the files before anything else starts, and `finish` does in
+//! the background what may take long: it asks what is reached over the network, and runs the script.
+//! So no cloud that does not answer keeps anybody from the console.
+//!
+//! Not its job: acting on the configuration. The console and the supervisor do.
 
-mod config_drive;
+mod apply;
+mod kept;
+mod problem;
+mod save;
+mod source;
+mod status;
 mod user_data;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-/// One run over all datasources.
+pub use kept::check;
+pub use problem::Problem;
+pub use save::run;
+pub use source::{Found, Source};
+pub use status::{Status, Turn};
+pub use user_data::{Content, File, Kind, Owner, Told, parse};
+
+/// Where this boot's part of it lies, in memory.
+const RUN: &str = "/run/cloud-init";
+
+/// The program `cloud-init`, by the arguments of this process.
 pub fn main() -> ExitCode {
-    match run() {
+    let done = match std::env::args().nth(1).as_deref() {
+        Some("save") => save::save(),
+        Some("write") => apply::write(),
+        Some("finish") => apply::finish(),
+        _ => Err("it is started by the system; people use `rancherctl cloud-init`".into()),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&error);
@@ -23,44 +50,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), String> {
-    let config = config::load_machine().config;
-    let Some((source, text)) = first_available(&config.cloud_init.datasources)? else {
-        return Ok(());
-    };
-    let told =
-        user_data::parse(&text).map_err(|error| format!("user-data of {source}: {error}"))?;
-    for problem in &told.problems {
-        say(&format!("user-data of {source}: {problem}; it is ignored"));
-    }
-    let path = Path::new(config::FOLDER).join(config::CLOUD_LAYER);
-    config::write_layer(&path, &told.layer).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// User-data of the first datasource that is there, with the name of that source.
-fn first_available(sources: &[String]) -> Result<Option<(&str, String)>, String> {
-    for source in sources {
-        let text = match source.split_once(':') {
-            Some(("configdrive", mount_point)) => config_drive::user_data(mount_point)?,
-            _ => {
-                say(&format!(
-                    "datasource `{source}`: known is `configdrive:PATH`; it is ignored"
-                ));
-                None
-            }
-        };
-        if let Some(text) = text {
-            return Ok(Some((source, text)));
-        }
-    }
-    Ok(None)
-}
-
 /// Says it where people look: the console, and this program's log.
 fn say(text: &str) {
     eprintln!("{text}");
+    tell_console(&format!("cloud-init: {text}"));
+}
+
+/// A line on the console, in one write, so that no other comes between.
+fn tell_console(line: &str) {
     if let Ok(mut console) = std::fs::OpenOptions::new().write(true).open("/dev/console") {
-        let _ =
-            std::io::Write::write_all(&mut console, format!("cloud-init: {text}\r\n").as_bytes());
+        let _ = std::io::Write::write_all(&mut console, format!("{line}\r\n").as_bytes());
     }
 }

@@ -63,7 +63,8 @@ pub struct State {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudInit {
-    /// Sources in the order in which they are tried, e.g. `configdrive:/media/config-2`.
+    /// Sources in the order in which they are tried: `configdrive:PATH`, `nocloud:PATH`, `file:PATH`,
+    /// `url:URL`, `cmdline`, `ec2`, `gce`.
     pub datasources: Vec<String>,
 }
 
@@ -148,6 +149,11 @@ impl Service {
     /// `io.rancher.os.detach`: it goes on running; otherwise the boot waits for its end.
     pub fn detach(&self) -> bool {
         self.flag("io.rancher.os.detach", true)
+    }
+
+    /// `io.rancher.os.reloadconfig`: the configuration is another one when it has ended.
+    pub fn reload_config(&self) -> bool {
+        self.flag("io.rancher.os.reloadconfig", false)
     }
 
     /// `io.rancher.os.ready`: what shows that it works, `docker:SOCKET` or `tcp:PORT`.

@@ -6,6 +6,8 @@ mod root;
 mod settings;
 mod state;
 
+pub(crate) use settings::call;
+
 use nix::mount::MsFlags;
 
 use crate::report::{Event, Report};

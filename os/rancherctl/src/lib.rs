@@ -2,6 +2,7 @@
 //! it does that.
 
 mod caller;
+mod cloud_init;
 mod completion;
 mod device;
 mod environment;
@@ -23,6 +24,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show what the cloud told this machine, check user-data, ask again
+    #[command(subcommand)]
+    CloudInit(cloud_init::Action),
     /// Restart the machine
     Reboot,
     /// Switch the machine off
@@ -63,13 +67,13 @@ pub fn main() -> ExitCode {
         .to_string_lossy()
         .into_owned();
     let done = match name.as_str() {
-        "reboot" => power::run(called(power::Action::Reboot)),
-        "poweroff" => power::run(called(power::Action::PowerOff)),
-        "halt" => power::run(called(power::Action::Halt)),
+        "reboot" => done(power::run(called(power::Action::Reboot))),
+        "poweroff" => done(power::run(called(power::Action::PowerOff))),
+        "halt" => done(power::run(called(power::Action::Halt))),
         _ => run(Arguments::parse().command),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{name}: {error}");
             ExitCode::FAILURE
@@ -77,23 +81,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), String> {
+fn run(command: Command) -> Result<ExitCode, String> {
     match command {
-        Command::Reboot => power::run(power::Action::Reboot),
-        Command::Poweroff => power::run(power::Action::PowerOff),
-        Command::Halt => power::run(power::Action::Halt),
-        Command::Tls(command) => tls::run(command),
-        Command::Env(env) => env.run(),
-        Command::Dev(dev) => dev.run(),
-        Command::Os(Os::Version) => {
-            println!("{}", config::VERSION);
-            Ok(())
-        }
-        Command::Completion(completion) => {
-            completion.print(&mut Arguments::command());
-            Ok(())
-        }
+        Command::CloudInit(action) => return cloud_init::run(&action),
+        Command::Reboot => power::run(power::Action::Reboot)?,
+        Command::Poweroff => power::run(power::Action::PowerOff)?,
+        Command::Halt => power::run(power::Action::Halt)?,
+        Command::Tls(command) => tls::run(command)?,
+        Command::Env(env) => env.run()?,
+        Command::Dev(dev) => dev.run()?,
+        Command::Os(Os::Version) => println!("{}", config::VERSION),
+        Command::Completion(completion) => completion.print(&mut Arguments::command()),
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(result: Result<(), String>) -> Result<ExitCode, String> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 fn called(action: power::Action) -> power::Action {

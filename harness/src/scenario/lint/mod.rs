@@ -7,6 +7,7 @@ mod fault;
 mod kind;
 mod sabotage;
 mod ssh;
+mod told;
 mod wait;
 
 use crate::source::{Document, SourceError, closest};
@@ -156,7 +157,7 @@ fn known_profiles(wanted: &str, profiles: &[String]) -> String {
 }
 
 fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
-    let key = machine.ssh_key.then_some("ssh-ed25519 AAAA lint");
+    let key = (machine.ssh_key && !machine.tells_key()).then_some("ssh-ed25519 AAAA lint");
     if let Err(why) = CloudConfig::render(machine.cloud_config.as_ref(), key) {
         let hint = "or write `ssh_key: false` for a machine without the trial's key";
         lint.key("machine.cloud_config", why, hint);
@@ -174,6 +175,7 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
     for (number, disk) in machine.disks.iter().enumerate() {
         self::disk(lint, disk, &format!("machine.disks[{number}]"));
     }
+    told::told(lint, machine);
     if machine.memory == Some(0) {
         lint.value(
             "machine.memory",

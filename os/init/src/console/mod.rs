@@ -7,16 +7,25 @@
 mod logins;
 mod users;
 
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
 
 use config::Config;
 
+use crate::report::Report;
 use crate::respawn::keep;
+use crate::sys::{Linux, Sys as _};
+
+/// Where cloud-init is.
+const CLOUD_INIT: &str = "/usr/lib/rancher/cloud-init";
+
+/// Is there when something is left to do for it.
+const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
 /// Sets the console up and keeps it; a part that cannot be set up is reported and left out.
 pub fn main() -> ExitCode {
     let loaded = config::load_machine();
-    let mut report = crate::report::Report::new();
+    let mut report = Report::new();
     for problem in &loaded.problems {
         report.say(&format!("rancher: {problem}"));
     }
@@ -25,6 +34,10 @@ pub fn main() -> ExitCode {
             report.say(&format!("rancher: console: {what}: {error}"));
         }
     }
+    if std::env::args().nth(1).as_deref() == Some("set-up") {
+        return ExitCode::SUCCESS;
+    }
+    cloud_init(&mut report);
     match keep(&logins::programs(&loaded.config), || ()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -34,9 +47,31 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Has cloud-init do what is left to do here: what it writes is there before anything else starts,
+/// and what may take long is not waited for.
+fn cloud_init(report: &mut Report) {
+    if !Path::new(CLOUD_INIT_TO_DO).exists() {
+        return;
+    }
+    let mut program = |word: &str| {
+        let mut command = Command::new(CLOUD_INIT);
+        command.arg(word).stdin(Stdio::null());
+        command.spawn().map_err(|error| {
+            report.say(&format!("rancher: console: {CLOUD_INIT} {word}: {error}"));
+        })
+    };
+    if let Ok(mut write) = program("write") {
+        // It says itself what went wrong.
+        let _ = write.wait();
+    }
+    #[allow(clippy::zombie_processes, reason = "`keep` waits for every child")]
+    let _ = program("finish");
+}
+
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 4] {
+fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
     [
+        ("hostname", hostname(&config.hostname)),
         ("home", users::home()),
         ("password", users::password(config.password.as_deref())),
         (
@@ -45,4 +80,14 @@ fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 4] {
         ),
         ("host key", logins::host_key()),
     ]
+}
+
+/// Gives the machine its name, where it has another one.
+fn hostname(name: &str) -> std::io::Result<()> {
+    let mut linux = Linux;
+    let has = linux.read("/proc/sys/kernel/hostname").unwrap_or_default();
+    if has.trim() == name {
+        return Ok(());
+    }
+    crate::stages::call(&mut linux, name).map_err(std::io::Error::other)
 }

@@ -1,7 +1,7 @@
 //! The configuration, and what of it the kernel is told.
 
 use super::Boot;
-use crate::sys::Result;
+use crate::sys::{Result, Sys};
 
 pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
     let cmdline = boot.sys.read("/proc/cmdline")?;
@@ -16,20 +16,21 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
 }
 
 pub(super) fn hostname(boot: &mut Boot<'_>) -> Result<()> {
-    let asked = boot.config.hostname.clone();
-    let name = if is_hostname(&asked) {
-        &asked
-    } else {
-        "rancher"
-    };
+    // Containers have it mounted, so it must be there.
+    boot.sys.write("/etc/resolv.conf", "")?;
+    call(boot.sys, &boot.config.hostname)
+}
+
+/// Gives the machine, and the container that this is, a name.
+pub(crate) fn call(sys: &mut dyn Sys, asked: &str) -> Result<()> {
+    let name = if is_hostname(asked) { asked } else { "rancher" };
     // Containers have these files mounted, so they must be there whatever comes of the name.
     let hosts = format!(
         "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
     );
-    boot.sys.write("/etc/hosts", &hosts)?;
-    boot.sys.write("/etc/resolv.conf", "")?;
-    boot.sys.write("/etc/hostname", &format!("{name}\n"))?;
-    boot.sys.set_hostname(name)?;
+    sys.write("/etc/hosts", &hosts)?;
+    sys.write("/etc/hostname", &format!("{name}\n"))?;
+    sys.set_hostname(name)?;
     if name == asked {
         Ok(())
     } else {

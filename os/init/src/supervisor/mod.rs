@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::report::{Event, Report};
+use crate::sys::Linux;
 use container::Containers;
 use images::Images;
 
@@ -32,6 +33,8 @@ const SERVICE_LIMIT: Duration = Duration::from_secs(120);
 struct Shared {
     containers: Containers,
     images: Images,
+    /// What holds now, for what is not started yet.
+    config: std::cell::RefCell<Config>,
     report: std::cell::RefCell<Report>,
     total: usize,
     started: std::cell::Cell<usize>,
@@ -69,6 +72,7 @@ async fn supervise() -> Result<(), String> {
     let shared = Rc::new(Shared {
         containers,
         images,
+        config: config.clone().into(),
         report: report.into(),
         total: enabled(&config).count(),
         started: 0.into(),
@@ -99,19 +103,22 @@ async fn start_all(config: &Config, shared: &Rc<Shared>) {
         .map(|name| (name.as_str(), watch::channel(false)))
         .collect();
     let mut tasks = JoinSet::new();
-    for (name, service) in &config.services {
+    for name in config.services.keys() {
         let before: Vec<_> = order[name.as_str()]
             .iter()
             .map(|other| channels[other].1.clone())
             .collect();
         let done = channels[name.as_str()].0.clone();
-        let (name, service, shared) = (name.clone(), service.clone(), Rc::clone(shared));
+        let (name, shared) = (name.clone(), Rc::clone(shared));
         tasks.spawn_local(async move {
             for mut other in before {
                 // An error means that the other task is gone, which is an end too.
                 let _ = other.wait_for(|up| *up).await;
             }
-            bring_up(&name, &service, &shared).await;
+            let service = shared.config.borrow().services.get(&name).cloned();
+            if let Some(service) = service {
+                bring_up(&name, &service, &shared).await;
+            }
             done.send_replace(true);
         });
     }
@@ -126,10 +133,27 @@ async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
         Ok(()) => shared.report.borrow_mut().event(&Event::ok(name)),
         Err(error) => shared.report.borrow_mut().failure(name, &error, false),
     }
+    if service.reload_config() {
+        reload(shared);
+    }
     if service.detach() && !service.create_only() {
         let (name, shared) = (name.to_owned(), Rc::clone(shared));
         tokio::task::spawn_local(async move { watch_over(&name, &shared).await });
     }
+}
+
+/// Reads the configuration again, which was changed: for what comes after, and for the machine's name.
+fn reload(shared: &Shared) {
+    let config = config::load_machine().config;
+    if config.hostname != shared.config.borrow().hostname
+        && let Err(error) = crate::stages::call(&mut Linux, &config.hostname)
+    {
+        shared
+            .report
+            .borrow_mut()
+            .failure("hostname", &error, false);
+    }
+    shared.config.replace(config);
 }
 
 async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), String> {

@@ -1,0 +1,49 @@
+//! Volumes and metadata that cannot be.
+
+use super::super::file::MachineFile;
+use super::Lint;
+use crate::machine::LONGEST_LABEL;
+
+/// What volumes and metadata say.
+pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
+    let nobodys = machine.tells_key() && !machine.ssh_key;
+    let message = "`<ssh_key>` stands for a key that the machine is not given";
+    lint.refuse(
+        nobodys,
+        "machine.ssh_key",
+        message,
+        "leave `ssh_key: false` away",
+    );
+    let key = machine.ssh_key && !machine.tells_key();
+    for (number, volume) in machine.volumes.iter().enumerate() {
+        let path = format!("machine.volumes[{number}]");
+        let length = volume.label.len();
+        let fits = (1..=LONGEST_LABEL).contains(&length) && volume.label.is_ascii();
+        let hint = "write 1 to 11 letters, e.g. `cidata`";
+        lint.refuse(
+            !fits,
+            &format!("{path}.label"),
+            "this cannot be a label",
+            hint,
+        );
+        let second = volume.label.eq_ignore_ascii_case("config-2")
+            && (key || machine.cloud_config.is_some());
+        let message = "the machine has another config drive, for `cloud_config` or the trial's key";
+        let hint = "write `<ssh_key>` where its files name keys, and no `cloud_config`";
+        lint.refuse(second, &format!("{path}.label"), message, hint);
+    }
+    for (path, page) in &machine.metadata {
+        let blank = path.contains(char::is_whitespace) || !path.starts_with('/');
+        let message = format!("`{path}` is no path of a page");
+        let hint = "write it as `/latest/user-data`";
+        lint.refuse(blank, "machine.metadata", &message, hint);
+        let method = !page.method.is_empty() && page.method.chars().all(|c| c.is_ascii_uppercase());
+        let message = format!("`{}` is no method", page.method);
+        lint.refuse(
+            !method,
+            "machine.metadata",
+            &message,
+            "write `GET` or `PUT`",
+        );
+    }
+}

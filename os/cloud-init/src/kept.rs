@@ -1,0 +1,204 @@
+//! What is kept of what a cloud said: a layer of the configuration, and user-data with files to write
+//! or a script to run. Both lie with the configuration, so both hold when the cloud is silent later.
+
+use std::path::{Path, PathBuf};
+
+use serde_yaml::{Mapping, Value};
+
+use crate::{Found, Kind, Problem, Told, apply, user_data};
+
+/// User-data as it was said last, where it could be understood.
+const USER_DATA: &str = "user-data";
+
+/// The key of the configuration that has the keys.
+const KEYS: &str = "ssh_authorized_keys";
+
+/// Where it is kept.
+pub(crate) struct Kept {
+    folder: PathBuf,
+}
+
+impl Kept {
+    pub(crate) fn of_machine() -> Self {
+        Self {
+            folder: config::FOLDER.into(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
+        }
+    }
+
+    /// What is kept of user-data.
+    pub(crate) fn told(&self) -> Told {
+        let kept = std::fs::read(self.folder.join(USER_DATA));
+        kept.map_or_else(|_| Told::default(), |bytes| user_data::parse(&bytes))
+    }
+
+    /// Keeps what was found; what it came to, with what does not fit the configuration. User-data
+    /// that is broken leaves that of before, and adds the keys that come beside it.
+    pub(crate) fn keep(&self, found: &Found) -> Result<Told, String> {
+        let bytes = found.user_data.as_deref().unwrap_or_default();
+        let mut told = user_data::parse(bytes);
+        let misfits = misfits(bytes, &told.layer);
+        told.problems.extend(misfits);
+        let path = self.folder.join(config::CLOUD_LAYER);
+        let before = layer(&path);
+        if told.kind == Kind::Broken {
+            told.layer = before.clone().unwrap_or_default();
+        }
+        add(&mut told.layer, found);
+        if before.as_ref() != Some(&told.layer) {
+            let layer = Value::Mapping(told.layer.clone());
+            config::write_layer(&path, &layer).map_err(|e| format!("{}: {e}", path.display()))?;
+        }
+        match told.kind {
+            Kind::Broken => Ok(()),
+            _ => self.keep_user_data(bytes),
+        }?;
+        Ok(told)
+    }
+
+    fn keep_user_data(&self, bytes: &[u8]) -> Result<(), String> {
+        let path = self.folder.join(USER_DATA);
+        // A boot that hears the same again writes nothing.
+        if std::fs::read(&path).is_ok_and(|kept| kept == bytes) {
+            return Ok(());
+        }
+        apply::replace(&path, bytes, 0o600, (0, 0)).map_err(|e| format!("{}: {e}", path.display()))
+    }
+}
+
+/// What is wrong with user-data; nothing is done with it.
+pub fn check(bytes: &[u8]) -> Vec<Problem> {
+    let told = user_data::parse(bytes);
+    let misfits = misfits(bytes, &told.layer);
+    told.problems.into_iter().chain(misfits).collect()
+}
+
+fn layer(path: &Path) -> Option<Mapping> {
+    serde_yaml::from_str(&std::fs::read_to_string(path).ok()?).ok()
+}
+
+/// Adds what is said beside user-data: keys to its own, and a name where it has none.
+fn add(layer: &mut Mapping, found: &Found) {
+    if let Some(name) = &found.hostname
+        && !layer.contains_key("hostname")
+    {
+        layer.insert("hostname".into(), name.clone().into());
+    }
+    if found.keys.is_empty() {
+        return;
+    }
+    let keys = layer
+        .entry(KEYS.into())
+        .or_insert_with(|| Value::Sequence(vec![]));
+    if let Value::Sequence(keys) = keys {
+        for key in &found.keys {
+            let key = Value::from(key.clone());
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+}
+
+/// What of a layer does not fit the configuration.
+fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
+    let text = String::from_utf8_lossy(bytes);
+    let Ok(folder) = tempfile::tempdir() else {
+        return vec![];
+    };
+    let path = folder.path().join(config::CLOUD_LAYER);
+    if config::write_layer(&path, &Value::Mapping(layer.clone())).is_err() {
+        return vec![];
+    }
+    let problem = |problem: config::Problem| {
+        let key = problem.place.rsplit(": ").next().unwrap_or_default();
+        let what = format!("{key}: {}; it is ignored", problem.why);
+        Problem::at(user_data::line_of(&text, key), what)
+    };
+    config::load(folder.path(), "")
+        .problems
+        .into_iter()
+        .map(problem)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(user_data: &str, keys: &[&str]) -> Found {
+        Found {
+            user_data: Some(user_data.into()),
+            keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+            hostname: Some("named".into()),
+        }
+    }
+
+    fn config(folder: &Path) -> config::Config {
+        config::load(folder, "").config
+    }
+
+    #[test]
+    fn keys_hold_beside_a_script_and_beside_what_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path());
+        kept.keep(&found("#!/bin/sh\n", &["k1"])).unwrap();
+        assert_eq!(config(folder.path()).ssh_authorized_keys, ["k1"]);
+        assert_eq!(config(folder.path()).hostname, "named");
+        kept.keep(&found(
+            "#cloud-config\nssh_authorized_keys: [k2, k3]\nhostname: pot\n",
+            &["k1", "k2"],
+        ))
+        .unwrap();
+        assert_eq!(
+            config(folder.path()).ssh_authorized_keys,
+            ["k2", "k3", "k1"]
+        );
+        let told = kept.keep(&found("#cloud-config\na: [\n", &["k4"])).unwrap();
+        assert_eq!((told.kind, told.problems.len()), (Kind::Broken, 1));
+        assert_eq!(
+            config(folder.path()).ssh_authorized_keys,
+            ["k2", "k3", "k1", "k4"]
+        );
+        assert_eq!(config(folder.path()).hostname, "pot");
+        assert_eq!(
+            kept.told().kind,
+            Kind::CloudConfig,
+            "what was good before is kept"
+        );
+    }
+
+    #[test]
+    fn what_lies_there_is_for_root_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        Kept::in_folder(folder.path())
+            .keep(&found("#!/bin/sh\n", &[]))
+            .unwrap();
+        for name in [USER_DATA, config::CLOUD_LAYER] {
+            let mode = folder
+                .path()
+                .join(name)
+                .metadata()
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_configuration_is_told_with_its_line() {
+        let text =
+            "#cloud-config\nhostname: pot\nrancher:\n  state:\n    required: x\n  nonsense: 1\n";
+        let problems: Vec<_> = check(text.as_bytes()).iter().map(|one| one.line).collect();
+        assert_eq!(problems, [Some(4), Some(6)]);
+        assert_eq!(check(b"#cloud-config\nhostname: pot\n"), []);
+    }
+}

@@ -1,0 +1,164 @@
+//! Volumes: the config drive as OpenStack makes it (its guides "Metadata service" and "Config
+//! drives"), and NoCloud (the manual of cloud-init, "NoCloud").
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use serde_yaml::Value;
+
+use super::Found;
+
+/// File systems that such a volume may have.
+const FILE_SYSTEMS: [&str; 2] = ["iso9660", "vfat"];
+
+/// The most bytes that are read of a file.
+const LIMIT: u64 = 16 << 20;
+
+/// What the config drive says, where there is one that says something.
+pub(super) fn config_drive(mount_point: &str) -> Result<Option<Found>, String> {
+    let read = |folder: &Path| {
+        let folder = folder.join("openstack/latest");
+        let about = read(&folder.join("meta_data.json"))?;
+        said(read(&folder.join("user_data"))?, about, &folder)
+    };
+    mounted("config-2", mount_point, read)
+}
+
+/// What a volume `cidata` says, where there is one that says something.
+pub(super) fn no_cloud(mount_point: &str) -> Result<Option<Found>, String> {
+    let read = |folder: &Path| {
+        let about = read(&folder.join("meta-data"))?;
+        said(read(&folder.join("user-data"))?, about, folder)
+    };
+    mounted("cidata", mount_point, read)
+}
+
+/// User-data, and what is said about the machine beside it: JSON, which is YAML, too.
+fn said(
+    user_data: Option<Vec<u8>>,
+    about: Option<Vec<u8>>,
+    folder: &Path,
+) -> Result<Option<Found>, String> {
+    if user_data.is_none() && about.is_none() {
+        return Ok(None);
+    }
+    let about: Value = match serde_yaml::from_slice(&about.unwrap_or_default()) {
+        Ok(about) => about,
+        // User-data must hold all the same.
+        Err(error) => {
+            let place = folder.display();
+            crate::say(&format!("the meta-data in {place}: {error}; it is ignored"));
+            Value::Null
+        }
+    };
+    let name = ["local-hostname", "hostname"]
+        .iter()
+        .find_map(|key| about.get(*key)?.as_str());
+    Ok(Some(Found {
+        user_data,
+        keys: ["public_keys", "public-keys"]
+            .iter()
+            .flat_map(|key| keys(about.get(*key)))
+            .collect(),
+        hostname: name.map(str::to_owned),
+    }))
+}
+
+/// Keys by name, as a list, or as one text.
+fn keys(value: Option<&Value>) -> Vec<String> {
+    let list: Vec<&Value> = match value {
+        Some(Value::Mapping(named)) => named.values().collect(),
+        Some(Value::Sequence(list)) => list.iter().collect(),
+        Some(one) => vec![one],
+        None => vec![],
+    };
+    let lines = list
+        .into_iter()
+        .filter_map(Value::as_str)
+        .flat_map(str::lines);
+    let lines = lines.map(str::trim).filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let in_file = |error: std::io::Error| format!("{}: {error}", path.display());
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(in_file(error)),
+        Ok(found) if found.len() > LIMIT => Err(format!(
+            "{}: it is more than {} MiB",
+            path.display(),
+            LIMIT >> 20
+        )),
+        Ok(_) => std::fs::read(path).map(Some).map_err(in_file),
+    }
+}
+
+/// Reads a volume by its label, where there is one.
+fn mounted(
+    label: &str,
+    mount_point: &str,
+    read: impl Fn(&Path) -> Result<Option<Found>, String>,
+) -> Result<Option<Found>, String> {
+    // FAT keeps labels in capitals.
+    let Some(device) = find(label).or_else(|| find(&label.to_uppercase())) else {
+        return Ok(None);
+    };
+    std::fs::create_dir_all(mount_point).map_err(|error| format!("{mount_point}: {error}"))?;
+    mount_volume(&device, mount_point)?;
+    let said = read(&PathBuf::from(mount_point));
+    // It stays mounted at most until this container ends.
+    let _ = umount2(mount_point, MntFlags::MNT_DETACH);
+    said
+}
+
+fn find(label: &str) -> Option<String> {
+    let output = Command::new("findfs")
+        .arg(format!("LABEL={label}"))
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let device = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && !device.is_empty()).then_some(device)
+}
+
+fn mount_volume(device: &str, mount_point: &str) -> Result<(), String> {
+    let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let mut errors = Vec::new();
+    for kind in FILE_SYSTEMS {
+        match mount(Some(device), mount_point, Some(kind), flags, None::<&str>) {
+            Ok(()) => return Ok(()),
+            Err(error) => errors.push(format!("{kind}: {error}")),
+        }
+    }
+    Err(format!("{device} cannot be mounted: {}", errors.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn about(text: &str) -> Found {
+        let folder = Path::new("/");
+        said(None, Some(text.into()), folder).unwrap().unwrap()
+    }
+
+    #[test]
+    fn keys_and_name_are_found_as_each_cloud_writes_them() {
+        let openstack = about(r#"{"hostname": "pot", "public_keys": {"me": "k1\n", "it": "k2"}}"#);
+        assert_eq!(
+            (openstack.keys, openstack.hostname.as_deref()),
+            (vec!["k1".into(), "k2".into()], Some("pot"))
+        );
+        let no_cloud = about("instance-id: 1\nlocal-hostname: pot\npublic-keys:\n- k1\n- k2\n");
+        assert_eq!(
+            (no_cloud.keys.len(), no_cloud.hostname.as_deref()),
+            (2, Some("pot"))
+        );
+        assert_eq!(about("public-keys: |\n  k1\n  k2\n").keys, ["k1", "k2"]);
+        assert_eq!(about("a: [\n"), Found::default());
+        assert_eq!(said(None, None, Path::new("/")), Ok(None));
+    }
+}
