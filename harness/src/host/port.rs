@@ -1,7 +1,41 @@
-//! Who listens on a TCP port of this host, for the message that says it is taken.
+//! TCP ports of this host: kept for a machine, and who listens on one that is taken.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+
+use tokio::net::TcpSocket;
+
+/// A port of the loopback address on which nobody listens yet. Until this value is dropped it is
+/// given to nobody who asks for any port, while who asks for this one can listen on it, time and
+/// again: the socket is bound, does not listen, and shares its port (`SO_REUSEADDR`).
+#[derive(Debug)]
+pub struct Kept {
+    port: u16,
+    _socket: TcpSocket,
+}
+
+impl Kept {
+    /// Keeps this port, or any for 0.
+    ///
+    /// # Errors
+    /// Who has it.
+    pub fn new(port: u16) -> Result<Self, String> {
+        let bind = || {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_reuseaddr(true)?;
+            socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
+            let port = socket.local_addr()?.port();
+            let _socket = socket;
+            Ok(Self { port, _socket })
+        };
+        bind().map_err(|error| unusable(port, &error))
+    }
+
+    /// Its number.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
 
 /// `Ok` when the port of the loopback address is free.
 ///
@@ -10,8 +44,14 @@ use std::path::Path;
 pub fn check_free(port: u16) -> Result<(), String> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(taken(port)),
-        Err(error) => Err(format!("port {port} cannot be used: {error}")),
+        Err(error) => Err(unusable(port, &error)),
+    }
+}
+
+fn unusable(port: u16, error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => taken(port),
+        _ => format!("port {port} cannot be used: {error}"),
     }
 }
 
@@ -75,6 +115,27 @@ mod tests {
         );
         drop(listener);
         check_free(port).unwrap();
+    }
+
+    #[test]
+    fn a_kept_port_is_given_to_whoever_asks_for_it_and_to_nobody_else() {
+        let kept = Kept::new(0).unwrap();
+        let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(
+                listen(kept.port()).local_addr().unwrap().port(),
+                kept.port()
+            );
+        }
+        let others: Vec<_> = (0..100).map(|_| listen(0)).collect();
+        let ports = others
+            .iter()
+            .map(|other| other.local_addr().unwrap().port());
+        assert!(!ports.into_iter().any(|port| port == kept.port()));
+        let listener = listen(kept.port());
+        let why = Kept::new(kept.port()).unwrap_err();
+        assert!(why.contains("is taken by"), "{why}");
+        drop(listener);
     }
 
     #[test]

@@ -34,13 +34,16 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
     if let Some(direct) = &plan.direct {
         kernel(&mut args, direct);
     }
-    small_devices(&mut args, &plan.nonce);
+    small_devices(&mut args, plan);
     if plan.balloon {
         args.device(&["virtio-balloon-pci"]);
     }
     network(&mut args, plan);
     drives(&mut args, &plan.drives);
     lines(&mut args, wires);
+    if let Wires::Inherited { .. } = wires {
+        run(&mut args, plan);
+    }
     args.0
 }
 
@@ -137,12 +140,12 @@ fn kernel(args: &mut Args, direct: &Direct) {
 
 /// A screen for tty1 and screenshots, entropy, the id that tells a kernel it was copied, and the
 /// word that tells us which copy it is.
-fn small_devices(args: &mut Args, nonce: &str) {
-    let word = format!("string={nonce}");
+fn small_devices(args: &mut Args, plan: &Plan) {
+    let word = format!("string={}", plan.nonce);
     args.add("-fw_cfg", &[&format!("name={FW_CFG}"), &word]);
     args.add("-display", &["none"]).device(&["VGA"]);
     args.add("-rtc", &["base=utc"]);
-    args.device(&["vmgenid", "guid=auto"]);
+    args.device(&["vmgenid", &format!("guid={}", plan.generation)]);
     args.add(
         "-object",
         &["rng-random", "id=rng0", "filename=/dev/urandom"],
@@ -245,6 +248,16 @@ fn lines(args: &mut Args, wires: Wires) {
     args.device(&["virtserialport", "bus=ports.0", "chardev=events", &name]);
 }
 
+/// How it begins, and what comes after a reset, where somebody sees to it.
+fn run(args: &mut Args, plan: &Plan) {
+    if plan.waits {
+        args.add("-S", &[]);
+    }
+    if plan.ends_at_reset() {
+        args.add("-action", &["reboot=shutdown"]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +280,7 @@ mod tests {
             name: "q35".into(),
             board: Board::Q35,
             nonce: "abc".into(),
+            generation: "01234567-89ab-cdef-0123-456789abcdef".into(),
             accelerator: Accelerator::Tcg { threads: true },
             cpus: 2.try_into().unwrap(),
             memory: 1024,
@@ -280,9 +294,10 @@ mod tests {
             drives: vec![drive("disk0", Bus::Virtio), drive("config", Bus::Virtio)],
             network: Network::User,
             metadata: None,
-            ssh_port: 0,
+            ssh_port: 40000,
             memory_file: None,
             incoming: false,
+            waits: false,
             balloon: false,
         }
     }
@@ -388,5 +403,16 @@ mod tests {
             text.contains("-serial mon:stdio") && !text.contains("fd="),
             "{text}"
         );
+        assert!(!text.contains("-action"), "nobody would start another QEMU");
+    }
+
+    #[test]
+    fn a_reset_is_left_to_qemu_where_it_costs_nothing() {
+        assert!(shown(&plan(), WIRES).contains("-action reboot=shutdown"));
+        let plan = Plan {
+            accelerator: Accelerator::Kvm,
+            ..plan()
+        };
+        assert!(!shown(&plan, WIRES).contains("-action"));
     }
 }

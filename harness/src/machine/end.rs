@@ -1,5 +1,6 @@
 //! How a machine ends.
 
+use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::poll::WaitError;
 impl Machine {
     /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
     pub fn shutdown_reason(&self) -> Option<String> {
-        self.target.qmp.told().shutdown
+        self.now_qmp().told().shutdown
     }
 
     /// Presses the power button and waits for the guest to switch the machine off.
@@ -19,15 +20,14 @@ impl Machine {
     /// It does not within `limit`, or QEMU ended for another reason.
     pub async fn power_off(&self, limit: Duration) -> Result<(), MachineError> {
         self.off_meant.store(true, Ordering::Relaxed);
-        let mut ended = self.qemu.ended();
         self.qmp("system_powerdown", serde_json::Value::Null)
             .await?;
-        let wait = tokio::time::timeout(limit, ended.wait_for(Option::is_some)).await;
+        let wait = tokio::time::timeout(limit, self.ended()).await;
         self.off_meant.store(wait.is_ok(), Ordering::Relaxed);
         if wait.is_err() {
             return Err(WaitError::deadline("powering off", limit, "a machine that runs").into());
         }
-        match self.target.qmp.last_told().await.shutdown.as_deref() {
+        match self.now_qmp().last_told().await.shutdown.as_deref() {
             Some(tasks::GUEST_SHUTDOWN) => Ok(()),
             other => Err(MachineError::Other(format!(
                 "QEMU ended, but not because the guest switched the machine off: {}",
@@ -43,23 +43,27 @@ impl Machine {
 
     /// Whether QEMU has ended.
     pub fn is_over(&self) -> bool {
-        self.qemu.ended().borrow().is_some()
+        self.over.borrow().is_some()
     }
 
     /// Waits until QEMU has ended by itself.
     pub async fn wait_ended(&self) -> Badness {
-        let mut ended = self.qemu.ended();
-        let status = ended
-            .wait_for(Option::is_some)
+        let status = self.ended().await;
+        Badness::QemuEnded(status.map_or_else(|| "it is gone".into(), process::describe))
+    }
+
+    /// Waits for the end of the last QEMU.
+    pub(super) async fn ended(&self) -> Option<ExitStatus> {
+        let mut over = self.over.clone();
+        over.wait_for(Option::is_some)
             .await
             .ok()
-            .and_then(|status| *status);
-        Badness::QemuEnded(status.map_or_else(|| "it is gone".into(), process::describe))
+            .and_then(|over| *over)
     }
 
     /// Ends the machine now, and comes back when all it said is in the evidence.
     pub async fn stop(&self) {
-        self.qemu.kill();
+        self.chassis.stop();
         // The serial port closes with QEMU, after its last byte was kept.
         let limit = scale::seconds(1);
         let _ = tokio::time::timeout(limit, self.serial.closed()).await;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::MachineError;
+use super::lines::Ends;
 use crate::evidence::now;
 use crate::poll::{self, WaitError};
 
@@ -47,13 +48,13 @@ pub(super) struct Events {
 
 impl Events {
     /// Listens; must run inside a tokio runtime. The log has so many `earlier` boots already.
-    pub(super) fn new(port: UnixStream, log: File, earlier: usize) -> Self {
+    pub(super) fn new(ports: Ends, log: File, earlier: usize) -> Self {
         let events = Self {
             boots: Arc::new(Mutex::new(vec![vec![]])),
             earlier,
             changed: watch::Sender::new(()),
         };
-        tokio::spawn(events.clone().listen(port, log));
+        tokio::spawn(events.clone().listen(ports, log));
         events
     }
 
@@ -61,7 +62,14 @@ impl Events {
         self.boots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn listen(self, port: UnixStream, mut log: File) {
+    async fn listen(self, mut ports: Ends, mut log: File) {
+        while let Some(port) = ports.recv().await {
+            self.hear(port, &mut log).await;
+        }
+    }
+
+    /// Until QEMU closes the port.
+    async fn hear(&self, port: UnixStream, log: &mut File) {
         let mut lines = BufReader::new(port).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let line = String::from_utf8_lossy(&line);
@@ -160,12 +168,13 @@ fn told(event: &BootEvent) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::lines;
     use tokio::io::AsyncWriteExt as _;
 
     async fn events(said: &str) -> (UnixStream, Events) {
         let (mut guest, port) = UnixStream::pair().unwrap();
         let log = File::options().write(true).open("/dev/null").unwrap();
-        let events = Events::new(port, log, 0);
+        let events = Events::new(lines::only(port), log, 0);
         guest.write_all(said.as_bytes()).await.unwrap();
         (guest, events)
     }

@@ -25,9 +25,9 @@ impl Machine {
         let node = json!({
             "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
         });
-        self.qmp("blockdev-add", node).await?;
-        let bus = self.make.spec.profile.profile.disk_bus;
-        self.qmp("device_add", device(bus, &id)).await.map(drop)
+        self.set(&id, "blockdev-add", node).await?;
+        let bus = self.chassis.make.spec.profile.profile.disk_bus;
+        self.set(&id, "device_add", device(bus, &id)).await
     }
 }
 

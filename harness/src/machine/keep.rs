@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -39,13 +40,12 @@ impl Machine {
         let mut room = limit;
         let state = self.keep_state(&folder.join(STATE), room).await?;
         room = room.saturating_sub(state);
-        let mut ended = self.qemu.ended();
         self.qmp("quit", Value::Null).await?;
-        let _ = ended.wait_for(Option::is_some).await;
+        self.ended().await;
 
         let mut lengths = vec![(STATE.to_owned(), state)];
         let mut drives = Vec::new();
-        for drive in &self.make.plan.drives {
+        for drive in &self.chassis.now().plan.drives {
             let name = format!("{}.qcow2", drive.id);
             let length = self.flatten(drive, &folder.join(&name), room).await?;
             room = room.saturating_sub(length);
@@ -59,8 +59,8 @@ impl Machine {
 
     /// The stream of memory and devices; gives back how many bytes it takes.
     async fn keep_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
-        let qmp = &self.target.qmp;
-        let socket = self.make.folder.file("keep.sock");
+        let qmp = &self.now_qmp();
+        let socket = self.chassis.make.folder.file("keep.sock");
         let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
         let patience = scale::seconds(TRANSFER_SECONDS);
         ignore_shared(qmp, false).await?;
@@ -80,7 +80,7 @@ impl Machine {
         let qemu_img = command::find("qemu-img").ok_or_else(|| {
             MachineError::Other("no qemu-img on this host; apt install qemu-utils".into())
         })?;
-        let said = self.make.folder.file("qemu-img.log");
+        let said = self.chassis.make.folder.file("qemu-img.log");
         let log = File::create(&said).map_err(|e| not_kept(&e))?;
         let mut convert = Command::new(qemu_img);
         convert
@@ -106,8 +106,11 @@ impl Machine {
     }
 
     fn about(&self, drives: Vec<SavedDrive>, lengths: Vec<(String, u64)>) -> About {
-        let (spec, resolved) = (&self.make.spec, &self.make.spec.profile);
-        let (identity, resets) = (&self.target.identity, self.target.qmp.told().resets);
+        let (spec, resolved) = (&self.chassis.make.spec, &self.chassis.make.spec.profile);
+        let (identity, resets) = (
+            &self.target.identity,
+            self.target.resets.load(Ordering::Relaxed),
+        );
         About {
             version: VERSION,
             qemu: resolved.qemu_version.clone(),
@@ -117,7 +120,7 @@ impl Machine {
             },
             profile: resolved.profile.clone(),
             memory: spec.memory_mib(),
-            named_memory: self.make.plan.memory_file.is_some(),
+            named_memory: self.chassis.now().plan.memory_file.is_some(),
             balloon: spec.balloon,
             kernel_args: spec.kernel_args.clone(),
             metadata: spec.metadata.clone(),

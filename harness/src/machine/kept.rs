@@ -213,8 +213,8 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let spec = kept.spec(kernel, initrd)?;
         let machine = Self::begin(spec, Begin::Kept(kept), evidence).await?;
-        let qmp = &machine.target.qmp;
-        let (fed, told) = kept.load(qmp, &machine.make.folder).await?;
+        let qmp = &machine.now_qmp();
+        let (fed, told) = kept.load(qmp, &machine.chassis.make.folder).await?;
         if let Err(error) = fed {
             let file = kept.folder.join(STATE);
             let why = format!("{} cannot be read: {error}", file.display());

@@ -12,13 +12,12 @@ use serde_json::{Value, json};
 
 use super::args::{Wires, arguments};
 use super::cache::Served;
-use super::plan::{Drive, Plan};
+use super::plan::Plan;
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
-use super::{MachineError, process, tls};
+use super::{MachineError, process};
 use crate::evidence::Evidence;
 use crate::host::port;
-use crate::profile::Network;
 
 /// Descriptors in QEMU.
 const SERIAL: i32 = 3;
@@ -41,16 +40,21 @@ pub(super) struct Launched {
     pub(super) serial: tokio::net::UnixStream,
     pub(super) qmp: tokio::net::UnixStream,
     pub(super) events: tokio::net::UnixStream,
-    pub(super) disks: Vec<Served>,
 }
 
-/// Starts QEMU; what it says goes to `qemu.log` of the evidence.
-pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Result<Launched> {
+/// Starts QEMU, with the disks that this process serves; what it says goes to `qemu.log` of the
+/// evidence.
+pub(super) fn launch(
+    qemu: &Path,
+    plan: &Plan,
+    disks: &[Served],
+    evidence: &Evidence,
+) -> io::Result<Launched> {
     let (serial, serial_end) = UnixStream::pair()?;
     let (qmp, qmp_end) = UnixStream::pair()?;
     let (events, events_end) = UnixStream::pair()?;
     let log = evidence.append(LOG)?;
-    let (disks, disk_ends) = serve(plan)?;
+    let disk_ends = serve(plan, disks)?;
     let mut command = Command::new(qemu);
     command
         .args(arguments(
@@ -80,21 +84,26 @@ pub(super) fn launch(qemu: &Path, plan: &Plan, evidence: &Evidence) -> io::Resul
         serial: ready(serial)?,
         qmp: ready(qmp)?,
         events: ready(events)?,
-        disks,
     })
 }
 
-/// Serves the disks that have a write cache, and gives QEMU's ends of their lines.
-fn serve(plan: &Plan) -> io::Result<(Vec<Served>, Vec<End>)> {
-    let one = |drive: &Drive| {
-        let socket = drive.socket?;
-        let begin = || {
-            let (line, end) = UnixStream::pair()?;
-            Ok((Served::begin(&drive.id, &drive.file, line)?, (end, socket)))
-        };
-        Some(begin())
+/// The disks that have a write cache.
+pub(super) fn served(plan: &Plan) -> io::Result<Vec<Served>> {
+    let cached = plan.drives.iter().filter(|drive| drive.socket.is_some());
+    cached
+        .map(|drive| Served::open(&drive.id, &drive.file))
+        .collect()
+}
+
+/// Serves them, and gives QEMU's ends of their lines.
+fn serve(plan: &Plan, disks: &[Served]) -> io::Result<Vec<End>> {
+    let sockets = plan.drives.iter().filter_map(|drive| drive.socket);
+    let one = |(disk, socket): (&Served, i32)| {
+        let (line, end) = UnixStream::pair()?;
+        disk.serve(line)?;
+        Ok((end, socket))
     };
-    plan.drives.iter().filter_map(one).collect()
+    disks.iter().zip(sockets).map(one).collect()
 }
 
 fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {
@@ -102,17 +111,17 @@ fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {
     tokio::net::UnixStream::from_std(line)
 }
 
-/// Agrees on QMP and learns the port that leads to SSH; an error tells why QEMU ended, if it did.
+/// Agrees on QMP; an error tells why QEMU ended, if it did.
 pub(super) async fn greet(
     launched: &Owned,
     qmp: &Qmp,
     plan: &Plan,
     evidence: &Evidence,
-) -> Result<u16, MachineError> {
+) -> Result<(), MachineError> {
     let mut ended = launched.ended();
     // A control line that closed mostly means that QEMU ended, which says more.
-    let error = match negotiate(qmp, plan.network).await {
-        Ok(port) => return Ok(port),
+    let error = match qmp.execute("qmp_capabilities", Value::Null).await {
+        Ok(_) => return Ok(()),
         Err(error) => error,
     };
     match tokio::time::timeout(GRACE, ended.wait_for(Option::is_some)).await {
@@ -123,16 +132,6 @@ pub(super) async fn greet(
 
 /// Between the end of QEMU's lines and its end as a process.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
-
-async fn negotiate(qmp: &Qmp, network: Network) -> Result<u16, MachineError> {
-    qmp.execute("qmp_capabilities", Value::Null).await?;
-    if network == Network::None {
-        return Ok(0);
-    }
-    let table = network_table(qmp).await?;
-    tls::local_port(&table, 22)
-        .ok_or_else(|| MachineError::Start(format!("no forwarded port in {table:?}")))
-}
 
 /// What leads through QEMU's network, a row each.
 pub(super) async fn network_table(qmp: &Qmp) -> Result<String, MachineError> {
@@ -153,7 +152,7 @@ fn start_error(
 ) -> MachineError {
     let said = last_words(evidence);
     if said.contains("Could not set up host forwarding rule") {
-        // Taken between our look and QEMU's.
+        // By somebody who asked for this very one.
         return MachineError::Start(port::taken(plan.ssh_port));
     }
     let how = status.map_or_else(|| "it ended".into(), describe);

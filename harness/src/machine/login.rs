@@ -161,6 +161,7 @@ fn type_line(session: &mut Session, text: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::lines;
     use std::fs::File;
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::sync::watch;
@@ -183,7 +184,7 @@ mod tests {
         let (line, port) = tokio::net::UnixStream::pair().unwrap();
         let log = File::options().write(true).open("/dev/null").unwrap();
         let serial = Serial::new(
-            port,
+            lines::only(port),
             log,
             tempfile::tempfile().unwrap(),
             watch::Sender::new(None),

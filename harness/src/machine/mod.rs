@@ -5,6 +5,7 @@
 //! | `spec`, `plan`, `prepare`, `disks`, `volume`, `metadata`, `artifact` | from what is asked for to files |
 //! | `args`, `script` | QEMU's command line, for us and for a person's shell |
 //! | `launch`, `process`, `folder` | QEMU started, owned, and cleaned up after |
+//! | `chassis`, `lines`, `tasks` | what stays over a reset, which an emulated machine goes through as another QEMU |
 //! | `serial`, `badness`, `login` | the serial line |
 //! | `events`, `ready` | how the boot goes |
 //! | `qmp` | QEMU's control line |
@@ -19,6 +20,7 @@ mod args;
 mod artifact;
 mod badness;
 mod cache;
+mod chassis;
 pub(crate) mod disks;
 mod end;
 mod error;
@@ -30,6 +32,7 @@ mod hotplug;
 mod keep;
 mod kept;
 mod launch;
+mod lines;
 mod login;
 mod metadata;
 mod plan;
@@ -50,18 +53,19 @@ mod tls;
 mod volume;
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 
 use crate::evidence::Evidence;
-use crate::host::scale;
+use crate::host::{port, scale};
 pub use crate::poll::WaitError;
+use crate::profile::Network;
 pub use cache::Loss;
-use cache::Served;
+use chassis::{Chassis, Make};
 pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
@@ -70,8 +74,7 @@ use folder::PrivateFolder;
 use forward::Forward;
 pub use kept::Kept;
 pub use metadata::{Metadata, Page};
-use power::Make;
-use process::Owned;
+use qmp::Qmp;
 use saved::Begin;
 pub use saved::Saved;
 pub use serial::Serial;
@@ -112,18 +115,17 @@ impl Engine {
 pub struct Machine {
     // In this order: who uses the machine goes first, the folder last.
     forwards: tokio::sync::Mutex<Vec<((Login, Engine), Forward)>>,
-    qemu: Owned,
+    chassis: Arc<Chassis>,
     serial: Serial,
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
     /// The guest is to switch the machine off.
     off_meant: Arc<AtomicBool>,
-    end_watch: AbortHandle,
+    /// How the last QEMU ended.
+    over: watch::Receiver<Option<ExitStatus>>,
     target: Target,
-    disks: Vec<Served>,
     /// Whether the machine that it goes on from told of its boot.
     told_before: bool,
-    make: Make,
 }
 
 impl Machine {
@@ -181,7 +183,7 @@ impl Machine {
         let saved = begin.saved();
         let machine = Self::begin(spec, begin, evidence).await?;
         if let Some(saved) = saved {
-            machine.guard(saved.resume(&machine.target.qmp)).await?;
+            machine.guard(saved.resume(&machine.now_qmp())).await?;
         }
         Ok(machine)
     }
@@ -204,7 +206,10 @@ impl Machine {
             Begin::Kept(kept) => kept.nonce(),
             _ => ssh::random_word(),
         };
-        let plan = prepare::prepare(&spec, &begin, &nonce, &folder, evidence)?;
+        let port = (spec.profile.profile.network == Network::User)
+            .then(|| port::Kept::new(spec.ssh_port.unwrap_or(0)).map(Arc::new));
+        let port = port.transpose().map_err(MachineError::Start)?;
+        let plan = prepare::prepare(&spec, &begin, &nonce, port.as_deref(), &folder, evidence)?;
         let identity = Identity::new(nonce, plan.direct.is_some());
         let identity = match (&begin, begin.saved()) {
             (Begin::Kept(kept), _) => kept.identity(),
@@ -214,11 +219,11 @@ impl Machine {
         let told_before = begin.saved().is_some_and(Saved::told);
         let make = Make {
             spec,
-            plan,
             evidence: evidence.clone(),
+            _port: port,
             folder: Arc::new(folder),
         };
-        Self::launch(make, identity, told_before, 0).await
+        Self::launch(make, plan, identity, told_before, 0).await
     }
 
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).
@@ -290,14 +295,14 @@ impl Machine {
         self.target.port
     }
 
-    /// QEMU's process id.
+    /// QEMU's process id. That of an emulated machine is another one after a reset.
     pub fn pid(&self) -> u32 {
-        self.qemu.pid()
+        self.chassis.now().qemu.pid()
     }
 
     /// The machine's own folder, gone when it is.
     pub fn folder(&self) -> &Path {
-        self.make.folder.path()
+        self.chassis.make.folder.path()
     }
 
     /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
@@ -336,7 +341,7 @@ impl Machine {
         if let Some((_, forward)) = forwards.iter().find(|(known, _)| *known == key) {
             return Ok(forward.path().to_owned());
         }
-        let forward = Forward::start(ssh, engine.socket(), &self.make.folder)?;
+        let forward = Forward::start(ssh, engine.socket(), &self.chassis.make.folder)?;
         let path = forward.path().to_owned();
         forwards.push((key, forward));
         Ok(path)
@@ -351,7 +356,39 @@ impl Machine {
         command: &str,
         arguments: serde_json::Value,
     ) -> Result<serde_json::Value, MachineError> {
-        self.target.qmp.execute(command, arguments).await
+        let qmp = self.qmp_line().await;
+        qmp.execute(command, arguments).await
+    }
+
+    /// The same for what must hold after a reset, too, until what it is part of is forgotten.
+    async fn set(
+        &self,
+        of: &str,
+        command: &'static str,
+        arguments: serde_json::Value,
+    ) -> Result<(), MachineError> {
+        self.qmp(command, arguments.clone()).await?;
+        self.chassis.remember(of, command, arguments);
+        Ok(())
+    }
+
+    /// The control line of the QEMU of now.
+    fn now_qmp(&self) -> Arc<Qmp> {
+        Arc::clone(&self.chassis.now().qmp)
+    }
+
+    /// The same, of the next one where one takes the place of another.
+    async fn qmp_line(&self) -> Arc<Qmp> {
+        loop {
+            let qmp = self.now_qmp();
+            if qmp.is_open() || self.is_over() {
+                return qmp;
+            }
+            tokio::select! {
+                () = self.chassis.replaced(&qmp) => {}
+                _ = self.ended() => {}
+            }
+        }
     }
 
     /// A picture of the screen (PNG).

@@ -18,6 +18,9 @@ pub struct Plan {
     pub board: Board,
     /// The word by which it is told from other machines.
     pub nonce: String,
+    /// The id that tells a kernel that it was copied: another one for each copy, the same as long
+    /// as a machine lives.
+    pub generation: String,
     /// What executes the guest.
     pub accelerator: Accelerator,
     /// Virtual processors.
@@ -36,14 +39,35 @@ pub struct Plan {
     pub network: Network,
     /// The folder of the pages that its network serves as a cloud's metadata.
     pub metadata: Option<PathBuf>,
-    /// Host port for SSH; 0 lets QEMU choose.
+    /// Host port for SSH.
     pub ssh_port: u16,
     /// The file that is the guest's memory; none leaves it to QEMU.
     pub memory_file: Option<MemoryFile>,
     /// Whether it waits for the state of a saved machine instead of starting.
     pub incoming: bool,
+    /// Whether it waits to be told to go on.
+    pub waits: bool,
     /// Whether it has a device that takes memory from the guest.
     pub balloon: bool,
+}
+
+impl Plan {
+    /// The same machine from power-on.
+    #[must_use]
+    pub fn powered_on(mut self) -> Self {
+        self.incoming = false;
+        if !matches!(self.memory_file, Some(MemoryFile::Written(_))) {
+            self.memory_file = None;
+        }
+        self
+    }
+
+    /// Whether a reset of the guest ends QEMU. Code that is translated anew in pages that held
+    /// translated code costs an emulated boot two to three times its time, and nothing but another
+    /// process frees it of that.
+    pub fn ends_at_reset(&self) -> bool {
+        matches!(self.accelerator, Accelerator::Tcg { .. })
+    }
 }
 
 /// Guest memory as a file of this host.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::folder::PrivateFolder;
 use super::plan::{Direct, Drive, MemoryFile, Plan};
 use super::saved::{self, Begin, Saved};
-use super::ssh::identity;
+use super::ssh::{identity, random_word};
 use super::{
     Disk, MachineError, MachineSpec, Volume, artifact, disks, launch, metadata, script, volume,
 };
@@ -44,6 +44,7 @@ pub(super) fn prepare(
     spec: &MachineSpec,
     begin: &Begin<'_>,
     nonce: &str,
+    port: Option<&port::Kept>,
     folder: &PrivateFolder,
     evidence: &Evidence,
 ) -> Result<Plan, MachineError> {
@@ -65,6 +66,7 @@ pub(super) fn prepare(
         name: profile.name.clone(),
         board: profile.machine,
         nonce: nonce.into(),
+        generation: uuid(&random_word()),
         accelerator: spec.profile.accelerator,
         cpus: profile.cpus,
         memory: spec.memory_mib(),
@@ -74,7 +76,7 @@ pub(super) fn prepare(
         drives,
         network: profile.network,
         metadata: write_metadata(spec, folder, evidence)?,
-        ssh_port: spec.ssh_port.unwrap_or(0),
+        ssh_port: port.map_or(0, port::Kept::port),
         memory_file: match begin {
             Begin::PowerOn => None,
             Begin::Savable(folder) | Begin::Continued(_, folder) => {
@@ -86,6 +88,7 @@ pub(super) fn prepare(
             Begin::Kept(kept) => kept.memory_is_named().then_some(MemoryFile::Unnamed),
         },
         incoming: begin.saved().is_some() || matches!(begin, Begin::Kept(_)),
+        waits: false,
         balloon: spec.balloon,
     };
     keep_script(spec, &plan, folder, evidence)?;
@@ -117,6 +120,12 @@ fn cache_writes(drives: &mut [Drive], folder: &PrivateFolder) -> Result<(), Stri
         drive.socket = Some(socket);
     }
     Ok(())
+}
+
+/// Thirty-two hexadecimal digits as QEMU wants them.
+fn uuid(digits: &str) -> String {
+    let ends = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+    ends.map(|(begin, end)| &digits[begin..end]).join("-")
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {

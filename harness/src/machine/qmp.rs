@@ -28,11 +28,12 @@ const PATIENCE_SECONDS: u64 = 20;
 /// What QEMU told by itself.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
-    /// How often the guest was reset.
-    pub resets: u64,
     /// Why it shut down (`guest-shutdown`, `host-signal`, ...).
     pub shutdown: Option<String>,
 }
+
+/// How often a machine was reset, by all QEMU processes that it was.
+pub type Resets = Arc<AtomicU64>;
 
 /// Who waits for which answer; none once QEMU is gone, so that nobody waits in vain.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>>;
@@ -48,13 +49,19 @@ pub struct Qmp {
 
 impl Qmp {
     /// Begins; must run inside a tokio runtime. Nothing is sent yet.
-    pub(super) fn new(line: UnixStream, log: File) -> Self {
+    pub(super) fn new(line: UnixStream, log: File, resets: Resets) -> Self {
         let (read, write) = line.into_split();
         let (tell, told) = watch::channel(Told::default());
         let log = Arc::new(Log(Mutex::new(log)));
         let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
         let lines = BufReader::new(read).lines();
-        tokio::spawn(listen(lines, Arc::clone(&waiting), tell, Arc::clone(&log)));
+        let listener = Listener {
+            waiting: Arc::clone(&waiting),
+            tell,
+            resets,
+            log: Arc::clone(&log),
+        };
+        tokio::spawn(listener.listen(lines));
         Self {
             out: write.into(),
             waiting,
@@ -62,6 +69,11 @@ impl Qmp {
             log,
             told,
         }
+    }
+
+    /// Whether QEMU has not closed it.
+    pub(super) fn is_open(&self) -> bool {
+        lock(&self.waiting).is_some()
     }
 
     /// What QEMU told by itself so far.
@@ -131,34 +143,42 @@ fn description(answer: &Value) -> String {
     }
 }
 
-/// Reads until QEMU is gone; whoever still waits is then told so by their dropped sender.
-async fn listen(
-    mut lines: Lines<BufReader<OwnedReadHalf>>,
+/// Reads what QEMU says.
+struct Listener {
     waiting: Waiting,
     tell: watch::Sender<Told>,
+    resets: Resets,
     log: Arc<Log>,
-) {
-    while let Ok(Some(line)) = lines.next_line().await {
-        let Ok(message) = serde_json::from_str::<Value>(&line) else {
-            continue;
-        };
-        log.write("got", &message);
-        if let Some(event) = message["event"].as_str() {
-            tell.send_modify(|told| note(told, event, &message));
-        } else if let Some(id) = message["id"].as_u64()
-            && let Some(reply) = lock(&waiting).as_mut().and_then(|w| w.remove(&id))
-        {
-            let _ = reply.send(message);
-        }
-    }
-    *lock(&waiting) = None;
 }
 
-fn note(told: &mut Told, event: &str, message: &Value) {
-    match event {
-        "RESET" => told.resets += 1,
-        "SHUTDOWN" => told.shutdown = message["data"]["reason"].as_str().map(str::to_owned),
-        _ => {}
+impl Listener {
+    /// Until QEMU is gone; whoever still waits is then told so by their dropped sender.
+    async fn listen(self, mut lines: Lines<BufReader<OwnedReadHalf>>) {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let Ok(message) = serde_json::from_str::<Value>(&line) else {
+                continue;
+            };
+            self.log.write("got", &message);
+            if let Some(event) = message["event"].as_str() {
+                self.note(event, &message);
+            } else if let Some(id) = message["id"].as_u64()
+                && let Some(reply) = lock(&self.waiting).as_mut().and_then(|w| w.remove(&id))
+            {
+                let _ = reply.send(message);
+            }
+        }
+        *lock(&self.waiting) = None;
+    }
+
+    fn note(&self, event: &str, message: &Value) {
+        match event {
+            "RESET" => drop(self.resets.fetch_add(1, Ordering::Relaxed)),
+            "SHUTDOWN" => {
+                let reason = message["data"]["reason"].as_str().map(str::to_owned);
+                self.tell.send_modify(|told| told.shutdown = reason);
+            }
+            _ => {}
+        }
     }
 }
 

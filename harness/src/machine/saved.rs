@@ -198,7 +198,7 @@ impl Machine {
         let host_key = host_key.ok_or_else(|| {
             MachineError::Other("a machine is saved after its first login".into())
         })?;
-        let qmp = &self.target.qmp;
+        let qmp = &self.now_qmp();
         self.forwards.lock().await.clear();
         disconnected(qmp).await?;
         // Also writes out what the disks have in QEMU.
@@ -208,13 +208,12 @@ impl Machine {
         let uri = format!("exec:cat > {}", quote(&devices));
         qmp.execute("migrate", json!({ "uri": uri })).await?;
         transferred(qmp, scale::seconds(TRANSFER_SECONDS)).await?;
-        let mut ended = self.qemu.ended();
         qmp.execute("quit", Value::Null).await?;
-        let _ = ended.wait_for(Option::is_some).await;
+        self.ended().await;
 
         let mut lengths = Vec::new();
         let mut drives = Vec::new();
-        for drive in &self.make.plan.drives {
+        for drive in &self.chassis.now().plan.drives {
             let name = drive.file.file_name().unwrap_or_default();
             let kept = folder.join(name);
             std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;

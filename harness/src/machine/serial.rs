@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use regex::Regex;
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::lines::Ends;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
 use console::Console;
@@ -64,9 +64,9 @@ impl Shared {
 }
 
 impl Serial {
-    /// Takes the port over; must run inside a tokio runtime.
+    /// Takes the ports over; must run inside a tokio runtime.
     pub(super) fn new(
-        port: UnixStream,
+        ports: Ends,
         log: File,
         times: File,
         bad: watch::Sender<Option<Badness>>,
@@ -79,7 +79,7 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
-        tokio::spawn(Console::new(Arc::clone(&shared), log, times, bad).run(port, typed));
+        tokio::spawn(Console::new(Arc::clone(&shared), log, times, bad).run(ports, typed));
         Self { shared, type_in }
     }
 

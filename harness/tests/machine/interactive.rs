@@ -116,6 +116,17 @@ fn the_console_is_the_terminal_until_it_is_left() {
         .unwrap();
     type_in(&mut terminal, "\r");
     terminal.exp_string("login: ").unwrap();
+    type_in(&mut terminal, "rancher\r");
+    terminal.exp_string("Password: ").unwrap();
+    type_in(&mut terminal, &format!("{}\r", guest::PASSWORD));
+    terminal.exp_string("$ ").unwrap();
+    // It reboots, and is the same machine in the same terminal.
+    type_in(&mut terminal, "echo b > /proc/sysrq-trigger\r");
+    terminal.exp_string("Linux version").unwrap();
+    terminal.exp_string("test guest started").unwrap();
+    type_in(&mut terminal, "\r");
+    terminal.exp_string("login: ").unwrap();
+    TcpStream::connect(("127.0.0.1", port)).unwrap();
     type_in(&mut terminal, "\u{1}x");
     terminal.exp_string("powering off").unwrap();
     // Once more: the guest of this test does not know its power button.

@@ -9,6 +9,7 @@ mod guest;
 mod interactive;
 mod kill;
 mod power;
+mod reset;
 
 use std::path::Path;
 use std::time::Duration;

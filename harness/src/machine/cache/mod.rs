@@ -20,25 +20,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use disk::Disk;
 pub use disk::Loss;
 
-/// A disk that is served to a QEMU.
+/// A disk that is served to a QEMU, and to the next one after it.
+#[derive(Clone)]
 pub(super) struct Served {
     id: String,
     disk: Arc<Mutex<Disk>>,
 }
 
 impl Served {
-    /// Serves a plain file on a connected socket, in a thread that ends when QEMU closes its end.
-    pub(super) fn begin(id: &str, file: &Path, line: UnixStream) -> io::Result<Self> {
-        let disk = Arc::new(Mutex::new(Disk::open(file)?));
-        let theirs = Arc::clone(&disk);
-        let name = format!("{id}-server");
-        // A line that breaks off is a QEMU that is gone, which others tell.
-        let serve = move || drop(nbd::serve(line, &theirs));
-        std::thread::Builder::new().name(name).spawn(serve)?;
+    /// A plain file.
+    pub(super) fn open(id: &str, file: &Path) -> io::Result<Self> {
         Ok(Self {
             id: id.to_owned(),
-            disk,
+            disk: Arc::new(Mutex::new(Disk::open(file)?)),
         })
+    }
+
+    /// Serves it on a connected socket, in a thread that ends when QEMU closes its end.
+    pub(super) fn serve(&self, line: UnixStream) -> io::Result<()> {
+        let disk = Arc::clone(&self.disk);
+        let name = format!("{}-server", self.id);
+        // A line that breaks off is a QEMU that is gone, which others tell.
+        let serve = move || drop(nbd::serve(line, &disk));
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(serve)
+            .map(drop)
     }
 
     /// Which disk.

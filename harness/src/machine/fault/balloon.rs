@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::machine::{Machine, MachineError};
 use crate::poll::{Poll, wait_until};
 
+/// What is remembered of it.
+const BALLOON: &str = "balloon";
+
 impl Machine {
     /// Leaves the guest so many MiB, or gives it back what it had with more than that, and waits
     /// until the guest has followed.
@@ -17,7 +20,9 @@ impl Machine {
         let had = self.qmp("query-memory-size-summary", Value::Null).await?;
         let had = had["base-memory"].as_u64().unwrap_or(u64::MAX);
         let wanted = had.min(mib << 20);
-        self.qmp("balloon", json!({ "value": wanted })).await?;
+        self.chassis.forget(BALLOON);
+        let size = json!({ "value": wanted });
+        self.set(BALLOON, "balloon", size).await?;
         let what = format!("a guest with {} MiB of memory", wanted >> 20);
         let look = async || match self.qmp("query-balloon", Value::Null).await {
             Err(error) => Poll::Failed(error.to_string()),

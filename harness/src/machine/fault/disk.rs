@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::machine::ssh::random_word;
 use crate::machine::{Machine, MachineError};
 
 /// What is wrong with a disk.
@@ -27,6 +28,8 @@ pub struct BrokenDisk {
     /// Those above it, the lowest first.
     nodes: Vec<String>,
     group: Option<String>,
+    /// By which the machine remembers it.
+    word: String,
 }
 
 impl Machine {
@@ -45,6 +48,7 @@ impl Machine {
             sound,
             nodes: Vec::new(),
             group: None,
+            word: random_word(),
         };
         match self.put_above(serial, faults, &mut broken).await {
             Ok(()) => Ok(broken),
@@ -64,24 +68,27 @@ impl Machine {
         if faults.read || faults.write {
             let node = format!("{serial}-errors");
             let options = errors(&node, &broken.sound, faults);
-            self.qmp("blockdev-add", options).await?;
+            self.set(&broken.word, "blockdev-add", options).await?;
             broken.nodes.push(node);
         }
         if let Some(interval) = faults.slow {
             let (node, group) = (format!("{serial}-slow"), format!("{serial}-pace"));
             let limits = json!({ "iops-total": requests_a_second(interval) });
             let pace = json!({ "qom-type": "throttle-group", "id": group, "limits": limits });
-            self.qmp("object-add", pace).await?;
+            self.set(&broken.word, "object-add", pace).await?;
             let below = broken.nodes.last().unwrap_or(&broken.sound).clone();
             broken.group = Some(group.clone());
             let options = json!({
                 "driver": "throttle", "node-name": node, "throttle-group": group, "file": below,
             });
-            self.qmp("blockdev-add", options).await?;
+            self.set(&broken.word, "blockdev-add", options).await?;
             broken.nodes.push(node);
         }
         match broken.nodes.last() {
-            Some(top) => self.attach(&broken.device, top).await,
+            Some(top) => {
+                let change = attachment(&broken.device, top);
+                self.set(&broken.word, "qom-set", change).await
+            }
             None => Ok(()),
         }
     }
@@ -91,8 +98,11 @@ impl Machine {
     /// # Errors
     /// QEMU's error.
     pub async fn mend_disk(&self, broken: &BrokenDisk) -> Result<(), MachineError> {
+        self.chassis.forget(&broken.word);
+        // QEMU 7.2 does not survive that a device is given the node that it has.
         if self.attached(&broken.device).await?.as_ref() != Some(&broken.sound) {
-            self.attach(&broken.device, &broken.sound).await?;
+            let change = attachment(&broken.device, &broken.sound);
+            self.qmp("qom-set", change).await?;
         }
         for node in broken.nodes.iter().rev() {
             self.qmp("blockdev-del", json!({ "node-name": node }))
@@ -136,12 +146,10 @@ impl Machine {
         let blocks = blocks.as_array();
         Ok(blocks.into_iter().flatten().filter_map(disk).collect())
     }
+}
 
-    /// Must not be the node that it is attached to already, which QEMU 7.2 does not survive.
-    async fn attach(&self, device: &str, node: &str) -> Result<(), MachineError> {
-        let change = json!({ "path": device, "property": "drive", "value": node });
-        self.qmp("qom-set", change).await.map(drop)
-    }
+fn attachment(device: &str, node: &str) -> Value {
+    json!({ "path": device, "property": "drive", "value": node })
 }
 
 fn errors(node: &str, below: &str, faults: DiskFaults) -> Value {

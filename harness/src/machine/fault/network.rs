@@ -10,7 +10,7 @@ impl Machine {
     /// # Errors
     /// No card has this address; QEMU's error.
     pub async fn network_of(&self, address: &str) -> Result<String, MachineError> {
-        let table = launch::monitor(&self.target.qmp, "info network").await?;
+        let table = launch::monitor(&self.now_qmp(), "info network").await?;
         network_of(&table, address).ok_or_else(|| {
             MachineError::Other(format!("no network card of QEMU has the address {address}"))
         })
@@ -21,8 +21,10 @@ impl Machine {
     /// # Errors
     /// QEMU's error.
     pub async fn set_link(&self, network: &str, up: bool) -> Result<(), MachineError> {
+        let cable = format!("cable of {network}");
+        self.chassis.forget(&cable);
         let change = json!({ "name": network, "up": up });
-        self.qmp("set_link", change).await.map(drop)
+        self.set(&cable, "set_link", change).await
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::machine::folder::PrivateFolder;
+use crate::machine::ssh::random_word;
 use crate::machine::{Machine, MachineError};
 
 /// Both ways, as QEMU calls them: out of the guest and into it.
@@ -35,6 +36,8 @@ pub struct Disturbance {
 #[derive(Debug)]
 pub struct Relay {
     network: String,
+    /// By which the machine remembers it.
+    word: String,
     /// In the order in which they were made.
     parts: Vec<Part>,
     tasks: JoinSet<()>,
@@ -59,6 +62,7 @@ impl Machine {
     ) -> Result<Relay, MachineError> {
         let mut relay = Relay {
             network: network.to_owned(),
+            word: random_word(),
             parts: Vec::new(),
             tasks: JoinSet::new(),
         };
@@ -88,27 +92,24 @@ impl Machine {
             "outdev": format!("{name}-from-qemu"),
             "indev": format!("{name}-to-qemu"),
         });
-        self.qmp("object-add", filter).await?;
+        self.set(&relay.word, "object-add", filter).await?;
         relay.parts.push(Part::Filter(name));
-        let (packets, late) = mpsc::unbounded_channel();
-        relay.tasks.spawn(take(from, packets, disturbance));
-        relay.tasks.spawn(give(late, back));
+        relay.tasks.spawn(carry(from, back, disturbance));
         Ok(())
     }
 
     /// A line to QEMU, which has it as a character device of this name.
-    async fn line(&self, relay: &mut Relay, name: String) -> Result<UnixStream, MachineError> {
+    async fn line(&self, relay: &mut Relay, name: String) -> Result<Socket, MachineError> {
         let other = |error: io::Error| MachineError::Other(format!("{name}: {error}"));
-        let socket = Socket::new(&self.make.folder, &name).map_err(other)?;
+        let socket = Socket::new(&self.chassis.make.folder, &name).map_err(other)?;
         let address = json!({ "type": "unix", "data": { "path": socket.path } });
         let data = json!({ "addr": address, "server": false });
         let backend = json!({ "type": "socket", "data": data });
         let device = json!({ "id": name, "backend": backend });
-        self.qmp("chardev-add", device).await?;
-        relay.parts.push(Part::Line(name.clone()));
         // QEMU has connected before it answers.
-        let (stream, _) = socket.listener.accept().await.map_err(other)?;
-        Ok(stream)
+        self.set(&relay.word, "chardev-add", device).await?;
+        relay.parts.push(Part::Line(name));
+        Ok(socket)
     }
 
     /// Packets go their own way again; those that were to come late are lost.
@@ -116,6 +117,7 @@ impl Machine {
     /// # Errors
     /// QEMU's error.
     pub async fn calm(&self, mut relay: Relay) -> Result<(), MachineError> {
+        self.chassis.forget(&relay.word);
         for part in relay.parts.drain(..).rev() {
             let (command, id) = match part {
                 Part::Filter(id) => ("object-del", id),
@@ -127,7 +129,7 @@ impl Machine {
     }
 }
 
-/// A listening socket that is gone from its folder once somebody has connected.
+/// A socket on which QEMU, and after a reset the next one, connects.
 struct Socket {
     listener: UnixListener,
     /// Short, whatever the folder is called, and good in QEMU, too.
@@ -161,6 +163,16 @@ impl Drop for Socket {
 }
 
 type Late = (Instant, Vec<u8>);
+
+/// Carries packets of one QEMU after another.
+async fn carry(from: Socket, back: Socket, how: Disturbance) {
+    while let (Ok((from, _)), Ok((back, _))) =
+        (from.listener.accept().await, back.listener.accept().await)
+    {
+        let (packets, late) = mpsc::unbounded_channel();
+        tokio::join!(take(from, packets, how), give(late, back));
+    }
+}
 
 /// Takes packets as they come, loses some, and notes when each is due.
 async fn take(mut from: UnixStream, packets: mpsc::UnboundedSender<Late>, how: Disturbance) {

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::times::Times;
 use super::{Shared, Watch};
+use crate::machine::lines::Ends;
 use crate::machine::{Badness, badness};
 
 /// A bad line is told this much later, so that the trace that follows it is in the log, too.
@@ -49,34 +50,42 @@ impl Console {
         }
     }
 
-    /// Until QEMU closes the port, or nobody holds the machine any more.
-    pub(super) async fn run(mut self, port: UnixStream, mut typed: mpsc::Receiver<Vec<u8>>) {
+    /// Until there is no port any more.
+    pub(super) async fn run(mut self, mut ports: Ends, mut typed: mpsc::Receiver<Vec<u8>>) {
+        while let Some(port) = ports.recv().await {
+            self.serve(port, &mut typed).await;
+        }
+        self.tell();
+        self.shared.lock().taps.clear();
+        self.shared.closed.send_replace(true);
+        // Wakes who waits for more: there is none.
+        self.shared.grown.send_modify(|_| {});
+    }
+
+    /// Until QEMU closes the port.
+    async fn serve(&mut self, port: UnixStream, typed: &mut mpsc::Receiver<Vec<u8>>) {
         let (mut read, mut write) = port.into_split();
-        // Its own task: a guest that does not read must not stop us from reading.
-        let typing = tokio::spawn(async move {
-            while let Some(bytes) = typed.recv().await {
-                if write.write_all(&bytes).await.is_err() {
-                    return;
-                }
-            }
+        // Beside the reading: a guest that does not read must not stop us from it.
+        let mut typing = std::pin::pin!(async move {
+            while let Some(bytes) = typed.recv().await
+                && write.write_all(&bytes).await.is_ok()
+            {}
+            // The guest need not wait for more.
+            drop(write);
+            std::future::pending::<()>().await;
         });
         let mut buffer = [0; 4096];
         loop {
             let tell_at = self.found.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 got = read.read(&mut buffer) => match got {
-                    Ok(0) | Err(_) => break,
+                    Ok(0) | Err(_) => return,
                     Ok(n) => self.take(&buffer[..n]),
                 },
+                () = &mut typing => {}
                 () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => self.tell(),
             }
         }
-        self.tell();
-        typing.abort();
-        self.shared.lock().taps.clear();
-        self.shared.closed.send_replace(true);
-        // Wakes who waits for more: there is none.
-        self.shared.grown.send_modify(|_| {});
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -161,7 +170,7 @@ impl Console {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::Serial;
+    use crate::machine::{Serial, lines};
     use regex::Regex;
 
     struct Bench {
@@ -176,7 +185,7 @@ mod tests {
         let log = tempfile::NamedTempFile::new().unwrap();
         let (tell, bad) = watch::channel(None);
         let serial = Serial::new(
-            port,
+            lines::only(port),
             log.reopen().unwrap(),
             tempfile::tempfile().unwrap(),
             tell,

@@ -1,6 +1,7 @@
 //! From a port to a connection that is logged in, and known to lead to the right machine.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Trouble};
@@ -8,7 +9,7 @@ use super::identity::{Identity, Known};
 use super::{Login, exec};
 use crate::host::scale;
 use crate::machine::MachineError;
-use crate::machine::qmp::Qmp;
+use crate::machine::qmp::Resets;
 use crate::poll::WaitError;
 
 /// For the server's first word, on the reference host.
@@ -25,8 +26,8 @@ pub struct Target {
     pub port: u16,
     /// Who should answer.
     pub identity: Arc<Identity>,
-    /// Tells how often the machine was reset.
-    pub qmp: Arc<Qmp>,
+    /// How often the machine was reset.
+    pub resets: Resets,
 }
 
 /// Connects until it succeeds, the login is refused, or `limit` passes. `given_up` is asked
@@ -66,7 +67,7 @@ impl From<Trouble> for Attempt {
 
 fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     // Before connecting: a reset in between makes the pin too old, never too new.
-    let resets = target.qmp.told().resets;
+    let resets = target.resets.load(Ordering::Relaxed);
     let mut connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end)
     {
         Ok(connection) => connection,
