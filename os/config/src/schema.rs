@@ -156,6 +156,11 @@ impl Service {
         self.flag("io.rancher.os.reloadconfig", false)
     }
 
+    /// `io.rancher.os.ephemeral`: whenever it ends it is made anew, and what was written in it is gone.
+    pub fn ephemeral(&self) -> bool {
+        self.flag("io.rancher.os.ephemeral", false)
+    }
+
     /// `io.rancher.os.ready`: what shows that it works, `docker:SOCKET` or `tcp:PORT`.
     pub fn ready(&self) -> Option<(&str, &str)> {
         self.labels.get("io.rancher.os.ready")?.split_once(':')

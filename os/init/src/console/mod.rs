@@ -5,6 +5,7 @@
 //! programs it starts.
 
 mod logins;
+mod start_script;
 mod users;
 
 use std::path::Path;
@@ -24,6 +25,9 @@ const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
 /// Sets the console up and keeps it; a part that cannot be set up is reported and left out.
 pub fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(start_script::NAME) {
+        return start_script::main();
+    }
     let loaded = config::load_machine();
     let mut report = Report::new();
     for problem in &loaded.problems {
@@ -38,6 +42,9 @@ pub fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     cloud_init(&mut report);
+    if let Err(error) = start_script::begin() {
+        report.say(&format!("rancher: console: start.sh: {error}"));
+    }
     match keep(&logins::programs(&loaded.config), || ()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

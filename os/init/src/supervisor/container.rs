@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::Docker;
+use bollard::errors::Error;
 use bollard::models::{
     ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum,
 };
@@ -64,12 +65,34 @@ impl Containers {
         if self.present.iter().any(|present| present == name) {
             return Ok(());
         }
+        self.make(name, service).await
+    }
+
+    async fn make(&self, name: &str, service: &Service) -> Result<(), String> {
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         let created = self
             .docker
             .create_container(Some(options), body(service, &self.boot))
             .await;
         created.map(drop).map_err(|error| error.to_string())
+    }
+
+    /// Makes a service's container anew in the place of the one that is there, if one is.
+    pub async fn renew(&self, name: &str, service: &Service) -> Result<(), String> {
+        self.remove(name).await?;
+        self.make(name, service).await
+    }
+
+    /// Removes a container, whether it runs or not; one that is not there is as good as removed.
+    pub async fn remove(&self, name: &str) -> Result<(), String> {
+        let options = RemoveContainerOptionsBuilder::new()
+            .force(true)
+            .v(true)
+            .build();
+        match self.docker.remove_container(name, Some(options)).await {
+            Err(error) if !is_missing(&error) => Err(format!("container {name}: {error}")),
+            _ => Ok(()),
+        }
     }
 
     /// Starts a container; one that runs is left alone.
@@ -88,7 +111,7 @@ impl Containers {
             .wait_container(name, None::<WaitContainerOptions>);
         match answers.next().await {
             Some(Ok(answer)) => Ok(answer.status_code),
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => Ok(code),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("system-docker does not say".into()),
         }
@@ -105,6 +128,16 @@ impl Containers {
         let line = said.to_string().trim().to_owned();
         Some(line).filter(|line| !line.is_empty())
     }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }
 
 fn label(container: &ContainerSummary) -> Option<&str> {

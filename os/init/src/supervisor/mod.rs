@@ -137,8 +137,8 @@ async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
         reload(shared);
     }
     if service.detach() && !service.create_only() {
-        let (name, shared) = (name.to_owned(), Rc::clone(shared));
-        tokio::task::spawn_local(async move { watch_over(&name, &shared).await });
+        let (name, service, shared) = (name.to_owned(), service.clone(), Rc::clone(shared));
+        tokio::task::spawn_local(async move { watch_over(&name, &service, &shared).await });
     }
 }
 
@@ -199,12 +199,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Starts a service again whenever it has ended. One that ends again and again is told of until it is
 /// tried no more often: the console is there to be worked on.
-async fn watch_over(name: &str, shared: &Shared) {
+async fn watch_over(name: &str, service: &Service, shared: &Shared) {
     let mut wait = FIRST_WAIT;
     loop {
         let since = tokio::time::Instant::now();
         let ended = shared.containers.ended(name).await;
-        if since.elapsed() > LONGEST_WAIT {
+        let steady = since.elapsed() > LONGEST_WAIT;
+        if steady {
             wait = FIRST_WAIT;
         }
         // A container that somebody removed stays away until the next boot.
@@ -217,8 +218,11 @@ async fn watch_over(name: &str, shared: &Shared) {
         say(format!(
             "rancher: {name} ended with status {code}; it is started again"
         ));
-        tokio::time::sleep(wait).await;
-        if let Err(error) = shared.containers.start(name).await {
+        // Whoever restarts what is to be new starts the old one once more: nobody should get used to it.
+        if !(service.ephemeral() && steady) {
+            tokio::time::sleep(wait).await;
+        }
+        if let Err(error) = start_again(name, service, shared).await {
             say(format!("rancher: {name}: {error}"));
         }
         if wait * 2 >= LONGEST_WAIT {
@@ -229,6 +233,13 @@ async fn watch_over(name: &str, shared: &Shared) {
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+async fn start_again(name: &str, service: &Service, shared: &Shared) -> Result<(), String> {
+    if service.ephemeral() {
+        shared.containers.renew(name, service).await?;
+    }
+    shared.containers.start(name).await
 }
 
 fn say_started(report: &mut Report) {
