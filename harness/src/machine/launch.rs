@@ -15,7 +15,7 @@ use super::cache::Served;
 use super::plan::Plan;
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
-use super::{MachineError, process, tls};
+use super::{MachineError, process};
 use crate::evidence::Evidence;
 use crate::host::port;
 

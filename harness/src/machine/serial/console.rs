@@ -66,10 +66,12 @@ impl Console {
     async fn serve(&mut self, port: UnixStream, typed: &mut mpsc::Receiver<Vec<u8>>) {
         let (mut read, mut write) = port.into_split();
         // Beside the reading: a guest that does not read must not stop us from it.
-        let mut typing = std::pin::pin!(async {
+        let mut typing = std::pin::pin!(async move {
             while let Some(bytes) = typed.recv().await
                 && write.write_all(&bytes).await.is_ok()
             {}
+            // The guest need not wait for more.
+            drop(write);
             std::future::pending::<()>().await;
         });
         let mut buffer = [0; 4096];
