@@ -3,6 +3,7 @@
 
 mod caller;
 mod completion;
+mod configuration;
 mod device;
 mod environment;
 mod power;
@@ -23,6 +24,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See and change the configuration
+    #[command(subcommand)]
+    Config(configuration::Command),
     /// Restart the machine
     Reboot,
     /// Switch the machine off
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<(), String> {
     match command {
+        Command::Config(command) => configuration::run(command),
         Command::Reboot => power::run(power::Action::Reboot),
         Command::Poweroff => power::run(power::Action::PowerOff),
         Command::Halt => power::run(power::Action::Halt),

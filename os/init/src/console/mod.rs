@@ -4,6 +4,7 @@
 //! It is mounted into whatever image the console is, so another console needs nothing but the
 //! programs it starts.
 
+mod host_keys;
 mod logins;
 mod users;
 
@@ -43,6 +44,6 @@ fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 4] {
             "authorized keys",
             users::authorized_keys(&config.ssh_authorized_keys),
         ),
-        ("host key", logins::host_key()),
+        ("host keys", host_keys::lay_out(&config.ssh.keys)),
     ]
 }
