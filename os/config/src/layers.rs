@@ -1,33 +1,49 @@
-//! Layers: reading them, merging them, and leaving out what does not fit.
+//! Layers: merging them, and leaving out what does not fit.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
-use crate::{CLOUD_LAYER, Config, GENERATED_LAYER, USER_LAYER, cmdline};
+use crate::document::layer;
+use crate::{
+    CLOUD_LAYER, Config, Document, GENERATED_LAYER, GOOD_LAYER, Misfit, Problem, USER_LAYER,
+};
+use crate::{Why, cmdline, fit, path};
 
 /// The compiled defaults.
 const DEFAULTS: &str = include_str!("defaults.yml");
+
+/// What comes of a value that is left out.
+const IGNORED: &str = "; it is ignored";
+
+/// What comes of a user's document with a mistake where there is a good one.
+const LAST_GOOD: &str =
+    "; the last good document holds; mend this one: `sudo rancherctl config edit`";
 
 /// A configuration, and what had to be left out of it.
 #[derive(Debug)]
 pub struct Loaded {
     /// What holds.
     pub config: Config,
+    /// The same before it was read into types, all layers merged.
+    pub merged: Value,
     /// What was left out, to be shown on the console.
     pub problems: Vec<Problem>,
+    /// Whether the last good document holds in place of the user's.
+    pub last_good: bool,
+    /// What was merged, the lowest first.
+    pub layers: Vec<Layer>,
 }
 
-/// Something in a layer that was left out.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {why}; it is ignored")]
-pub struct Problem {
-    /// The file and key, or the kernel argument.
-    pub place: String,
-    /// What is wrong with it.
-    pub why: String,
+/// What was merged.
+#[derive(Debug)]
+pub struct Layer {
+    /// As it is named to people.
+    pub name: String,
+    /// What it says, as far as that holds.
+    pub value: Value,
+    /// The file that it comes from.
+    pub document: Option<Document>,
 }
 
 /// Merges `upper` into `lower`: mappings key by key, anything else takes the place of what was there.
@@ -42,12 +58,17 @@ pub fn merge(lower: &mut Value, upper: &Value) {
     }
 }
 
+/// The document of the compiled defaults.
+pub fn defaults() -> Value {
+    layer(serde_yaml::from_str(DEFAULTS).expect("the compiled defaults are valid"))
+}
+
 /// The configuration of the layers in `folder` and of a kernel command line.
 pub fn load(folder: &Path, cmdline: &str) -> Loaded {
     let mut stack = Stack::defaults();
-    for name in [GENERATED_LAYER, USER_LAYER, CLOUD_LAYER] {
-        stack.add_file(&folder.join(name));
-    }
+    stack.add_file(&folder.join(GENERATED_LAYER));
+    stack.add_user_document(folder);
+    stack.add_file(&folder.join(CLOUD_LAYER));
     stack.add_arguments(cmdline);
     stack.finish()
 }
@@ -59,77 +80,150 @@ pub fn from_cmdline(cmdline: &str) -> Loaded {
     stack.finish()
 }
 
+/// All that is wrong with a document by itself.
+pub fn check(document: &Document) -> Vec<Problem> {
+    let mut stack = Stack::defaults();
+    stack.add_document(document.clone());
+    let quiet = |problem| Problem { so: "", ..problem };
+    stack.problems.into_iter().map(quiet).collect()
+}
+
 /// Layers merged so far: always a valid document.
 struct Stack {
     merged: Value,
     problems: Vec<Problem>,
+    last_good: bool,
+    layers: Vec<Layer>,
 }
 
 impl Stack {
     fn defaults() -> Self {
-        let merged = serde_yaml::from_str(DEFAULTS).expect("the compiled defaults are valid");
         Self {
-            merged,
+            merged: defaults(),
             problems: Vec::new(),
+            last_good: false,
+            layers: Vec::new(),
         }
     }
 
     fn finish(self) -> Loaded {
-        let mut config: Config =
-            serde_yaml::from_value(self.merged).expect("only what fits was merged");
+        let mut config = fit(&self.merged).expect("only what fits was merged");
         for service in config.services.values_mut() {
             service.image = service.image.replace("${VERSION}", crate::VERSION);
         }
         Loaded {
             config,
+            merged: self.merged,
             problems: self.problems,
+            last_good: self.last_good,
+            layers: self.layers,
         }
     }
 
     /// Takes a layer if the document still fits the schema with it.
-    fn try_add(&mut self, layer: &Value) -> Result<(), serde_yaml::Error> {
+    fn try_add(&mut self, name: &str, layer: &Value) -> Result<(), Misfit> {
         let mut merged = self.merged.clone();
         merge(&mut merged, layer);
-        serde_yaml::from_value::<Config>(merged.clone())?;
+        fit(&merged)?;
         self.merged = merged;
+        self.layers.push(Layer {
+            name: name.into(),
+            value: layer.clone(),
+            document: None,
+        });
         Ok(())
     }
 
-    fn leave_out(&mut self, place: impl Into<String>, why: impl std::fmt::Display) {
-        self.problems.push(Problem {
-            place: place.into(),
-            why: why.to_string(),
-        });
-    }
-
+    /// What the machine wrote itself: what does not fit is left out.
     fn add_file(&mut self, path: &Path) {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
-            Err(error) => return self.leave_out(path.to_string_lossy(), error),
-        };
-        match serde_yaml::from_str::<Value>(&text) {
-            Ok(Value::Null) => (),
-            Ok(Value::Mapping(layer)) => self.add_mapping(path, layer),
-            Ok(_) => self.leave_out(
-                path.to_string_lossy(),
-                "it is not a mapping of keys to values",
-            ),
-            Err(error) => self.leave_out(path.to_string_lossy(), error),
+        match Document::read(path) {
+            Ok(Some(document)) => self.add_document(document),
+            Ok(None) => (),
+            Err(problem) => self.problems.push(Problem {
+                so: IGNORED,
+                ..problem
+            }),
         }
     }
 
-    /// Takes a file as a whole, or key by key when something in it does not fit.
-    fn add_mapping(&mut self, path: &Path, layer: Mapping) {
-        if self.try_add(&Value::Mapping(layer.clone())).is_ok() {
-            return;
+    /// The user's document, or the last good one where it has a mistake. A key that is not known is
+    /// none that much: it may be one of a newer version, and all the others are as good as they were.
+    fn add_user_document(&mut self, folder: &Path) {
+        let user = match Document::read(&folder.join(USER_LAYER)) {
+            Ok(None) => return,
+            Ok(Some(user)) => user,
+            Err(problem) => return self.add_last_good(folder, vec![problem], None),
+        };
+        let misfits = self.fitting(&mut user.value.clone());
+        if misfits
+            .iter()
+            .all(|misfit| matches!(misfit.why, Why::Unknown(_)))
+        {
+            return self.add_document(user);
         }
-        for (key, value) in layer {
-            let name = key.as_str().unwrap_or("?").to_owned();
-            let single = Value::Mapping(Mapping::from_iter([(key, value)]));
-            if let Err(error) = self.try_add(&single) {
-                self.leave_out(format!("{}: {name}", path.display()), error);
+        let problems = misfits.iter().map(|misfit| user.problem(misfit)).collect();
+        self.add_last_good(folder, problems, Some(user));
+    }
+
+    fn add_last_good(&mut self, folder: &Path, problems: Vec<Problem>, user: Option<Document>) {
+        let good = Document::read(&folder.join(GOOD_LAYER)).ok().flatten();
+        match (good, user) {
+            (Some(good), _) => {
+                let told = problems.into_iter().map(|problem| Problem {
+                    so: LAST_GOOD,
+                    ..problem
+                });
+                self.problems.extend(told);
+                self.last_good = true;
+                self.add_document(good);
             }
+            (None, Some(user)) => self.add_document(user),
+            (None, None) => {
+                let told = problems.into_iter().map(|problem| Problem {
+                    so: IGNORED,
+                    ..problem
+                });
+                self.problems.extend(told);
+            }
+        }
+    }
+
+    /// Takes of a document what fits.
+    fn add_document(&mut self, document: Document) {
+        let mut value = document.value.clone();
+        for misfit in self.fitting(&mut value) {
+            let problem = document.problem(&misfit);
+            self.problems.push(Problem {
+                so: IGNORED,
+                ..problem
+            });
+        }
+        // What is left fits: there is nothing to be told.
+        if self.try_add(&document.name, &value).is_ok()
+            && let Some(layer) = self.layers.last_mut()
+        {
+            layer.document = Some(document);
+        }
+    }
+
+    /// Leaves out of a layer what does not fit, one by one; returns that.
+    fn fitting(&self, layer: &mut Value) -> Vec<Misfit> {
+        let mut misfits = Vec::new();
+        loop {
+            let mut merged = self.merged.clone();
+            merge(&mut merged, layer);
+            let Err(misfit) = fit(&merged) else {
+                return misfits;
+            };
+            let whole = misfit.path.clone();
+            let removed = (1..=whole.len())
+                .rev()
+                .any(|depth| path::remove(layer, &whole[..depth]));
+            if !removed {
+                // It is nobody's in particular: none of the layer is taken.
+                *layer = Value::Mapping(serde_yaml::Mapping::new());
+            }
+            misfits.push(misfit);
         }
     }
 
@@ -140,12 +234,19 @@ impl Stack {
     }
 
     fn add_argument(&mut self, argument: &cmdline::Argument) {
-        let Err(error) = self.try_add(&argument.layer()) else {
+        let name = format!("kernel argument {}", shown(&argument.text));
+        let Err(error) = self.try_add(&name, &layer(argument.layer())) else {
             return;
         };
-        let as_text = argument.layer_as_text().map(|layer| self.try_add(&layer));
+        let as_text = argument
+            .layer_as_text()
+            .map(|text| self.try_add(&name, &layer(text)));
         if !matches!(as_text, Some(Ok(()))) {
-            self.leave_out(format!("kernel argument {}", shown(&argument.text)), error);
+            let problem = Problem::new(name, error);
+            self.problems.push(Problem {
+                so: IGNORED,
+                ..problem
+            });
         }
     }
 }
@@ -156,23 +257,6 @@ fn shown(text: &str) -> String {
         Some((name, _)) if name.contains("password") || name.contains("key") => format!("{name}=…"),
         _ => text.into(),
     }
-}
-
-/// Writes a layer: atomically, synced, readable by root only.
-///
-/// # Errors
-/// The folder cannot be written.
-pub fn write_layer(path: &Path, layer: &Value) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)?;
-    let text = serde_yaml::to_string(layer).map_err(std::io::Error::other)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    std::fs::File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -294,11 +378,45 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_written_for_root_alone() {
+    fn a_mistake_in_a_list_leaves_the_rest_of_it() {
+        let loaded = with("ssh_authorized_keys: [a, 7, b]\n", "");
+        assert_eq!(loaded.config.ssh_authorized_keys, ["a", "b"]);
+        assert_eq!(loaded.problems[0].place, "CONF/rancher.yml:1:26");
+    }
+
+    #[test]
+    fn the_last_good_document_holds_in_place_of_a_bad_one() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new").join(USER_LAYER);
-        write_layer(&path, &serde_yaml::from_str("hostname: z").unwrap()).unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(load(path.parent().unwrap(), "").config.hostname, "z");
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write(GOOD_LAYER, "hostname: good\nmodules: [loop]\n");
+        for (bad, line) in [
+            ("hostname: bad\nmodules: loop\n", 2),
+            ("hostname: bad\nmodules: [\n", 3),
+        ] {
+            write(USER_LAYER, bad);
+            let loaded = load(folder.path(), "rancher.rescue");
+            assert!(loaded.last_good && loaded.config.rescue);
+            assert_eq!(loaded.config.hostname, "good");
+            assert!(
+                problems(&loaded)[0].contains(&format!("rancher.yml:{line}:")),
+                "{:?}",
+                problems(&loaded)
+            );
+        }
+        write(USER_LAYER, "hostname: unknown\nfuture: 1\n");
+        let loaded = load(folder.path(), "");
+        assert!(!loaded.last_good && loaded.problems.len() == 1);
+        assert_eq!(loaded.config.hostname, "unknown");
+    }
+
+    #[test]
+    fn both_forms_of_dns_are_merged() {
+        let dns = with("dns: [1.1.1.1]\n", "rancher.dns.search=[a.org]")
+            .config
+            .dns;
+        assert_eq!((dns.nameservers.len(), dns.search.len()), (1, 1));
+        let dns = with("", "rancher.dns=[8.8.8.8,8.8.4.4]").config.dns;
+        assert_eq!(dns.nameservers, ["8.8.8.8", "8.8.4.4"]);
     }
 }

@@ -9,12 +9,25 @@
 //! Not its job: acting on what the document says.
 
 mod cmdline;
+mod dns;
+mod document;
+pub mod edit;
+pub mod engine;
+mod fit;
 mod layers;
+pub mod path;
 mod schema;
+mod services;
+mod store;
+mod tree;
 
 pub use cmdline::{Argument, arguments};
-pub use layers::{Loaded, Problem, from_cmdline, load, merge, write_layer};
-pub use schema::{CloudInit, Config, Ntp, Service, State, UserDocker};
+pub use dns::Dns;
+pub use document::{Document, Problem};
+pub use fit::{Misfit, Why, fit};
+pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
+pub use schema::{CloudInit, Config, Interface, Network, Ntp, Service, Ssh, State, UserDocker};
+pub use store::{Store, write, write_layer};
 
 /// The version of the OS.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -27,6 +40,9 @@ pub const GENERATED_LAYER: &str = "generated.yml";
 
 /// What the user changed.
 pub const USER_LAYER: &str = "rancher.yml";
+
+/// The user's document as it was when it last had no mistake.
+pub const GOOD_LAYER: &str = "rancher.yml.good";
 
 /// What cloud-init was told.
 pub const CLOUD_LAYER: &str = "cloud-config.yml";

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::Dns;
+
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,13 +26,24 @@ pub struct Config {
     pub rescue: bool,
     /// Where user-data comes from.
     pub cloud_init: CloudInit,
-    /// Variables for what `rancherctl env` runs.
+    /// Variables of all system containers, the user's Docker among them, and of what `rancherctl env` runs.
     #[serde(deserialize_with = "texts")]
     pub environment: BTreeMap<String, String>,
     /// Who knows what time it is.
     pub ntp: Ntp,
     /// The user's Docker.
     pub userdocker: UserDocker,
+    /// Name servers that are asked whatever DHCP says.
+    pub dns: Dns,
+    /// Network interfaces.
+    pub network: Network,
+    /// The machine's identity to those who log in.
+    pub ssh: Ssh,
+    /// Arguments of system-docker beside its own; see [`crate::engine`].
+    pub system_docker_args: Vec<String>,
+    /// Addons that are started, by name.
+    #[serde(rename = "enabledAddons")]
+    pub enabled_addons: Vec<String>,
     /// The system containers, by name.
     pub services: BTreeMap<String, Service>,
 }
@@ -57,6 +70,12 @@ pub struct State {
     pub fstype: String,
     /// Whether a machine without it must not boot.
     pub required: bool,
+    /// Disks, the first of which that is there and blank is formatted where `dev` is not found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub autoformat: Vec<String>,
+    /// Whether a disk whose beginning is all zeros counts as blank.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub formatzero: bool,
 }
 
 /// Where user-data comes from.
@@ -66,6 +85,43 @@ pub struct CloudInit {
     /// Sources in the order in which they are tried: `configdrive:PATH`, `nocloud:PATH`, `file:PATH`,
     /// `url:URL`, `cmdline`, `ec2`, `gce`.
     pub datasources: Vec<String>,
+}
+
+/// Network interfaces, by name or pattern.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    /// By name (`eth0`), pattern (`eth*`) or hardware address (`mac=52:54:…`).
+    pub interfaces: BTreeMap<String, Interface>,
+}
+
+/// How an interface gets its address.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Interface {
+    /// Whether DHCP is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<bool>,
+    /// `ADDRESS/BITS`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Where everything else is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+    /// The longest packet, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// Whether it is a bridge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<bool>,
+}
+
+/// The machine's identity to those who log in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ssh {
+    /// Host keys: `TYPE` is the private one as PEM, `TYPE-pub` its public line.
+    pub keys: BTreeMap<String, String>,
 }
 
 /// Who knows what time it is.
@@ -94,6 +150,9 @@ pub struct UserDocker {
     /// And its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_key: Option<String>,
+    /// Arguments beside its own; see [`crate::engine`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
 }
 
 /// A system container, in the words of a compose file.

@@ -148,11 +148,11 @@ impl<'a> Boot<'a> {
     /// Becomes system-docker: returns only when that fails.
     pub fn become_system_docker(&mut self) -> Fatal {
         self.report.say("Launching System Docker");
-        let error = self.sys.become_program(
-            "/usr/sbin/dockerd",
-            &SYSTEM_DOCKER_ARGUMENTS,
-            SYSTEM_DOCKER_LOG,
-        );
+        let arguments = self.config.system_docker_arguments().words;
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let error = self
+            .sys
+            .become_program("/usr/sbin/dockerd", &arguments, SYSTEM_DOCKER_LOG);
         self.report.failure("system-docker", &error, true);
         Fatal {
             stage: "system-docker",
@@ -188,29 +188,6 @@ impl<'a> Boot<'a> {
         })
     }
 }
-
-/// The system's engine: nobody but the machine uses it, so it makes no network.
-const SYSTEM_DOCKER_ARGUMENTS: [&str; 18] = [
-    "--bridge=none",
-    "--containerd=/run/containerd/containerd.sock",
-    "--containerd-namespace=system",
-    "--containerd-plugins-namespace=system-plugins",
-    "--data-root=/var/lib/system-docker",
-    "--exec-opt=native.cgroupdriver=cgroupfs",
-    "--exec-root=/run/system-docker",
-    // Who may use sudo without a password may use it anyway; others may not.
-    "--group=sudo",
-    "--host=unix:///run/system-docker.sock",
-    "--ip-forward=false",
-    "--iptables=false",
-    "--ip6tables=false",
-    "--log-level=warn",
-    "--log-opt=max-file=2",
-    "--log-opt=max-size=25m",
-    "--pidfile=/run/system-docker.pid",
-    "--storage-driver=overlay2",
-    "--userland-proxy=false",
-];
 
 /// Where system-docker's own messages go.
 const SYSTEM_DOCKER_LOG: &str = "/var/log/system-docker.log";

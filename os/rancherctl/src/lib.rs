@@ -4,6 +4,7 @@
 mod caller;
 mod cloud_init;
 mod completion;
+mod configuration;
 mod device;
 mod environment;
 mod power;
@@ -27,6 +28,9 @@ enum Command {
     /// Show what the cloud told this machine, check user-data, ask again
     #[command(subcommand)]
     CloudInit(cloud_init::Action),
+    /// See and change the configuration
+    #[command(subcommand)]
+    Config(configuration::Command),
     /// Restart the machine
     Reboot,
     /// Switch the machine off
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::CloudInit(action) => return cloud_init::run(&action),
+        Command::Config(command) => configuration::run(command)?,
         Command::Reboot => power::run(power::Action::Reboot)?,
         Command::Poweroff => power::run(power::Action::PowerOff)?,
         Command::Halt => power::run(power::Action::Halt)?,

@@ -1,35 +1,9 @@
 //! The programs that let people in: getty on the screen and on every serial console, dropbear for SSH.
 
-use std::io::Result;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use config::Config;
 
+use super::host_keys;
 use crate::respawn::Program;
-
-/// The machine's SSH identity; it lies with the configuration and so stays the same.
-const HOST_KEY: &str = "/var/lib/rancher/conf/ssh_host_ed25519_key";
-
-/// Makes the host key where there is none.
-pub fn host_key() -> Result<()> {
-    if Path::new(HOST_KEY).exists() {
-        return Ok(());
-    }
-    let new = format!("{HOST_KEY}.new");
-    let _ = std::fs::remove_file(&new);
-    let output = Command::new("/usr/bin/dropbearkey")
-        .args(["-t", "ed25519", "-f", &new])
-        .stdin(Stdio::null())
-        .output()?;
-    if !output.status.success() {
-        return Err(std::io::Error::other(
-            String::from_utf8_lossy(&output.stderr).into_owned(),
-        ));
-    }
-    std::fs::File::open(&new)?.sync_all()?;
-    std::fs::rename(&new, HOST_KEY)
-}
 
 /// Everything that is kept running in the console.
 pub fn programs(config: &Config) -> Vec<Program> {
@@ -54,7 +28,9 @@ fn getty(tty: &str, terminal: &str) -> Program {
 
 /// `-F -E`: in the foreground, messages to standard error; `-w`: not root; `-G`: only that group.
 fn sshd(config: &Config) -> Program {
-    let mut arguments = vec!["-F", "-E", "-w", "-G", "docker", "-p", "22", "-r", HOST_KEY];
+    let keys = host_keys::files();
+    let mut arguments = vec!["-F", "-E", "-w", "-G", "docker", "-p", "22"];
+    arguments.extend(keys.iter().flat_map(|file| ["-r", file]));
     if config.password.is_none() {
         // No password could be right: do not ask for one.
         arguments.push("-s");

@@ -4,6 +4,7 @@
 //! It is mounted into whatever image the console is, so another console needs nothing but the
 //! programs it starts.
 
+mod host_keys;
 mod logins;
 mod start_script;
 mod users;
@@ -85,7 +86,7 @@ fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
             "authorized keys",
             users::authorized_keys(&config.ssh_authorized_keys),
         ),
-        ("host key", logins::host_key()),
+        ("host keys", host_keys::lay_out(&config.ssh.keys)),
     ]
 }
 

@@ -7,6 +7,14 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
     let cmdline = boot.sys.read("/proc/cmdline")?;
     let loaded = config::load(config::FOLDER.as_ref(), &cmdline);
     boot.config = loaded.config;
+    for warning in boot.config.warnings() {
+        boot.report.say(&format!("rancher: {warning}"));
+    }
+    // Without the copy the next mistake costs more, and this boot nothing.
+    if let Err(error) = config::Store::machine().remember_good() {
+        boot.report
+            .say(&format!("rancher: {}: {error}", config::GOOD_LAYER));
+    }
     let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() {
         Ok(())
@@ -17,7 +25,8 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
 
 pub(super) fn hostname(boot: &mut Boot<'_>) -> Result<()> {
     // Containers have it mounted, so it must be there.
-    boot.sys.write("/etc/resolv.conf", "")?;
+    let servers = boot.config.dns.resolv_conf().unwrap_or_default();
+    boot.sys.write("/etc/resolv.conf", &servers)?;
     call(boot.sys, &boot.config.hostname)
 }
 

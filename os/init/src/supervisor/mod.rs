@@ -61,7 +61,8 @@ async fn supervise() -> Result<(), String> {
     let mut report = Report::new();
     let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
     report.event(&Event::ok("system-docker"));
-    let config = config::load_machine().config;
+    let mut config = config::load_machine().config;
+    config.services = config.effective_services();
     let images = Images::new(docker.clone());
     // All others are made from this one.
     match images.load_base().await {

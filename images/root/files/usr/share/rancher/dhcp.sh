@@ -12,7 +12,8 @@ bound | renew)
         ip route replace default via "$gateway" dev "$interface"
         break
     done
-    {
+    # What the configuration says about name servers stays.
+    grep -qx '# from the configuration' /etc/resolv.conf || {
         [ -z "$domain" ] || echo "search $domain"
         for server in $dns; do echo "nameserver $server"; done
     } > /etc/resolv.conf

@@ -1,0 +1,324 @@
+//! Arguments of the two Dockers: those that the machine is made of, and what the configuration adds.
+//!
+//! Those of 2015 are understood: what has a successor is translated, what has none is left out and
+//! told. So is what would end the engine: system-docker is PID 1, and the machine ends with it.
+
+use crate::{Config, Service};
+
+/// System-docker's own: nobody but the machine uses it, so it makes no network.
+const SYSTEM: [&str; 18] = [
+    "--bridge=none",
+    "--containerd=/run/containerd/containerd.sock",
+    "--containerd-namespace=system",
+    "--containerd-plugins-namespace=system-plugins",
+    "--data-root=/var/lib/system-docker",
+    "--exec-opt=native.cgroupdriver=cgroupfs",
+    "--exec-root=/run/system-docker",
+    // Who may use sudo without a password may use it anyway; others may not.
+    "--group=sudo",
+    "--host=unix:///run/system-docker.sock",
+    "--ip-forward=false",
+    "--iptables=false",
+    "--ip6tables=false",
+    "--log-level=warn",
+    "--log-opt=max-file=2",
+    "--log-opt=max-size=25m",
+    "--pidfile=/run/system-docker.pid",
+    "--storage-driver=overlay2",
+    "--userland-proxy=false",
+];
+
+/// All that system-docker lets itself be told beside its own: nothing of it can keep it from
+/// starting, as the engine reads it (`dockerd --help`).
+const SYSTEM_TAKES: [&str; 9] = [
+    "debug",
+    "dns",
+    "dns-search",
+    "icc",
+    "insecure-registry",
+    "label",
+    "log-level",
+    "registry-mirror",
+    "selinux-enabled",
+];
+
+/// What the user's Docker shares with the machine, which knows it by these.
+const USER_KEEPS: [&str; 6] = [
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugins-namespace",
+    "data-root",
+    "exec-root",
+    "pidfile",
+];
+
+/// Options that take no value in the next word.
+const FLAGS: [&str; 19] = [
+    "api-enable-cors",
+    "daemon",
+    "debug",
+    "disable-legacy-registry",
+    "experimental",
+    "icc",
+    "init",
+    "ip-forward",
+    "ip-masq",
+    "ip6tables",
+    "iptables",
+    "ipv6",
+    "live-restore",
+    "no-new-privileges",
+    "raw-logs",
+    "restart",
+    "selinux-enabled",
+    "tls",
+    "tlsverify",
+];
+
+/// Options that may stand there more than once.
+const LISTS: [&str; 12] = [
+    "add-runtime",
+    "default-ulimit",
+    "dns",
+    "dns-opt",
+    "dns-search",
+    "exec-opt",
+    "host",
+    "insecure-registry",
+    "label",
+    "log-opt",
+    "registry-mirror",
+    "storage-opt",
+];
+
+/// What there was in 2015 and is no more.
+const GONE: [&str; 8] = [
+    "api-enable-cors",
+    "cluster-advertise",
+    "cluster-store",
+    "cluster-store-opt",
+    "disable-legacy-registry",
+    "exec-driver",
+    "restart",
+    "userland-proxy-path",
+];
+
+/// One folder by two names: an engine that listens at both takes its own socket away.
+const SOCKETS: (&str, &str) = ("unix:///var/run/", "unix:///run/");
+
+/// Arguments of an engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arguments {
+    /// What it is started with.
+    pub words: Vec<String>,
+    /// What of the configuration is left out, and why.
+    pub dropped: Vec<String>,
+}
+
+impl Config {
+    /// What system-docker is started with.
+    pub fn system_docker_arguments(&self) -> Arguments {
+        let own: Vec<_> = SYSTEM.map(str::to_owned).into();
+        merged(
+            "system_docker_args",
+            &own,
+            &self.system_docker_args,
+            |name| SYSTEM_TAKES.contains(&name),
+        )
+    }
+
+    /// What of the engines' arguments does nothing, to be told.
+    pub fn warnings(&self) -> Vec<String> {
+        let both = [self.system_docker_arguments(), self.user_docker_arguments()];
+        both.into_iter()
+            .flat_map(|arguments| arguments.dropped)
+            .collect()
+    }
+
+    /// What the user's Docker is started with, the program first.
+    pub fn user_docker_arguments(&self) -> Arguments {
+        let own = self
+            .services
+            .get("userdocker")
+            .map(|service: &Service| &service.command[..]);
+        merged(
+            "userdocker.args",
+            own.unwrap_or_default(),
+            &self.userdocker.args,
+            |name| !USER_KEEPS.contains(&name),
+        )
+    }
+}
+
+fn merged(key: &str, own: &[String], asked: &[String], takes: impl Fn(&str) -> bool) -> Arguments {
+    let mut words: Vec<_> = own
+        .iter()
+        .map(|word| word.replace(SOCKETS.0, SOCKETS.1))
+        .collect();
+    let mut dropped = Vec::new();
+    for option in options(asked) {
+        let (name, word) = match option {
+            Ok(Some(option)) => option,
+            Ok(None) => continue,
+            Err(why) => {
+                dropped.push(format!("{key}: {why}"));
+                continue;
+            }
+        };
+        if words.contains(&word) {
+            continue;
+        }
+        if !takes(&name) {
+            dropped.push(format!(
+                "{key}: `{word}` is not taken, the machine depends on its own"
+            ));
+            continue;
+        }
+        if !LISTS.contains(&name.as_str()) {
+            let before = format!("--{name}=");
+            words.retain(|word| !word.starts_with(&before));
+        }
+        words.push(word);
+    }
+    Arguments { words, dropped }
+}
+
+/// The options in a list of words, each as its name and in the form `--name=value`; `None` is one that
+/// means nothing any more, and an error one that is missed.
+fn options(words: &[String]) -> Vec<Result<Option<(String, String)>, String>> {
+    let mut found = Vec::new();
+    let mut words = words.iter().map(String::as_str).peekable();
+    while let Some(word) = words.next() {
+        let Some((name, mut value)) = named(word) else {
+            let program = ["docker", "dockerd", "daemon"];
+            found.push(
+                match program.contains(&word.rsplit('/').next().unwrap_or(word)) {
+                    true => Ok(None),
+                    false => Err(format!("`{word}` is no argument of Docker's")),
+                },
+            );
+            continue;
+        };
+        if value.is_none() && !FLAGS.contains(&name.as_str()) {
+            value = words
+                .next_if(|next| !next.starts_with('-'))
+                .map(str::to_owned);
+            if value.is_none() {
+                found.push(Err(format!("`{word}` has no value")));
+                continue;
+            }
+        }
+        found.push(match name.as_str() {
+            "daemon" => Ok(None),
+            gone if GONE.contains(&gone) => Err(format!("Docker has no `{word}` any more")),
+            _ => {
+                let value = value.map_or_else(|| "true".into(), |value| current(&name, &value));
+                Ok(Some((name.clone(), format!("--{name}={value}"))))
+            }
+        });
+    }
+    found
+}
+
+/// The name of an option today, and the value that stands with it.
+fn named(word: &str) -> Option<(String, Option<String>)> {
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (long, None),
+        };
+        let name = if name == "graph" { "data-root" } else { name };
+        return (!name.is_empty()).then(|| (name.into(), value));
+    }
+    let mut letters = word.strip_prefix('-')?.chars();
+    let name = match letters.next()? {
+        'b' => "bridge",
+        'd' => "daemon",
+        'D' => "debug",
+        'e' => "exec-driver",
+        'g' => "data-root",
+        'G' => "group",
+        'H' => "host",
+        'l' => "log-level",
+        'p' => "pidfile",
+        's' => "storage-driver",
+        _ => return None,
+    };
+    let rest = letters.as_str().trim_start_matches('=');
+    Some((
+        name.into(),
+        Some(rest.to_owned()).filter(|rest| !rest.is_empty()),
+    ))
+}
+
+/// A value as it is said today.
+fn current(name: &str, value: &str) -> String {
+    match (name, value) {
+        ("storage-driver", "overlay" | "aufs" | "devicemapper") => "overlay2".into(),
+        ("host", socket) => socket.replace(SOCKETS.0, SOCKETS.1),
+        (_, other) => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(crate::USER_LAYER), text).unwrap();
+        let loaded = crate::load(folder.path(), "");
+        assert_eq!(loaded.problems, []);
+        loaded.config
+    }
+
+    #[test]
+    fn the_arguments_of_2015_make_the_engine_of_today() {
+        let sample = "system_docker_args: [docker, -d, -s, overlay, -b, none, --restart=false, -H, 'unix:///var/run/system-docker.sock']";
+        let arguments = config(sample).system_docker_arguments();
+        assert_eq!(arguments.words, SYSTEM);
+        assert_eq!(
+            arguments.dropped,
+            ["system_docker_args: Docker has no `--restart=false` any more"]
+        );
+    }
+
+    #[test]
+    fn system_docker_takes_nothing_that_could_end_it() {
+        let asked = "system_docker_args: [-D, --data-root, /x, --log-level=info, --host=tcp://1.2.3.4:5, --nonsense, --dns, 1.1.1.1, --dns=8.8.8.8, what, -x]";
+        let arguments = config(asked).system_docker_arguments();
+        let added: Vec<_> = arguments
+            .words
+            .iter()
+            .filter(|word| !SYSTEM.contains(&word.as_str()))
+            .collect();
+        assert_eq!(
+            added,
+            [
+                "--debug=true",
+                "--log-level=info",
+                "--dns=1.1.1.1",
+                "--dns=8.8.8.8"
+            ]
+        );
+        assert!(!arguments.words.contains(&"--log-level=warn".into()));
+        assert_eq!(arguments.dropped.len(), 5, "{:?}", arguments.dropped);
+    }
+
+    #[test]
+    fn the_users_docker_keeps_what_the_machine_knows_it_by() {
+        let asked = "userdocker: {args: [daemon, -G, people, --registry-mirror=http://m, -g, /tmp, -H, 'tcp://127.0.0.1:1', -H, 'unix:///var/run/docker.sock']}";
+        let config = config(asked);
+        let arguments = config.user_docker_arguments();
+        assert_eq!(arguments.words[0], "/usr/lib/rancher/user-docker");
+        for word in [
+            "--group=people",
+            "--registry-mirror=http://m",
+            "--host=tcp://127.0.0.1:1",
+        ] {
+            assert!(arguments.words.contains(&word.into()), "{word}");
+        }
+        assert!(!arguments.words.contains(&"--group=docker".into()));
+        assert_eq!(arguments.dropped.len(), 1, "{:?}", arguments.dropped);
+    }
+}

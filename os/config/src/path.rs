@@ -1,0 +1,164 @@
+//! Paths to values: `a.b.c`, with double quotes around a key that has dots itself.
+
+use serde_yaml::Value;
+
+/// Keys whose values are secrets; `*` is any key. Public halves of host keys are none.
+const PRIVATE: [&[&str]; 4] = [
+    &["password"],
+    &["ssh", "keys", "*"],
+    &["userdocker", "tls_ca_key"],
+    &["userdocker", "tls_server_key"],
+];
+
+/// Whether the value at a path, or what it stands in, is a secret.
+pub fn is_private(path: &[String]) -> bool {
+    PRIVATE.iter().any(|pattern| {
+        let mut pairs = pattern.iter().zip(path);
+        path.len() >= pattern.len()
+            && pairs.all(|(want, key)| match *want {
+                "*" => !key.ends_with("-pub"),
+                want => want == key,
+            })
+    })
+}
+
+/// The keys of a path as people write it; `rancher.` before it is left away.
+///
+/// # Errors
+/// A key is empty, or a quote is not closed.
+pub fn parse(text: &str) -> Result<Vec<String>, String> {
+    let mut keys = vec![String::new()];
+    let mut quoted = false;
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            '.' if !quoted => keys.push(String::new()),
+            other => keys.last_mut().expect("there is always one").push(other),
+        }
+    }
+    if quoted || keys.iter().any(String::is_empty) {
+        return Err(format!("`{text}` is no key; keys look like `state.dev`"));
+    }
+    if keys.len() > 1 && keys[0] == "rancher" {
+        keys.remove(0);
+    }
+    Ok(keys)
+}
+
+/// The other way round.
+pub fn join(path: &[String]) -> String {
+    let quote = |key: &String| match key.contains('.') {
+        true => format!("\"{key}\""),
+        false => key.clone(),
+    };
+    path.iter().map(quote).collect::<Vec<_>>().join(".")
+}
+
+/// The value at a path; a number is an item of a list.
+pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, key| match value {
+        Value::Sequence(items) => items.get(key.parse::<usize>().ok()?),
+        other => other.get(key),
+    })
+}
+
+/// Puts a value at a path; what stands in the way is replaced.
+pub fn put(value: &mut Value, path: &[String], new: Value) {
+    let Some((key, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    if !value.is_mapping() {
+        *value = Value::Mapping(serde_yaml::Mapping::new());
+    }
+    if let Value::Mapping(entries) = value {
+        put(
+            entries.entry(key.as_str().into()).or_insert(Value::Null),
+            rest,
+            new,
+        );
+    }
+}
+
+/// Removes the value at a path, and mappings that it leaves empty; an item of a list is removed by
+/// itself. Says whether there was one.
+pub fn remove(value: &mut Value, path: &[String]) -> bool {
+    let Some((key, rest)) = path.split_first() else {
+        return false;
+    };
+    match value {
+        Value::Sequence(items) => match key.parse::<usize>() {
+            Ok(number) if number < items.len() && rest.is_empty() => {
+                items.remove(number);
+                true
+            }
+            Ok(number) => items.get_mut(number).is_some_and(|item| remove(item, rest)),
+            Err(_) => false,
+        },
+        Value::Mapping(entries) if rest.is_empty() => entries.shift_remove(key.as_str()).is_some(),
+        Value::Mapping(entries) => {
+            let Some(inner) = entries.get_mut(key.as_str()) else {
+                return false;
+            };
+            let removed = remove(inner, rest);
+            if removed
+                && inner
+                    .as_mapping()
+                    .is_some_and(serde_yaml::Mapping::is_empty)
+            {
+                entries.shift_remove(key.as_str());
+            }
+            removed
+        }
+        _ => false,
+    }
+}
+
+/// The paths of all values that are no mappings, or empty ones.
+pub fn leaves(value: &Value) -> Vec<Vec<String>> {
+    match value {
+        Value::Mapping(entries) if !entries.is_empty() => entries
+            .iter()
+            .flat_map(|(key, inner)| {
+                let key = key.as_str().unwrap_or("?").to_owned();
+                let below = leaves(inner).into_iter();
+                below.map(move |path| [vec![key.clone()], path].concat())
+            })
+            .collect(),
+        _ => vec![Vec::new()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_with_dots_are_quoted() {
+        let path = parse(r#"services.x.labels."io.rancher.os.after""#).unwrap();
+        assert_eq!(path, ["services", "x", "labels", "io.rancher.os.after"]);
+        assert_eq!(join(&path), r#"services.x.labels."io.rancher.os.after""#);
+        assert_eq!(parse("rancher.environment").unwrap(), ["environment"]);
+        for wrong in ["", ".", "a.", "a..b", "\"a"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn private_halves_are_secrets_and_public_ones_are_not() {
+        let secret = |text| is_private(&parse(text).unwrap());
+        assert!(
+            secret("password") && secret("ssh.keys.rsa") && secret("userdocker.tls_server_key")
+        );
+        assert!(!secret("ssh.keys.rsa-pub") && !secret("ssh.keys") && !secret("hostname"));
+    }
+
+    #[test]
+    fn what_is_left_empty_goes_too() {
+        let mut value = serde_yaml::from_str("a: {b: {c: 1}}\nd: [1, 2]").unwrap();
+        assert!(remove(&mut value, &parse("a.b.c").unwrap()));
+        assert!(remove(&mut value, &parse("d.0").unwrap()));
+        assert!(!remove(&mut value, &parse("x.y").unwrap()));
+        assert_eq!(value, serde_yaml::from_str::<Value>("d: [2]").unwrap());
+    }
+}

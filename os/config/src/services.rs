@@ -1,0 +1,49 @@
+//! The system containers as they are started: with what else the configuration says about them.
+
+use std::collections::BTreeMap;
+
+use crate::{Config, Service};
+
+impl Config {
+    /// The services, with the machine's `environment` before their own, and the arguments of the
+    /// user's Docker.
+    pub fn effective_services(&self) -> BTreeMap<String, Service> {
+        let mut services = self.services.clone();
+        for service in services.values_mut() {
+            service.environment = self.environment_of(service);
+        }
+        if let Some(engine) = services.get_mut("userdocker") {
+            engine.command = self.user_docker_arguments().words;
+        }
+        services
+    }
+
+    /// A name without a value is one of the machine's, as in a compose file.
+    fn environment_of(&self, service: &Service) -> Vec<String> {
+        let own: BTreeMap<_, _> = service
+            .environment
+            .iter()
+            .filter_map(|variable| variable.split_once('='))
+            .collect();
+        let machine = self.environment.iter();
+        let machine = machine.filter(|(name, _)| !own.contains_key(name.as_str()));
+        machine
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain(own.clone())
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_machines_environment_is_that_of_its_services_unless_they_say_otherwise() {
+        let mut config =
+            crate::from_cmdline("rancher.environment.A=1 rancher.environment.B=2").config;
+        config.services.get_mut("syslog").unwrap().environment = vec!["B=own".into(), "A".into()];
+        let services = config.effective_services();
+        assert_eq!(services["syslog"].environment, ["A=1", "B=own"]);
+        assert_eq!(services["userdocker"].environment, ["A=1", "B=2"]);
+    }
+}

@@ -1,0 +1,260 @@
+//! Where in the text of a document each key and value stands.
+
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+/// A value.
+#[derive(Debug)]
+pub struct Node {
+    /// From its first byte past the last that belongs to it; a list or mapping over several lines
+    /// ends with its last value, and a text as a block begins after its `|`.
+    pub bytes: Range<usize>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Debug)]
+pub enum Kind {
+    /// Text on a line, or over several.
+    Plain,
+    /// Text as a block after `|` or `>`.
+    Block,
+    /// A name for what stands elsewhere.
+    Alias,
+    /// A list; `[…]` where `flow`.
+    Sequence {
+        /// Whether it is in brackets.
+        flow: bool,
+        /// Its items.
+        items: Vec<Node>,
+    },
+    /// A mapping; `{…}` where `flow`.
+    Mapping {
+        /// Whether it is in braces.
+        flow: bool,
+        /// Its entries, in order.
+        entries: Vec<Entry>,
+    },
+}
+
+/// A key and its value.
+#[derive(Debug)]
+pub struct Entry {
+    /// The key.
+    pub name: String,
+    /// Where the key stands.
+    pub key: Range<usize>,
+    /// The value.
+    pub value: Node,
+}
+
+impl Node {
+    /// The values of a document; `None` where it has none, or is written in a way that the parser
+    /// of positions does not know.
+    pub fn of(text: &str) -> Option<Self> {
+        let starts = char_starts(text);
+        let mut parser = Events {
+            text,
+            starts,
+            parser: Parser::new_from_str(text),
+        };
+        loop {
+            let (event, bytes) = parser.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentStart(_) => (),
+                Event::StreamEnd | Event::DocumentEnd => return None,
+                first => return parser.node(&first, bytes),
+            }
+        }
+    }
+
+    /// The entry of a key, if this is a mapping that has it.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        match &self.kind {
+            Kind::Mapping { entries, .. } => entries.iter().find(|entry| entry.name == name),
+            _ => None,
+        }
+    }
+
+    /// The first byte of the key at a path, or of the nearest that it stands under.
+    pub fn place(&self, path: &[String]) -> Option<usize> {
+        let (first, rest) = path.split_first()?;
+        match &self.kind {
+            Kind::Mapping { .. } => {
+                let entry = self.entry(first)?;
+                Some(entry.value.place(rest).unwrap_or(entry.key.start))
+            }
+            Kind::Sequence { items, .. } => {
+                let item = items.get(first.parse::<usize>().ok()?)?;
+                Some(item.place(rest).unwrap_or(item.bytes.start))
+            }
+            _ => None,
+        }
+    }
+
+    /// The bytes of all texts in it, in order.
+    pub fn texts(&self) -> Vec<Range<usize>> {
+        match &self.kind {
+            Kind::Sequence { items, .. } => items.iter().flat_map(Self::texts).collect(),
+            Kind::Mapping { entries, .. } => entries
+                .iter()
+                .flat_map(|entry| [vec![entry.key.clone()], entry.value.texts()].concat())
+                .collect(),
+            _ => vec![self.bytes.clone()],
+        }
+    }
+}
+
+/// The byte at which each character begins, and the end; positions come in characters.
+fn char_starts(text: &str) -> Vec<usize> {
+    let starts = text.char_indices().map(|(byte, _)| byte);
+    starts.chain([text.len()]).collect()
+}
+
+struct Events<'a> {
+    text: &'a str,
+    starts: Vec<usize>,
+    parser: Parser<'a, saphyr_parser::StrInput<'a>>,
+}
+
+impl<'a> Events<'a> {
+    fn next(&mut self) -> Option<(Event<'a>, Range<usize>)> {
+        let (event, span) = self.parser.next_event()?.ok()?;
+        Some((event, self.bytes(&span)))
+    }
+
+    fn bytes(&self, span: &Span) -> Range<usize> {
+        let byte = |index: usize| self.starts.get(index).copied().unwrap_or(self.text.len());
+        byte(span.start.index())..byte(span.end.index())
+    }
+
+    /// The value that begins with an event.
+    fn node(&mut self, first: &Event<'a>, bytes: Range<usize>) -> Option<Node> {
+        match first {
+            Event::Scalar(_, style, ..) => Some(self.scalar(*style, bytes)),
+            Event::Alias(_) => Some(Node {
+                bytes,
+                kind: Kind::Alias,
+            }),
+            Event::SequenceStart(..) => self.sequence(bytes),
+            Event::MappingStart(..) => self.mapping(bytes),
+            _ => None,
+        }
+    }
+
+    fn scalar(&self, style: ScalarStyle, bytes: Range<usize>) -> Node {
+        let text = self.text.get(bytes.clone()).unwrap_or_default();
+        // The parser has looked beyond the end when it tells it.
+        let (kind, length) = match style {
+            ScalarStyle::Literal | ScalarStyle::Folded => (Kind::Block, text.trim_end().len()),
+            ScalarStyle::SingleQuoted => (Kind::Plain, quoted(text, '\'', '\'')),
+            ScalarStyle::DoubleQuoted => (Kind::Plain, quoted(text, '"', '\\')),
+            ScalarStyle::Plain => (Kind::Plain, text.trim_end().len()),
+        };
+        Node {
+            bytes: bytes.start..bytes.start + length,
+            kind,
+        }
+    }
+
+    fn sequence(&mut self, start: Range<usize>) -> Option<Node> {
+        let flow = self.text[start.start..].starts_with('[');
+        let mut items = Vec::new();
+        loop {
+            let (event, bytes) = self.next()?;
+            if event == Event::SequenceEnd {
+                let last = items.last().map(|item: &Node| item.bytes.end);
+                return Some(Node {
+                    bytes: start.start..end(flow, &bytes, last, &start),
+                    kind: Kind::Sequence { flow, items },
+                });
+            }
+            items.push(self.node(&event, bytes)?);
+        }
+    }
+
+    fn mapping(&mut self, start: Range<usize>) -> Option<Node> {
+        let flow = self.text[start.start..].starts_with('{');
+        let mut entries = Vec::new();
+        loop {
+            let (event, key) = self.next()?;
+            match event {
+                Event::MappingEnd => {
+                    let last = entries.last().map(|entry: &Entry| entry.value.bytes.end);
+                    return Some(Node {
+                        bytes: start.start..end(flow, &key, last, &start),
+                        kind: Kind::Mapping { flow, entries },
+                    });
+                }
+                Event::Scalar(name, ..) => {
+                    let name = name.into_owned();
+                    let (event, bytes) = self.next()?;
+                    let value = self.node(&event, bytes)?;
+                    entries.push(Entry { name, key, value });
+                }
+                _ => return None,
+            }
+        }
+    }
+}
+
+/// The length of a text in quotes; `escape` takes the next character's meaning.
+fn quoted(text: &str, quote: char, escape: char) -> usize {
+    let mut letters = text.char_indices().skip(1).peekable();
+    while let Some((at, letter)) = letters.next() {
+        let next = letters.peek().map(|&(_, next)| next);
+        if letter == escape && (escape != quote || next == Some(quote)) {
+            letters.next();
+        } else if letter == quote {
+            return at + 1;
+        }
+    }
+    text.len()
+}
+
+/// Brackets end where they say; the end of a block is noticed only at what comes after it.
+fn end(flow: bool, close: &Range<usize>, last: Option<usize>, start: &Range<usize>) -> usize {
+    match flow {
+        true => close.start + 1,
+        false => last.unwrap_or(start.end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of the value at a path.
+    fn at<'a>(text: &'a str, path: &str) -> &'a str {
+        let root = Node::of(text).unwrap();
+        let value = path
+            .split('.')
+            .fold(&root, |node, key| &node.entry(key).unwrap().value);
+        &text[value.bytes.clone()]
+    }
+
+    #[test]
+    fn values_begin_and_end_where_people_see_them() {
+        let text = "# é\na: x y  # c\nb: 'q' # d\nl: |-\n  one\n   two\n\n# e\nm: # f\n  - p\n  - q # g\n\nn: {o: [1, 2], r: }\ns:\nt:\n  u: 1\n# end\n";
+        assert_eq!(at(text, "a"), "x y");
+        assert_eq!(at(text, "b"), "'q'");
+        assert_eq!(at(text, "l"), "one\n   two");
+        assert_eq!(at(text, "m"), "- p\n  - q");
+        assert_eq!(at(text, "n"), "{o: [1, 2], r: }");
+        assert_eq!(at(text, "n.o"), "[1, 2]");
+        assert_eq!(at(text, "s"), "");
+        assert_eq!(at(text, "t"), "u: 1");
+    }
+
+    #[test]
+    fn a_text_without_values_has_no_tree() {
+        for text in ["", "# only this\n", "a: [", "---\n", "\t"] {
+            assert!(
+                Node::of(text).is_none_or(|node| node.bytes.is_empty()),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Whole documents: `import`, `export`, `merge` and `validate`.
+
+use std::path::Path;
+
+use config::{Document, Loaded, Problem, Store, check, edit, path};
+use serde_yaml::Value;
+
+use super::{Failure, Result, several, warn};
+
+/// How standard input is called.
+const STANDARD_INPUT: &str = "standard input";
+
+/// A document from a file, or from standard input.
+pub fn read(input: Option<&Path>) -> Result<Document> {
+    let read = match input.filter(|path| *path != Path::new("-")) {
+        Some(path) => std::fs::read_to_string(path).map(|text| (path.to_string_lossy(), text)),
+        None => std::io::read_to_string(std::io::stdin().lock())
+            .map(|text| (STANDARD_INPUT.into(), text)),
+    };
+    let name = || input.unwrap_or(Path::new(STANDARD_INPUT)).display();
+    let (name, text) = read.map_err(|error| format!("{}: {error}", name()))?;
+    Document::parse(&name, text).map_err(|problem| Failure(problem.to_string()))
+}
+
+/// A document without mistakes.
+fn read_checked(input: Option<&Path>) -> Result<Document> {
+    let document = read(input)?;
+    match check(&document) {
+        none if none.is_empty() => Ok(document),
+        problems => Err(several(&problems, "nothing was changed")),
+    }
+}
+
+/// Replaces the user's document.
+pub fn import(store: &Store, input: Option<&Path>) -> Result<()> {
+    let document = read_checked(input)?;
+    store.change(|old| with_secrets_of(old, &document))?;
+    warn(&config::load_machine());
+    Ok(())
+}
+
+/// The text of a document with the private keys of the old one that it lacks: an export has none, and
+/// the machine is still the same.
+pub fn with_secrets_of(old: &str, document: &Document) -> Result<String> {
+    // An old document that is no YAML has no keys.
+    let old = Document::parse("", old.to_owned()).map_or(Value::Null, |old| old.value);
+    let mut text = document.text.clone();
+    for keys in secrets(&old) {
+        if let (None, Some(secret)) = (path::get(&document.value, &keys), path::get(&old, &keys)) {
+            text = edit::set(&text, &keys, secret)?;
+            eprintln!("note: `{}` is kept", path::join(&keys));
+        }
+    }
+    Ok(text)
+}
+
+fn secrets(value: &Value) -> Vec<Vec<String>> {
+    let mut leaves = path::leaves(value);
+    leaves.retain(|keys| path::is_private(keys));
+    leaves
+}
+
+/// Writes the user's document, or all layers together.
+pub fn export(store: &Store, output: Option<&Path>, full: bool, private: bool) -> Result<()> {
+    let text = match full {
+        true => all_layers(&config::load_machine(), private)?,
+        false if private => store.text()?,
+        false => without_secrets(&store.text()?)?,
+    };
+    match output {
+        Some(path) => config::write(path, &text)
+            .map_err(|error| Failure(format!("{}: {error}", path.display()))),
+        None => {
+            print!("{text}");
+            Ok(())
+        }
+    }
+}
+
+fn all_layers(loaded: &Loaded, private: bool) -> Result<String> {
+    let mut value = serde_yaml::to_value(&loaded.config).map_err(|error| error.to_string())?;
+    if !private {
+        for keys in secrets(&value) {
+            path::remove(&mut value, &keys);
+        }
+    }
+    Ok(serde_yaml::to_string(&value).map_err(|error| error.to_string())?)
+}
+
+fn without_secrets(text: &str) -> Result<String> {
+    let document = Document::parse("", text.to_owned());
+    let value = document
+        .map_err(|problem| format!("{}{problem}", Store::machine().path().display()))?
+        .value;
+    let mut text = text.to_owned();
+    for keys in secrets(&value) {
+        let below = [&["rancher".to_owned()], &keys[..]].concat();
+        text = edit::remove(&edit::remove(&text, &keys)?, &below)?;
+    }
+    Ok(text)
+}
+
+/// Merges a document into the user's.
+pub fn merge(store: &Store, input: Option<&Path>) -> Result<()> {
+    let document = read_checked(input)?;
+    store.change(|old| merged(old, &document.value))?;
+    warn(&config::load_machine());
+    Ok(())
+}
+
+fn merged(old: &str, new: &Value) -> Result<String> {
+    let mut text = old.to_owned();
+    let dns = ["dns".to_owned()];
+    let long = serde_yaml::from_str::<Value>(old)
+        .is_ok_and(|old| path::get(&old, &dns).is_some_and(Value::is_mapping));
+    for keys in path::leaves(new) {
+        let Some(value) = path::get(new, &keys).filter(|_| !keys.is_empty()) else {
+            continue;
+        };
+        // A list of name servers is a list where it was one.
+        let short = keys[..] == ["dns", "nameservers"]
+            && !long
+            && path::get(new, &["dns".into(), "search".into()]).is_none();
+        text = edit::set(&text, if short { &dns } else { &keys }, value)?;
+    }
+    Ok(text)
+}
+
+/// Tells what is wrong with a file.
+pub fn validate_file(input: &Path) -> Result<()> {
+    let document = read(Some(input))?;
+    told(&check(&document))
+}
+
+/// Tells what is wrong with the machine's layers.
+pub fn validate_machine(loaded: &Loaded) -> Result<()> {
+    warn(loaded);
+    told(&loaded.problems)
+}
+
+fn told(problems: &[Problem]) -> Result<()> {
+    match problems.len() {
+        0 => {
+            println!("the configuration is valid");
+            Ok(())
+        }
+        1 => Err(several(problems, "1 mistake")),
+        many => Err(several(problems, &format!("{many} mistakes"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str =
+        "# mine\nhostname: box # so\nssh:\n  keys:\n    rsa: geheim\n    rsa-pub: known\n";
+
+    #[test]
+    fn an_export_has_no_secrets_and_its_import_loses_none() {
+        let export = without_secrets(OLD).unwrap();
+        assert_eq!(
+            export,
+            "# mine\nhostname: box # so\nssh:\n  keys:\n    rsa-pub: known\n"
+        );
+        let document = Document::parse("", export.replace("box", "ship")).unwrap();
+        let import = with_secrets_of(OLD, &document).unwrap();
+        assert!(
+            import.contains("rsa: geheim") && import.contains("hostname: ship # so"),
+            "{import}"
+        );
+    }
+
+    #[test]
+    fn siblings_and_comments_outlive_a_merge() {
+        let new = Document::parse(
+            "",
+            "rancher: {ssh: {keys: {ecdsa: new}}}\ndns: [1.1.1.1]\n".into(),
+        );
+        let text = merged(OLD, &new.unwrap().value).unwrap();
+        assert_eq!(text, format!("{OLD}    ecdsa: new\ndns:\n- 1.1.1.1\n"));
+    }
+}
