@@ -117,9 +117,8 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
         return vec![];
     }
     let problem = |problem: config::Problem| {
-        let key = problem.place.rsplit(": ").next().unwrap_or_default();
-        let what = format!("{key}: {}; it is ignored", problem.why);
-        Problem::at(user_data::line_of(&text, key), what)
+        let what = format!("{}; it is ignored", problem.why);
+        Problem::at(user_data::line_of(&text, &problem.key), what)
     };
     config::load(folder.path(), "")
         .problems

@@ -24,6 +24,8 @@ pub struct Document {
 pub struct Problem {
     /// `FILE:LINE:COLUMN`, or the kernel argument.
     pub place: String,
+    /// The key whose value is wrong, without those that it stands under; empty where it is no value.
+    pub key: String,
     /// What is wrong with it.
     pub why: String,
     /// What came of it, after `; `; empty where nothing did.
@@ -35,6 +37,7 @@ impl Problem {
     pub fn new(place: impl Into<String>, why: impl std::fmt::Display) -> Self {
         Self {
             place: place.into(),
+            key: String::new(),
             why: why.to_string(),
             so: "",
         }
@@ -105,7 +108,10 @@ impl Document {
 
     /// A misfit, with its place.
     pub fn problem(&self, misfit: &Misfit) -> Problem {
-        Problem::new(self.place(&misfit.path), misfit)
+        Problem {
+            key: misfit.path.last().cloned().unwrap_or_default(),
+            ..Problem::new(self.place(&misfit.path), misfit)
+        }
     }
 }
 
