@@ -197,7 +197,7 @@ mod tests {
         let text =
             "#cloud-config\nhostname: pot\nrancher:\n  state:\n    required: x\n  nonsense: 1\n";
         let problems: Vec<_> = check(text.as_bytes()).iter().map(|one| one.line).collect();
-        assert_eq!(problems, [Some(4), Some(6)]);
+        assert_eq!(problems, [Some(5), Some(6)]);
         assert_eq!(check(b"#cloud-config\nhostname: pot\n"), []);
     }
 }
