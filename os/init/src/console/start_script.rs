@@ -80,8 +80,17 @@ mod tests {
     fn outcome(content: &str, mode: u32) -> (Result<(), String>, String) {
         let folder = tempfile::tempdir().unwrap();
         let (script, log) = (folder.path().join("start.sh"), folder.path().join("log"));
-        std::fs::write(&script, content).unwrap();
-        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(mode)).unwrap();
+        // By another process: while this one has it open to write, a child that another test starts
+        // has so too, and the script is busy.
+        let write = r#"printf %s "$1" > "$2" && chmod "$3" "$2""#;
+        let mode = format!("{mode:o}");
+        let written = Command::new("sh")
+            .args(["-c", write, "sh", content])
+            .arg(&script)
+            .arg(mode)
+            .status()
+            .unwrap();
+        assert!(written.success());
         let outcome = run(&script, &log);
         (outcome, std::fs::read_to_string(log).unwrap_or_default())
     }
