@@ -175,7 +175,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
         "events.jsonl",
         "qmp.log",
         "qemu.sh",
-        "config-drive.img",
+        "config.img",
     ] {
         assert!(
             bench.evidence.file(name).metadata().unwrap().len() > 0,
