@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use harness::evidence::Evidence;
-use harness::machine::{Engine, Machine, MachineError};
+use harness::machine::{Engine, Machine, MachineError, Ssh};
 
 use crate::common::Result;
 use crate::common::figure::{Figure, fine_list, list, median};
@@ -18,35 +18,49 @@ const RATIO_BOUND: f64 = 1.0 / 40.0;
 /// Of the list of containers, in seconds.
 const DOCKER_BOUND: f64 = 0.8;
 
+/// What a fork is asked for: one thing, for each is a time since the decision to fork.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// A command over SSH.
+    Command,
+    /// The containers of the user's Docker.
+    Containers,
+}
+
 /// Seconds from the decision to fork.
 struct Times {
-    output: f64,
-    docker: f64,
+    answer: f64,
     /// What was reached on the way, in order.
     rungs: Vec<(String, f64)>,
 }
 
-/// Forks so often, one at a time.
+/// Forks so often for each, one at a time.
 pub async fn measure(
     bench: &Bench,
     parent: &Parent,
     boots: &[f64],
     runs: u16,
 ) -> Result<[Figure; 3]> {
-    let mut all = Vec::new();
+    let mut commands = Vec::new();
+    let mut containers = Vec::new();
     for number in 1..=runs {
-        let evidence = bench.evidence()?;
-        let times = close(&evidence, one(bench, parent, &evidence).await)?;
-        let (output, docker) = (times.output, times.docker);
-        eprintln!("fork {number} of {runs}: output {output:.3} s, docker ps {docker:.3} s");
-        all.push(times);
+        let command = timed(bench, parent, Asked::Command).await?;
+        let listed = timed(bench, parent, Asked::Containers).await?;
+        eprintln!(
+            "forks {number} of {runs}: output {:.3} s, docker ps {:.3} s",
+            command.answer, listed.answer
+        );
+        commands.push(command);
+        containers.push(listed);
     }
-    let outputs: Vec<_> = all.iter().map(|times| times.output).collect();
-    let dockers: Vec<_> = all.iter().map(|times| times.docker).collect();
-    println!("\nwhere the time of a fork goes, medians since it began:");
-    for (name, at) in ladder(&all) {
-        println!("{at:8.3} s  {name}");
+    for all in [&commands, &containers] {
+        println!("\nwhere the time of a fork goes, medians since it began:");
+        for (name, at) in ladder(all) {
+            println!("{at:8.3} s  {name}");
+        }
     }
+    let answers = |all: &[Times]| all.iter().map(|times| times.answer).collect::<Vec<_>>();
+    let (outputs, dockers) = (answers(&commands), answers(&containers));
     println!("\ncold boot to the first output: {}", list(boots));
     println!("fork to the first output: {}", fine_list(&outputs));
     println!("fork to docker ps: {}", fine_list(&dockers));
@@ -68,36 +82,48 @@ pub async fn measure(
     ])
 }
 
+async fn timed(bench: &Bench, parent: &Parent, asked: Asked) -> Result<Times> {
+    let evidence = bench.evidence()?;
+    let times = one(bench, parent, &evidence, asked).await;
+    close(&evidence, times)
+}
+
 async fn one(
     bench: &Bench,
     parent: &Parent,
     evidence: &Evidence,
+    asked: Asked,
 ) -> std::result::Result<Times, MachineError> {
     let (begin, begin_clock) = (Instant::now(), clock());
     let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence).await?;
     let running = begin.elapsed().as_secs_f64();
-    let (ssh, _) = fork.guard(bench.first_command(&fork)).await?;
-    let output = begin.elapsed().as_secs_f64();
-    let listed = async {
-        let docker = fork.docker(&ssh, Engine::User).await?;
-        let listed = docker.list_containers(None).await;
-        listed.map_err(|error| MachineError::Other(format!("docker ps: {error}")))
+    let (ssh, what) = match asked {
+        Asked::Command => {
+            let (ssh, _) = fork.guard(bench.first_command(&fork)).await?;
+            (ssh, "the first command's output")
+        }
+        Asked::Containers => {
+            let ssh = fork.guard(bench.log_in(&fork)).await?;
+            fork.guard(list_containers(&fork, &ssh)).await?;
+            (ssh, "the user's Docker listed its containers")
+        }
     };
-    fork.guard(listed).await?;
-    let docker = begin.elapsed().as_secs_f64();
+    let answer = begin.elapsed().as_secs_f64();
     let mut rungs = qemu_rungs(evidence, begin_clock);
     rungs.push(("the guest runs".into(), running));
     for (what, at) in ssh.rungs() {
         rungs.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
     }
-    rungs.push(("the first command's output".into(), output));
-    rungs.push(("the user's Docker listed its containers".into(), docker));
+    rungs.push((what.into(), answer));
     fork.stop().await;
-    Ok(Times {
-        output,
-        docker,
-        rungs,
-    })
+    Ok(Times { answer, rungs })
+}
+
+async fn list_containers(fork: &Machine, ssh: &Ssh) -> std::result::Result<(), MachineError> {
+    let docker = fork.docker(ssh, Engine::User).await?;
+    let listed = docker.list_containers(None).await;
+    listed.map_err(|error| MachineError::Other(format!("docker ps: {error}")))?;
+    Ok(())
 }
 
 /// What the talk with QEMU tells.

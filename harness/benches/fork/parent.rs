@@ -93,14 +93,17 @@ impl Bench {
         Ok(())
     }
 
+    /// Logs in as soon as that is possible.
+    pub async fn log_in(&self, machine: &Machine) -> std::result::Result<Ssh, MachineError> {
+        machine.ssh(&self.login, scale::seconds(BOOT_SECONDS)).await
+    }
+
     /// Logs in and runs the first command.
     pub async fn first_command(
         &self,
         machine: &Machine,
     ) -> std::result::Result<(Ssh, Output), MachineError> {
-        let ssh = machine
-            .ssh(&self.login, scale::seconds(BOOT_SECONDS))
-            .await?;
+        let ssh = self.log_in(machine).await?;
         let output = ssh.run(COMMAND, scale::seconds(COMMAND_SECONDS)).await?;
         match output.stdout == b"ready\n" {
             true => Ok((ssh, output)),
