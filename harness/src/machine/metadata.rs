@@ -15,6 +15,9 @@ use super::shell;
 /// The folder of the pages, in that of the machine and in the evidence.
 pub(super) const FOLDER: &str = "metadata";
 
+/// Where this host is in that network: QEMU's own is the second address.
+pub(super) const HOST_ADDRESS: &str = "169.254.0.2";
+
 /// The program that answers.
 const SERVE: &str = include_str!("serve.sh");
 

@@ -85,8 +85,8 @@ pub use tls::Certificates;
 pub(crate) use volume::LONGEST_LABEL;
 pub use volume::Volume;
 
-/// This host, in the network that QEMU makes for the guest.
-pub const HOST_ADDRESS: &str = "10.0.2.2";
+/// This host, in the network that QEMU makes for a guest without metadata.
+const HOST_ADDRESS: &str = "10.0.2.2";
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
 /// For one answer of a Docker engine, on the reference host.
@@ -288,6 +288,14 @@ impl Machine {
     /// The deadline.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
         ready::wait(&self.events, self.ssh_port(), limit).await
+    }
+
+    /// This host, in the network that QEMU makes for the guest.
+    pub fn host_address(&self) -> &'static str {
+        match self.chassis.make.spec.metadata.is_empty() {
+            true => HOST_ADDRESS,
+            false => metadata::HOST_ADDRESS,
+        }
     }
 
     /// The host port that leads to the guest's port 22.

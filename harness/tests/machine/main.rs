@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use harness::evidence::Evidence;
-use harness::machine::{Badness, Login, Machine, MachineError, MachineSpec};
+use harness::machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
 use harness::profile::{Profile, load};
 use regex::Regex;
 
@@ -75,6 +75,20 @@ fn rancher(password: &str) -> Login {
         user: "rancher".into(),
         password: password.into(),
     }
+}
+
+/// Waits until a machine is ready, and logs in.
+async fn ready(machine: &Machine) -> Ssh {
+    let login = rancher(guest::PASSWORD);
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    machine.guard(machine.ssh(&login, LONG)).await.unwrap()
+}
+
+/// What a command that goes well prints.
+async fn printed(ssh: &Ssh, command: &str) -> String {
+    let output = ssh.run(command, LONG).await.unwrap();
+    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 #[tokio::test]

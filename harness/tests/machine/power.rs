@@ -5,12 +5,12 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use harness::evidence::Evidence;
-use harness::machine::{Login, Machine, MachineSpec, Ssh};
+use harness::machine::{Machine, MachineSpec, Ssh};
 use harness::poll::{Poll, wait_until};
 use harness::profile::{Bus, ProfileDisk};
 
 use crate::guest::{self, Guest};
-use crate::{LONG, bench, rancher, spec};
+use crate::{LONG, bench, printed, ready, spec};
 
 const BUSES: [Bus; 4] = [Bus::Virtio, Bus::Nvme, Bus::Scsi, Bus::Sata];
 /// Pages of each disk that are written and flushed, and as many that are not flushed.
@@ -33,18 +33,6 @@ fn with_disks(guest: &Guest, write_cache: bool) -> MachineSpec {
         })
         .into();
     spec
-}
-
-async fn ready(machine: &Machine) -> Ssh {
-    let login: Login = rancher(guest::PASSWORD);
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
-    machine.guard(machine.ssh(&login, LONG)).await.unwrap()
-}
-
-async fn printed(ssh: &Ssh, command: &str) -> String {
-    let output = ssh.run(command, LONG).await.unwrap();
-    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// The disks in the order of their serial numbers, which are their names.

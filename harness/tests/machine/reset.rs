@@ -4,14 +4,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::machine::{
-    Disk, DiskFaults, Disturbance, Login, Machine, MachineError, MachineSpec, Ssh,
-};
+use harness::machine::{Disk, DiskFaults, Disturbance, Machine, MachineError, MachineSpec, Ssh};
 use harness::profile::Accelerator;
 use regex::Regex;
 
 use crate::guest::{self, Guest};
-use crate::{LONG, bench, rancher, spec, within};
+use crate::{LONG, bench, printed, rancher, ready, spec, within};
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 /// Reads the disk past every cache.
@@ -25,18 +23,6 @@ fn with_disk(guest: &Guest, args: &[&str]) -> MachineSpec {
         }],
         ..spec(guest, args)
     }
-}
-
-async fn ready(machine: &Machine) -> Ssh {
-    let login: Login = rancher(guest::PASSWORD);
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
-    machine.guard(machine.ssh(&login, LONG)).await.unwrap()
-}
-
-async fn printed(ssh: &Ssh, command: &str) -> String {
-    let output = ssh.run(command, LONG).await.unwrap();
-    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// Has the guest reset its machine by a key of the kernel's, and waits until it is ready again.

@@ -5,11 +5,16 @@
 
 use std::fs::{File as Opened, OpenOptions, Permissions};
 use std::io::{BufRead as _, BufReader, Result as IoResult, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
@@ -37,8 +42,8 @@ const DOCKER: &str = "/run/docker.sock";
 /// How long a script waits for the user's Docker, before it begins without.
 const DOCKER_LIMIT: Duration = Duration::from_secs(120);
 
-/// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(250);
+/// For the last words of a script that has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// When the console starts: the files of what is known by now.
 pub(crate) fn write() -> Result<(), String> {
@@ -176,7 +181,7 @@ fn script(told: &Told, status: &mut Status) -> Result<(), String> {
         return Ok(());
     };
     replace(SCRIPT.as_ref(), script, 0o700, (0, 0)).map_err(|e| format!("{SCRIPT}: {e}"))?;
-    if !docker_answers() {
+    if !answers(DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
         let limit = DOCKER_LIMIT.as_secs();
         say(&format!(
             "no Docker after {limit} s; the script begins without"
@@ -195,17 +200,26 @@ fn script(told: &Told, status: &mut Status) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the user's Docker takes connections, once it had its time.
-fn docker_answers() -> bool {
-    let until = Instant::now() + DOCKER_LIMIT;
+/// Whether somebody takes connections on a socket, once they had their time.
+fn answers(socket: &Path, limit: Duration) -> nix::Result<bool> {
+    let until = Instant::now() + limit;
+    let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    let folder = socket.parent().unwrap_or(Path::new("/"));
+    // An engine that listens gives its socket an owner and a mode.
+    let of_interest =
+        AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
+    changes.add_watch(folder, of_interest)?;
     loop {
-        if UnixStream::connect(DOCKER).is_ok() {
-            return true;
+        if UnixStream::connect(socket).is_ok() {
+            return Ok(true);
         }
-        if Instant::now() >= until {
-            return false;
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up, so that the time is over when nothing has changed.
+        let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+        if poll(&mut [PollFd::new(changes.as_fd(), PollFlags::POLLIN)], left)? == 0 {
+            return Ok(false);
         }
-        std::thread::sleep(LOOK);
+        changes.read_events()?;
     }
 }
 
@@ -230,13 +244,15 @@ fn run(script: &[u8]) -> Result<std::process::ExitStatus, String> {
         std::io::ErrorKind::NotFound => format!("this console has no {}", interpreter(script)),
         _ => error.to_string(),
     })?;
-    let copied = std::thread::spawn(move || copy(reader));
+    let (copied, all_copied) = mpsc::channel();
+    std::thread::spawn(move || {
+        copy(reader);
+        // Nobody may be waiting any more.
+        let _ = copied.send(());
+    });
     let ended = child.wait().map_err(|error| error.to_string());
     // A program that it left behind may hold the pipe: what it says is no longer waited for.
-    let until = Instant::now() + Duration::from_secs(1);
-    while !copied.is_finished() && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let _ = all_copied.recv_timeout(LAST_WORDS);
     ended
 }
 
@@ -303,6 +319,21 @@ mod tests {
             1
         );
         assert!(replace(folder.path(), b"x", 0o644, (0, 0)).is_err());
+    }
+
+    #[test]
+    fn a_socket_is_waited_for_until_somebody_listens() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        assert_eq!(answers(&socket, Duration::from_millis(20)), Ok(false));
+        // What an engine leaves that was killed.
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let place = socket.clone();
+        let waiting = std::thread::spawn(move || answers(&place, Duration::from_secs(20)));
+        std::fs::remove_file(&socket).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::fs::set_permissions(&socket, Permissions::from_mode(0o660)).unwrap();
+        assert_eq!(waiting.join().unwrap(), Ok(true));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Somebody who knows what time it is.
 
 use crate::host::TimeServer;
-use crate::machine::HOST_ADDRESS;
 use crate::scenario::TimeServerStep;
 
 use super::super::deadline::Deadline;
@@ -16,7 +15,7 @@ pub(super) async fn perform(
     let server = TimeServer::start()
         .await
         .map_err(|error| Fault::new(format!("no time server: {error}")))?;
-    let address = format!("{HOST_ADDRESS}:{}", server.port());
+    let address = format!("{}:{}", session.machine.host_address(), server.port());
     session.time_server = Some(server);
     let ssh = session.ssh(deadline).await?;
     Ok(ssh.upload(address.as_bytes(), &step.tell, 0o644).await?)

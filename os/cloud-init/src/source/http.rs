@@ -87,6 +87,7 @@ async fn persist(method: &Method, url: &Url, headers: &[(&str, &str)]) -> Result
                 return Err(Failure::Never(format!("{last} (within {limit} s)")));
             }
         }
+        // Nobody tells when a page will be there: it is asked for again until `until`.
         sleep(LOOK).await;
     }
 }
