@@ -12,12 +12,13 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "rancheros";
 
 /// The programs, by the names that it is called by in the machine.
-pub const PROGRAMS: [&str; 8] = [
+pub const PROGRAMS: [&str; 9] = [
     "init",
     "supervisor",
     "power-button",
     "console",
     "user-docker",
+    "network",
     "ntp",
     "rancherctl",
     "cloud-init",

@@ -17,6 +17,11 @@ pub struct Dns {
 }
 
 impl Dns {
+    /// Whether the text of a `resolv.conf` is one from the configuration.
+    pub fn is_configured(resolv_conf: &str) -> bool {
+        resolv_conf.starts_with(MARK)
+    }
+
     /// The text of `/etc/resolv.conf`, or `None` where DHCP has the say.
     pub fn resolv_conf(&self) -> Option<String> {
         if self.nameservers.is_empty() {

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod engine;
 mod fit;
 mod layers;
+mod network;
 pub mod path;
 mod schema;
 mod services;
@@ -26,7 +27,8 @@ pub use dns::Dns;
 pub use document::{Document, Problem};
 pub use fit::{Misfit, Why, fit};
 pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
-pub use schema::{CloudInit, Config, Interface, Network, Ntp, Service, Ssh, State, UserDocker};
+pub use network::{Address, Addresses, Bridge, Interface, Network};
+pub use schema::{CloudInit, Config, Ntp, Service, Ssh, State, UserDocker};
 pub use store::{Store, write, write_layer};
 
 /// The version of the OS.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::Dns;
+use crate::{Dns, Network};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -85,35 +85,6 @@ pub struct CloudInit {
     /// Sources in the order in which they are tried: `configdrive:PATH`, `nocloud:PATH`, `file:PATH`,
     /// `url:URL`, `cmdline`, `ec2`, `gce`.
     pub datasources: Vec<String>,
-}
-
-/// Network interfaces, by name or pattern.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Network {
-    /// By name (`eth0`), pattern (`eth*`) or hardware address (`mac=52:54:…`).
-    pub interfaces: BTreeMap<String, Interface>,
-}
-
-/// How an interface gets its address.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Interface {
-    /// Whether DHCP is asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dhcp: Option<bool>,
-    /// `ADDRESS/BITS`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// Where everything else is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<String>,
-    /// The longest packet, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// Whether it is a bridge.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bridge: Option<bool>,
 }
 
 /// The machine's identity to those who log in.

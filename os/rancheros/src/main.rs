@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Some("power-button") => init::power_button::main(),
         Some("console") => init::console::main(),
         Some("user-docker") => init::user_docker::main(),
+        Some("network") => network::main(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),
         // The one that people type, also as `reboot` and the like.

@@ -70,6 +70,9 @@ pub(super) fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
     boot.sys.write("/sys/kernel/rcu_expedited", "1")?;
     // The user's containers reach the network through this machine.
     boot.sys.write("/proc/sys/net/ipv4/ip_forward", "1")?;
+    // An address that is taken from an interface takes no others with it.
+    let promote = "/proc/sys/net/ipv4/conf/all/promote_secondaries";
+    boot.sys.write(promote, "1")?;
     if boot.config.modules.is_empty() {
         return Ok(());
     }

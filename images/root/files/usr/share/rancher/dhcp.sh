@@ -14,6 +14,7 @@ bound | renew)
     done
     # What the configuration says about name servers stays.
     grep -qx '# from the configuration' /etc/resolv.conf || {
+        domain=${SEARCH:-$domain}
         [ -z "$domain" ] || echo "search $domain"
         for server in $dns; do echo "nameserver $server"; done
     } > /etc/resolv.conf
