@@ -38,6 +38,14 @@ impl Config {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn what_a_cloud_may_configure_waits_for_what_it_says() {
+        let services = crate::from_cmdline("").config.services;
+        for name in ["console", "network", "ntp", "userdocker"] {
+            assert!(services[name].after().contains(&"cloud-init"), "{name}");
+        }
+    }
+
+    #[test]
     fn the_machines_environment_is_that_of_its_services_unless_they_say_otherwise() {
         let mut config =
             crate::from_cmdline("rancher.environment.A=1 rancher.environment.B=2").config;

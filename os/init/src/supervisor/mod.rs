@@ -145,7 +145,8 @@ async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
 
 /// Reads the configuration again, which was changed: for what comes after, and for the machine's name.
 fn reload(shared: &Shared) {
-    let config = config::load_machine().config;
+    let mut config = config::load_machine().config;
+    config.services = config.effective_services();
     if config.hostname != shared.config.borrow().hostname
         && let Err(error) = crate::stages::call(&mut Linux, &config.hostname)
     {
