@@ -68,7 +68,8 @@ pub fn put(value: &mut Value, path: &[String], new: Value) {
         *value = new;
         return;
     };
-    if !value.is_mapping() {
+    // Not `is_mapping`, which looks through a tag.
+    if !matches!(value, Value::Mapping(_)) {
         *value = Value::Mapping(serde_yaml::Mapping::new());
     }
     if let Value::Mapping(entries) = value {

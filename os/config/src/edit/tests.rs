@@ -154,3 +154,15 @@ fn what_is_set_already_changes_nothing() {
     assert_eq!(set(text, &keys("hostname"), &"box".into()).unwrap(), text);
     assert_eq!(remove(text, &keys("dns")).unwrap(), text);
 }
+
+#[test]
+fn a_tag_is_in_the_way() {
+    for text in [
+        "!ours\nhostname: box\n",
+        "state: !ours\n  dev: x\n",
+        "state: !ours { dev: x }\n",
+    ] {
+        let done = set(text, &keys("state.dev"), &"y".into());
+        assert_eq!(done, Err(Error::ByHand), "{text}");
+    }
+}
