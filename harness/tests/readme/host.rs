@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command as Program, Stdio};
 
 use clap::Parser as _;
+use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
 use harness::project::Project;
 
 use super::text::Command;
@@ -83,10 +84,21 @@ pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
         false => command.text.clone(),
     };
     let line = line.replace("cargo harness", env!("CARGO_BIN_EXE_harness"));
+    let mut shell = Program::new("sh");
     done(
         command,
-        Program::new("sh").args(["-ec", &line]).current_dir(tree),
+        boots_this(&mut shell)?
+            .args(["-ec", &line])
+            .current_dir(tree),
     )
+}
+
+/// It boots what this tree builds, in whichever tree it runs.
+pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
+    let artifacts = Artifacts::obtain(&Project::find()).map_err(|why| why.to_string())?;
+    Ok(program
+        .env(KERNEL_VARIABLE, artifacts.kernel)
+        .env(INITRD_VARIABLE, artifacts.initrd))
 }
 
 /// Has it read by the program that would run it.

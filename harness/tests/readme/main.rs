@@ -9,7 +9,6 @@ use std::path::Path;
 use std::process::{Command as Program, ExitCode};
 use std::sync::Arc;
 
-use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
 use harness::project::Project;
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use serde_json::{Value, json};
@@ -278,10 +277,7 @@ fn harness(tree: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut program = Program::new(env!("CARGO_BIN_EXE_harness"));
     program.args(arguments).current_dir(tree);
     if arguments.first() == Some(&"test") {
-        let artifacts = Artifacts::obtain(&Project::find()).map_err(|why| why.to_string())?;
-        program
-            .env(KERNEL_VARIABLE, artifacts.kernel)
-            .env(INITRD_VARIABLE, artifacts.initrd);
+        host::boots_this(&mut program)?;
     }
     let output = program.output().map_err(|why| why.to_string())?;
     match output.status.success() {

@@ -1,0 +1,11 @@
+//! User-data, packed or not: whatever it says, what is wrong with it can be told.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    for problem in cloud_init::check(bytes) {
+        assert_ne!(problem.line, Some(0), "{problem}");
+        assert!(!problem.to_string().is_empty());
+    }
+});

@@ -1,0 +1,114 @@
+//! The machine with a state disk that is booted again and again, and what is asked of it.
+
+use std::time::Duration;
+
+use harness::artifacts::Artifacts;
+use harness::evidence::Evidence;
+use harness::host::scale;
+use harness::machine::{Disk, Login, Machine, MachineError, MachineSpec, Ssh};
+use harness::project::Project;
+
+use crate::common::{Result, ours};
+
+/// For a boot, on the reference host.
+const BOOT_SECONDS: u64 = 300;
+/// For a command, on the reference host.
+const COMMAND_SECONDS: u64 = 120;
+/// MiB of the state disk.
+const STATE_MIB: u64 = 2048;
+/// An image of the user's, to run containers from.
+const IMAGE: &str = "tar -cC / bin/busybox | docker import - busybox";
+
+/// A machine, and how to log in.
+pub struct Guest {
+    pub machine: Machine,
+    login: Login,
+    pub evidence: Evidence,
+}
+
+impl Guest {
+    /// Boots it for the first time, and gives the user an image.
+    pub async fn start() -> Result<Self> {
+        let project = Project::find();
+        let artifacts = Artifacts::obtain(&project)?;
+        let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
+        let label = Some("RANCHER_STATE".into());
+        let spec = MachineSpec {
+            disks: vec![Disk::Blank {
+                mib: STATE_MIB,
+                label,
+            }],
+            write_cache: true,
+            ..spec
+        };
+        let evidence = Evidence::begin(&project.evidence_folder(), "soak")?;
+        let machine = Machine::start(spec, &evidence).await?;
+        let guest = Self {
+            machine,
+            login,
+            evidence,
+        };
+        guest.ready().await?.ask(IMAGE).await?;
+        Ok(guest)
+    }
+
+    /// Waits until it is up, and logs in.
+    pub async fn ready(&self) -> Result<Line> {
+        let limit = scale::seconds(BOOT_SECONDS);
+        let login = async {
+            self.machine.wait_ready(limit).await?;
+            self.machine.ssh(&self.login, limit).await
+        };
+        match self.machine.guard(login).await {
+            Ok(ssh) => Ok(Line { ssh }),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Another login.
+    pub async fn line(&self) -> Result<Line> {
+        let ssh = self.machine.ssh(&self.login, scale::seconds(BOOT_SECONDS));
+        Ok(Line { ssh: ssh.await? })
+    }
+
+    /// Cuts the power; it is on again afterwards.
+    pub async fn cut(self, seed: u64) -> Result<Self> {
+        let (machine, _) = self.machine.power_cut(seed).await?;
+        Ok(Self { machine, ..self })
+    }
+
+    /// What went wrong, and where more of it is told.
+    pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
+        format!("{why}\nevidence: {}", self.evidence.folder().display()).into()
+    }
+
+    /// All was well: no evidence is needed.
+    pub async fn end(self) -> Result<()> {
+        self.machine.stop().await;
+        Ok(std::fs::remove_dir_all(self.evidence.folder())?)
+    }
+}
+
+/// A login.
+#[derive(Clone)]
+pub struct Line {
+    ssh: Ssh,
+}
+
+impl Line {
+    /// What a command prints, which must end well.
+    pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
+        let limit: Duration = scale::seconds(COMMAND_SECONDS);
+        let output = self.ssh.run(command, limit).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.exit {
+            Some(0) => Ok(text(&output.stdout)),
+            _ => Err(MachineError::Other(format!(
+                "`{command}` ended with {:?}\n{}{}",
+                output.exit,
+                text(&output.stdout),
+                text(&output.stderr)
+            ))),
+        }
+    }
+}

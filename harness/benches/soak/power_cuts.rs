@@ -1,0 +1,102 @@
+//! Power cuts at random moments: the machine boots, what it acknowledged is there, and nothing is half.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::chore::Chore;
+use crate::common::Result;
+use crate::common::figure::Figure;
+use crate::guest::{Guest, Line};
+
+/// The power is cut so many milliseconds after work began, or sooner.
+const MOMENT_MS: u64 = 10_000;
+/// What must be fine after each, and the answer.
+const WHOLE: [(&str, &str); 3] = [
+    ("sudo rancherctl config validate", ""),
+    ("cat /sys/fs/ext4/*/errors_count | sort -u", "0\n"),
+    (
+        // Each document is one: none is empty, cut off, or what was on the way to be one.
+        "cd /var/lib/rancher/conf && for f in $(sudo ls -A | grep '\\.yml$'); do \
+         sudo rancherctl config validate -i $f > /dev/null || echo $f; done",
+        "",
+    ),
+];
+
+/// Cuts the power so often.
+pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
+    let mut rng = Rng::with_seed(seed);
+    let mut guest = Guest::start().await?;
+    let mut line = guest.ready().await?;
+    let mut faults = 0.0;
+    let mut last = Chore::ALL.map(|_| 0);
+    for number in 1..=count {
+        let acknowledged = last.map(AtomicU64::new);
+        let moment = Duration::from_millis(rng.u64(0..MOMENT_MS));
+        work(&guest, &acknowledged, moment).await?;
+        let acknowledged = acknowledged.map(AtomicU64::into_inner);
+        guest = guest.cut(rng.u64(..)).await?;
+        line = guest.ready().await?;
+        let mut wrong = Vec::new();
+        for ((chore, acknowledged), last) in Chore::ALL.iter().zip(acknowledged).zip(&mut last) {
+            match chore.check(&line, acknowledged).await {
+                Ok(seen) => *last = seen,
+                Err(why) => {
+                    wrong.push(why.to_string());
+                    // It goes on from there, or nothing would ever be right again.
+                    *last = acknowledged + 1;
+                }
+            }
+        }
+        wrong.extend(not_whole(&line).await);
+        println!(
+            "power cut {number} of {count}, after {} ms of work: {acknowledged:?} acknowledged",
+            moment.as_millis()
+        );
+        wrong.iter().for_each(|wrong| println!("  {wrong}"));
+        faults += f64::from(u8::from(!wrong.is_empty()));
+    }
+    drop(line);
+    let done = vec![Figure::new(
+        "power cuts after which something was wrong",
+        faults,
+        0.0,
+        0,
+    )];
+    match faults > 0.0 {
+        true => println!("evidence: {}", guest.evidence.folder().display()),
+        false => guest.end().await?,
+    }
+    Ok(done)
+}
+
+/// Works until the moment of the power cut. What ends before is a fault of the machine.
+async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
+    let [configuration, container] = Chore::ALL;
+    let (first, second) = (guest.line().await?, guest.line().await?);
+    let work = async {
+        tokio::try_join!(
+            configuration.repeat(first, &done[0]),
+            container.repeat(second, &done[1])
+        )
+    };
+    // The one thing that is waited for is that moment.
+    match tokio::time::timeout(moment, guest.machine.guard(work)).await {
+        Err(_moment) => Ok(()),
+        Ok(Err(error)) => Err(guest.failed(error)),
+        Ok(Ok(_)) => Err(guest.failed("the work ended by itself")),
+    }
+}
+
+async fn not_whole(line: &Line) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (question, wanted) in WHOLE {
+        match line.ask(question).await {
+            Ok(answer) if answer == wanted => {}
+            Ok(answer) => wrong.push(format!("`{question}` says {answer:?}")),
+            Err(why) => wrong.push(why.to_string()),
+        }
+    }
+    wrong
+}
