@@ -6,5 +6,10 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|document: &[u8]| {
     fuzz::file("rancher.yml", document);
     let loaded = config::load(fuzz::folder(), "");
-    assert!(loaded.problems.iter().all(|problem| !problem.place.is_empty()));
+    assert!(
+        loaded
+            .problems
+            .iter()
+            .all(|problem| !problem.place.is_empty())
+    );
 });

@@ -6,5 +6,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &str| {
     let loaded = config::from_cmdline(line);
-    assert!(loaded.problems.iter().all(|problem| !problem.place.is_empty()));
+    assert!(
+        loaded
+            .problems
+            .iter()
+            .all(|problem| !problem.place.is_empty())
+    );
 });
