@@ -60,7 +60,7 @@ pub enum Fate {
 /// What becomes of a command of a block.
 pub fn fate(command: &Command) -> Result<Fate, String> {
     let begins = |beginning: &&str| command.text.starts_with(beginning);
-    if RUN.iter().any(|run| begins(run)) {
+    if RUN.iter().any(begins) {
         return Ok(Fate::Run);
     }
     match ONLY_READ.iter().any(|(read, _)| begins(read)) {
