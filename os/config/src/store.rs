@@ -10,6 +10,9 @@ use serde_yaml::Value;
 use crate::document::without_mark;
 use crate::{Document, FOLDER, GOOD_LAYER, USER_LAYER, check};
 
+/// What the names of files begin with that are not written to the end.
+const UNFINISHED: &str = ".unfinished-";
+
 /// Writes a layer: atomically, synced, readable by root only.
 ///
 /// # Errors
@@ -32,13 +35,20 @@ pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
         None => Path::new("/"),
     };
     std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = unfinished(folder)?;
     file.as_file()
         .set_permissions(std::fs::Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     std::fs::File::open(folder)?.sync_all()
+}
+
+/// A file that gets its name when all is in it.
+fn unfinished(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempfile_in(folder)
 }
 
 /// The user's document, in its folder.
@@ -97,6 +107,23 @@ impl Store {
         Ok(())
     }
 
+    /// Removes what a power cut left unfinished; before anybody else writes here.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn tidy(&self) -> std::io::Result<()> {
+        if !self.folder.is_dir() {
+            return Ok(());
+        }
+        for entry in std::fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps a copy of the document if it is a good one, for the day when it is not.
     ///
     /// # Errors
@@ -117,6 +144,20 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_never_written_to_the_end_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::at(folder.path());
+        write(&store.path(), "hostname: z\n").unwrap();
+        // The power is cut before it has its name.
+        unfinished(folder.path()).unwrap().keep().unwrap();
+        store.tidy().unwrap();
+        let left = std::fs::read_dir(folder.path()).unwrap();
+        let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [USER_LAYER]);
+        assert!(Store::at(&folder.path().join("none")).tidy().is_ok());
+    }
 
     #[test]
     fn what_is_written_is_for_root_alone_and_remembered_if_good() {

@@ -10,8 +10,13 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
     for warning in boot.config.warnings() {
         boot.report.say(&format!("rancher: {warning}"));
     }
+    let store = config::Store::machine();
+    if let Err(error) = store.tidy() {
+        boot.report
+            .say(&format!("rancher: {}: {error}", config::FOLDER));
+    }
     // Without the copy the next mistake costs more, and this boot nothing.
-    if let Err(error) = config::Store::machine().remember_good() {
+    if let Err(error) = store.remember_good() {
         boot.report
             .say(&format!("rancher: {}: {error}", config::GOOD_LAYER));
     }
