@@ -13,15 +13,17 @@ use crate::guest::{Guest, Line};
 /// The power is cut so many milliseconds after work began, or sooner.
 const MOMENT_MS: u64 = 10_000;
 /// What must be fine after each, and the answer.
-const WHOLE: [(&str, &str); 3] = [
-    ("sudo rancherctl config validate", ""),
+const WHOLE: [(&str, &str); 4] = [
+    ("sudo rancherctl config validate", "the configuration is valid\n"),
     ("cat /sys/fs/ext4/*/errors_count | sort -u", "0\n"),
+    // Each document is one.
     (
-        // Each document is one: none is empty, cut off, or what was on the way to be one.
-        "cd /var/lib/rancher/conf && for f in $(sudo ls -A | grep '\\.yml$'); do \
-         sudo rancherctl config validate -i $f > /dev/null || echo $f; done",
+        "sudo sh -c 'cd /var/lib/rancher/conf && for f in *.yml*; do \
+         rancherctl config validate -i $f > /dev/null 2>&1 || echo $f; done'",
         "",
     ),
+    // And nothing is left of what was on the way to be one.
+    ("sudo ls -A /var/lib/rancher/conf | sed '/[.]yml/d'", ""),
 ];
 
 /// Cuts the power so often.
