@@ -201,7 +201,13 @@ fn a_name_that_cannot_be_set_does_not_stop_the_boot() {
         ..Default::default()
     };
     assert_eq!(boot(&mut recorder), Ok(()));
-    assert!(recorder.done.last().unwrap().contains("promote_secondaries"));
+    assert!(
+        recorder
+            .done
+            .last()
+            .unwrap()
+            .contains("promote_secondaries")
+    );
 }
 
 #[test]
