@@ -15,6 +15,7 @@ const PACKAGE: &str = "rancheros";
 pub const PROGRAMS: [&str; 9] = [
     "init",
     "supervisor",
+    "power",
     "power-button",
     "console",
     "user-docker",

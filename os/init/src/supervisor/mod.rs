@@ -7,7 +7,7 @@
 mod container;
 mod images;
 mod order;
-mod wait;
+pub(crate) mod wait;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
