@@ -15,6 +15,9 @@ const ERRORS_LEFT: i32 = 4;
 /// done, too: nobody may be there to be asked, and a machine that forgets everything is no better.
 pub fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let first = boot.sys.ask(E2FSCK, &["-p", device])?;
+    for line in first.output.lines() {
+        boot.report.say(&format!("rancher: e2fsck: {line}"));
+    }
     if first.status == 0 {
         return Ok(());
     }
