@@ -4,8 +4,8 @@
 //! A program of its own, beside all containers: who asks for it is in one that ends on the way. Whatever
 //! hangs, the kernel is asked in the end.
 //!
-//! system-docker is PID 1 and cannot be ended, so that the file system below it cannot be unmounted.
-//! Read-only it is as clean.
+//! system-docker is PID 1 and cannot be ended, so that the file system below it cannot be unmounted. It
+//! is made read-only, after all of it was written.
 
 mod containers;
 mod disks;
@@ -99,7 +99,7 @@ fn stop(order: &Order) {
     // Their connections are closed with them: nobody is left waiting at the other end.
     processes::kill_all();
     match disks::make_read_only() {
-        Ok(()) => report.say("rancher: all file systems are clean"),
+        Ok(()) => report.say("rancher: all file systems are read-only"),
         Err(error) => report.say(&format!("rancher: {error}")),
     }
 }
