@@ -8,6 +8,9 @@ const E2FSCK: &str = "/usr/sbin/e2fsck";
 /// Exit statuses of e2fsck(8) are sums; from this one on errors are left.
 const ERRORS_LEFT: i32 = 4;
 
+/// What e2fsck says of a file system that was not unmounted.
+const NOT_UNMOUNTED: &str = "recovering journal";
+
 /// Checks an ext file system: one that is clean is only looked at, one that was not unmounted or is
 /// damaged is repaired.
 ///
@@ -15,30 +18,39 @@ const ERRORS_LEFT: i32 = 4;
 /// done, too: nobody may be there to be asked, and a machine that forgets everything is no better.
 pub fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let first = boot.sys.ask(E2FSCK, &["-p", device])?;
-    for line in first.output.lines() {
-        boot.report.say(&format!("rancher: e2fsck: {line}"));
-    }
-    if first.status == 0 {
-        return Ok(());
-    }
-    if (1..ERRORS_LEFT).contains(&first.status) {
-        boot.report.say(&format!(
-            "rancher: the file system on {device} was repaired"
-        ));
-        return Ok(());
+    let what = match first.status {
+        0 if first.output.contains(NOT_UNMOUNTED) => "was not unmounted, and is in order again",
+        0 => "is clean",
+        1..ERRORS_LEFT => "was repaired",
+        _ => return repair(boot, device),
+    };
+    if first.status != 0 {
+        say_what_was_done(boot, &first.output);
     }
     boot.report
+        .say(&format!("rancher: the file system on {device} {what}"));
+    Ok(())
+}
+
+fn repair(boot: &mut Boot<'_>, device: &str) -> Result<()> {
+    boot.report
         .say(&format!("rancher: the file system on {device} is damaged"));
-    let second = boot.sys.ask(E2FSCK, &["-y", device])?;
-    if !(0..ERRORS_LEFT).contains(&second.status) {
-        let said = second.errors.trim().lines().next().unwrap_or_default();
+    let ended = boot.sys.ask(E2FSCK, &["-y", device])?;
+    if !(0..ERRORS_LEFT).contains(&ended.status) {
+        let said = ended.errors.trim().lines().last().unwrap_or_default();
         return Err(format!(
             "{device} cannot be repaired: e2fsck -y ends with status {}: {said}",
-            second.status
+            ended.status
         ));
     }
     boot.report.say(&format!(
         "rancher: the file system on {device} was repaired; what has lost its name is in /var/lost+found"
     ));
     Ok(())
+}
+
+fn say_what_was_done(boot: &mut Boot<'_>, output: &str) {
+    for line in output.lines() {
+        boot.report.say(&format!("rancher: e2fsck: {line}"));
+    }
 }
