@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Badness, Machine, MachineError, process, tasks};
 use crate::host::scale;
-use crate::poll::WaitError;
+use crate::poll::{Poll, WaitError, wait_until};
 
 impl Machine {
     /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
@@ -34,6 +34,23 @@ impl Machine {
                 other.unwrap_or("it did not say why")
             ))),
         }
+    }
+
+    /// How often it was reset, by the guest or from outside.
+    pub fn resets(&self) -> u64 {
+        self.target.resets.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it has been reset once more than it had `before`.
+    ///
+    /// # Errors
+    /// The deadline.
+    pub async fn wait_reset(&self, before: u64, limit: Duration) -> Result<(), MachineError> {
+        let look = async || match self.resets() > before {
+            true => Poll::Ready(()),
+            false => Poll::NotYet("a machine that runs".into()),
+        };
+        Ok(wait_until("the end of the machine", limit, look).await?)
     }
 
     /// Whether the guest switched the machine off, as it was asked to by its power button.

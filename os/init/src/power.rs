@@ -21,7 +21,7 @@ use crate::report::Report;
 
 /// How long containers have to stop where nobody said otherwise, in seconds. Docker gives each of the
 /// user's ten before it kills it, and must be done itself after that.
-const PATIENCE: u64 = 13;
+const PATIENCE: u64 = 15;
 
 /// For all that comes after the containers.
 const REST: Duration = Duration::from_secs(20);

@@ -19,10 +19,17 @@ pub(super) async fn perform(
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot().await;
     let machine = std::sync::Arc::clone(&session.machine);
+    let resets = machine.resets();
+    let reset = machine.wait_reset(resets, deadline.left());
+    tokio::pin!(reset);
     tokio::select! {
-        ordered = order(step, session, deadline) => ordered?,
+        // The command may be done when the reboot has only begun.
+        ordered = order(step, session, deadline) => {
+            ordered?;
+            machine.guard(reset).await?;
+        }
         // The connection to a machine that was reset is not closed, it only falls silent.
-        begun = machine.wait_event(FIRST, deadline.left()) => drop(begun),
+        reset = &mut reset => reset?,
     }
     let ready = session.machine.wait_ready(deadline.left()).await;
     if let Err(error) = ready {

@@ -20,6 +20,9 @@ pub fn make_read_only() -> Result<(), String> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let left = writable(&mounts);
         if left.is_empty() {
+            // The kernel says so before it has written the last of it, the end of the journal. This waits
+            // for the lock that it holds until then.
+            nix::unistd::sync();
             return Ok(());
         }
         if Instant::now() > deadline {

@@ -8,8 +8,9 @@ const E2FSCK: &str = "/usr/sbin/e2fsck";
 /// Exit statuses of e2fsck(8) are sums; from this one on errors are left.
 const ERRORS_LEFT: i32 = 4;
 
-/// What e2fsck says of a file system that was not unmounted.
-const NOT_UNMOUNTED: &str = "recovering journal";
+/// What e2fsck says of a file system that is clean; beside it that it replayed the journal, or finished
+/// removing what was open, of one that was not unmounted.
+const CLEAN: &str = ": clean,";
 
 /// Checks an ext file system: one that is clean is only looked at, one that was not unmounted or is
 /// damaged is repaired.
@@ -19,8 +20,8 @@ const NOT_UNMOUNTED: &str = "recovering journal";
 pub fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let first = boot.sys.ask(E2FSCK, &["-p", device])?;
     let what = match first.status {
-        0 if first.output.contains(NOT_UNMOUNTED) => "was not unmounted, and is in order again",
-        0 => "is clean",
+        0 if first.output.lines().all(|line| line.contains(CLEAN)) => "is clean",
+        0 => "was not unmounted, and is in order again",
         1..ERRORS_LEFT => "was repaired",
         _ => return repair(boot, device),
     };
