@@ -16,6 +16,7 @@ pub(super) async fn perform(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
+    let command = step.command.as_deref().unwrap_or(COMMAND);
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot().await;
     let machine = std::sync::Arc::clone(&session.machine);
@@ -24,7 +25,7 @@ pub(super) async fn perform(
     tokio::pin!(reset);
     tokio::select! {
         // The command may be done when the reboot has only begun.
-        ordered = order(step, session, deadline) => {
+        ordered = order(command, session, deadline) => {
             ordered?;
             machine.guard(reset).await?;
         }
@@ -60,16 +61,15 @@ pub(super) async fn boot_id(
 
 /// Gives the command. A connection that breaks meanwhile is what one would expect, a command that
 /// fails is not.
-async fn order(
-    step: &RebootStep,
+pub(super) async fn order(
+    command: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let command = step.command.as_deref().unwrap_or(COMMAND);
     let ssh = session.ssh(deadline).await?;
     match ssh.run(command, deadline.left()).await {
         Ok(output) if output.exit.is_some_and(|status| status != 0) => {
-            Err(Fault::new("the command to reboot failed").with_output(command, &output))
+            Err(Fault::new("the command failed").with_output(command, &output))
         }
         _ => Ok(()),
     }
