@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Boot;
-use crate::sys::{Came, Result, Sys};
+use crate::sys::{Came, Extent, Result, Sys};
 
 /// How long a disk that must be there may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ pub fn wait_for(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Str
     let deadline = Instant::now() + LIMIT;
     let mut told = false;
     loop {
-        if let Some(device) = look(boot.sys, &state.dev)? {
+        if let Some(device) = look(boot.sys, state)? {
             return Ok(Some(device));
         }
         if patience == LIMIT && !told {
@@ -54,15 +54,20 @@ fn comes(sys: &mut dyn Sys, patience: Duration, deadline: Instant) -> Result<boo
     }
 }
 
-fn look(sys: &mut dyn Sys, dev: &str) -> Result<Option<String>> {
+fn look(sys: &mut dyn Sys, state: &config::State) -> Result<Option<String>> {
+    let dev = state.dev.as_str();
     if dev.contains('=') {
         // What it found before is not asked: there is no such file.
         let arguments = ["-c", "/dev/null", "-l", "-o", "device", "-t", dev];
         let found = sys.ask(BLKID, &arguments)?.output.trim().to_owned();
         return Ok(Some(found).filter(|device| !device.is_empty()));
     }
-    let something = sys.ask(BLKID, &["-p", dev])?.status != NOTHING;
-    Ok(something.then(|| dev.to_owned()))
+    let there = match state.autoformat.is_empty() {
+        true => sys.content(dev, Extent::Beginning).is_ok(),
+        // One with nothing on it may be for formatting.
+        false => !is_unknown(sys, dev)?,
+    };
+    Ok(there.then(|| dev.to_owned()))
 }
 
 /// blkid's exit status where there is no disk, or nothing on it that it knows.

@@ -70,18 +70,32 @@ fn every_kind_of_name_is_looked_for() {
     for (cmdline, asked) in [
         ("rancher.state.dev=UUID=1-2", "-t UUID=1-2"),
         ("rancher.state.dev=PARTLABEL=state", "-t PARTLABEL=state"),
-        ("rancher.state.dev=/dev/sda1", "blkid -p /dev/sda1"),
+        ("rancher.state.dev=/dev/sda1", "read /dev/sda1"),
     ] {
         let mut recorder = Recorder {
             cmdline,
             ..Default::default()
-        };
+        }
+        .on("/dev/sda1", Content::Data { near: 0 });
         assert_eq!(boot(&mut recorder), Ok(()));
         assert!(
             recorder.did(asked) && recorder.did("/var ext4"),
             "{cmdline}"
         );
     }
+}
+
+#[test]
+fn a_blank_disk_named_by_its_path_is_there_and_is_not_touched() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.dev=/dev/vda",
+        ..Default::default()
+    }
+    .with(PROBE, &[NOTHING])
+    .with("/usr/sbin/blkid -p -o value", &[NOTHING])
+    .on("/dev/vda", Content::Zero);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("wait") && !recorder.did("/var ext4") && !recorder.did("mke2fs"));
 }
 
 #[test]
