@@ -385,7 +385,10 @@ fn what_a_broken_machine_cannot_do_is_told() {
         ("  - pause: {}\n", "stands still"),
         ("  - network: { link: down }\n", "whose link is down"),
         ("  - power_button: {}\n", "the machine is off"),
-        ("  - power_off: { command: poweroff }\n", "the machine is off"),
+        (
+            "  - power_off: { command: poweroff }\n",
+            "the machine is off",
+        ),
     ] {
         let text = wrong(&format!("{head}{steps}{ls}"));
         assert!(

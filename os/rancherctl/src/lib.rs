@@ -31,12 +31,8 @@ enum Command {
     /// See and change the configuration
     #[command(subcommand)]
     Config(configuration::Command),
-    /// Restart the machine
-    Reboot(power::How),
-    /// Switch the machine off
-    Poweroff(power::How),
-    /// Stop the machine, leaving the power on
-    Halt(power::How),
+    #[command(flatten)]
+    Power(power::Command),
     /// Certificates of the user's Docker
     #[command(subcommand)]
     Tls(tls::Command),
@@ -79,9 +75,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::CloudInit(action) => return cloud_init::run(&action),
         Command::Config(command) => configuration::run(command)?,
-        Command::Reboot(how) => power::run(power::Action::Reboot, &how)?,
-        Command::Poweroff(how) => power::run(power::Action::PowerOff, &how)?,
-        Command::Halt(how) => power::run(power::Action::Halt, &how)?,
+        Command::Power(command) => command.run()?,
         Command::Tls(command) => tls::run(command)?,
         Command::Env(env) => env.run()?,
         Command::Dev(dev) => dev.run()?,

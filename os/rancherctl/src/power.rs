@@ -4,9 +4,9 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{self, Stdio};
 
-use clap::{Args, Parser};
+use clap::{Args, Parser, Subcommand};
 use nix::sched::{CloneFlags, setns};
 
 /// What does it, in the machine's own root.
@@ -23,11 +23,22 @@ pub struct How {
     timeout: Option<u32>,
 }
 
+/// The end of the machine, also by these names alone.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Restart the machine
+    Reboot(How),
+    /// Switch the machine off
+    Poweroff(How),
+    /// Stop the machine, leaving the power on
+    Halt(How),
+}
+
 #[derive(Debug, Parser)]
-#[command(version)]
-struct Plain {
-    #[command(flatten)]
-    how: How,
+#[command(version, propagate_version = true, multicall = true)]
+struct Called {
+    #[command(subcommand)]
+    command: Command,
 }
 
 #[derive(Debug, Parser)]
@@ -63,28 +74,41 @@ struct Shutdown {
 
 /// What is to become of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// It starts again.
+enum Action {
     Reboot,
-    /// It is switched off.
     PowerOff,
-    /// It stops with the power on.
     Halt,
 }
 
 /// Does what a command of this name does, with the arguments of this process; none is not of here.
 pub fn called(name: &str) -> Option<Result<(), String>> {
-    let plain = |action| run(action, &Plain::parse().how);
-    Some(match name {
-        "reboot" => plain(Action::Reboot),
-        "poweroff" => plain(Action::PowerOff),
-        "halt" => plain(Action::Halt),
+    match name {
+        "reboot" | "poweroff" | "halt" => Some(Called::parse().command.run()),
         "shutdown" => {
             let asked = Shutdown::parse();
-            run(asked.action(), &asked.how)
+            Some(run(asked.action(), &asked.how))
         }
-        _ => return None,
-    })
+        _ => None,
+    }
+}
+
+impl Command {
+    /// Has it done: returns when it has begun.
+    ///
+    /// # Errors
+    /// The caller is not root, or is in a container that may not do this.
+    pub fn run(&self) -> Result<(), String> {
+        let (action, how) = self.meaning();
+        run(action, how)
+    }
+
+    fn meaning(&self) -> (Action, &How) {
+        match self {
+            Self::Reboot(how) => (Action::Reboot, how),
+            Self::Poweroff(how) => (Action::PowerOff, how),
+            Self::Halt(how) => (Action::Halt, how),
+        }
+    }
 }
 
 impl Shutdown {
@@ -97,14 +121,10 @@ impl Shutdown {
     }
 }
 
-/// Has it done: returns when it has begun.
-///
-/// # Errors
-/// The caller is not root, or is in a container that may not do this.
-pub fn run(action: Action, how: &How) -> Result<(), String> {
+fn run(action: Action, how: &How) -> Result<(), String> {
     crate::caller::must_be_root()?;
     enter_the_machine().map_err(|error| format!("the machine cannot be reached: {error}"))?;
-    let mut power = Command::new(POWER)
+    let mut power = process::Command::new(POWER)
         .args(arguments(action, how))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -154,8 +174,9 @@ mod tests {
 
     fn reboot(words: &[&str]) -> Option<Vec<String>> {
         let words = std::iter::once(&"reboot").chain(words);
-        let how = Plain::try_parse_from(words).ok()?.how;
-        Some(arguments(Action::Reboot, &how))
+        let command = Called::try_parse_from(words).ok()?.command;
+        let (action, how) = command.meaning();
+        Some(arguments(action, how))
     }
 
     #[test]
