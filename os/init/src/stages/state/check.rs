@@ -8,6 +8,12 @@ const E2FSCK: &str = "/usr/sbin/e2fsck";
 /// Exit statuses of e2fsck(8) are sums; from this one on errors are left.
 const ERRORS_LEFT: i32 = 4;
 
+/// And from this one on e2fsck could not do its work.
+const FAILED: i32 = 8;
+
+/// How often it is run at most: what one run repairs may show what only the next one can.
+const RUNS: usize = 3;
+
 /// What e2fsck says of a file system that is clean; beside it that it replayed the journal, or finished
 /// removing what was open, of one that was not unmounted.
 const CLEAN: &str = ": clean,";
@@ -36,7 +42,13 @@ pub fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
 fn repair(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     boot.report
         .say(&format!("rancher: the file system on {device} is damaged"));
-    let ended = boot.sys.ask(E2FSCK, &["-y", device])?;
+    let mut ended = boot.sys.ask(E2FSCK, &["-y", device])?;
+    for _ in 1..RUNS {
+        if !(ERRORS_LEFT..FAILED).contains(&ended.status) {
+            break;
+        }
+        ended = boot.sys.ask(E2FSCK, &["-y", device])?;
+    }
     if !(0..ERRORS_LEFT).contains(&ended.status) {
         let said = ended.errors.trim().lines().last().unwrap_or_default();
         return Err(format!(

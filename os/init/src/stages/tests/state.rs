@@ -175,6 +175,11 @@ fn a_damaged_file_system_is_repaired_before_it_is_mounted() {
         .with(REPAIR, &[(1, "")]);
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.did(REPAIR) && recorder.did("mount /dev/vda /var ext4"));
+    let mut worse = Recorder::default()
+        .with(CHECK, &[(4, "")])
+        .with(REPAIR, &[(5, ""), (1, "")]);
+    assert_eq!(boot(&mut worse), Ok(()));
+    assert!(worse.did("mount /dev/vda /var ext4"));
     let mut dirty = Recorder::default().with(CHECK, &[(1, "")]);
     assert_eq!(boot(&mut dirty), Ok(()));
     assert!(!dirty.did(REPAIR) && dirty.did("mount /dev/vda /var ext4"));
