@@ -287,7 +287,8 @@ impl Machine {
     /// # Errors
     /// The deadline.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
-        ready::wait(&self.events, self.ssh_port(), limit).await
+        let tells = self.tells_of_its_boot();
+        ready::wait(&self.events, tells, self.ssh_port(), limit).await
     }
 
     /// This host, in the network that QEMU makes for the guest.

@@ -16,7 +16,17 @@ const LAST: &str = "started";
 const BANNER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The last event of a guest that sends events, the SSH banner of one that never did.
-pub(super) async fn wait(events: &Events, port: u16, limit: Duration) -> Result<(), MachineError> {
+///
+/// `tells`: the guest is known to be one that does, from a boot before, perhaps that of another machine.
+pub(super) async fn wait(
+    events: &Events,
+    tells: bool,
+    port: u16,
+    limit: Duration,
+) -> Result<(), MachineError> {
+    if tells {
+        return events.wait(LAST, limit).await.map(drop);
+    }
     tokio::select! {
         event = events.wait(LAST, limit) => event.map(drop),
         banner = first_word(events, port, limit) => banner,

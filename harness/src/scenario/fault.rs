@@ -32,6 +32,8 @@ pub enum FaultStep {
     Memory(MemoryStep),
     /// See [`PowerButtonStep`].
     PowerButton(PowerButtonStep),
+    /// See [`PowerOffStep`].
+    PowerOff(PowerOffStep),
     /// See [`Undone`].
     Undo(Undone),
 }
@@ -240,6 +242,33 @@ pub struct MemoryStep {
 #[serde(deny_unknown_fields, default)]
 pub struct PowerButtonStep {}
 
+/// Somebody ends the machine by a command. It is off when the step ends.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PowerOffStep {
+    /// The command.
+    pub command: String,
+    /// Where it is given.
+    #[serde(default)]
+    pub over: Line,
+    /// The machine must not switch itself off, but stop with the power on, and say so on the serial line.
+    #[serde(default)]
+    pub halts: bool,
+    /// What it must say on the serial line before its end.
+    pub says: Option<Pattern>,
+}
+
+/// A line to the machine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Line {
+    /// The trial's own login over SSH.
+    #[default]
+    Ssh,
+    /// The serial line, where a step before has logged in.
+    Serial,
+}
+
 /// What is mended before the trial ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -270,6 +299,7 @@ impl FaultStep {
             Self::Crash(_) | Self::Kill(_) | Self::Clock(_) | Self::Network(_) => true,
             Self::Disk(step) => step.full,
             Self::Undo(what) => *what == Undone::Clock,
+            Self::PowerOff(step) => step.over == Line::Ssh,
             Self::Pause(_) | Self::Resume(_) | Self::Memory(_) | Self::PowerButton(_) => false,
         }
     }
@@ -279,7 +309,7 @@ impl FaultStep {
         use FaultStep as F;
         match self {
             F::Crash(_) | F::Kill(_) | F::Pause(_) | F::Resume(_) | F::Network(_) => true,
-            F::PowerButton(_) | F::Undo(_) => true,
+            F::PowerButton(_) | F::PowerOff(_) | F::Undo(_) => true,
             F::Disk(_) | F::Clock(_) | F::Memory(_) => false,
         }
     }
@@ -288,7 +318,7 @@ impl FaultStep {
     pub fn checks(&self) -> bool {
         use FaultStep as F;
         match self {
-            F::Crash(_) | F::Kill(_) | F::Memory(_) | F::PowerButton(_) => true,
+            F::Crash(_) | F::Kill(_) | F::Memory(_) | F::PowerButton(_) | F::PowerOff(_) => true,
             F::Pause(_) | F::Resume(_) | F::Network(_) | F::Disk(_) | F::Clock(_) | F::Undo(_) => {
                 false
             }
@@ -304,7 +334,7 @@ impl FaultStep {
         };
         let usual = match self {
             Self::Crash(_) => 240,
-            Self::Memory(_) | Self::PowerButton(_) => 90,
+            Self::Memory(_) | Self::PowerButton(_) | Self::PowerOff(_) => 90,
             _ => 60,
         };
         Duration::from_secs(usual) + lasting.map_or(Duration::ZERO, |span| span.0)

@@ -19,8 +19,9 @@ mod told;
 mod value;
 
 pub use fault::{
-    ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Link,
-    MemoryStep, NetworkStep, PauseStep, PowerButtonStep, ResumeStep, SignalName, Undone,
+    ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Line, Link,
+    MemoryStep, NetworkStep, PauseStep, PowerButtonStep, PowerOffStep, ResumeStep, SignalName,
+    Undone,
 };
 pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};

@@ -12,7 +12,7 @@ use crate::machine::Engine;
 
 use super::fault::{
     ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
-    PowerButtonStep, ResumeStep, Undone,
+    PowerButtonStep, PowerOffStep, ResumeStep, Undone,
 };
 use super::supply::{HotplugStep, TimeServerStep};
 use super::value::{Pattern, Span, TextExpectation, Words};
@@ -62,12 +62,14 @@ pub struct StepFile {
     pub memory: Option<MemoryStep>,
     /// The power button.
     pub power_button: Option<PowerButtonStep>,
+    /// A command that ends the machine.
+    pub power_off: Option<PowerOffStep>,
     /// What was broken is mended before the trial ends.
     pub undo: Option<Undone>,
 }
 
 /// The kinds that break something, or mend it.
-const FAULTS: [&str; 10] = [
+const FAULTS: [&str; 11] = [
     "crash",
     "kill",
     "pause",
@@ -77,6 +79,7 @@ const FAULTS: [&str; 10] = [
     "clock",
     "memory",
     "power_button",
+    "power_off",
     "undo",
 ];
 

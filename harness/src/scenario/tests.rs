@@ -209,8 +209,10 @@ fn each_scenario_names_the_schema_for_editors() {
 
 #[test]
 fn the_committed_scenarios_are_well_written() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
-    let loaded = load_all(&folder, known().profiles);
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let profiles = crate::profile::load_all(&tree.join("qemu-profiles")).unwrap();
+    let profiles = profiles.into_iter().map(|profile| profile.name).collect();
+    let loaded = load_all(&tree.join("scenarios"), profiles);
     let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
     assert!(!scenarios.is_empty());
     // Each has a sabotage that proves that it can fail.
@@ -383,6 +385,10 @@ fn what_a_broken_machine_cannot_do_is_told() {
         ("  - pause: {}\n", "stands still"),
         ("  - network: { link: down }\n", "whose link is down"),
         ("  - power_button: {}\n", "the machine is off"),
+        (
+            "  - power_off: { command: poweroff }\n",
+            "the machine is off",
+        ),
     ] {
         let text = wrong(&format!("{head}{steps}{ls}"));
         assert!(

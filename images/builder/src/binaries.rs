@@ -12,9 +12,10 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "rancheros";
 
 /// The programs, by the names that it is called by in the machine.
-pub const PROGRAMS: [&str; 9] = [
+pub const PROGRAMS: [&str; 10] = [
     "init",
     "supervisor",
+    "power",
     "power-button",
     "console",
     "user-docker",

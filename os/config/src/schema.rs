@@ -64,16 +64,17 @@ fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, String
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// `LABEL=…`, `UUID=…`, a path, or `none`.
+    /// `LABEL=…`, `UUID=…`, `PARTLABEL=…`, a path, or `none`.
     pub dev: String,
     /// File system, or `auto`.
     pub fstype: String,
     /// Whether a machine without it must not boot.
     pub required: bool,
-    /// Disks, the first of which that is there and blank is formatted where `dev` is not found.
+    /// Where `dev` is not found: disks of which the first that is blank, or marked to be formatted,
+    /// gets a file system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub autoformat: Vec<String>,
-    /// Whether a disk whose beginning is all zeros counts as blank.
+    /// Whether a disk is blank when its first MiB is zero; otherwise all of it must be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub formatzero: bool,
 }

@@ -1,10 +1,11 @@
 //! From the kernel's hand-over to a machine whose every service is a container.
 //!
-//! Three programs come from this crate. `init` is PID 1: it runs the stages of the early boot, starts
+//! These programs come from this crate. `init` is PID 1: it runs the stages of the early boot, starts
 //! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
 //! subreaper that keeps containerd, the `supervisor` and `power-button` running. The supervisor starts
 //! the system containers through the Docker API. `console` is the first program of the console's container,
-//! and keeps its logins running in the same way; `user_docker` begins that of the user's engine.
+//! and keeps its logins running in the same way; `user_docker` begins that of the user's engine. `power`
+//! ends all of it.
 //!
 //! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
 //! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
@@ -14,6 +15,7 @@
 pub mod console;
 pub mod keeper;
 pub mod pid1;
+pub mod power;
 pub mod power_button;
 pub mod report;
 pub mod respawn;

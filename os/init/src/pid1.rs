@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         );
     }));
     let mut report = Report::default();
-    let mut linux = Linux;
+    let mut linux = Linux::default();
     let mut boot = Boot::new(&mut linux, &mut report);
     let fatal = match boot.run() {
         Ok(()) => boot.become_system_docker(),

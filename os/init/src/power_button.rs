@@ -53,7 +53,7 @@ fn listen() -> Result<std::convert::Infallible, String> {
 
 fn power_off() {
     println!("rancher: the power button was pressed");
-    let program = format!("{}/rancherctl", crate::PROGRAMS);
+    let program = format!("{}/power", crate::PROGRAMS);
     if let Err(error) = Command::new(program).arg("poweroff").status() {
         eprintln!("rancher: poweroff: {error}");
     }

@@ -1,13 +1,20 @@
 //! The seam between the boot and the kernel: what the stages do to the machine goes through [`Sys`],
 //! so that their order is a unit test.
 
+mod content;
+mod uevents;
+
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
+
+pub use content::{Content, Extent};
+pub use uevents::Came;
 
 /// Text that says what failed.
 pub type Result<T> = std::result::Result<T, String>;
@@ -25,6 +32,17 @@ pub struct Mount<'a> {
     pub flags: MsFlags,
     /// Options of the file system.
     pub data: &'a str,
+}
+
+/// How a program ended, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Its exit status; -1 for a signal.
+    pub status: i32,
+    /// Its standard output.
+    pub output: String,
+    /// Its standard error.
+    pub errors: String,
 }
 
 /// What the stages of the early boot do to the machine.
@@ -57,6 +75,14 @@ pub trait Sys {
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
     /// Runs a program to its end; returns its standard output.
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String>;
+    /// Runs a program whose exit status says more than that it failed.
+    fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended>;
+    /// Keeps what the kernel tells of devices from now on, for `device_came`.
+    fn watch_devices(&mut self) -> Result<()>;
+    /// What came next; none when nothing did for so long.
+    fn device_came(&mut self, limit: Duration) -> Result<Option<Came>>;
+    /// What is on a block device.
+    fn content(&mut self, device: &str, extent: Extent) -> Result<Content>;
     /// Starts a program that goes on by itself.
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()>;
     /// Becomes another program, whose output goes to a log; returns only when that fails.
@@ -64,8 +90,10 @@ pub trait Sys {
 }
 
 /// The kernel itself.
-#[derive(Debug)]
-pub struct Linux;
+#[derive(Debug, Default)]
+pub struct Linux {
+    devices: Option<OwnedFd>,
+}
 
 fn at<E: std::fmt::Display>(path: &str) -> impl Fn(E) -> String {
     move |error| format!("{path}: {error}")
@@ -144,22 +172,52 @@ impl Sys for Linux {
     }
 
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
+        let ended = self.ask(program, arguments)?;
+        match ended.status {
+            0 => Ok(ended.output),
+            status => Err(format!(
+                "{program} {}: exit status {status}: {}",
+                arguments.join(" "),
+                ended.errors.trim()
+            )),
+        }
+    }
+
+    fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended> {
         let output = Command::new(program)
             .args(arguments)
             .env("PATH", crate::SEARCH_PATH)
             .stdin(Stdio::null())
             .output()
             .map_err(at(program))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended {
+            status: output.status.code().unwrap_or(-1),
+            output: text(&output.stdout),
+            errors: text(&output.stderr),
+        })
+    }
+
+    fn watch_devices(&mut self) -> Result<()> {
+        self.devices = Some(uevents::open().map_err(at("uevents"))?);
+        Ok(())
+    }
+
+    fn device_came(&mut self, limit: Duration) -> Result<Option<Came>> {
+        match &self.devices {
+            Some(socket) => uevents::next(socket, limit).map_err(at("uevents")),
+            None => Err("nobody watches for devices".into()),
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!(
-            "{program} {}: {}: {}",
-            arguments.join(" "),
-            output.status,
-            said.trim()
-        ))
+    }
+
+    fn content(&mut self, device: &str, extent: Extent) -> Result<Content> {
+        use std::os::unix::fs::FileTypeExt as _;
+        let file = std::fs::File::open(device).map_err(at(device))?;
+        let kind = file.metadata().map_err(at(device))?.file_type();
+        if !kind.is_block_device() {
+            return Err(format!("{device} is no disk"));
+        }
+        content::of(file, extent).map_err(at(device))
     }
 
     fn start(&mut self, program: &str, arguments: &[&str]) -> Result<()> {

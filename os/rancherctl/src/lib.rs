@@ -1,5 +1,5 @@
-//! The command that people type to see and change the machine; called `reboot`, `poweroff` or `halt`
-//! it does that.
+//! The command that people type to see and change the machine; called `reboot`, `poweroff`, `halt`
+//! or `shutdown` it does that.
 
 mod caller;
 mod cloud_init;
@@ -31,12 +31,8 @@ enum Command {
     /// See and change the configuration
     #[command(subcommand)]
     Config(configuration::Command),
-    /// Restart the machine
-    Reboot,
-    /// Switch the machine off
-    Poweroff,
-    /// Stop the machine, leaving the power on
-    Halt,
+    #[command(flatten)]
+    Power(power::Command),
     /// Certificates of the user's Docker
     #[command(subcommand)]
     Tls(tls::Command),
@@ -57,11 +53,6 @@ enum Os {
     Version,
 }
 
-/// `reboot` and the like take no arguments yet.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct NoArguments {}
-
 /// The command, by the arguments of this process.
 pub fn main() -> ExitCode {
     let name = std::env::args_os().next().unwrap_or_default();
@@ -70,13 +61,8 @@ pub fn main() -> ExitCode {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let done = match name.as_str() {
-        "reboot" => done(power::run(called(power::Action::Reboot))),
-        "poweroff" => done(power::run(called(power::Action::PowerOff))),
-        "halt" => done(power::run(called(power::Action::Halt))),
-        _ => run(Arguments::parse().command),
-    };
-    match done {
+    let called = power::called(&name).map(done);
+    match called.unwrap_or_else(|| run(Arguments::parse().command)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{name}: {error}");
@@ -89,9 +75,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
     match command {
         Command::CloudInit(action) => return cloud_init::run(&action),
         Command::Config(command) => configuration::run(command)?,
-        Command::Reboot => power::run(power::Action::Reboot)?,
-        Command::Poweroff => power::run(power::Action::PowerOff)?,
-        Command::Halt => power::run(power::Action::Halt)?,
+        Command::Power(command) => command.run()?,
         Command::Tls(command) => tls::run(command)?,
         Command::Env(env) => env.run()?,
         Command::Dev(dev) => dev.run()?,
@@ -103,11 +87,6 @@ fn run(command: Command) -> Result<ExitCode, String> {
 
 fn done(result: Result<(), String>) -> Result<ExitCode, String> {
     result.map(|()| ExitCode::SUCCESS)
-}
-
-fn called(action: power::Action) -> power::Action {
-    NoArguments::parse();
-    action
 }
 
 #[cfg(test)]

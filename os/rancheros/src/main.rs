@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     {
         Some("init") => init::pid1::main(),
         Some("supervisor") => init::supervisor::main(),
+        Some("power") => init::power::main(),
         Some("power-button") => init::power_button::main(),
         Some("console") => init::console::main(),
         Some("user-docker") => init::user_docker::main(),

@@ -18,6 +18,12 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &FaultStep, path: &str) {
             let path = format!("{path}.memory.balloon");
             lint.value(&path, "a machine without memory", "`balloon` is in MiB");
         }
+        FaultStep::PowerOff(step) => {
+            let path = format!("{path}.power_off.command");
+            let nothing = step.command.trim().is_empty();
+            let hint = "for instance `sudo poweroff`";
+            lint.refuse(nothing, &path, "this command does nothing", hint);
+        }
         _ => {}
     }
 }
@@ -147,7 +153,7 @@ fn there(lint: &mut Lint<'_>, fault: &FaultStep, disks: usize, path: &str) {
 impl State {
     fn allows(&self, lint: &mut Lint<'_>, action: &Action, path: &str) {
         let hint = "it can only be the last step";
-        let off = "the machine is off since the power button was pressed";
+        let off = "the machine is off since the step before";
         lint.refuse(self.off, path, off, hint);
         let hint = "add `resume: {}` before it, or `pause: { for: 5s }`";
         let still = "the machine stands still since `pause`";
@@ -174,7 +180,7 @@ impl State {
             FaultStep::Disk(_) => self.broken.push(Undone::Disk),
             FaultStep::Clock(_) => self.broken.push(Undone::Clock),
             FaultStep::Memory(_) => self.broken.push(Undone::Memory),
-            FaultStep::PowerButton(_) => self.off = true,
+            FaultStep::PowerButton(_) | FaultStep::PowerOff(_) => self.off = true,
             FaultStep::Undo(what) => self.undo(lint, *what, path),
             FaultStep::Crash(_) | FaultStep::Kill(_) => {}
         }

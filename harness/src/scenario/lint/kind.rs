@@ -29,6 +29,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
             "power_button",
             fault(step.power_button.map(Fault::PowerButton)),
         ),
+        ("power_off", fault(step.power_off.map(Fault::PowerOff))),
         ("undo", fault(step.undo.map(Fault::Undo))),
     ];
     one(lint, kinds, path, "a step")

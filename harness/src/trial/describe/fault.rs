@@ -25,6 +25,7 @@ pub(super) fn fault(step: &FaultStep) -> String {
         }
         FaultStep::Memory(step) => format!("memory: {} MiB are left", step.balloon),
         FaultStep::PowerButton(_) => "power button".into(),
+        FaultStep::PowerOff(step) => format!("the end: {}", step.command),
         FaultStep::Undo(what) => format!("undo: {}", what.name()),
     }
 }

@@ -16,13 +16,21 @@ pub(super) async fn perform(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
+    let command = step.command.as_deref().unwrap_or(COMMAND);
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot().await;
     let machine = std::sync::Arc::clone(&session.machine);
+    let resets = machine.resets();
+    let reset = machine.wait_reset(resets, deadline.left());
+    tokio::pin!(reset);
     tokio::select! {
-        ordered = order(step, session, deadline) => ordered?,
+        // The command may be done when the reboot has only begun.
+        ordered = order(command, session, deadline) => {
+            ordered?;
+            machine.guard(reset).await?;
+        }
         // The connection to a machine that was reset is not closed, it only falls silent.
-        begun = machine.wait_event(FIRST, deadline.left()) => drop(begun),
+        reset = &mut reset => reset?,
     }
     let ready = session.machine.wait_ready(deadline.left()).await;
     if let Err(error) = ready {
@@ -53,16 +61,15 @@ pub(super) async fn boot_id(
 
 /// Gives the command. A connection that breaks meanwhile is what one would expect, a command that
 /// fails is not.
-async fn order(
-    step: &RebootStep,
+pub(super) async fn order(
+    command: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let command = step.command.as_deref().unwrap_or(COMMAND);
     let ssh = session.ssh(deadline).await?;
     match ssh.run(command, deadline.left()).await {
         Ok(output) if output.exit.is_some_and(|status| status != 0) => {
-            Err(Fault::new("the command to reboot failed").with_output(command, &output))
+            Err(Fault::new("the command failed").with_output(command, &output))
         }
         _ => Ok(()),
     }

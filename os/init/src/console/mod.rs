@@ -92,7 +92,7 @@ fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
 
 /// Gives the machine its name, where it has another one.
 fn hostname(name: &str) -> std::io::Result<()> {
-    let mut linux = Linux;
+    let mut linux = Linux::default();
     let has = linux.read("/proc/sys/kernel/hostname").unwrap_or_default();
     if has.trim() == name {
         return Ok(());

@@ -1,5 +1,9 @@
 //! What outlives a boot, and where.
 
+mod check;
+mod find;
+mod format;
+
 use nix::mount::MsFlags;
 
 use super::Boot;
@@ -7,16 +11,14 @@ use crate::sys::Result;
 
 pub(super) fn state(boot: &mut Boot<'_>) -> Result<()> {
     let early = config::from_cmdline(&boot.sys.read("/proc/cmdline")?).config;
-    let mounted = mount_state(boot, &early.state);
-    match mounted {
-        Ok(Some(device)) => boot
-            .report
-            .say(&format!("Mounting state device {device} to /var")),
-        Ok(None) => boot
-            .report
-            .say("No state device: what is written is gone at the next boot"),
+    match mount_state(boot, &early.state) {
+        Ok(None) => (),
+        Ok(Some(reason)) => boot.report.say(&in_memory(&reason)),
         Err(error) if early.state.required => return Err(error),
-        Err(error) => boot.report.failure("state", &error, false),
+        Err(error) => {
+            boot.report.failure("state", &error, false);
+            boot.report.say(&in_memory("the state disk cannot be used"));
+        }
     }
     for folder in [
         "/var/lib/docker",
@@ -42,21 +44,44 @@ pub(super) fn state(boot: &mut Boot<'_>) -> Result<()> {
         })
 }
 
-/// Mounts the state device over the tmpfs on `/var`; `None` when there is none.
+fn in_memory(reason: &str) -> String {
+    format!("rancher: {reason}; /var is in memory: what is written is gone at the next boot")
+}
+
+/// Mounts the state device over the tmpfs on `/var`; otherwise the reason why there is none.
 fn mount_state(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<String>> {
     if state.dev == "none" {
-        return Ok(None);
+        return Ok(Some("state.dev is none".into()));
     }
-    let device = if state.dev.contains('=') {
-        match boot.sys.run("/usr/bin/findfs", &[&state.dev]) {
-            Ok(found) => found.trim().to_owned(),
-            Err(error) if state.required => return Err(error),
-            Err(_) => return Ok(None),
-        }
-    } else {
-        state.dev.clone()
+    let found = match find::wait_for(boot, state)? {
+        Some(device) => Some(device),
+        None => format::first_blank(boot, state)?,
     };
-    boot.sys
-        .run("/usr/bin/mount", &["-t", &state.fstype, &device, "/var"])?;
-    Ok(Some(device))
+    let Some(device) = found else {
+        let reason = format!("no disk is {}", state.dev);
+        return match state.required {
+            true => Err(format!("{reason}, and state.required asks for it")),
+            false => Ok(Some(reason)),
+        };
+    };
+    mount(boot, state, &device)?;
+    boot.report
+        .say(&format!("Mounting state device {device} to /var"));
+    Ok(None)
+}
+
+fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {
+    let found = find::file_system(boot.sys, device)?;
+    if found.starts_with("ext") {
+        check::check(boot, device)?;
+    }
+    let kind = match state.fstype.as_str() {
+        "auto" if found.is_empty() => {
+            return Err(format!("{device} has no file system; it was not touched"));
+        }
+        "auto" => found.as_str(),
+        asked => asked,
+    };
+    boot.mount(device, "/var", kind, MsFlags::empty(), "")
+        .map_err(|error| format!("{error} (as {kind})"))
 }

@@ -7,7 +7,7 @@
 mod container;
 mod images;
 mod order;
-mod wait;
+pub(crate) mod wait;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -148,7 +148,7 @@ fn reload(shared: &Shared) {
     let mut config = config::load_machine().config;
     config.services = config.effective_services();
     if config.hostname != shared.config.borrow().hostname
-        && let Err(error) = crate::stages::call(&mut Linux, &config.hostname)
+        && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
         shared
             .report

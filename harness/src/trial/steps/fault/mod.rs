@@ -5,6 +5,7 @@ mod crash;
 mod disk;
 mod kill;
 mod network;
+mod power_off;
 
 use serde_json::Value;
 
@@ -30,6 +31,7 @@ pub(super) async fn perform(
         FaultStep::Clock(step) => clock(step, session, deadline).await,
         FaultStep::Memory(step) => memory(step, session, deadline).await,
         FaultStep::PowerButton(_) => Ok(session.machine.power_off(deadline.left()).await?),
+        FaultStep::PowerOff(step) => power_off::perform(step, session, deadline).await,
         FaultStep::Undo(what) => session.mend(|one| one.is(*what), deadline).await,
     }
 }

@@ -1,0 +1,53 @@
+//! The end of the machine by a command.
+
+use std::sync::{Arc, LazyLock};
+
+use regex::Regex;
+
+use crate::scenario::{Line, PowerOffStep};
+
+use super::super::super::deadline::Deadline;
+use super::super::super::fault::Fault;
+use super::super::super::session::Session;
+use super::super::reboot::order;
+
+/// The last words of a kernel that stops with the power on.
+static HALTED: LazyLock<Result<Regex, regex::Error>> =
+    LazyLock::new(|| Regex::new("reboot: System halted"));
+
+pub(super) async fn perform(
+    step: &PowerOffStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let machine = Arc::clone(&session.machine);
+    if !step.halts {
+        let given = give(step, session, deadline);
+        machine.ends_by(given, deadline.left()).await?;
+    } else {
+        give(step, session, deadline).await?;
+    }
+    if let Some(says) = &step.says {
+        machine.serial().expect(&says.0, deadline.left()).await?;
+    }
+    if step.halts {
+        let halted = HALTED.as_ref().map_err(|e| Fault::new(e.to_string()))?;
+        machine.serial().expect(halted, deadline.left()).await?;
+        machine.switch_off().await;
+    }
+    Ok(())
+}
+
+async fn give(
+    step: &PowerOffStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    match step.over {
+        Line::Ssh => order(&step.command, session, deadline).await,
+        Line::Serial => {
+            let line = format!("{}\r", step.command);
+            Ok(session.machine.serial().send(line.as_bytes()).await?)
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The state disk: found, formatted, repaired, or done without.
+
+use super::*;
+
+const LOOK: &str = "/usr/sbin/blkid -c";
+const PROBE: &str = "/usr/sbin/blkid -p /dev/";
+const CHECK: &str = "/usr/sbin/e2fsck -p";
+const REPAIR: &str = "/usr/sbin/e2fsck -y";
+const NOTHING: (i32, &str) = (2, "");
+
+impl Recorder {
+    fn with(mut self, program: &'static str, ends: &[(i32, &'static str)]) -> Self {
+        self.ends.insert(program, ends.iter().copied().collect());
+        self
+    }
+
+    fn on(mut self, device: &'static str, content: Content) -> Self {
+        self.disks.insert(device, content);
+        self
+    }
+
+    fn did(&self, what: &str) -> bool {
+        self.done.iter().any(|step| step.contains(what))
+    }
+}
+
+fn without_state(cmdline: &'static str) -> Recorder {
+    let recorder = Recorder {
+        cmdline,
+        ..Default::default()
+    };
+    recorder.with(LOOK, &[NOTHING]).with(PROBE, &[NOTHING])
+}
+
+#[test]
+fn a_missing_disk_is_no_failure_unless_it_is_required() {
+    let mut optional = without_state("");
+    assert_eq!(boot(&mut optional), Ok(()));
+    assert!(!optional.did("/var ext4"));
+    let mut required = without_state("rancher.state.required");
+    assert_eq!(boot(&mut required).unwrap_err().stage, "state");
+}
+
+#[test]
+fn a_disk_that_comes_late_is_found() {
+    let mut recorder = Recorder {
+        comes: [
+            Came::Other,
+            Came::Disk,
+            Came::Other,
+            Came::Other,
+            Came::Disk,
+        ]
+        .into(),
+        ..Default::default()
+    }
+    .with(LOOK, &[NOTHING, NOTHING, (0, "/dev/sdb1\n")]);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did("mount /dev/sdb1 /var ext4"));
+    let watching = recorder
+        .done
+        .iter()
+        .position(|step| step == "watch devices");
+    let looking = recorder.done.iter().position(|step| step.contains("blkid"));
+    assert!(watching < looking);
+}
+
+#[test]
+fn every_kind_of_name_is_looked_for() {
+    for (cmdline, asked) in [
+        ("rancher.state.dev=UUID=1-2", "-t UUID=1-2"),
+        ("rancher.state.dev=PARTLABEL=state", "-t PARTLABEL=state"),
+        ("rancher.state.dev=/dev/sda1", "read /dev/sda1"),
+    ] {
+        let mut recorder = Recorder {
+            cmdline,
+            ..Default::default()
+        }
+        .on("/dev/sda1", Content::Data { near: 0 });
+        assert_eq!(boot(&mut recorder), Ok(()));
+        assert!(
+            recorder.did(asked) && recorder.did("/var ext4"),
+            "{cmdline}"
+        );
+    }
+}
+
+#[test]
+fn a_blank_disk_named_by_its_path_is_there_and_is_not_touched() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.dev=/dev/vda",
+        ..Default::default()
+    }
+    .with(PROBE, &[NOTHING])
+    .with("/usr/sbin/blkid -p -o value", &[NOTHING])
+    .on("/dev/vda", Content::Zero);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("wait") && !recorder.did("/var ext4") && !recorder.did("mke2fs"));
+}
+
+#[test]
+fn state_none_touches_no_device() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.dev=none rancher.state.autoformat=[/dev/vda]",
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("blkid") && !recorder.did("/dev/vda"));
+}
+
+#[test]
+fn only_the_first_blank_disk_is_formatted_and_only_one() {
+    let list = "rancher.state.autoformat=[/dev/sda,/dev/vda,/dev/vdb,/dev/vdc]";
+    let mut recorder = without_state(list)
+        .on("/dev/vda", Content::Data { near: 0 })
+        .on("/dev/vdb", Content::Zero)
+        .on("/dev/vdc", Content::Zero);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    let formatted: Vec<_> = recorder
+        .done
+        .iter()
+        .filter(|step| step.contains("mke2fs"))
+        .collect();
+    let line = "run /usr/sbin/mke2fs -q -t ext4 -L RANCHER_STATE /dev/vdb";
+    assert_eq!(formatted, [line]);
+    assert!(recorder.did("read /dev/vda Whole"));
+    assert!(recorder.did("mount /dev/vdb /var ext4"));
+}
+
+#[test]
+fn a_disk_with_data_is_never_formatted() {
+    for content in [Content::Data { near: 1 << 20 }, Content::TooLarge] {
+        let mut recorder =
+            without_state("rancher.state.autoformat=[/dev/vda]").on("/dev/vda", content);
+        assert_eq!(boot(&mut recorder), Ok(()));
+        assert!(!recorder.did("mke2fs"), "{content:?}");
+    }
+    // Its beginning is zero, and yet there is something that blkid knows, or is not sure of.
+    for known in [0, 8] {
+        let mut recorder = Recorder {
+            cmdline: "rancher.state.autoformat=[/dev/vda] rancher.state.formatzero",
+            ..Default::default()
+        }
+        .with(LOOK, &[NOTHING])
+        .with(PROBE, &[(known, "")])
+        .on("/dev/vda", Content::Zero);
+        assert_eq!(boot(&mut recorder), Ok(()));
+        assert!(recorder.did("read /dev/vda Beginning") && !recorder.did("mke2fs"));
+    }
+}
+
+#[test]
+fn a_marked_disk_is_formatted() {
+    let mut recorder =
+        without_state("rancher.state.autoformat=[/dev/vda]").on("/dev/vda", Content::Marked);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did("mke2fs"));
+}
+
+#[test]
+fn nothing_is_formatted_where_the_disk_is_found() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.autoformat=[/dev/vdb]",
+        ..Default::default()
+    }
+    .on("/dev/vdb", Content::Zero);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("read /dev/vdb") && !recorder.did("mke2fs"));
+}
+
+#[test]
+fn a_damaged_file_system_is_repaired_before_it_is_mounted() {
+    let mut recorder = Recorder::default()
+        .with(CHECK, &[(4, "")])
+        .with(REPAIR, &[(1, "")]);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did(REPAIR) && recorder.did("mount /dev/vda /var ext4"));
+    let mut worse = Recorder::default()
+        .with(CHECK, &[(4, "")])
+        .with(REPAIR, &[(5, ""), (1, "")]);
+    assert_eq!(boot(&mut worse), Ok(()));
+    assert!(worse.did("mount /dev/vda /var ext4"));
+    let mut dirty = Recorder::default().with(CHECK, &[(1, "")]);
+    assert_eq!(boot(&mut dirty), Ok(()));
+    assert!(!dirty.did(REPAIR) && dirty.did("mount /dev/vda /var ext4"));
+}
+
+#[test]
+fn what_cannot_be_repaired_is_not_mounted_and_the_machine_is_in_memory() {
+    let hopeless = || {
+        Recorder::default()
+            .with(CHECK, &[(8, "")])
+            .with(REPAIR, &[(8, "")])
+    };
+    let mut recorder = hopeless();
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("/var ext4"));
+    let mut required = Recorder {
+        cmdline: "rancher.state.required",
+        ..hopeless()
+    };
+    assert_eq!(boot(&mut required).unwrap_err().stage, "state");
+}
+
+#[test]
+fn a_file_system_that_cannot_be_mounted_leaves_a_machine_in_memory() {
+    let mut recorder = Recorder {
+        fails: vec!["mount /dev/vda /var"],
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+}
+
+#[test]
+fn only_ext_is_checked_by_what_knows_ext() {
+    let mut recorder = Recorder::default().with("/usr/sbin/blkid -p -o value", &[(0, "vfat\n")]);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("e2fsck") && recorder.did("mount /dev/vda /var vfat"));
+}
