@@ -14,7 +14,10 @@ use crate::guest::{Guest, Line};
 const MOMENT_MS: u64 = 10_000;
 /// What must be fine after each, and the answer.
 const WHOLE: [(&str, &str); 4] = [
-    ("sudo rancherctl config validate", "the configuration is valid\n"),
+    (
+        "sudo rancherctl config validate",
+        "the configuration is valid\n",
+    ),
     ("cat /sys/fs/ext4/*/errors_count | sort -u", "0\n"),
     // Each document is one.
     (
