@@ -22,7 +22,7 @@ pub use fault::{
     ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Link,
     MemoryStep, NetworkStep, PauseStep, PowerButtonStep, ResumeStep, SignalName, Undone,
 };
-pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
+pub use file::{CloudConfig, DiskFile, MachineFile, RegistryFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, Scenario, Step, load, load_all, warnings};
 pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
