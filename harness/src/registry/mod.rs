@@ -149,7 +149,7 @@ pub fn check_host() -> Result<(), String> {
     for program in [PROGRAM, RELAY] {
         if crate::host::command::find(program).is_none() {
             return Err(format!(
-                "`{program}` is not installed; `ci/setup tests` installs it"
+                "`{program}` is not installed; `ci/setup tests` installs it, or `apt install {program}`"
             ));
         }
     }
