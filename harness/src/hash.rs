@@ -39,6 +39,17 @@ impl Hash {
     }
 }
 
+/// What a file holds, as the hash that others know it by.
+///
+/// # Errors
+/// It cannot be read.
+pub fn sha256(file: &Path) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    io::copy(&mut File::open(file)?, &mut Writer(&mut hash))?;
+    let hash = hash.finalize();
+    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 struct Writer<'a>(&'a mut Sha256);
 
 impl io::Write for Writer<'_> {

@@ -21,6 +21,7 @@ pub mod poll;
 pub mod profile;
 pub mod project;
 pub mod prove;
+pub mod registry;
 pub mod report;
 pub mod scenario;
 pub mod source;

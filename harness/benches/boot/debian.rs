@@ -77,6 +77,7 @@ fn system(folder: &Path, profile: &Profile) -> Result<System> {
             ssh_port: None,
             balloon: false,
             write_cache: false,
+            registry: None,
         },
         login: Login::Key {
             user: "root".into(),

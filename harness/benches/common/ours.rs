@@ -34,6 +34,7 @@ pub fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec,
         ssh_port: None,
         balloon: false,
         write_cache: false,
+        registry: None,
     };
     let login = Login::Key {
         user: "rancher".into(),

@@ -107,7 +107,7 @@ fn speed() -> Finding {
 /// A program, what it is for, and its package on Debian and Ubuntu.
 struct Tool(&'static str, &'static str, &'static str, State);
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 8] = [
     Tool(
         "qemu-img",
         "layers above disk images",
@@ -126,6 +126,18 @@ const TOOLS: [Tool; 6] = [
         "packs the root of the OS",
         "squashfs-tools",
         State::Missing,
+    ),
+    Tool(
+        "docker-registry",
+        "serves images to the machines",
+        "docker-registry",
+        State::Degraded,
+    ),
+    Tool(
+        "socat",
+        "leads their network to that",
+        "socat",
+        State::Degraded,
     ),
     Tool("ssh", "`harness ssh`", "openssh-client", State::Degraded),
     Tool(

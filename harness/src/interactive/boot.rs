@@ -107,6 +107,7 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         ssh_port: Some(options.port),
         balloon: false,
         write_cache: false,
+        registry: None,
     };
     Ok((spec, login))
 }

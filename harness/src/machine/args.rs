@@ -159,6 +159,7 @@ fn network(args: &mut Args, plan: &Plan) {
         let served = plan.metadata.as_deref().map(metadata::network);
         let mut parts = vec!["user", "id=net0", &forward];
         parts.extend(served.as_deref());
+        parts.extend(plan.registry.as_deref());
         args.add("-netdev", &parts);
         // Without a boot ROM: it is in a package of its own, and nothing boots from the network. A
         // fork has nobody to announce itself to: its network is its own.
@@ -299,6 +300,7 @@ mod tests {
             incoming: false,
             waits: false,
             balloon: false,
+            registry: None,
         }
     }
 

@@ -16,6 +16,7 @@ use super::qmp::{Qmp, Resets};
 use super::{MachineError, MachineSpec, launch};
 use crate::evidence::Evidence;
 use crate::host::port;
+use crate::registry::Registry;
 
 /// What a machine is made with, also after a power cut.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub(super) struct Make {
     pub(super) spec: MachineSpec,
     pub(super) evidence: Evidence,
     pub(super) _port: Option<Arc<port::Kept>>,
+    /// The registry beside it.
+    pub(super) _registry: Option<Arc<Registry>>,
     pub(super) folder: Arc<PrivateFolder>,
 }
 

@@ -149,6 +149,7 @@ impl Kept {
             ssh_port: None,
             write_cache: false,
             balloon: self.about.balloon,
+            registry: None,
         })
     }
 

@@ -64,6 +64,7 @@ use crate::evidence::Evidence;
 use crate::host::{port, scale};
 pub use crate::poll::WaitError;
 use crate::profile::Network;
+use crate::registry::Registry;
 pub use cache::Loss;
 use chassis::{Chassis, Make};
 pub use error::{Badness, MachineError};
@@ -74,6 +75,7 @@ use folder::PrivateFolder;
 use forward::Forward;
 pub use kept::Kept;
 pub use metadata::{Metadata, Page};
+pub(crate) use process::Owned;
 use qmp::Qmp;
 use saved::Begin;
 pub use saved::Saved;
@@ -217,10 +219,18 @@ impl Machine {
             (_, None) => identity,
         };
         let told_before = begin.saved().is_some_and(Saved::told);
+        let registry = match &spec.registry {
+            Some(registry) => {
+                let log = evidence.append("registry.log").map_err(start)?;
+                Some(Registry::start(registry, folder.path(), log).await?)
+            }
+            None => None,
+        };
         let make = Make {
             spec,
             evidence: evidence.clone(),
             _port: port,
+            _registry: registry.map(Arc::new),
             folder: Arc::new(folder),
         };
         Self::launch(make, plan, identity, told_before, 0).await

@@ -49,6 +49,8 @@ pub struct Plan {
     pub waits: bool,
     /// Whether it has a device that takes memory from the guest.
     pub balloon: bool,
+    /// What leads its network to its registry, as QEMU is told.
+    pub registry: Option<String>,
 }
 
 impl Plan {

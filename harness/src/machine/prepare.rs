@@ -14,6 +14,7 @@ use super::{
 use crate::evidence::Evidence;
 use crate::host::port;
 use crate::profile::{Boot, ResolvedFirmware};
+use crate::registry;
 
 /// What can be found wrong without starting anything.
 pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
@@ -90,6 +91,10 @@ pub(super) fn prepare(
         incoming: begin.saved().is_some() || matches!(begin, Begin::Kept(_)),
         waits: false,
         balloon: spec.balloon,
+        registry: spec
+            .registry
+            .as_ref()
+            .map(|_| registry::forwarding(folder.path())),
     };
     keep_script(spec, &plan, folder, evidence)?;
     if spec.write_cache && begin.folder().is_none() {

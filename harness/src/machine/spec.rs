@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{Metadata, Volume};
 use crate::profile::ResolvedProfile;
+use crate::registry::RegistrySpec;
 
 /// A disk beside those of the profile.
 #[derive(Debug, Clone)]
@@ -48,6 +49,8 @@ pub struct MachineSpec {
     pub balloon: bool,
     /// The disks have a write cache that [`Machine::power_cut`](super::Machine::power_cut) empties.
     pub write_cache: bool,
+    /// The registry beside it.
+    pub registry: Option<RegistrySpec>,
 }
 
 impl MachineSpec {

@@ -49,6 +49,9 @@ impl Proof {
         if let Err(why) = profile.check_host() {
             return Some(format!("{}; {}", why.why, why.hint));
         }
+        if let Err(why) = self.trial.registry_within_reach() {
+            return Some(why);
+        }
         let loaded = matches!(
             self.sabotage.change,
             Change::KernelArgument(_) | Change::File(_) | Change::Service(_)

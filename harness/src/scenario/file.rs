@@ -84,6 +84,31 @@ pub struct MachineFile {
     /// steps can log in. Without it they need a `password`. Where `<ssh_key>` stands in a file of
     /// `volumes` or a page of `metadata` the key is there, and on no config drive.
     pub ssh_key: bool,
+    /// A registry that the machine reaches at `10.0.2.100:5000`, over HTTP.
+    pub registry: Option<RegistryFile>,
+}
+
+/// A registry beside the machine.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Registry")]
+pub struct RegistryFile {
+    /// What it serves at first: definitions of `images/`, each as `rancher/os-NAME` with the tags
+    /// `latest` and the OS's version.
+    pub images: Vec<String>,
+    /// Who alone may pull.
+    pub account: Option<AccountFile>,
+}
+
+/// A name and a password that a registry asks for.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "RegistryAccount")]
+pub struct AccountFile {
+    /// The name.
+    pub user: String,
+    /// The password.
+    pub password: String,
 }
 
 impl Default for MachineFile {
@@ -96,6 +121,7 @@ impl Default for MachineFile {
             metadata: BTreeMap::new(),
             memory: None,
             ssh_key: true,
+            registry: None,
         }
     }
 }
@@ -118,6 +144,7 @@ impl MachineFile {
                 .collect(),
             memory: more.memory.or(self.memory),
             ssh_key: self.ssh_key && more.ssh_key,
+            registry: more.registry.or_else(|| self.registry.clone()),
         }
     }
 }

@@ -23,7 +23,7 @@ pub use fault::{
     MemoryStep, NetworkStep, PauseStep, PowerButtonStep, PowerOffStep, ResumeStep, SignalName,
     Undone,
 };
-pub use file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
+pub use file::{CloudConfig, DiskFile, MachineFile, RegistryFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, Scenario, Step, load, load_all, warnings};
 pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};

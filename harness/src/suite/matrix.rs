@@ -84,6 +84,9 @@ pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
     if let Err(why) = trial.profile.check_host() {
         return Some(format!("{}; {}", why.why, why.hint));
     }
+    if let Err(why) = trial.registry_within_reach() {
+        return Some(why);
+    }
     let room = host.map_or(Ok(()), |host| host.could(demand(trial, true)));
     room.err()
 }

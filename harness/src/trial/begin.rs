@@ -181,6 +181,10 @@ impl Trial {
         if !spec.metadata.is_empty() {
             inputs["metadata"] = json!(spec.metadata);
         }
+        if let Some(registry) = &spec.registry {
+            inputs["registry"] = json!(registry.storage.content());
+            inputs["account"] = json!(registry.account.is_some());
+        }
         if spec.balloon {
             inputs["balloon"] = true.into();
         }

@@ -37,7 +37,9 @@ use crate::history::Usual;
 use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
-use crate::scenario::{Action, CloudConfig, FaultStep, Scenario, Step};
+use crate::project::Project;
+use crate::registry::{Account, RegistrySpec, Storage};
+use crate::scenario::{Action, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
 
 pub(crate) use fault::printable;
 
@@ -172,6 +174,21 @@ impl Trial {
         });
     }
 
+    /// Whether this host can give the machine its registry, if it wants one.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn registry_within_reach(&self) -> Result<(), String> {
+        let Some(wanted) = &self.scenario.machine.registry else {
+            return Ok(());
+        };
+        crate::registry::check_host()?;
+        let root = Project::find();
+        let mut images = wanted.images.iter();
+        images
+            .try_for_each(|name| images::within_reach(root.root(), name).map_err(|why| why.short()))
+    }
+
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {
         let wanted = &self.scenario.machine;
         let key = wanted.ssh_key.then_some(keys.public.trim());
@@ -199,6 +216,7 @@ impl Trial {
             ssh_port: None,
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),
+            registry: wanted.registry.as_ref().map(registry).transpose()?,
         })
     }
 
@@ -221,6 +239,18 @@ impl Trial {
             begin: Instant::now(),
         }
     }
+}
+
+/// A machine's registry, with the images of this tree that it serves at first.
+fn registry(wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
+    let storage = Storage::of(Project::find().root(), &wanted.images);
+    Ok(RegistrySpec {
+        storage: storage.map_err(|error| Failure::Infrastructure(error.to_string()))?,
+        account: wanted.account.as_ref().map(|account| Account {
+            user: account.user.clone(),
+            password: account.password.clone(),
+        }),
+    })
 }
 
 /// A time on the reference host, on this one.

@@ -35,6 +35,7 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
         ssh_port: None,
         balloon: false,
         write_cache: false,
+        registry: None,
     })
 }
 

@@ -40,6 +40,7 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
         ssh_port: None,
         balloon: false,
         write_cache: false,
+        registry: None,
     }
 }
 

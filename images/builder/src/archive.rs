@@ -100,13 +100,14 @@ fn make(
     Ok(image)
 }
 
-/// Writes an image's configuration into the archive, and what says which file is what.
-fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
-    let layers: Vec<String> = image
-        .layers
-        .iter()
-        .map(|id| format!("sha256:{id}"))
-        .collect();
+/// What an image calls itself.
+pub fn reference(definition: &Definition) -> String {
+    format!("rancher/os-{}", definition.name)
+}
+
+/// An image's configuration; `layers` are the hashes of its layers as tar archives, lowest first.
+pub fn config(definition: &Definition, layers: &[String]) -> Result<Vec<u8>> {
+    let layers: Vec<String> = layers.iter().map(|id| format!("sha256:{id}")).collect();
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
@@ -114,12 +115,17 @@ fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Resul
         "config": { "Cmd": ["/bin/sh"], "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } },
         "rootfs": { "type": "layers", "diff_ids": layers },
     });
-    let config = serde_json::to_vec(&config).context(|| "write an image's config".into())?;
+    serde_json::to_vec(&config).context(|| "write an image's config".into())
+}
+
+/// Writes an image's configuration into the archive, and what says which file is what.
+fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
+    let config = config(definition, &image.layers)?;
     let id = sha256(config.as_slice()).context(|| "hash an image's config".into())?;
     archive.insert(format!("{id}.json"), Node::Bytes(config, 0o644));
     let manifest = json!([{
         "Config": format!("{id}.json"),
-        "RepoTags": [format!("rancher/os-{}:{TAG}", definition.name)],
+        "RepoTags": [format!("{}:{TAG}", reference(definition))],
         "Layers": image.layers.iter().map(|id| format!("{id}.tar")).collect::<Vec<_>>(),
     }]);
     let manifest = serde_json::to_vec(&manifest).context(|| "write manifest.json".into())?;

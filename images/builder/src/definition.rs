@@ -11,7 +11,7 @@ use crate::{BuildError, Context, Result};
 pub const ROOT: &str = "root";
 
 /// One folder of `images/`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// The folder's name.
@@ -26,6 +26,16 @@ pub struct Definition {
     /// The image whose layers come below this one's.
     #[serde(default)]
     pub from: Option<String>,
+    /// A distribution's release that it is a whole system of, with `packages` installed as that
+    /// distribution does it: an image for a registry, which is not put into the root.
+    #[serde(default)]
+    pub suite: Option<String>,
+    /// The definition that it is the same as, but for its suite and components.
+    #[serde(default)]
+    pub like: Option<String>,
+    /// The parts of that distribution's archive that its packages lie in.
+    #[serde(default = "main_component")]
+    pub components: Vec<String>,
     /// Debian packages that its files come from.
     #[serde(default)]
     pub packages: Vec<String>,
@@ -55,8 +65,12 @@ pub struct Definition {
     pub modules: Modules,
 }
 
+fn main_component() -> Vec<String> {
+    vec!["main".into()]
+}
+
 /// Kernel modules, by when they are needed.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Modules {
     /// Before the root can be mounted: these lie in the initrd.
@@ -74,6 +88,19 @@ impl Definition {
     }
 }
 
+/// Those that the OS itself is made of.
+pub fn of_the_os(all: BTreeMap<String, Definition>) -> BTreeMap<String, Definition> {
+    all.into_iter()
+        .filter(|(_, one)| one.suite.is_none())
+        .collect()
+}
+
+/// The Debian packages that the OS is made of.
+pub fn packages(all: &BTreeMap<String, Definition>) -> impl Iterator<Item = &String> {
+    let os = all.values().filter(|one| one.suite.is_none());
+    os.flat_map(|one| &one.packages)
+}
+
 /// All definitions, by name, with their `from` checked.
 pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
     let mut definitions = BTreeMap::new();
@@ -83,6 +110,12 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
         if path.join("image.yaml").is_file() {
             let definition = load(&path)?;
             definitions.insert(definition.name.clone(), definition);
+        }
+    }
+    for definition in definitions.clone().into_values() {
+        if let Some(like) = &definition.like {
+            let alike = alike(&definition, definitions.get(like))?;
+            definitions.insert(definition.name, alike);
         }
     }
     for definition in definitions.values() {
@@ -105,6 +138,23 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
         ));
     }
     Ok(definitions)
+}
+
+/// A definition with all of another's but what makes it that of another distribution.
+fn alike(definition: &Definition, other: Option<&Definition>) -> Result<Definition> {
+    let Some(other) = other.filter(|other| other.like.is_none()) else {
+        let file = definition.folder.join("image.yaml");
+        return Err(BuildError::new(
+            format!("read {}", file.display()),
+            "`like` names no definition that stands for itself",
+        ));
+    };
+    Ok(Definition {
+        name: definition.name.clone(),
+        suite: definition.suite.clone(),
+        components: definition.components.clone(),
+        ..other.clone()
+    })
 }
 
 fn load(folder: &Path) -> Result<Definition> {

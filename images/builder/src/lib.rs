@@ -17,12 +17,15 @@ mod manifest;
 mod modules;
 mod packages;
 mod program;
+mod publish;
 mod root;
+mod system;
 mod tree;
 
 use std::path::{Path, PathBuf};
 
 pub use manifest::{Manifest, Package, Sizes};
+pub use publish::{Published, publish, within_reach};
 
 /// What a build leaves in `dist/artifacts`.
 #[derive(Debug, Clone)]
@@ -59,6 +62,14 @@ pub struct BuildError {
 }
 
 impl BuildError {
+    /// In a line: what was being done, and the first thing that apt or the like calls an error.
+    pub fn short(&self) -> String {
+        let mut lines = self.why.lines().map(str::trim);
+        let first = lines.clone().next().unwrap_or_default();
+        let why = lines.find(|line| line.starts_with("E: ")).unwrap_or(first);
+        format!("failed to {}: {why}", self.step)
+    }
+
     pub(crate) fn new(step: impl Into<String>, why: impl std::fmt::Display) -> Self {
         let (step, why) = (step.into(), why.to_string());
         let hint = why
@@ -132,8 +143,8 @@ impl Layout {
 pub fn build(workspace: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Artifacts> {
     let layout = Layout::of(workspace);
     let _lock = layout.lock()?;
-    let definitions = definition::load_all(&layout.definitions)?;
-    let packages = packages::fetch(&layout, &definitions, progress)?;
+    let definitions = definition::of_the_os(definition::load_all(&layout.definitions)?);
+    let packages = packages::fetch(&layout, definition::packages(&definitions), progress)?;
     let large = root::archive(&layout, &definitions, &packages, progress)?;
     let programs = binaries::build(&layout, progress)?;
     initrd::assemble(&layout, &definitions, &packages, &large, &programs)
@@ -156,8 +167,8 @@ pub fn forget_packages(workspace: &Path) -> Result<()> {
 pub fn sizes(workspace: &Path) -> Result<Sizes> {
     let layout = Layout::of(workspace);
     let _lock = layout.lock()?;
-    let definitions = definition::load_all(&layout.definitions)?;
-    let packages = packages::fetch(&layout, &definitions, &mut |_| ())?;
+    let definitions = definition::of_the_os(definition::load_all(&layout.definitions)?);
+    let packages = packages::fetch(&layout, definition::packages(&definitions), &mut |_| ())?;
     manifest::sizes(&layout, &definitions, &packages)
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::{self, Key};
-use crate::definition::Definition;
 use crate::{BuildError, Context, Layout, Package, Progress, Result, program};
 
 /// The Debian release that everything comes from.
@@ -99,17 +98,13 @@ impl Packages {
     }
 }
 
-/// The packages that the definitions name, fetched when they are not kept from before.
-pub fn fetch(
+/// The packages that definitions name, fetched when they are not kept from before.
+pub fn fetch<'a>(
     layout: &Layout,
-    definitions: &BTreeMap<String, Definition>,
+    names: impl Iterator<Item = &'a String>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Packages> {
-    let names: BTreeSet<&str> = definitions
-        .values()
-        .flat_map(|one| &one.packages)
-        .map(String::as_str)
-        .collect();
+    let names: BTreeSet<&str> = names.map(String::as_str).collect();
     let mut key = Key::new("packages", VERSION);
     key.add(SUITE).add(INDEX_HOOK);
     for name in &names {

@@ -102,19 +102,28 @@ pub fn content(definition: &Definition, packages: &Packages, below: &Tree) -> Re
     if let Some(path) = &definition.certificates {
         tree.insert(path, Node::Bytes(certificates(&packages.root)?, 0o644));
     }
-    for (path, mode) in &definition.folders {
-        tree.insert(path, Node::Folder(octal(mode)?));
-    }
     for (path, mode) in &definition.modes {
         tree.set_mode(path, octal(mode)?)?;
+    }
+    for (path, node) in on_top(definition)?.iter() {
+        tree.insert(path, node.clone());
+    }
+    if definition.applets {
+        applets(definition, &packages.root, below, &mut tree)?;
+    }
+    Ok(tree)
+}
+
+/// What a definition has beside files of packages.
+pub fn on_top(definition: &Definition) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for (path, mode) in &definition.folders {
+        tree.insert(path, Node::Folder(octal(mode)?));
     }
     for (path, target) in &definition.links {
         tree.insert(path, Node::Link(target.clone()));
     }
     tree.insert_folder_if_there(&definition.files())?;
-    if definition.applets {
-        applets(definition, &packages.root, below, &mut tree)?;
-    }
     Ok(tree)
 }
 

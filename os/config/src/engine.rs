@@ -3,11 +3,12 @@
 //! Those of 2015 are understood: what has a successor is translated, what has none is left out and
 //! told. So is what would end the engine: system-docker is PID 1, and the machine ends with it.
 
-use crate::{Config, Service};
+use crate::{Config, Registries, Service};
 
 /// System-docker's own: nobody but the machine uses it, so it makes no network.
-const SYSTEM: [&str; 18] = [
+const SYSTEM: [&str; 19] = [
     "--bridge=none",
+    "--config-file=/run/engine-registries.json",
     "--containerd=/run/containerd/containerd.sock",
     "--containerd-namespace=system",
     "--containerd-plugins-namespace=system-plugins",
@@ -30,20 +31,19 @@ const SYSTEM: [&str; 18] = [
 
 /// All that system-docker lets itself be told beside its own: nothing of it can keep it from
 /// starting, as the engine reads it (`dockerd --help`).
-const SYSTEM_TAKES: [&str; 9] = [
+const SYSTEM_TAKES: [&str; 7] = [
     "debug",
     "dns",
     "dns-search",
     "icc",
-    "insecure-registry",
     "label",
     "log-level",
-    "registry-mirror",
     "selinux-enabled",
 ];
 
 /// What the user's Docker shares with the machine, which knows it by these.
-const USER_KEEPS: [&str; 6] = [
+const USER_KEEPS: [&str; 7] = [
+    "config-file",
     "containerd",
     "containerd-namespace",
     "containerd-plugins-namespace",
@@ -132,7 +132,25 @@ impl Config {
         let both = [self.system_docker_arguments(), self.user_docker_arguments()];
         both.into_iter()
             .flat_map(|arguments| arguments.dropped)
+            .chain(self.services_with_addons().1)
             .collect()
+    }
+
+    /// What both engines read at their start, and again at SIGHUP: the registries, with those that
+    /// the arguments of either name.
+    pub fn engine_settings(&self) -> String {
+        let mut registries = self.registries.clone();
+        let arguments = [&self.system_docker_args, &self.userdocker.args];
+        for (name, word) in arguments
+            .into_iter()
+            .flat_map(|all| options(all))
+            .flatten()
+            .flatten()
+        {
+            // One that makes no sense is told of as one of the arguments.
+            let _ = registries.take(&name, value_of(&word));
+        }
+        registries.engine_settings()
     }
 
     /// What the user's Docker is started with, the program first.
@@ -167,6 +185,15 @@ fn merged(key: &str, own: &[String], asked: &[String], takes: impl Fn(&str) -> b
         };
         if words.contains(&word) {
             continue;
+        }
+        match Registries::default().take(&name, value_of(&word)) {
+            // An engine takes them from its arguments or from its file, not from both.
+            Some(Ok(())) => continue,
+            Some(Err(why)) => {
+                dropped.push(format!("{key}: {why}"));
+                continue;
+            }
+            None => (),
         }
         if !takes(&name) {
             dropped.push(format!(
@@ -218,6 +245,11 @@ fn options(words: &[String]) -> Vec<Result<Option<(String, String)>, String>> {
         });
     }
     found
+}
+
+/// What stands after the name in `--name=value`.
+fn value_of(word: &str) -> &str {
+    word.split_once('=').map_or("", |(_, value)| value)
 }
 
 /// The name of an option today, and the value that stands with it.
@@ -307,18 +339,30 @@ mod tests {
 
     #[test]
     fn the_users_docker_keeps_what_the_machine_knows_it_by() {
-        let asked = "userdocker: {args: [daemon, -G, people, --registry-mirror=http://m, -g, /tmp, -H, 'tcp://127.0.0.1:1', -H, 'unix:///var/run/docker.sock']}";
+        let asked = "userdocker: {args: [daemon, -G, people, --label=a=b, -g, /tmp, -H, 'tcp://127.0.0.1:1', -H, 'unix:///var/run/docker.sock']}";
         let config = config(asked);
         let arguments = config.user_docker_arguments();
         assert_eq!(arguments.words[0], "/usr/lib/rancher/user-docker");
-        for word in [
-            "--group=people",
-            "--registry-mirror=http://m",
-            "--host=tcp://127.0.0.1:1",
-        ] {
+        for word in ["--group=people", "--label=a=b", "--host=tcp://127.0.0.1:1"] {
             assert!(arguments.words.contains(&word.into()), "{word}");
         }
         assert!(!arguments.words.contains(&"--group=docker".into()));
         assert_eq!(arguments.dropped.len(), 1, "{:?}", arguments.dropped);
+    }
+
+    #[test]
+    fn registries_of_the_arguments_are_those_of_the_machine() {
+        let text = "registries: {insecure: ['a:1']}\nsystem_docker_args: [--registry-mirror, m]\nuserdocker: {args: [--registry-mirror=http://m, --insecure-registry=b]}";
+        let config = config(text);
+        assert_eq!(
+            config.engine_settings(),
+            "{\"registry-mirrors\": [\"http://m\"], \"insecure-registries\": [\"a:1\", \"b\"]}\n"
+        );
+        let own = config.services["userdocker"].command.len();
+        assert_eq!(config.user_docker_arguments().words.len(), own);
+        assert_eq!(
+            config.warnings(),
+            ["system_docker_args: `m` is no mirror; write `https://HOST` or `https://HOST:PORT`"]
+        );
     }
 }

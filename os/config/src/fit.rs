@@ -101,7 +101,7 @@ impl fmt::Display for Misfit {
 }
 
 /// The known key that somebody may have meant.
-fn nearest(key: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let plain = |text: &str| text.replace(['_', '-'], "").to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&plain(key), &plain(other));
     let near = known.iter().copied().min_by_key(|other| distance(other))?;

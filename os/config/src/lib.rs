@@ -8,6 +8,7 @@
 //!
 //! Not its job: acting on what the document says.
 
+mod addons;
 mod cmdline;
 mod dns;
 mod document;
@@ -17,17 +18,20 @@ mod fit;
 mod layers;
 mod network;
 pub mod path;
+mod registries;
 mod schema;
 mod services;
 mod store;
 mod tree;
 
+pub use addons::Addon;
 pub use cmdline::{Argument, arguments};
 pub use dns::Dns;
 pub use document::{Document, Problem};
 pub use fit::{Misfit, Why, fit};
 pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
 pub use network::{Address, Addresses, Bridge, Interface, Network};
+pub use registries::{Credentials, ENGINE_SETTINGS, Host, Mirror, Registries};
 pub use schema::{CloudInit, Config, Ntp, Service, Ssh, State, UserDocker};
 pub use store::{Store, write, write_layer};
 
@@ -48,6 +52,9 @@ pub const GOOD_LAYER: &str = "rancher.yml.good";
 
 /// What cloud-init was told.
 pub const CLOUD_LAYER: &str = "cloud-config.yml";
+
+/// Where the supervisor writes who it is; at SIGHUP it reads the configuration again.
+pub const SUPERVISOR_PID: &str = "/run/supervisor.pid";
 
 /// Reads this machine's configuration: the layers in [`FOLDER`] and `/proc/cmdline`.
 pub fn load_machine() -> Loaded {

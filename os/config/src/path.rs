@@ -3,8 +3,9 @@
 use serde_yaml::Value;
 
 /// Keys whose values are secrets; `*` is any key. Public halves of host keys are none.
-const PRIVATE: [&[&str]; 4] = [
+const PRIVATE: [&[&str]; 5] = [
     &["password"],
+    &["registries", "credentials", "*", "password"],
     &["ssh", "keys", "*"],
     &["userdocker", "tls_ca_key"],
     &["userdocker", "tls_server_key"],

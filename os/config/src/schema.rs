@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Dns, Network};
+use crate::{Addon, Dns, Network, Registries};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,9 +41,13 @@ pub struct Config {
     pub ssh: Ssh,
     /// Arguments of system-docker beside its own; see [`crate::engine`].
     pub system_docker_args: Vec<String>,
-    /// Addons that are started, by name.
+    /// Where the engines get images from.
+    pub registries: Registries,
+    /// Addons that are part of the machine, by name.
     #[serde(rename = "enabledAddons")]
     pub enabled_addons: Vec<String>,
+    /// Addons that there are, by name.
+    pub addons: BTreeMap<String, Addon>,
     /// The system containers, by name.
     pub services: BTreeMap<String, Service>,
 }

@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use crate::{Config, Service};
 
 impl Config {
-    /// The services, with the machine's `environment` before their own, and the arguments of the
-    /// user's Docker.
+    /// The services with those of enabled addons, the machine's `environment` before their own, and
+    /// the arguments of the user's Docker.
     pub fn effective_services(&self) -> BTreeMap<String, Service> {
-        let mut services = self.services.clone();
+        self.effective(self.services_with_addons().0)
+    }
+
+    /// The same as if no addon were enabled.
+    pub fn usual_services(&self) -> BTreeMap<String, Service> {
+        self.effective(self.services.clone())
+    }
+
+    fn effective(&self, mut services: BTreeMap<String, Service>) -> BTreeMap<String, Service> {
         for service in services.values_mut() {
             service.environment = self.environment_of(service);
         }

@@ -30,7 +30,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 11] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -85,6 +85,12 @@ const STAGES: [Stage; 10] = [
         name: "hostname",
         on_failure: OnFailure::GoOn,
         run: settings::hostname,
+    },
+    // The engines do not start without the file.
+    Stage {
+        name: "registries",
+        on_failure: OnFailure::Stop,
+        run: settings::registries,
     },
     // Settings have working defaults.
     Stage {

@@ -1,6 +1,7 @@
 //! The command that people type to see and change the machine; called `reboot`, `poweroff`, `halt`
 //! or `shutdown` it does that.
 
+mod addon;
 mod caller;
 mod cloud_init;
 mod completion;
@@ -25,6 +26,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See and change what is part of the machine beside what it comes with
+    #[command(subcommand)]
+    Addon(addon::Command),
     /// Show what the cloud told this machine, check user-data, ask again
     #[command(subcommand)]
     CloudInit(cloud_init::Action),
@@ -73,6 +77,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, String> {
     match command {
+        Command::Addon(command) => addon::run(&command)?,
         Command::CloudInit(action) => return cloud_init::run(&action),
         Command::Config(command) => configuration::run(command)?,
         Command::Power(command) => command.run()?,

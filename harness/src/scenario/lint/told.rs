@@ -32,6 +32,12 @@ pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
         let hint = "write `<ssh_key>` where its files name keys, and no `cloud_config`";
         lint.refuse(second, &format!("{path}.label"), message, hint);
     }
+    lint.refuse(
+        machine.registry.is_some() && !machine.metadata.is_empty(),
+        "machine.registry",
+        "a machine has metadata or a registry: the network is another one with metadata",
+        "leave one of them out",
+    );
     for (path, page) in &machine.metadata {
         let blank = path.contains(char::is_whitespace) || !path.starts_with('/');
         let message = format!("`{path}` is no path of a page");

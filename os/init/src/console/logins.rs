@@ -1,9 +1,21 @@
 //! The programs that let people in: getty on the screen and on every serial console, dropbear for SSH.
 
+use std::path::Path;
+
 use config::Config;
 
 use super::host_keys;
 use crate::respawn::Program;
+
+/// Without these nobody can log in over SSH.
+const NEEDED: [&str; 2] = [SSHD, "/bin/bash"];
+
+const SSHD: &str = "/usr/sbin/dropbear";
+
+/// What the image that this is lacks to be a console.
+pub fn missing() -> Option<&'static str> {
+    NEEDED.into_iter().find(|file| !Path::new(file).exists())
+}
 
 /// Everything that is kept running in the console.
 pub fn programs(config: &Config) -> Vec<Program> {
@@ -35,7 +47,7 @@ fn sshd(config: &Config) -> Program {
         // No password could be right: do not ask for one.
         arguments.push("-s");
     }
-    Program::new("/usr/sbin/dropbear", &arguments).logging_to("/var/log/sshd.log")
+    Program::new(SSHD, &arguments).logging_to("/var/log/sshd.log")
 }
 
 #[cfg(test)]

@@ -29,6 +29,11 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(start_script::NAME) {
         return start_script::main();
     }
+    if let Some(file) = logins::missing() {
+        // Another console can take its place as long as this one says that it is none.
+        eprintln!("this image is no console: it has no {file}");
+        return ExitCode::FAILURE;
+    }
     let loaded = config::load_machine();
     let mut report = Report::new();
     for problem in &loaded.problems {
@@ -77,9 +82,10 @@ fn cloud_init(report: &mut Report) {
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
+fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 6] {
     [
         ("hostname", hostname(&config.hostname)),
+        ("accounts", users::accounts()),
         ("home", users::home()),
         ("password", users::password(config.password.as_deref())),
         (

@@ -16,6 +16,41 @@ const HOME: &str = "/home/rancher";
 /// Rounds of the password's hash: the default of crypt(5).
 const ROUNDS: usize = 5_000;
 
+/// Makes `rancher` and its groups known, by the numbers that they have in the whole machine: a console
+/// of another make has people and groups of its own.
+pub fn accounts() -> Result<()> {
+    let lines = [
+        (
+            "/etc/passwd",
+            0o644,
+            "rancher:x:1100:1100:RancherOS:/home/rancher:/bin/bash",
+        ),
+        ("/etc/shadow", 0o600, "rancher:*:::::::"),
+        ("/etc/group", 0o644, "rancher:x:1100:"),
+        ("/etc/group", 0o644, "docker:x:1101:rancher"),
+        ("/etc/group", 0o644, "sudo:x:1103:rancher"),
+    ];
+    for (path, mode, line) in lines {
+        let old = std::fs::read_to_string(path)?;
+        let new = with_line(&old, line);
+        if new != old {
+            replace(path.as_ref(), &new, mode, 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// A file of lines `NAME:…` with this line in the place of that name's.
+fn with_line(old: &str, line: &str) -> String {
+    let name = |line: &str| line.split(':').next().map(str::to_owned);
+    let mut lines: Vec<&str> = old.lines().collect();
+    match lines.iter_mut().find(|one| name(one) == name(line)) {
+        Some(found) => *found = line,
+        None => lines.push(line),
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
 /// Makes the home folder, on whatever is mounted on `/home`.
 pub fn home() -> Result<()> {
     folder(HOME.as_ref(), 0o755)
@@ -95,6 +130,19 @@ mod tests {
         assert_eq!(
             with_password(shadow, "rancher", "$6$x"),
             "root:*:::::::\nrancher:$6$x:1::::::\n"
+        );
+    }
+
+    #[test]
+    fn a_line_takes_the_place_of_the_one_of_its_name() {
+        let group = "sudo:x:27:\nadm:x:4:\n";
+        let with = with_line(
+            &with_line(group, "sudo:x:1103:rancher"),
+            "docker:x:1101:rancher",
+        );
+        assert_eq!(
+            with,
+            "sudo:x:1103:rancher\nadm:x:4:\ndocker:x:1101:rancher\n"
         );
     }
 

@@ -63,6 +63,12 @@ fn is_hostname(name: &str) -> bool {
     name.len() <= 64 && name.split('.').all(label)
 }
 
+/// What the engines are to know of registries, for their start.
+pub(super) fn registries(boot: &mut Boot<'_>) -> Result<()> {
+    let settings = boot.config.engine_settings();
+    boot.sys.write(config::ENGINE_SETTINGS, &settings)
+}
+
 /// Seconds after which a kernel that panicked reboots: PID 1 is Docker, and when it cannot start
 /// there is nobody left to do anything about it.
 const REBOOT_AFTER_PANIC: &str = "10";

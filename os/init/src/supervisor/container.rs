@@ -1,6 +1,7 @@
 //! System containers through the Docker API.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -22,7 +23,7 @@ pub struct Containers {
     docker: Docker,
     boot: String,
     /// Names that are there already: the supervisor was started again.
-    present: Vec<String>,
+    present: RefCell<BTreeSet<String>>,
 }
 
 impl Containers {
@@ -56,13 +57,13 @@ impl Containers {
         Ok(Self {
             docker,
             boot,
-            present: here.iter().filter_map(name).collect(),
+            present: here.iter().filter_map(name).collect::<BTreeSet<_>>().into(),
         })
     }
 
     /// Makes a service's container, unless this boot has made it.
     pub async fn create(&self, name: &str, service: &Service) -> Result<(), String> {
-        if self.present.iter().any(|present| present == name) {
+        if self.present.borrow().contains(name) {
             return Ok(());
         }
         self.make(name, service).await
@@ -89,6 +90,7 @@ impl Containers {
             .force(true)
             .v(true)
             .build();
+        self.present.borrow_mut().remove(name);
         match self.docker.remove_container(name, Some(options)).await {
             Err(error) if !is_missing(&error) => Err(format!("container {name}: {error}")),
             _ => Ok(()),

@@ -1,11 +1,13 @@
-//! Images of the system containers: loaded from the root when a service first asks for one.
+//! Images of the system containers: loaded from the root when a service first asks for one, or pulled.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bollard::Docker;
 use bollard::query_parameters::ImportImageOptionsBuilder;
+use config::Config;
 use futures_util::StreamExt;
 use tokio::sync::OnceCell;
 
@@ -35,45 +37,64 @@ impl Images {
 
     /// Loads what the others are made from.
     pub async fn load_base(&self) -> Result<(), String> {
-        self.load(&format!("{PREFIX}base:{}", config::VERSION))
-            .await
+        let image = format!("{PREFIX}base:{}", config::VERSION);
+        match self.provide(&image).await? {
+            true => Ok(()),
+            false => Err(format!("{FOLDER} has no {image}")),
+        }
     }
 
-    /// Loads an image, unless it is there; one that is not of the root is the engine's business.
-    pub async fn load(&self, image: &str) -> Result<(), String> {
-        let Some(name) = archive_name(image) else {
-            return Ok(());
-        };
+    /// Whether the engine has an image, after loading it where it lies in the root.
+    pub async fn provide(&self, image: &str) -> Result<bool, String> {
+        match archive(image) {
+            Some(path) if path.exists() => self.load(image, &path).await.map(|()| true),
+            _ => Ok(engines::has(&self.docker, image).await),
+        }
+    }
+
+    /// Pulls an image, with what the configuration says of registries now.
+    pub async fn pull(&self, image: &str) -> Result<(), String> {
+        let config = config::load_machine().config;
+        self.tell_registries(&config).await?;
+        engines::pull(&self.docker, &config.registries, image).await
+    }
+
+    /// Has the engines know what the configuration says of registries.
+    pub async fn tell_registries(&self, config: &Config) -> Result<(), String> {
+        engines::tell_registries(&self.docker, config).await
+    }
+
+    async fn load(&self, image: &str, path: &Path) -> Result<(), String> {
         let outcome = Rc::clone(self.asked.borrow_mut().entry(image.into()).or_default());
         outcome
-            .get_or_init(|| self.load_once(image, name))
+            .get_or_init(|| self.load_once(image, path))
             .await
             .clone()
     }
 
-    async fn load_once(&self, image: &str, name: &str) -> Result<(), String> {
-        if self.docker.inspect_image(image).await.is_ok() {
+    async fn load_once(&self, image: &str, path: &Path) -> Result<(), String> {
+        if engines::has(&self.docker, image).await {
             return Ok(());
         }
-        let path = format!("{FOLDER}/{name}.tar");
-        let archive = tokio::fs::read(&path)
+        let archive = tokio::fs::read(path)
             .await
-            .map_err(|error| format!("{path}: {error}"))?;
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
         let mut answers =
             self.docker
                 .import_image(options, bollard::body_full(archive.into()), None);
         while let Some(answer) = answers.next().await {
-            answer.map_err(|error| format!("{path}: {error}"))?;
+            answer.map_err(|error| format!("{}: {error}", path.display()))?;
         }
         Ok(())
     }
 }
 
-/// `rancher/os-udev:1.0` lies in `udev.tar`, if it is of this version.
-fn archive_name(image: &str) -> Option<&str> {
+/// Where `rancher/os-udev:1.0` would lie in the root, if it is of this version.
+fn archive(image: &str) -> Option<PathBuf> {
     let (name, version) = image.strip_prefix(PREFIX)?.split_once(':')?;
-    (version == config::VERSION && !name.contains('/')).then_some(name)
+    let of_this = version == config::VERSION && !name.contains('/');
+    of_this.then(|| Path::new(FOLDER).join(format!("{name}.tar")))
 }
 
 #[cfg(test)]
@@ -82,15 +103,10 @@ mod tests {
 
     #[test]
     fn only_images_of_this_version_lie_in_the_root() {
-        assert_eq!(
-            archive_name(&format!("rancher/os-udev:{}", config::VERSION)),
-            Some("udev")
-        );
-        assert_eq!(archive_name("rancher/os-udev:0"), None);
-        assert_eq!(archive_name("busybox:latest"), None);
-        assert_eq!(
-            archive_name(&format!("rancher/os-../x:{}", config::VERSION)),
-            None
-        );
+        let of_this = |name: &str| archive(&format!("rancher/os-{name}:{}", config::VERSION));
+        assert_eq!(of_this("udev"), Some(Path::new(FOLDER).join("udev.tar")));
+        assert_eq!(of_this("../x"), None);
+        assert_eq!(archive("rancher/os-udev:0"), None);
+        assert_eq!(archive("busybox:latest"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The supervisor: brings up the system containers in the order of their dependencies, through the
-//! Docker API, and starts again what ends.
+//! Docker API, and starts again what ends. When it is told to (SIGHUP) it puts what addons that were
+//! switched ask for in the place of what runs.
 //!
 //! It may itself end and be started again by the keeper at any time: containers of this boot that
 //! run are left alone, those of an earlier boot are removed.
@@ -7,14 +8,17 @@
 mod container;
 mod images;
 mod order;
+mod service;
 pub(crate) mod wait;
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
 use config::{Config, Service};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
@@ -22,22 +26,37 @@ use crate::report::{Event, Report};
 use crate::sys::Linux;
 use container::Containers;
 use images::Images;
+use service::Running;
 
 /// How long an engine may take until it answers.
 const ENGINE_LIMIT: Duration = Duration::from_secs(120);
-
-/// How long a service may take until it is ready, before the boot goes on without it.
-const SERVICE_LIMIT: Duration = Duration::from_secs(120);
 
 /// What the tasks of the services share.
 struct Shared {
     containers: Containers,
     images: Images,
     /// What holds now, for what is not started yet.
-    config: std::cell::RefCell<Config>,
-    report: std::cell::RefCell<Report>,
-    total: usize,
-    started: std::cell::Cell<usize>,
+    config: RefCell<Config>,
+    report: RefCell<Report>,
+    /// What is in the place of each service that was brought up.
+    running: RefCell<BTreeMap<String, Running>>,
+    total: Cell<usize>,
+    started: Cell<usize>,
+}
+
+impl Shared {
+    fn say(&self, text: &str) {
+        self.report.borrow_mut().say(text);
+    }
+
+    fn failure(&self, stage: &str, error: &str) {
+        self.report.borrow_mut().failure(stage, error, false);
+    }
+
+    /// A service as the configuration has it now.
+    fn wanted(&self, name: &str) -> Option<Service> {
+        self.config.borrow().effective_services().remove(name)
+    }
 }
 
 /// Brings the machine up, and watches over it until it ends.
@@ -61,8 +80,11 @@ async fn supervise() -> Result<(), String> {
     let mut report = Report::new();
     let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
     report.event(&Event::ok("system-docker"));
-    let mut config = config::load_machine().config;
-    config.services = config.effective_services();
+    let mut hangups = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
+    let me = std::process::id().to_string();
+    std::fs::write(config::SUPERVISOR_PID, me)
+        .map_err(|error| format!("{}: {error}", config::SUPERVISOR_PID))?;
+    let config = config::load_machine().config;
     let images = Images::new(docker.clone());
     // All others are made from this one.
     match images.load_base().await {
@@ -70,44 +92,47 @@ async fn supervise() -> Result<(), String> {
         Err(error) => report.failure("images", &error, false),
     }
     let containers = Containers::open(docker).await?;
+    let all = config.effective_services();
     let shared = Rc::new(Shared {
         containers,
         images,
-        config: config.clone().into(),
+        config: config.into(),
         report: report.into(),
-        total: enabled(&config).count(),
+        running: RefCell::default(),
+        total: 0.into(),
         started: 0.into(),
     });
-    start_all(&config, &shared).await;
+    start_all(all.into_keys().collect(), &shared).await;
     say_started(&mut shared.report.borrow_mut());
-    std::future::pending().await
-}
-
-/// The services that are started.
-fn enabled(config: &Config) -> impl Iterator<Item = &Service> {
-    config.services.values().filter(|service| !service.disabled)
-}
-
-/// Starts every service when those before it are up, or have failed: one that does not come up must
-/// not keep people from the console.
-async fn start_all(config: &Config, shared: &Rc<Shared>) {
-    let (order, problems) = order::dependencies(&config.services);
-    for problem in problems {
-        shared
-            .report
-            .borrow_mut()
-            .failure("services", &problem, false);
+    loop {
+        // At first what cloud-init asked for that was not there before.
+        switch(&shared).await;
+        if hangups.recv().await.is_none() {
+            return std::future::pending().await;
+        }
+        reload(&shared).await;
     }
-    let channels: BTreeMap<&str, _> = config
-        .services
-        .keys()
+}
+
+/// Starts services, each when those before it are up, or have failed: one that does not come up must
+/// not keep people from the console.
+async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
+    let services = shared.config.borrow().effective_services();
+    let (order, problems) = order::dependencies(&services);
+    for problem in problems {
+        shared.failure("services", &problem);
+    }
+    let enabled = names.iter().filter(|name| !services[*name].disabled);
+    shared.total.set(shared.total.get() + enabled.count());
+    let channels: BTreeMap<&str, _> = names
+        .iter()
         .map(|name| (name.as_str(), watch::channel(false)))
         .collect();
     let mut tasks = JoinSet::new();
-    for name in config.services.keys() {
+    for name in &names {
         let before: Vec<_> = order[name.as_str()]
             .iter()
-            .map(|other| channels[other].1.clone())
+            .filter_map(|other| Some(channels.get(other)?.1.clone()))
             .collect();
         let done = channels[name.as_str()].0.clone();
         let (name, shared) = (name.clone(), Rc::clone(shared));
@@ -116,9 +141,11 @@ async fn start_all(config: &Config, shared: &Rc<Shared>) {
                 // An error means that the other task is gone, which is an end too.
                 let _ = other.wait_for(|up| *up).await;
             }
-            let service = shared.config.borrow().services.get(&name).cloned();
-            if let Some(service) = service {
-                bring_up(&name, &service, &shared).await;
+            if let Some(service) = shared.wanted(&name) {
+                service::bring_up(&name, &service, &shared).await;
+                if service.reload_config() {
+                    reload(&shared).await;
+                }
             }
             done.send_replace(true);
         });
@@ -126,122 +153,56 @@ async fn start_all(config: &Config, shared: &Rc<Shared>) {
     while tasks.join_next().await.is_some() {}
 }
 
-async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
-    if service.disabled {
-        return;
-    }
-    match start(name, service, shared).await {
-        Ok(()) => shared.report.borrow_mut().event(&Event::ok(name)),
-        Err(error) => shared.report.borrow_mut().failure(name, &error, false),
-    }
-    if service.reload_config() {
-        reload(shared);
-    }
-    if service.detach() && !service.create_only() {
-        let (name, service, shared) = (name.to_owned(), service.clone(), Rc::clone(shared));
-        tokio::task::spawn_local(async move { watch_over(&name, &service, &shared).await });
-    }
-}
-
-/// Reads the configuration again, which was changed: for what comes after, and for the machine's name.
-fn reload(shared: &Shared) {
-    let mut config = config::load_machine().config;
-    config.services = config.effective_services();
-    if config.hostname != shared.config.borrow().hostname
+/// Reads the configuration again, which was changed: for what comes after, for the engines, and for
+/// the machine's name.
+async fn reload(shared: &Shared) {
+    let config = config::load_machine().config;
+    let old = shared.config.replace(config.clone());
+    if config.hostname != old.hostname
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
+        shared.failure("hostname", &error);
+    }
+    if let Err(error) = shared.images.tell_registries(&config).await {
+        shared.failure("registries", &error);
+    }
+    let known = old.warnings();
+    for warning in config.warnings() {
+        if !known.contains(&warning) {
+            shared.say(&format!("rancher: {warning}"));
+        }
+    }
+}
+
+/// Puts what is wanted now in the place of what runs, where an addon has to do with it, and starts
+/// what was not there before. All else that was changed waits for the next boot.
+async fn switch(shared: &Rc<Shared>) {
+    let (wanted, of_addons) = {
+        let config = shared.config.borrow();
+        let addons = config.addons.values();
+        let names: BTreeSet<String> = addons
+            .flat_map(|addon| addon.services.keys().cloned())
+            .collect();
+        (config.effective_services(), names)
+    };
+    let runs = |name: &String| {
         shared
-            .report
-            .borrow_mut()
-            .failure("hostname", &error, false);
-    }
-    shared.config.replace(config);
-}
-
-async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), String> {
-    shared.started.set(shared.started.get() + 1);
-    let line = format!("Running [{}/{}] {name}", shared.started.get(), shared.total);
-    shared.report.borrow_mut().say(&line);
-    shared.images.load(&service.image).await?;
-    shared.containers.create(name, service).await?;
-    if service.create_only() {
-        return Ok(());
-    }
-    shared.containers.start(name).await?;
-    if !service.detach() {
-        return match wait::within(SERVICE_LIMIT, shared.containers.ended(name)).await?? {
-            0 => Ok(()),
-            code => Err(why_ended(name, code, shared).await),
-        };
-    }
-    let Some((kind, what)) = service.ready() else {
-        return Ok(());
+            .running
+            .borrow()
+            .get(name)
+            .map(|one| one.service.clone())
     };
-    // Whichever comes first: a container that has ended will not get ready.
-    tokio::select! {
-        ready = wait::for_ready(kind, what, SERVICE_LIMIT) => ready,
-        ended = shared.containers.ended(name) => Err(why_ended(name, ended?, shared).await),
+    for name in &of_addons {
+        if runs(name).is_some() && wanted.get(name).is_none_or(|service| service.disabled) {
+            service::remove(name, shared).await;
+        }
     }
-}
-
-/// How a container ended that should not have, and the last that it said.
-async fn why_ended(name: &str, code: i64, shared: &Shared) -> String {
-    let said = match shared.containers.last_words(name).await {
-        Some(words) => format!(" and said: {words}"),
-        None => String::new(),
-    };
-    format!("it ended with status {code}{said}; see `sudo system-docker logs {name}`")
-}
-
-/// The first wait before a service that ended is started again; doubled each time.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-
-/// The longest.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// Starts a service again whenever it has ended. One that ends again and again is told of until it is
-/// tried no more often: the console is there to be worked on.
-async fn watch_over(name: &str, service: &Service, shared: &Shared) {
-    let mut wait = FIRST_WAIT;
-    loop {
-        let since = tokio::time::Instant::now();
-        let ended = shared.containers.ended(name).await;
-        let steady = since.elapsed() > LONGEST_WAIT;
-        if steady {
-            wait = FIRST_WAIT;
-        }
-        // A container that somebody removed stays away until the next boot.
-        let Ok(code) = ended else { return };
-        let say = |line: String| {
-            if wait < LONGEST_WAIT {
-                shared.report.borrow_mut().say(&line);
-            }
-        };
-        say(format!(
-            "rancher: {name} ended with status {code}; it is started again"
-        ));
-        // Whoever restarts what is to be new starts the old one once more: nobody should get used to it.
-        if !(service.ephemeral() && steady) {
-            tokio::time::sleep(wait).await;
-        }
-        if let Err(error) = start_again(name, service, shared).await {
-            say(format!("rancher: {name}: {error}"));
-        }
-        if wait * 2 >= LONGEST_WAIT {
-            let seconds = LONGEST_WAIT.as_secs();
-            say(format!(
-                "rancher: {name} ends again and again; from now on it is tried every {seconds} s"
-            ));
-        }
-        wait = (wait * 2).min(LONGEST_WAIT);
-    }
-}
-
-async fn start_again(name: &str, service: &Service, shared: &Shared) -> Result<(), String> {
-    if service.ephemeral() {
-        shared.containers.renew(name, service).await?;
-    }
-    shared.containers.start(name).await
+    let changed = wanted.iter().filter(|(name, service)| match runs(name) {
+        None => !service.disabled,
+        Some(old) => of_addons.contains(*name) && old != **service,
+    });
+    let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).collect();
+    start_all(changed, shared).await;
 }
 
 fn say_started(report: &mut Report) {

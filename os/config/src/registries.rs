@@ -1,0 +1,200 @@
+//! Registries: where the engines get images from, and who they are there.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the engines get images from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Registries {
+    /// Asked before Docker Hub: `https://HOST[:PORT]`, or `http://…`.
+    pub mirrors: Vec<Mirror>,
+    /// Spoken to without TLS, or with any certificate: `HOST[:PORT]` or `NETWORK/BITS`.
+    pub insecure: Vec<Host>,
+    /// Who the machine is to registries, by `HOST[:PORT]`; `docker.io` for Docker Hub and its mirrors.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<Host, Credentials>,
+}
+
+/// A name and a password.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Credentials {
+    /// The name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "{}:…", self.username)
+    }
+}
+
+/// An address that an engine takes for a mirror: with another one it would not start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mirror(String);
+
+/// A host, a host and a port, or a network in CIDR notation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Host(String);
+
+impl TryFrom<String> for Mirror {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let schemes = ["https://", "http://"];
+        let rest = schemes.iter().find_map(|scheme| text.strip_prefix(scheme));
+        match rest.map(|rest| rest.trim_end_matches('/')) {
+            Some(host) if is_host(host) => Ok(Self(text)),
+            _ => Err(format!(
+                "`{text}` is no mirror; write `https://HOST` or `https://HOST:PORT`"
+            )),
+        }
+    }
+}
+
+impl TryFrom<String> for Host {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let bits = text.split_once('/').map(|(_, bits)| bits.parse::<u8>());
+        let host = text.split('/').next().unwrap_or_default();
+        let good = match bits {
+            None => is_host(host),
+            Some(bits) => {
+                let address = host.parse::<std::net::IpAddr>();
+                let most = address
+                    .as_ref()
+                    .map_or(0, |one| if one.is_ipv4() { 32 } else { 128 });
+                address.is_ok() && bits.is_ok_and(|bits| bits <= most)
+            }
+        };
+        if good {
+            return Ok(Self(text));
+        }
+        Err(format!(
+            "`{text}` is no registry's host; write `HOST`, `HOST:PORT` or `NETWORK/BITS`"
+        ))
+    }
+}
+
+impl From<Mirror> for String {
+    fn from(mirror: Mirror) -> Self {
+        mirror.0
+    }
+}
+
+impl From<Host> for String {
+    fn from(host: Host) -> Self {
+        host.0
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let (host, port) = text
+        .split_once(':')
+        .map_or((text, None), |(host, port)| (host, Some(port)));
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    !host.is_empty()
+        && host.bytes().all(letter)
+        && !host.starts_with(['-', '.'])
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
+/// What an image without a registry in its name comes from.
+const DOCKER_HUB: &str = "docker.io";
+
+impl Registries {
+    /// Who the machine is to the registry of an image.
+    pub fn credentials_for(&self, image: &str) -> Option<&Credentials> {
+        let first = image.split_once('/').map(|(first, _)| first);
+        // Docker's own rule for what is a host and what a user of Docker Hub.
+        let named = first.filter(|first| first.contains(['.', ':']) || *first == "localhost");
+        let host = named.unwrap_or(DOCKER_HUB);
+        self.credentials
+            .iter()
+            .find_map(|(key, one)| (key.0 == host).then_some(one))
+    }
+
+    /// Takes what an engine's option says; `None` is an option that says nothing of registries.
+    pub(crate) fn take(&mut self, option: &str, value: &str) -> Option<Result<(), String>> {
+        let text = value.to_owned();
+        Some(match option {
+            "registry-mirror" => Mirror::try_from(text).map(|mirror| self.mirrors.push(mirror)),
+            "insecure-registry" => Host::try_from(text).map(|host| self.insecure.push(host)),
+            _ => return None,
+        })
+    }
+
+    /// As the engines read it (`dockerd --config-file`). It holds no secret.
+    pub(crate) fn engine_settings(&self) -> String {
+        let quoted = |list: Vec<String>| {
+            let list: Vec<_> = list.iter().map(|one| format!("\"{one}\"")).collect();
+            list.join(", ")
+        };
+        // No character of a host needs to be escaped.
+        let mirrors = quoted(self.mirrors.iter().cloned().map(String::from).collect());
+        let insecure = quoted(self.insecure.iter().cloned().map(String::from).collect());
+        format!("{{\"registry-mirrors\": [{mirrors}], \"insecure-registries\": [{insecure}]}}\n")
+    }
+}
+
+/// Where the engines look for it.
+pub const ENGINE_SETTINGS: &str = "/run/engine-registries.json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Registries, String> {
+        serde_yaml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_an_engine_would_not_start_with_is_refused() {
+        for good in ["https://a.example", "http://10.0.2.100:5000/"] {
+            assert!(read(&format!("mirrors: ['{good}']")).is_ok(), "{good}");
+        }
+        for bad in [
+            "a.example",
+            "https://",
+            "https://u@a",
+            "https://a/b",
+            "https://a?b",
+            "ftp://a",
+            "https://a:0",
+        ] {
+            assert!(
+                read(&format!("mirrors: ['{bad}']"))
+                    .unwrap_err()
+                    .contains("is no mirror"),
+                "{bad}"
+            );
+        }
+        for good in ["a.example", "a:5000", "10.0.0.0/8"] {
+            assert!(read(&format!("insecure: ['{good}']")).is_ok(), "{good}");
+        }
+        for bad in ["http://a", "a/b", "10.0.0.0/33", "a b", "a:x", "\""] {
+            assert!(read(&format!("insecure: ['{bad}']")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_those_of_the_images_registry_and_never_shown() {
+        let text = "credentials: {a:5000: {username: me, password: geheim}, docker.io: {username: hub, password: x}}";
+        let registries = read(text).unwrap();
+        let of = |image| {
+            registries
+                .credentials_for(image)
+                .map(|one| one.username.as_str())
+        };
+        assert_eq!(of("a:5000/b/c:1"), Some("me"));
+        assert_eq!(of("rancher/os-console:1"), Some("hub"));
+        assert_eq!(of("b.example/c"), None);
+        assert!(!format!("{registries:?}").contains("geheim"));
+        assert!(!registries.engine_settings().contains("geheim"));
+    }
+}

@@ -1,0 +1,108 @@
+//! What the machine asks of its Docker engines beside containers: to know its registries, and to pull
+//! images from them.
+//!
+//! Not its job: which containers run (crate `init`), or what the registries are (crate `config`).
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{CreateImageOptionsBuilder, EventsOptionsBuilder};
+use config::{Config, Registries};
+use futures_util::StreamExt;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Where the engines write who they are.
+const ENGINES: [&str; 2] = ["/run/system-docker.pid", "/run/docker.pid"];
+
+/// What an engine is called in the list of processes.
+const ENGINE: &str = "dockerd";
+
+/// How long system-docker may take to read what it is told to.
+const RELOAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Tells both engines what there is to know of registries, if they do not know it yet; system-docker,
+/// which pulls for the machine, knows it then.
+///
+/// # Errors
+/// The file that they read cannot be written, or is not read.
+pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<(), String> {
+    let path = Path::new(config::ENGINE_SETTINGS);
+    let settings = config.engine_settings();
+    if std::fs::read_to_string(path).is_ok_and(|known| known == settings) {
+        return Ok(());
+    }
+    let written = replace(path, &settings);
+    written.map_err(|error| format!("{}: {error}", path.display()))?;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.unwrap_or_default();
+    for file in ENGINES {
+        // One that does not run reads the file when it starts.
+        let _ = signal(file.as_ref(), ENGINE, Signal::SIGHUP);
+    }
+    let filters = HashMap::from([("type", vec!["daemon"]), ("event", vec!["reload"])]);
+    let options = EventsOptionsBuilder::new()
+        .since(&format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
+        .filters(&filters)
+        .build();
+    let mut reloads = system_docker.events(Some(options));
+    match tokio::time::timeout(RELOAD_LIMIT, reloads.next()).await {
+        Ok(Some(Ok(_))) => Ok(()),
+        _ => Err(format!("system-docker does not read {}", path.display())),
+    }
+}
+
+/// Readers find the old file or the new one. It is in memory: there is nothing to sync.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    file.write_all(text.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// Sends a signal to the process that a file names, if it is still the one that wrote it.
+///
+/// # Errors
+/// There is no such process, or it is out of reach.
+pub fn signal(pid_file: &Path, name: &str, signal: Signal) -> Result<(), String> {
+    let told = |error: std::io::Error| format!("{}: {error}", pid_file.display());
+    let pid = std::fs::read_to_string(pid_file).map_err(told)?;
+    let pid = pid.trim();
+    let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    match (pid.parse(), comm.trim() == name) {
+        (Ok(pid), true) => kill(Pid::from_raw(pid), signal).map_err(|error| error.to_string()),
+        _ => Err(format!("{name} does not run")),
+    }
+}
+
+/// Whether an engine has an image.
+pub async fn has(docker: &Docker, image: &str) -> bool {
+    docker.inspect_image(image).await.is_ok()
+}
+
+/// Pulls an image from its registry. What an engine has stays as it is until all of the new is there.
+///
+/// # Errors
+/// The registry cannot be reached, does not let the machine in, or has no such image.
+pub async fn pull(docker: &Docker, registries: &Registries, image: &str) -> Result<(), String> {
+    let credentials = registries
+        .credentials_for(image)
+        .map(|one| DockerCredentials {
+            username: Some(one.username.clone()),
+            password: Some(one.password.clone()),
+            ..DockerCredentials::default()
+        });
+    let options = CreateImageOptionsBuilder::new().from_image(image).build();
+    let mut progress = docker.create_image(Some(options), None, credentials);
+    while let Some(step) = progress.next().await {
+        step.map_err(|error| format!("failed to pull {image}: {error}"))?;
+    }
+    Ok(())
+}
