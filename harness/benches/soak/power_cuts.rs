@@ -33,7 +33,6 @@ const WHOLE: [(&str, &str); 4] = [
 pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
     let mut guest = Guest::start().await?;
-    let mut line = guest.ready().await?;
     let mut faults = 0.0;
     let mut last = Chore::ALL.map(|_| 0);
     for number in 1..=count {
@@ -42,7 +41,14 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         work(&guest, &acknowledged, moment).await?;
         let acknowledged = acknowledged.map(AtomicU64::into_inner);
         guest = guest.cut(rng.u64(..)).await?;
-        line = guest.ready().await?;
+        let line = match guest.ready().await {
+            Ok(line) => line,
+            Err(why) => {
+                println!("power cut {number} of {count}: it did not boot: {why}");
+                faults += 1.0;
+                break;
+            }
+        };
         let mut wrong = Vec::new();
         for ((chore, acknowledged), last) in Chore::ALL.iter().zip(acknowledged).zip(&mut last) {
             match chore.check(&line, acknowledged).await {
@@ -62,7 +68,6 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         wrong.iter().for_each(|wrong| println!("  {wrong}"));
         faults += f64::from(u8::from(!wrong.is_empty()));
     }
-    drop(line);
     let done = vec![Figure::new(
         "power cuts after which something was wrong",
         faults,

@@ -73,7 +73,14 @@ pub async fn soak(count: u16) -> Result<Vec<Figure>> {
     let (mut pictures, mut different) = (vec![first], 0.0);
     for number in 1..=count {
         let line = guest.line().await?;
-        let next = reboot(&guest, &line).await?;
+        let next = match reboot(&guest, &line).await {
+            Ok(next) => next,
+            Err(why) => {
+                println!("reboot {number} of {count}: it did not come back: {why}");
+                different += 1.0;
+                break;
+            }
+        };
         let changed = differences(&pictures[0], &next);
         println!(
             "reboot {number} of {count}: {:.1} s, {} KiB in use",
