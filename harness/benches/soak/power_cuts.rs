@@ -12,6 +12,8 @@ use crate::guest::{Guest, Line};
 
 /// The power is cut so many milliseconds after work began, or sooner.
 const MOMENT_MS: u64 = 10_000;
+/// Somebody who never flushes what he writes: there is something to lose at any moment.
+const CARELESS: &str = "while :; do head -c 2000000 /dev/urandom > ~/busy; done";
 /// What must be fine after each, and the answer.
 const WHOLE: [(&str, &str); 4] = [
     (
@@ -40,7 +42,8 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         let moment = Duration::from_millis(rng.u64(0..MOMENT_MS));
         work(&guest, &acknowledged, moment).await?;
         let acknowledged = acknowledged.map(AtomicU64::into_inner);
-        guest = guest.cut(rng.u64(..)).await?;
+        let lost;
+        (guest, lost) = guest.cut(rng.u64(..)).await?;
         let line = match guest.ready().await {
             Ok(line) => line,
             Err(why) => {
@@ -62,7 +65,8 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         }
         wrong.extend(not_whole(&line).await);
         println!(
-            "power cut {number} of {count}, after {} ms of work: {acknowledged:?} acknowledged",
+            "power cut {number} of {count}, after {} ms of work: {acknowledged:?} acknowledged, \
+             {lost} sectors lost",
             moment.as_millis()
         );
         wrong.iter().for_each(|wrong| println!("  {wrong}"));
@@ -85,10 +89,12 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
 async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
     let [configuration, container] = Chore::ALL;
     let (first, second) = (guest.line().await?, guest.line().await?);
+    let third = guest.line().await?;
     let work = async {
         tokio::try_join!(
             configuration.repeat(first, &done[0]),
-            container.repeat(second, &done[1])
+            container.repeat(second, &done[1]),
+            third.ask(CARELESS)
         )
     };
     // The one thing that is waited for is that moment.
