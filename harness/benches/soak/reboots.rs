@@ -27,7 +27,9 @@ const SAME: [(&str, &str); 5] = [
     ),
     (
         "containers of the system",
-        "sudo system-docker ps -a --format '{{.Names}} {{.Image}} {{.State}}' | sort",
+        // cloud-init ends by itself, sooner or later.
+        "sudo system-docker ps -a --format '{{.Names}} {{.Image}}' | sort; \
+         sudo system-docker ps --format '{{.Names}}' | grep -vx cloud-init | sort",
     ),
     (
         "configuration",
@@ -45,7 +47,7 @@ const SAME: [(&str, &str); 5] = [
     ),
 ];
 /// KiB in use on the state disk.
-const DISK: &str = "sync; df -k /var | tail -n 1 | awk '{ print $3 }'";
+const DISK: &str = "sync; df -k /home | tail -n 1 | awk '{ print $3 }'";
 /// KiB that disk use may grow.
 const DISK_BOUND: f64 = 1024.0;
 /// Boot time in the end over that in the beginning: noise is less.
