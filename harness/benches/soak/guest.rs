@@ -71,10 +71,11 @@ impl Guest {
         Ok(Line { ssh: ssh.await? })
     }
 
-    /// Cuts the power; it is on again afterwards.
-    pub async fn cut(self, seed: u64) -> Result<Self> {
-        let (machine, _) = self.machine.power_cut(seed).await?;
-        Ok(Self { machine, ..self })
+    /// Cuts the power; it is on again afterwards. Tells how many sectors the disks lost, too.
+    pub async fn cut(self, seed: u64) -> Result<(Self, usize)> {
+        let (machine, lost) = self.machine.power_cut(seed).await?;
+        let lost = lost.iter().map(|(_, loss)| loss.lost).sum();
+        Ok((Self { machine, ..self }, lost))
     }
 
     /// What went wrong, and where more of it is told.

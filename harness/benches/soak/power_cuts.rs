@@ -12,6 +12,8 @@ use crate::guest::{Guest, Line};
 
 /// The power is cut so many milliseconds after work began, or sooner.
 const MOMENT_MS: u64 = 10_000;
+/// Somebody who never flushes what he writes: there is something to lose at any moment.
+const CARELESS: &str = "while :; do head -c 2000000 /dev/urandom > ~/busy; done";
 /// What must be fine after each, and the answer.
 const WHOLE: [(&str, &str); 4] = [
     (
@@ -33,7 +35,6 @@ const WHOLE: [(&str, &str); 4] = [
 pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
     let mut guest = Guest::start().await?;
-    let mut line = guest.ready().await?;
     let mut faults = 0.0;
     let mut last = Chore::ALL.map(|_| 0);
     for number in 1..=count {
@@ -41,8 +42,16 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         let moment = Duration::from_millis(rng.u64(0..MOMENT_MS));
         work(&guest, &acknowledged, moment).await?;
         let acknowledged = acknowledged.map(AtomicU64::into_inner);
-        guest = guest.cut(rng.u64(..)).await?;
-        line = guest.ready().await?;
+        let lost;
+        (guest, lost) = guest.cut(rng.u64(..)).await?;
+        let line = match guest.ready().await {
+            Ok(line) => line,
+            Err(why) => {
+                println!("power cut {number} of {count}: it did not boot: {why}");
+                faults += 1.0;
+                break;
+            }
+        };
         let mut wrong = Vec::new();
         for ((chore, acknowledged), last) in Chore::ALL.iter().zip(acknowledged).zip(&mut last) {
             match chore.check(&line, acknowledged).await {
@@ -56,13 +65,13 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         }
         wrong.extend(not_whole(&line).await);
         println!(
-            "power cut {number} of {count}, after {} ms of work: {acknowledged:?} acknowledged",
+            "power cut {number} of {count}, after {} ms of work: {acknowledged:?} acknowledged, \
+             {lost} sectors lost",
             moment.as_millis()
         );
         wrong.iter().for_each(|wrong| println!("  {wrong}"));
         faults += f64::from(u8::from(!wrong.is_empty()));
     }
-    drop(line);
     let done = vec![Figure::new(
         "power cuts after which something was wrong",
         faults,
@@ -80,10 +89,12 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
 async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
     let [configuration, container] = Chore::ALL;
     let (first, second) = (guest.line().await?, guest.line().await?);
+    let third = guest.line().await?;
     let work = async {
         tokio::try_join!(
             configuration.repeat(first, &done[0]),
-            container.repeat(second, &done[1])
+            container.repeat(second, &done[1]),
+            third.ask(CARELESS)
         )
     };
     // The one thing that is waited for is that moment.

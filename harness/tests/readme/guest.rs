@@ -55,7 +55,13 @@ pub fn mentioned(command: &Command) -> Value {
             words.push(word);
         }
     }
-    let line = format!("{} --help", words.join(" "));
+    // `help` is help itself.
+    let help = if words.contains(&"help") {
+        ""
+    } else {
+        " --help"
+    };
+    let line = format!("{}{help}", words.join(" "));
     json!({ "name": command.name(), "ssh": { "run": line } })
 }
 

@@ -167,10 +167,9 @@ impl Readme {
             .iter()
             .filter(|one| host::is_for_the_machine(one));
         steps.extend(typed.map(guest::typed));
-        let mentioned = self
-            .inline
-            .iter()
-            .filter(|one| host::is_for_the_machine(one));
+        // Docker's own words are told of as they were in 2015, too.
+        let is_ours = |one: &&Command| ["rancherctl", "system-docker"].contains(&one.program());
+        let mentioned = self.inline.iter().filter(is_ours);
         steps.extend(
             mentioned
                 .filter(|one| one.text.contains(' '))
