@@ -41,9 +41,8 @@ const SAME: [(&str, &str); 5] = [
     ),
     (
         "sshd",
-        "sudo sh -c 'cat /etc/ssh/sshd_config /etc/ssh/*.pub /etc/ssh/*.d/* 2> /dev/null; \
-         ls -A /etc/ssh /etc/dropbear 2> /dev/null; cat /home/rancher/.ssh/authorized_keys; \
-         tr \"\\0\" \" \" < /proc/$(pgrep -o -x \"sshd|dropbear\")/cmdline'",
+        "sudo sh -c 'cd /run/sshd && ls -A && md5sum *; cat /home/rancher/.ssh/authorized_keys; \
+         tr \"\\0\" \" \" < /proc/$(pidof dropbear | tr \" \" \"\\n\" | sort -n | head -n 1)/cmdline'",
     ),
 ];
 /// KiB in use on the state disk.

@@ -194,7 +194,8 @@ impl Pace {
 const PROVE_EXAMPLES: &str = "\
 Examples:
   harness prove                        every sabotage of every scenario
-  harness prove ssh-key --verbose      those of one, each step as it happens";
+  harness prove ssh-key --verbose      those of one, each step as it happens
+  harness prove --shard 1/3            a third of them";
 
 /// `harness prove`.
 #[derive(Debug, Args)]
@@ -206,6 +207,9 @@ pub(super) struct ProveOptions {
     pub(super) profile: Option<String>,
     #[command(flatten)]
     pub(super) pace: Pace,
+    /// Only the second of five parts of the sabotages, and the like
+    #[arg(long, value_name = "N/OF")]
+    pub(super) shard: Option<Shard>,
     /// Keep the evidence of what was red as it should be
     #[arg(long)]
     pub(super) keep: bool,

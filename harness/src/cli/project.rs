@@ -54,6 +54,7 @@ pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode
     let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let options = suite::Options {
         profile: options.profile,
+        shard: options.shard.or(environment.shard),
         keep: options.keep || environment.keep,
         tell: options.pace.tells() || environment.tell,
         ..environment

@@ -4,6 +4,7 @@
 mod initrd;
 mod proof;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -43,18 +44,25 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         artifacts: OnceLock::new(),
         infrastructure: AtomicBool::new(false),
     });
-    let proofs = proofs(&profiles, scenarios, options.profile.as_deref());
+    let mut proofs = proofs(&profiles, scenarios, options.profile.as_deref());
+    if let Some(shard) = options.shard {
+        let names: Vec<String> = proofs.iter().map(Proof::name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // How long a proof takes is not known, so its name alone says where it belongs.
+        let ours = shard.part(&names, &BTreeMap::new());
+        proofs.retain(|one| ours.contains(&one.name().as_str()));
+    }
     let tests: Vec<_> = proofs.into_iter().map(|one| test(one, &shared)).collect();
     let wanted: Vec<_> = tests
         .iter()
         .filter(|one| !arguments.is_filtered_out(one))
         .collect();
-    if wanted.is_empty() {
+    if wanted.is_empty() && options.shard.is_none() {
         eprintln!("no sabotage matches; there are:");
         tests.iter().for_each(|one| eprintln!("  {}", one.name()));
         return exit::USAGE.into();
     }
-    if wanted.iter().all(|one| arguments.is_ignored(one)) {
+    if !wanted.is_empty() && wanted.iter().all(|one| arguments.is_ignored(one)) {
         drop(libtest_mimic::run(arguments, tests));
         eprintln!(
             "error: nothing can run on this host, so nothing is proven; see `harness doctor`"
