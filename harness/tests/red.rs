@@ -87,7 +87,7 @@ const CASES: [Case; 7] = [
     },
     Case {
         scenario: "switches-itself-off",
-        step: Some(1),
+        step: Some(2),
         is_entered: false,
         says: &["the guest switched the machine off", "evidence: "],
     },
