@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::hash::Hash;
+use crate::host::room;
 use crate::machine::folder::lock;
 use crate::machine::{KeyPair, Saved};
 use crate::poll;
@@ -29,7 +30,8 @@ const KEY: &str = "login-key";
 const RECIPE: &str = "recipe.json";
 /// A checkpoint that nobody used for so long goes.
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Above this many bytes on disk, those that were not used for longest go.
+/// Above this many bytes on disk, or half of what there is room for, those that were not used for
+/// longest go.
 const LARGEST: u64 = 12 << 30;
 
 /// The folder of all checkpoints.
@@ -90,6 +92,7 @@ impl Store {
         }
         let ours = wait_for_lock(self.lock_file(&name), FlockArg::LockExclusive).await?;
         if !is_whole(&folder) {
+            self.sweep(&name);
             begin(&folder, recipe)?;
             let made = match make(&folder).await {
                 Ok(keys) => finish(&folder, &keys).map_err(E::from),
@@ -99,7 +102,6 @@ impl Store {
                 let _ = std::fs::remove_dir_all(&folder);
                 return Err(error);
             }
-            self.sweep(&name);
         }
         ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;
         open(&folder, ours).ok_or_else(|| {
@@ -117,17 +119,19 @@ impl Store {
         self.folder.join(format!("{name}.lock"))
     }
 
-    /// Removes what is old or too much, but for `keep` and what is in use.
+    /// Makes room for another one: removes what is old or too much, but for `keep` and what is in use.
     fn sweep(&self, keep: &str) {
         let mut found = self.list();
         found.sort_by_key(|one| std::cmp::Reverse(one.used));
+        let taken = found.iter().map(|one| one.bytes).sum();
+        let largest = largest(taken, room::free(&self.folder));
         let mut total = 0;
         for one in found {
             total += one.bytes;
             let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
             // Nobody can want one that does not say what it was made of.
             let old = old || one.recipe.is_none();
-            if one.name != keep && (old || total > LARGEST) {
+            if one.name != keep && (old || total > largest) {
                 self.remove(&one.name);
             }
         }
@@ -169,6 +173,10 @@ pub struct Listed {
     pub used: SystemTime,
     /// What it takes on disk.
     pub bytes: u64,
+}
+
+fn largest(taken: u64, free: Option<u64>) -> u64 {
+    free.map_or(LARGEST, |free| LARGEST.min((taken + free) / 2))
 }
 
 fn private(folder: &Path) -> io::Result<()> {
@@ -286,6 +294,13 @@ mod tests {
         assert_eq!(made.get(), 3);
         drop(obtain(&store, &json!({ "kernel": "two" }), &made).await);
         assert_eq!((made.get(), store.list().len()), (4, 2));
+    }
+
+    #[test]
+    fn they_take_half_of_the_room_at_most() {
+        assert_eq!(largest(1 << 30, None), LARGEST);
+        assert_eq!(largest(1 << 30, Some(3 << 30)), 2 << 30);
+        assert_eq!(largest(LARGEST, Some(3 * LARGEST)), LARGEST);
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Scale, command, kvm, port, qemu};
+use super::{Scale, command, kvm, port, qemu, room};
 use crate::profile;
 
 /// The port of `harness run`.
@@ -171,9 +171,7 @@ fn uefi() -> Finding {
 
 fn room() -> Finding {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let free = nix::sys::statvfs::statvfs(&here).map_or(0, |fs| {
-        fs.blocks_available() * fs.fragment_size() / (1 << 20)
-    });
+    let free = room::free(&here).unwrap_or(0) >> 20;
     let state = if free < ROOM_MIB {
         State::Degraded
     } else {

@@ -6,6 +6,7 @@ pub(crate) mod kvm;
 pub mod memory;
 pub(crate) mod port;
 pub(crate) mod qemu;
+pub(crate) mod room;
 pub mod scale;
 mod time_server;
 

@@ -12,7 +12,7 @@ use super::{
     Disk, MachineError, MachineSpec, Volume, artifact, disks, launch, metadata, script, volume,
 };
 use crate::evidence::Evidence;
-use crate::host::port;
+use crate::host::{port, room};
 use crate::profile::{Boot, ResolvedFirmware};
 use crate::registry;
 
@@ -50,6 +50,7 @@ pub(super) fn prepare(
     evidence: &Evidence,
 ) -> Result<Plan, MachineError> {
     let profile = &spec.profile.profile;
+    check_room(spec, begin, folder)?;
     let drives = match begin {
         Begin::Saved(saved) => saved.drives(folder, evidence)?,
         Begin::Continued(saved, into) => {
@@ -101,6 +102,21 @@ pub(super) fn prepare(
         cache_writes(&mut plan.drives, folder).map_err(MachineError::Start)?;
     }
     Ok(plan)
+}
+
+/// Memory that is a file of the machine's own is written while the guest runs: where the disk is
+/// full by then, the kernel kills QEMU (SIGBUS).
+fn check_room(
+    spec: &MachineSpec,
+    begin: &Begin<'_>,
+    folder: &PrivateFolder,
+) -> Result<(), MachineError> {
+    let at = match begin {
+        Begin::Savable(folder) | Begin::Continued(_, folder) => folder,
+        Begin::Saved(_) if spec.balloon => folder.path(),
+        Begin::PowerOn | Begin::Saved(_) | Begin::Kept(_) => return Ok(()),
+    };
+    room::check(at, spec.memory_mib(), "the memory of the machine").map_err(MachineError::Start)
 }
 
 /// The memory of a saved machine. A machine with a balloon gets a copy: what is taken from the guest

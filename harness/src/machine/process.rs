@@ -83,6 +83,8 @@ pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => match Signal::try_from(signal) {
+            // Where its memory is a file.
+            Ok(signal @ Signal::SIGBUS) => format!("killed by {signal}: is the disk full?"),
             Ok(signal) => format!("killed by {signal}"),
             Err(_) => format!("killed by signal {signal}"),
         },
