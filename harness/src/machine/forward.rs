@@ -132,6 +132,11 @@ impl Forwarding {
         self.pipes.iter().any(Pipe::ready)
     }
 
+    /// Whether there are connections.
+    pub(super) fn in_use(&self) -> bool {
+        !self.pipes.is_empty()
+    }
+
     /// Takes in new connections and moves bytes; true when any moved.
     pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
         while let Ok((stream, _)) = self.listener.accept() {

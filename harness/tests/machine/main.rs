@@ -6,6 +6,7 @@ mod balloon;
 mod docker;
 mod fork;
 mod guest;
+mod idle;
 mod interactive;
 mod kill;
 mod power;

@@ -117,6 +117,9 @@ impl Pipe {
                 _ if self.channel.eof() => self.guest = End::Seen,
                 _ => {}
             }
+        } else {
+            // What came for others is taken in all the same.
+            connection.read(&mut self.channel.stream(0), &mut [])?;
         }
         if !self.to_host.is_empty() {
             match self.stream.write(&self.to_host) {

@@ -133,7 +133,11 @@ impl Thread<'_> {
     /// still be read.
     fn sleep(&mut self) -> Result<bool, Trouble> {
         let socket = self.connection.socket();
-        let wanted = self.connection.wanted() | PollFlags::POLLIN;
+        let listens = self.listens();
+        let wanted = match listens {
+            true => self.connection.wanted() | PollFlags::POLLIN,
+            false => hung_up(),
+        };
         let mut fds = vec![
             PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
             PollFd::new(socket.as_fd(), wanted),
@@ -156,8 +160,14 @@ impl Thread<'_> {
         for (forwarding, range) in self.forwardings.iter_mut().zip(ends.windows(2)) {
             forwarding.heed(&events[range[0]..range[1]]);
         }
-        let told = PollFlags::POLLIN | PollFlags::POLLHUP | PollFlags::POLLERR;
-        Ok(events[1].intersects(told) && has_ended(socket.peek(&mut [0])))
+        let told = events[1].intersects(wanted | PollFlags::POLLHUP | PollFlags::POLLERR);
+        Ok(told && (!listens || has_ended(socket.peek(&mut [0]))))
+    }
+
+    /// Whether there is a channel to take in what the guest says. Without one nobody does, and the
+    /// socket would tell of the same bytes for ever.
+    fn listens(&self) -> bool {
+        !self.commands.is_empty() || self.forwardings.iter().any(Forwarding::in_use)
     }
 
     fn patience(&self) -> PollTimeout {
@@ -169,6 +179,11 @@ impl Thread<'_> {
             None => PollTimeout::NONE,
         }
     }
+}
+
+/// The other side says no more (`POLLRDHUP`, which nix has no name for).
+fn hung_up() -> PollFlags {
+    PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
 }
 
 /// Whether what a peek at a socket met is its end.
