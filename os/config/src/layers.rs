@@ -260,7 +260,7 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn with(user: &str, cmdline: &str) -> Loaded {
@@ -273,6 +273,13 @@ mod tests {
                 .replace(&*folder.path().to_string_lossy(), "CONF");
         }
         loaded
+    }
+
+    /// The configuration of a user who made no mistake.
+    pub(crate) fn config(user: &str) -> Config {
+        let loaded = with(user, "");
+        assert_eq!(loaded.problems, []);
+        loaded.config
     }
 
     fn problems(loaded: &Loaded) -> Vec<String> {
