@@ -47,6 +47,13 @@ impl Stack {
         }
     }
 
+    /// Keeps problems, with what came of them.
+    fn tell(&mut self, problems: impl IntoIterator<Item = Problem>, so: &'static str) {
+        let told = problems.into_iter();
+        self.problems
+            .extend(told.map(|problem| Problem { so, ..problem }));
+    }
+
     /// Takes a layer if the document still fits the schema with it.
     fn try_add(&mut self, name: &str, layer: &Value) -> Result<(), Misfit> {
         let mut merged = self.merged.clone();
@@ -66,10 +73,7 @@ impl Stack {
         match Document::read(path) {
             Ok(Some(document)) => self.add_document(document),
             Ok(None) => (),
-            Err(problem) => self.problems.push(Problem {
-                so: IGNORED,
-                ..problem
-            }),
+            Err(problem) => self.tell([problem], IGNORED),
         }
     }
 
@@ -96,35 +100,20 @@ impl Stack {
         let good = Document::read(&folder.join(GOOD_LAYER)).ok().flatten();
         match (good, user) {
             (Some(good), _) => {
-                let told = problems.into_iter().map(|problem| Problem {
-                    so: LAST_GOOD,
-                    ..problem
-                });
-                self.problems.extend(told);
+                self.tell(problems, LAST_GOOD);
                 self.last_good = true;
                 self.add_document(good);
             }
             (None, Some(user)) => self.add_document(user),
-            (None, None) => {
-                let told = problems.into_iter().map(|problem| Problem {
-                    so: IGNORED,
-                    ..problem
-                });
-                self.problems.extend(told);
-            }
+            (None, None) => self.tell(problems, IGNORED),
         }
     }
 
     /// Takes of a document what fits.
     pub(super) fn add_document(&mut self, document: Document) {
         let mut value = document.value.clone();
-        for misfit in self.fitting(&mut value) {
-            let problem = document.problem(&misfit);
-            self.problems.push(Problem {
-                so: IGNORED,
-                ..problem
-            });
-        }
+        let misfits = self.fitting(&mut value).into_iter();
+        self.tell(misfits.map(|misfit| document.problem(&misfit)), IGNORED);
         // What is left fits: there is nothing to be told.
         if self.try_add(&document.name, &value).is_ok()
             && let Some(layer) = self.layers.last_mut()
@@ -169,11 +158,7 @@ impl Stack {
             .layer_as_text()
             .map(|text| self.try_add(&name, &layer(text)));
         if !matches!(as_text, Some(Ok(()))) {
-            let problem = Problem::new(name, error);
-            self.problems.push(Problem {
-                so: IGNORED,
-                ..problem
-            });
+            self.tell([Problem::new(name, error)], IGNORED);
         }
     }
 }
