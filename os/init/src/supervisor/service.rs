@@ -93,7 +93,7 @@ async fn put(name: &str, service: &Service, shared: &Rc<Shared>) {
 
 /// The service as it would be without addons, where one made it another.
 fn usual(name: &str, service: &Service, shared: &Shared) -> Option<Service> {
-    let usual = shared.config.borrow().usual_services().remove(name);
+    let usual = shared.now().config.usual_services().remove(name);
     usual.filter(|usual| usual != service && !usual.disabled)
 }
 
@@ -154,7 +154,7 @@ async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
     let mut told = String::new();
     for wait in PULL_AGAIN {
         let runs = || Some(service) == shared.running.borrow().get(name).map(|one| &one.service);
-        if shared.wanted(name).as_ref() != Some(service) || runs() {
+        if shared.now().services.get(name) != Some(service) || runs() {
             return;
         }
         match shared.images.pull(&service.image).await {
