@@ -1,6 +1,6 @@
 //! Docker steps.
 
-use super::super::step::{DockerAction, DockerImport, DockerPs, DockerRun, DockerStep};
+use super::super::docker::{DockerAction, DockerImport, DockerPs, DockerRun, DockerStep};
 use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {

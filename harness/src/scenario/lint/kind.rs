@@ -1,7 +1,8 @@
 //! Exactly one of several optional keys: the kind of a step.
 
+use super::super::docker::{DockerAction, DockerStep};
 use super::super::fault::FaultStep as Fault;
-use super::super::step::{Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep};
+use super::super::step::{Action, StepFile, WaitAction, WaitForStep};
 use super::Lint;
 
 /// The one kind of a step.
