@@ -7,7 +7,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
     if let Some(tls) = &step.tls {
         super::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
     }
-    match kind::of_docker(lint, step, path) {
+    match kind::one(lint, step.kinds(), path, "a docker step") {
         Some(DockerAction::Run(action)) => run(lint, action, &format!("{path}.run")),
         Some(DockerAction::Ps(action)) => ps(lint, action, &format!("{path}.ps")),
         Some(DockerAction::Exec(action)) => {
