@@ -196,21 +196,17 @@ async fn switch(shared: &Rc<Shared>) {
     let wanted = &now.services;
     let addons = now.config.addons.values();
     let of_addons: BTreeSet<_> = addons.flat_map(|addon| addon.services.keys()).collect();
-    let runs = |name: &String| {
-        shared
-            .running
-            .borrow()
-            .get(name)
-            .map(|one| one.service.clone())
-    };
     for &name in &of_addons {
-        if runs(name).is_some() && wanted.get(name).is_none_or(|service| service.disabled) {
+        if wanted.get(name).is_none_or(|service| service.disabled) {
             service::remove(name, shared).await;
         }
     }
-    let changed = wanted.iter().filter(|(name, service)| match runs(name) {
-        None => !service.disabled,
-        Some(old) => of_addons.contains(*name) && old != **service,
+    let changed = wanted.iter().filter(|(name, service)| {
+        let running = shared.running.borrow();
+        match running.get(*name) {
+            None => !service.disabled,
+            Some(old) => of_addons.contains(name) && old.service != **service,
+        }
     });
     let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).collect();
     start_all(changed, shared).await;
