@@ -4,18 +4,16 @@ use std::time::{Duration, Instant};
 
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::host::scale;
 use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 use harness::poll::{Poll, wait_until};
 use harness::profile::Profile;
 use harness::project::Project;
 
+use crate::common::bench::{boot_limit, failed};
 use crate::common::figure::{Figure, list, median};
 use crate::common::{Result, ours};
 use crate::debian;
 
-/// For a boot, on the reference host.
-const BOOT_SECONDS: u64 = 300;
 /// Of ours over theirs.
 const BOUND: f64 = 0.75;
 
@@ -69,8 +67,8 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     let ssh = match machine.guard(answer(&machine, system)).await {
         Ok(ssh) => ssh,
         Err(error) => {
-            let folder = evidence.folder().display();
-            return Err(format!("{}: {error}\nevidence: {folder}", system.name).into());
+            let why = format!("{}: {error}", system.name);
+            return Err(failed(&evidence, why));
         }
     };
     let took = begin.elapsed().as_secs_f64();
@@ -85,7 +83,7 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
 
 /// Waits for a login in which the system's question is answered.
 pub async fn answer(machine: &Machine, system: &System) -> std::result::Result<Ssh, MachineError> {
-    let limit = scale::seconds(BOOT_SECONDS);
+    let limit = boot_limit();
     let ssh = machine.ssh(&system.login, limit).await?;
     let answered = wait_until("an answer of Docker", limit, async || {
         asked(&ssh, system.question, limit).await
@@ -109,9 +107,7 @@ async fn climb(machine: &Machine, ssh: &Ssh, system: &System) -> Result<()> {
         println!("{:8.2} s  {}", event.seconds, event.stage);
     }
     if !system.account.is_empty() {
-        let account = ssh
-            .run(system.account, scale::seconds(BOOT_SECONDS))
-            .await?;
+        let account = ssh.run(system.account, boot_limit()).await?;
         print!("{}", String::from_utf8_lossy(&account.stdout));
     }
     println!();

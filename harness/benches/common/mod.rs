@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each bench uses what it needs of it")]
 
+pub mod bench;
 pub mod figure;
 pub mod ours;
 

@@ -8,8 +8,9 @@ use harness::evidence::Evidence;
 use harness::machine::{Engine, Machine, MachineError, Ssh};
 
 use crate::common::Result;
+use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, fine_list, list, median};
-use crate::parent::{Bench, Parent, close};
+use crate::parent::Parent;
 
 /// Of the first command's output, in seconds.
 const OUTPUT_BOUND: f64 = 0.35;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use harness::machine::{Machine, MachineError};
 
 use crate::common::Result;
+use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, median};
 use crate::left::Before;
 use crate::memory::Memory;
-use crate::parent::{Bench, Parent, close};
+use crate::parent::Parent;
 
 /// At a time, in the second half.
 const AT_A_TIME: u16 = 4;

@@ -19,12 +19,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use harness::artifacts::Artifacts;
-use harness::project::Project;
-
+use common::Result;
+use common::bench::Bench;
 use common::figure::Figure;
-use common::{Result, ours};
-use parent::Bench;
 
 /// Measures forks of a ready machine: how long, how much memory, what is left.
 #[derive(Parser)]
@@ -67,15 +64,8 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Figure>> {
-    let project = Project::find();
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    let artifacts = Artifacts::obtain(&project)?;
-    let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
-    let bench = Bench {
-        project,
-        spec,
-        login,
-    };
+    let bench = Bench::prepare("bench-fork")?;
     let mut figures = Vec::new();
     let mut boots = Vec::new();
     if wanted(Part::Latency) {
@@ -89,7 +79,7 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
         figures.extend(leaks::measure(&bench, &parent, options.forks).await?);
     }
     if wanted(Part::Rivals) {
-        figures.extend(rivals::measure(&bench, &parent, &artifacts, options.rounds).await?);
+        figures.extend(rivals::measure(&bench, &parent, options.rounds).await?);
     }
     Ok(figures)
 }

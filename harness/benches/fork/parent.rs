@@ -4,31 +4,18 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use harness::evidence::Evidence;
 use harness::host::scale;
-use harness::machine::{Engine, Login, Machine, MachineError, MachineSpec, Output, Saved, Ssh};
-use harness::project::Project;
+use harness::machine::{Engine, Machine, MachineError, Output, Saved, Ssh};
 
 use crate::common::Result;
+use crate::common::bench::{Bench, boot_limit, close};
 
-/// For a boot, on the reference host.
-const BOOT_SECONDS: u64 = 300;
 /// For coming to rest before it is saved, as for any checkpoint, on the reference host.
 const REST_SECONDS: u64 = 10;
 /// For a command, on the reference host.
 const COMMAND_SECONDS: u64 = 60;
 /// The first command, and what it prints.
 const COMMAND: &str = "echo ready";
-
-/// What is measured, and where.
-pub struct Bench {
-    /// The tree.
-    pub project: Project,
-    /// The machine.
-    pub spec: MachineSpec,
-    /// Who logs in.
-    pub login: Login,
-}
 
 /// A checkpoint of that machine, made for this run alone.
 pub struct Parent {
@@ -85,17 +72,12 @@ impl Bench {
     }
 
     async fn ready(&self, machine: &Machine) -> std::result::Result<(), MachineError> {
-        machine.wait_ready(scale::seconds(BOOT_SECONDS)).await?;
+        machine.wait_ready(boot_limit()).await?;
         let (ssh, _) = self.first_command(machine).await?;
         for engine in [Engine::System, Engine::User] {
             machine.docker(&ssh, engine).await?;
         }
         Ok(())
-    }
-
-    /// Logs in as soon as that is possible.
-    pub async fn log_in(&self, machine: &Machine) -> std::result::Result<Ssh, MachineError> {
-        machine.ssh(&self.login, scale::seconds(BOOT_SECONDS)).await
     }
 
     /// Logs in and runs the first command.
@@ -109,21 +91,6 @@ impl Bench {
             true => Ok((ssh, output)),
             false => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
         }
-    }
-
-    /// A folder for what a machine says.
-    pub fn evidence(&self) -> Result<Evidence> {
-        let folder = self.project.evidence_folder();
-        Ok(Evidence::begin(&folder, "bench-fork")?)
-    }
-}
-
-/// Removes the evidence of what went well, and names that of what did not.
-pub fn close<T>(evidence: &Evidence, done: std::result::Result<T, MachineError>) -> Result<T> {
-    let folder = evidence.folder();
-    match done {
-        Ok(value) => Ok(std::fs::remove_dir_all(folder).map(|()| value)?),
-        Err(error) => Err(format!("{error}\nevidence: {}", folder.display()).into()),
     }
 }
 

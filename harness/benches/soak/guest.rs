@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
 use harness::host::scale;
-use harness::machine::{Disk, Login, Machine, MachineError, MachineSpec, Ssh};
-use harness::project::Project;
+use harness::machine::{Disk, Machine, MachineError, MachineSpec, Ssh};
 
-use crate::common::{Result, ours};
+use crate::common::Result;
+use crate::common::bench::{self, Bench, boot_limit};
 
-/// For a boot, on the reference host.
-const BOOT_SECONDS: u64 = 300;
 /// For a command, on the reference host.
 const COMMAND_SECONDS: u64 = 120;
 /// MiB of the state disk.
@@ -22,16 +19,14 @@ const IMAGE: &str = "tar -cC / bin/busybox | docker import - busybox";
 /// A machine, and how to log in.
 pub struct Guest {
     pub machine: Machine,
-    login: Login,
+    bench: Bench,
     pub evidence: Evidence,
 }
 
 impl Guest {
     /// Boots it for the first time, and gives the user an image.
     pub async fn start() -> Result<Self> {
-        let project = Project::find();
-        let artifacts = Artifacts::obtain(&project)?;
-        let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
+        let bench = Bench::prepare("soak")?;
         let label = Some("RANCHER_STATE".into());
         let spec = MachineSpec {
             disks: vec![Disk::Blank {
@@ -39,13 +34,13 @@ impl Guest {
                 label,
             }],
             write_cache: true,
-            ..spec
+            ..bench.spec.clone()
         };
-        let evidence = Evidence::begin(&project.evidence_folder(), "soak")?;
+        let evidence = bench.evidence()?;
         let machine = Machine::start(spec, &evidence).await?;
         let guest = Self {
             machine,
-            login,
+            bench,
             evidence,
         };
         guest.ready().await?.ask(IMAGE).await?;
@@ -54,10 +49,9 @@ impl Guest {
 
     /// Waits until it is up, and logs in.
     pub async fn ready(&self) -> Result<Line> {
-        let limit = scale::seconds(BOOT_SECONDS);
         let login = async {
-            self.machine.wait_ready(limit).await?;
-            self.machine.ssh(&self.login, limit).await
+            self.machine.wait_ready(boot_limit()).await?;
+            self.bench.log_in(&self.machine).await
         };
         match self.machine.guard(login).await {
             Ok(ssh) => Ok(Line { ssh }),
@@ -67,8 +61,8 @@ impl Guest {
 
     /// Another login.
     pub async fn line(&self) -> Result<Line> {
-        let ssh = self.machine.ssh(&self.login, scale::seconds(BOOT_SECONDS));
-        Ok(Line { ssh: ssh.await? })
+        let ssh = self.bench.log_in(&self.machine).await?;
+        Ok(Line { ssh })
     }
 
     /// Cuts the power; it is on again afterwards. Tells how many sectors the disks lost, too.
@@ -80,7 +74,7 @@ impl Guest {
 
     /// What went wrong, and where more of it is told.
     pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
-        format!("{why}\nevidence: {}", self.evidence.folder().display()).into()
+        bench::failed(&self.evidence, why)
     }
 
     /// All was well: no evidence is needed.

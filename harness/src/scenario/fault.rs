@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-use super::step::EngineName;
+use super::docker::EngineName;
 use super::value::{Pattern, Span};
 
 /// A step that breaks something, or mends it.

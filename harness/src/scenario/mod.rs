@@ -1,10 +1,11 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `told`, `setup`, `step`, `supply`, `fault` and `sabotage` are what people write, `value` the small types in it
-//! that check themselves, `lint` what serde cannot see, `load` brings them together and `schema` tells
-//! editors.
+//! `file`, `told`, `setup`, `step`, `docker`, `supply`, `fault` and `sabotage` are what people write,
+//! `value` the small types in it that check themselves, `lint` what serde cannot see, `load` brings
+//! them together and `schema` tells editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
+mod docker;
 mod fault;
 mod file;
 mod known_failure;
@@ -18,6 +19,9 @@ mod supply;
 mod told;
 mod value;
 
+pub use docker::{
+    DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep, DockerTls, EngineName,
+};
 pub use fault::{
     ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Line, Link,
     MemoryStep, NetworkStep, PauseStep, PowerButtonStep, PowerOffStep, ResumeStep, SignalName,
@@ -30,8 +34,7 @@ pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
 pub use schema::{of_setups as schema_of_setups, schema};
 pub use setup::{Setup, SetupFile, Setups};
 pub use step::{
-    Account, Action, DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep,
-    DockerTls, EngineName, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
+    Account, Action, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
     SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
 pub use supply::{HotplugStep, TimeServerStep};

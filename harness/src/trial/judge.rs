@@ -11,7 +11,7 @@ use super::fault::{Fault, ending};
 use super::snapshot;
 
 /// What a command must come to, whoever ran it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
     /// The exit status.
     pub exit: i64,
@@ -41,6 +41,19 @@ pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(
         }
     }
     Ok(())
+}
+
+/// The same, and a fault shows the command and all that it printed.
+///
+/// # Errors
+/// See [`output`].
+pub fn command(
+    line: &str,
+    wanted: Wanted<'_>,
+    output: &Output,
+    snapshots: &Path,
+) -> Result<(), Fault> {
+    self::output(wanted, output, snapshots).map_err(|fault| fault.with_output(line, output))
 }
 
 /// Judges one text.

@@ -93,8 +93,7 @@ fn a_red_step_says_all_there_is_to_know() {
         stdout: Some(&expected),
         stderr: None,
     };
-    let fault = judge::output(wanted, &coffee, Path::new("snapshots")).unwrap_err();
-    let fault = fault.with_output("make tea", &coffee);
+    let fault = judge::command("make tea", wanted, &coffee, Path::new("snapshots")).unwrap_err();
     let ran = [
         ran("boot", 17_300),
         ran("ssh: fill kettle", 210),

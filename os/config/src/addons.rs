@@ -79,13 +79,7 @@ fn with(services: &Services, addon: &Addon) -> Result<Services, String> {
 
 #[cfg(test)]
 mod tests {
-    fn config(text: &str) -> crate::Config {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(crate::USER_LAYER), text).unwrap();
-        let loaded = crate::load(folder.path(), "");
-        assert_eq!(loaded.problems, []);
-        loaded.config
-    }
+    use crate::layers::tests::config;
 
     #[test]
     fn an_addon_changes_a_service_only_where_it_says_so() {

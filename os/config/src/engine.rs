@@ -295,14 +295,7 @@ fn current(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn config(text: &str) -> Config {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(crate::USER_LAYER), text).unwrap();
-        let loaded = crate::load(folder.path(), "");
-        assert_eq!(loaded.problems, []);
-        loaded.config
-    }
+    use crate::layers::tests::config;
 
     #[test]
     fn the_arguments_of_2015_make_the_engine_of_today() {

@@ -13,14 +13,14 @@ use std::time::Instant;
 
 use tokio::process::Command;
 
-use harness::artifacts::Artifacts;
 use harness::host::scale;
 use harness::machine::{Machine, MachineError};
 use harness::profile::Accelerator;
 
 use crate::common::Result;
+use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, fine_list, list, median};
-use crate::parent::{Bench, Parent, close};
+use crate::parent::Parent;
 
 /// Ahead of each.
 const BOUND: f64 = 1.0;
@@ -51,13 +51,8 @@ const PACKAGE: &str = "linux-image-cloud-amd64";
 const SUITE: &str = "trixie";
 
 /// Runs each so often.
-pub async fn measure(
-    bench: &Bench,
-    parent: &Parent,
-    artifacts: &Artifacts,
-    rounds: u16,
-) -> Result<Vec<Figure>> {
-    let wanted = wanted(bench, artifacts)?;
+pub async fn measure(bench: &Bench, parent: &Parent, rounds: u16) -> Result<Vec<Figure>> {
+    let wanted = wanted(bench)?;
     let mut virtme = Rival::new("virtme-ng", virtme::command(&wanted).await);
     let mut vmtest = Rival::new("vmtest", vmtest::command(&wanted).await);
     let mut ours = Vec::new();
@@ -76,8 +71,9 @@ pub async fn measure(
     ])
 }
 
-fn wanted(bench: &Bench, artifacts: &Artifacts) -> Result<Wanted> {
-    let manifest = artifacts.kernel.with_file_name("manifest.json");
+fn wanted(bench: &Bench) -> Result<Wanted> {
+    let kernel = &bench.artifacts.kernel;
+    let manifest = kernel.with_file_name("manifest.json");
     let suite = match std::fs::read(manifest) {
         Ok(text) => serde_json::from_slice::<images::Manifest>(&text)?.suite,
         Err(_) => SUITE.to_owned(),
@@ -85,7 +81,7 @@ fn wanted(bench: &Bench, artifacts: &Artifacts) -> Result<Wanted> {
     let profile = &bench.spec.profile;
     Ok(Wanted {
         folder: bench.project.root().canonicalize()?.join("target/bench"),
-        kernel: artifacts.kernel.canonicalize()?,
+        kernel: kernel.canonicalize()?,
         suite,
         package: PACKAGE,
         emulated: profile.accelerator != Accelerator::Kvm,

@@ -1,13 +1,13 @@
 //! Docker steps.
 
-use super::super::step::{DockerAction, DockerImport, DockerPs, DockerRun, DockerStep};
+use super::super::docker::{DockerAction, DockerImport, DockerPs, DockerRun, DockerStep};
 use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
     if let Some(tls) = &step.tls {
         super::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
     }
-    match kind::of_docker(lint, step, path) {
+    match kind::one(lint, step.kinds(), path, "a docker step") {
         Some(DockerAction::Run(action)) => run(lint, action, &format!("{path}.run")),
         Some(DockerAction::Ps(action)) => ps(lint, action, &format!("{path}.ps")),
         Some(DockerAction::Exec(action)) => {

@@ -1,7 +1,8 @@
 //! Exactly one of several optional keys: the kind of a step.
 
+use super::super::docker::{DockerAction, DockerStep};
 use super::super::fault::FaultStep as Fault;
-use super::super::step::{Action, DockerAction, DockerStep, StepFile, WaitAction, WaitForStep};
+use super::super::step::{Action, StepFile, WaitAction, WaitForStep};
 use super::Lint;
 
 /// The one kind of a step.
@@ -69,7 +70,7 @@ pub(super) fn one<T, const N: usize>(
 }
 
 impl DockerStep {
-    fn kinds(&self) -> [(&'static str, Option<DockerAction<'_>>); 4] {
+    pub(super) fn kinds(&self) -> [(&'static str, Option<DockerAction<'_>>); 4] {
         [
             ("run", self.run.as_ref().map(DockerAction::Run)),
             ("ps", self.ps.as_ref().map(DockerAction::Ps)),
@@ -85,7 +86,7 @@ impl DockerStep {
 }
 
 impl WaitForStep {
-    fn kinds(&self) -> [(&'static str, Option<WaitAction<'_>>); 4] {
+    pub(super) fn kinds(&self) -> [(&'static str, Option<WaitAction<'_>>); 4] {
         [
             ("ssh", self.ssh.as_ref().map(WaitAction::Ssh)),
             ("serial", self.serial.as_ref().map(WaitAction::Serial)),
@@ -101,22 +102,4 @@ impl WaitForStep {
     pub fn action(&self) -> Option<WaitAction<'_>> {
         self.kinds().into_iter().find_map(|(_, kind)| kind)
     }
-}
-
-/// The one thing a Docker step does.
-pub(super) fn of_docker<'s>(
-    lint: &mut Lint<'_>,
-    step: &'s DockerStep,
-    path: &str,
-) -> Option<DockerAction<'s>> {
-    one(lint, step.kinds(), path, "a docker step")
-}
-
-/// The one thing a waiting step waits for.
-pub(super) fn of_wait<'s>(
-    lint: &mut Lint<'_>,
-    step: &'s WaitForStep,
-    path: &str,
-) -> Option<WaitAction<'s>> {
-    one(lint, step.kinds(), path, "a wait_for step")
 }

@@ -4,7 +4,8 @@ use super::super::step::{WaitAction, WaitForStep};
 use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str) {
-    let Some(WaitAction::Ssh(wait)) = kind::of_wait(lint, step, path) else {
+    let action = kind::one(lint, step.kinds(), path, "a wait_for step");
+    let Some(WaitAction::Ssh(wait)) = action else {
         return;
     };
     let stdout = format!("{path}.ssh.stdout");

@@ -32,8 +32,7 @@ pub(super) async fn perform(
                 stdout: run.stdout.as_ref(),
                 stderr: run.stderr.as_ref(),
             };
-            judge::output(wanted, &output, session.snapshots)
-                .map_err(|fault| fault.with_output(&run.command.join(" "), &output))
+            judge::command(&run.command.join(" "), wanted, &output, session.snapshots)
         }
         Some(DockerAction::Exec(exec)) => {
             let output = container::exec(exec, &docker, deadline).await?;
@@ -42,8 +41,7 @@ pub(super) async fn perform(
                 stdout: exec.stdout.as_ref(),
                 stderr: exec.stderr.as_ref(),
             };
-            judge::output(wanted, &output, session.snapshots)
-                .map_err(|fault| fault.with_output(&exec.command.join(" "), &output))
+            judge::command(&exec.command.join(" "), wanted, &output, session.snapshots)
         }
         Some(DockerAction::Ps(ps)) => judge_ps(ps, &names(&docker, ps.all, deadline).await?),
         Some(DockerAction::Import(import)) => {

@@ -64,8 +64,7 @@ async fn run(
         stdout: step.stdout.as_ref(),
         stderr: step.stderr.as_ref(),
     };
-    judge::output(wanted, &output, session.snapshots)
-        .map_err(|fault| fault.with_output(command, &output))
+    judge::command(command, wanted, &output, session.snapshots)
 }
 
 /// Sends a file; root's go through a place that everybody may write to.
@@ -86,11 +85,6 @@ async fn send(
     let output = ssh
         .run(&for_account(&command, step.account), deadline.left())
         .await?;
-    let wanted = Wanted {
-        exit: 0,
-        stdout: None,
-        stderr: None,
-    };
-    judge::output(wanted, &output, std::path::Path::new(""))
-        .map_err(|fault| fault.with_output(&command, &output))
+    let nowhere = std::path::Path::new("");
+    judge::command(&command, Wanted::default(), &output, nowhere)
 }

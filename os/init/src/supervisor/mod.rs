@@ -31,12 +31,26 @@ use service::Running;
 /// How long an engine may take until it answers.
 const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 
+/// The configuration, and the services that come of it: made once, for all that ask.
+struct Now {
+    config: Config,
+    services: BTreeMap<String, Service>,
+}
+
+impl Now {
+    fn read() -> Rc<Self> {
+        let config = config::load_machine().config;
+        let services = config.effective_services();
+        Rc::new(Self { config, services })
+    }
+}
+
 /// What the tasks of the services share.
 struct Shared {
     containers: Containers,
     images: Images,
     /// What holds now, for what is not started yet.
-    config: RefCell<Config>,
+    now: RefCell<Rc<Now>>,
     report: RefCell<Report>,
     /// What is in the place of each service that was brought up.
     running: RefCell<BTreeMap<String, Running>>,
@@ -53,9 +67,9 @@ impl Shared {
         self.report.borrow_mut().failure(stage, error, false);
     }
 
-    /// A service as the configuration has it now.
-    fn wanted(&self, name: &str) -> Option<Service> {
-        self.config.borrow().effective_services().remove(name)
+    /// What holds at this moment, to be looked at for longer.
+    fn now(&self) -> Rc<Now> {
+        Rc::clone(&self.now.borrow())
     }
 }
 
@@ -84,7 +98,7 @@ async fn supervise() -> Result<(), String> {
     let me = std::process::id().to_string();
     std::fs::write(config::SUPERVISOR_PID, me)
         .map_err(|error| format!("{}: {error}", config::SUPERVISOR_PID))?;
-    let config = config::load_machine().config;
+    let now = Now::read();
     let images = Images::new(docker.clone());
     // All others are made from this one.
     match images.load_base().await {
@@ -92,17 +106,17 @@ async fn supervise() -> Result<(), String> {
         Err(error) => report.failure("images", &error, false),
     }
     let containers = Containers::open(docker).await?;
-    let all = config.effective_services();
+    let all = now.services.keys().cloned().collect();
     let shared = Rc::new(Shared {
         containers,
         images,
-        config: config.into(),
+        now: now.into(),
         report: report.into(),
         running: RefCell::default(),
         total: 0.into(),
         started: 0.into(),
     });
-    start_all(all.into_keys().collect(), &shared).await;
+    start_all(all, &shared).await;
     say_started(&mut shared.report.borrow_mut());
     loop {
         // At first what cloud-init asked for that was not there before.
@@ -117,12 +131,12 @@ async fn supervise() -> Result<(), String> {
 /// Starts services, each when those before it are up, or have failed: one that does not come up must
 /// not keep people from the console.
 async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
-    let services = shared.config.borrow().effective_services();
-    let (order, problems) = order::dependencies(&services);
+    let now = shared.now();
+    let (order, problems) = order::dependencies(&now.services);
     for problem in problems {
         shared.failure("services", &problem);
     }
-    let enabled = names.iter().filter(|name| !services[*name].disabled);
+    let enabled = names.iter().filter(|name| !now.services[*name].disabled);
     shared.total.set(shared.total.get() + enabled.count());
     let channels: BTreeMap<&str, _> = names
         .iter()
@@ -141,8 +155,8 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
                 // An error means that the other task is gone, which is an end too.
                 let _ = other.wait_for(|up| *up).await;
             }
-            if let Some(service) = shared.wanted(&name) {
-                service::bring_up(&name, &service, &shared).await;
+            if let Some(service) = shared.now().services.get(&name) {
+                service::bring_up(&name, service, &shared).await;
                 if service.reload_config() {
                     reload(&shared).await;
                 }
@@ -156,14 +170,15 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
 /// Reads the configuration again, which was changed: for what comes after, for the engines, and for
 /// the machine's name.
 async fn reload(shared: &Shared) {
-    let config = config::load_machine().config;
-    let old = shared.config.replace(config.clone());
+    let now = Now::read();
+    let old = shared.now.replace(Rc::clone(&now));
+    let (config, old) = (&now.config, &old.config);
     if config.hostname != old.hostname
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
         shared.failure("hostname", &error);
     }
-    if let Err(error) = shared.images.tell_registries(&config).await {
+    if let Err(error) = shared.images.tell_registries(config).await {
         shared.failure("registries", &error);
     }
     let known = old.warnings();
@@ -177,29 +192,21 @@ async fn reload(shared: &Shared) {
 /// Puts what is wanted now in the place of what runs, where an addon has to do with it, and starts
 /// what was not there before. All else that was changed waits for the next boot.
 async fn switch(shared: &Rc<Shared>) {
-    let (wanted, of_addons) = {
-        let config = shared.config.borrow();
-        let addons = config.addons.values();
-        let names: BTreeSet<String> = addons
-            .flat_map(|addon| addon.services.keys().cloned())
-            .collect();
-        (config.effective_services(), names)
-    };
-    let runs = |name: &String| {
-        shared
-            .running
-            .borrow()
-            .get(name)
-            .map(|one| one.service.clone())
-    };
-    for name in &of_addons {
-        if runs(name).is_some() && wanted.get(name).is_none_or(|service| service.disabled) {
+    let now = shared.now();
+    let wanted = &now.services;
+    let addons = now.config.addons.values();
+    let of_addons: BTreeSet<_> = addons.flat_map(|addon| addon.services.keys()).collect();
+    for &name in &of_addons {
+        if wanted.get(name).is_none_or(|service| service.disabled) {
             service::remove(name, shared).await;
         }
     }
-    let changed = wanted.iter().filter(|(name, service)| match runs(name) {
-        None => !service.disabled,
-        Some(old) => of_addons.contains(*name) && old != **service,
+    let changed = wanted.iter().filter(|(name, service)| {
+        let running = shared.running.borrow();
+        match running.get(*name) {
+            None => !service.disabled,
+            Some(old) => of_addons.contains(name) && old.service != **service,
+        }
     });
     let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).collect();
     start_all(changed, shared).await;

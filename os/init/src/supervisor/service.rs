@@ -75,13 +75,8 @@ async fn put(name: &str, service: &Service, shared: &Rc<Shared>) {
         }
         Err(error) => {
             shared.failure(name, &error);
-            match usual(name, service, shared) {
-                Some(usual) => {
-                    give_way(name, &usual, shared).await;
-                    usual
-                }
-                None => service.clone(),
-            }
+            let usual = give_way(name, service, shared).await;
+            usual.unwrap_or_else(|| service.clone())
         }
     };
     let watcher = (runs.detach() && !runs.create_only()).then(|| {
@@ -98,25 +93,25 @@ async fn put(name: &str, service: &Service, shared: &Rc<Shared>) {
 
 /// The service as it would be without addons, where one made it another.
 fn usual(name: &str, service: &Service, shared: &Shared) -> Option<Service> {
-    let usual = shared.config.borrow().usual_services().remove(name);
+    let usual = shared.now().config.usual_services().remove(name);
     usual.filter(|usual| usual != service && !usual.disabled)
 }
 
-/// Puts the usual service in the place of an addon's that does not work: nobody must be locked out
-/// by a console.
-async fn give_way(name: &str, usual: &Service, shared: &Shared) {
+/// Puts the usual service in the place of an addon's that does not work, and returns it: nobody must
+/// be locked out by a console. There is none where no addon made it another.
+async fn give_way(name: &str, service: &Service, shared: &Shared) -> Option<Service> {
+    let usual = usual(name, service, shared)?;
     shared.say(&format!("rancher: {name}: the usual one takes its place"));
-    let result = match shared.containers.remove(name).await {
-        Ok(()) => match shared.images.provide(&usual.image).await {
-            Ok(_) => start(name, usual, shared).await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+    let placed = async {
+        shared.containers.remove(name).await?;
+        shared.images.provide(&usual.image).await?;
+        start(name, &usual, shared).await
     };
-    match result {
+    match placed.await {
         Ok(()) => shared.report.borrow_mut().event(&Event::ok(name)),
         Err(error) => shared.failure(name, &error),
     }
+    Some(usual)
 }
 
 /// Makes a service's container, unless it is there, starts it, and waits until it is what it should be.
@@ -159,7 +154,7 @@ async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
     let mut told = String::new();
     for wait in PULL_AGAIN {
         let runs = || Some(service) == shared.running.borrow().get(name).map(|one| &one.service);
-        if shared.wanted(name).as_ref() != Some(service) || runs() {
+        if shared.now().services.get(name) != Some(service) || runs() {
             return;
         }
         match shared.images.pull(&service.image).await {
@@ -208,8 +203,9 @@ async fn watch_over(name: &str, mut service: Service, shared: &Shared) {
             say(format!("rancher: {name}: {error}"));
         }
         let often = wait * 2 >= LONGEST_WAIT;
-        if let Some(usual) = usual(name, &service, shared).filter(|_| often || again.is_err()) {
-            give_way(name, &usual, shared).await;
+        if (often || again.is_err())
+            && let Some(usual) = give_way(name, &service, shared).await
+        {
             if let Some(running) = shared.running.borrow_mut().get_mut(name) {
                 running.service = usual.clone();
             }

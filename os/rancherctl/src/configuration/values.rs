@@ -1,7 +1,7 @@
 //! Single values: `get`, `set`, `unset`, and `diff` that shows those which are set.
 
 use config::edit::{self, flow_value};
-use config::{Loaded, Misfit, Store, Why, path};
+use config::{Layer, Loaded, Misfit, Store, Why, path};
 use serde_yaml::Value;
 
 use super::{Failure, Result, warn};
@@ -85,13 +85,16 @@ fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
 fn tell_who_wins(loaded: &Loaded, keys: &[String]) {
     let name = Store::machine().path().to_string_lossy().into_owned();
     let own = loaded.layers.iter().position(|layer| layer.name == name);
-    let above = loaded.layers.iter().skip(own.map_or(0, |own| own + 1));
-    if let Some(layer) = above
-        .rev()
-        .find(|layer| path::get(&layer.value, keys).is_some())
-    {
+    let above = &loaded.layers[own.map_or(0, |own| own + 1)..];
+    if let Some(layer) = last_word(above, keys) {
         eprintln!("note: {} says otherwise, and has the last word", layer.name);
     }
+}
+
+/// The uppermost layer that says something at a key.
+fn last_word<'l>(layers: &'l [Layer], keys: &[String]) -> Option<&'l Layer> {
+    let mut down = layers.iter().rev();
+    down.find(|layer| path::get(&layer.value, keys).is_some())
 }
 
 /// Takes values back to their defaults.
@@ -133,12 +136,7 @@ fn differences(loaded: &Loaded) -> Vec<String> {
             path::get(&defaults, &keys),
             path::get(&loaded.merged, &keys),
         );
-        let layer = loaded
-            .layers
-            .iter()
-            .rev()
-            .find(|layer| path::get(&layer.value, &keys).is_some());
-        let Some(layer) = layer.filter(|_| was != is) else {
+        let Some(layer) = last_word(&loaded.layers, &keys).filter(|_| was != is) else {
             continue;
         };
         let place = layer

@@ -1,0 +1,146 @@
+//! Steps that ask something of a Docker engine, as people write them.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::machine::Engine;
+
+use super::value::{TextExpectation, Words};
+
+/// Which Docker engine of the OS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// system-docker, PID 1.
+    System,
+    /// The user's.
+    User,
+}
+
+impl From<EngineName> for Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::System => Self::System,
+            EngineName::User => Self::User,
+        }
+    }
+}
+
+/// Something asked of a Docker engine: one of `run`, `ps`, `exec` and `import`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerStep {
+    /// Which engine.
+    pub engine: EngineName,
+    /// As from another computer, over the network with TLS, instead of the engine's socket.
+    pub tls: Option<DockerTls>,
+    /// Runs a container.
+    pub run: Option<DockerRun>,
+    /// Looks at the containers.
+    pub ps: Option<DockerPs>,
+    /// Runs a command in a container.
+    pub exec: Option<DockerExec>,
+    /// Makes an image out of files of the machine (which reaches no registry).
+    pub import: Option<DockerImport>,
+}
+
+/// How an engine is asked over the network.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerTls {
+    /// The folder of the machine that has the client's `ca.pem`, `cert.pem` and `key.pem`.
+    pub certificates: String,
+    /// The engine's port; 2376 unless told.
+    #[serde(default = "docker_port")]
+    pub port: u16,
+    /// One of the two must not accept what the other one shows.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+/// What Docker's own clients take where nobody names a port.
+fn docker_port() -> u16 {
+    2376
+}
+
+/// What a Docker step does, once it is known to do one thing.
+#[derive(Debug, Clone, Copy)]
+pub enum DockerAction<'a> {
+    /// See [`DockerRun`].
+    Run(&'a DockerRun),
+    /// See [`DockerPs`].
+    Ps(&'a DockerPs),
+    /// See [`DockerExec`].
+    Exec(&'a DockerExec),
+    /// See [`DockerImport`].
+    Import(&'a DockerImport),
+}
+
+/// Runs a container to its end and removes it, or leaves it running with `detach`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerRun {
+    /// The image; on the machine already.
+    pub image: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// What the container is called; Docker thinks of a name otherwise.
+    pub name: Option<String>,
+    /// All rights of the host.
+    #[serde(default)]
+    pub privileged: bool,
+    /// Folders of the host inside, as Docker writes them (`/from:/to:ro`).
+    #[serde(default)]
+    pub binds: Vec<String>,
+    /// Leave it running and go on.
+    #[serde(default)]
+    pub detach: bool,
+    /// The exit status that is wanted; 0 unless told.
+    pub exit: Option<i64>,
+    /// What must be on standard output.
+    pub stdout: Option<TextExpectation>,
+    /// What must be on standard error.
+    pub stderr: Option<TextExpectation>,
+}
+
+/// What the engine's containers must be.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerPs {
+    /// Also those that do not run.
+    #[serde(default)]
+    pub all: bool,
+    /// Names that are there.
+    pub contains: Option<Words>,
+    /// Names that are not.
+    pub lacks: Option<Words>,
+    /// How many there are.
+    pub count: Option<usize>,
+}
+
+/// Runs a command in a container that runs.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerExec {
+    /// The container's name.
+    pub container: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// The exit status that is wanted; 0 unless told.
+    pub exit: Option<i64>,
+    /// What must be on standard output.
+    pub stdout: Option<TextExpectation>,
+    /// What must be on standard error.
+    pub stderr: Option<TextExpectation>,
+}
+
+/// Makes an image of one layer out of files of the machine. A `busybox` among them gets the links
+/// it is usually called by (`sh`, `echo`, ...).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerImport {
+    /// What the image is called.
+    pub image: String,
+    /// Files of the machine, at the same path in the image.
+    pub files: Vec<String>,
+}
