@@ -90,6 +90,7 @@ where
     let mut last = "nothing".to_owned();
     let mut pause = FIRST_PAUSE;
     loop {
+        let begun = Instant::now();
         match tokio::time::timeout_at(end.into(), look()).await {
             Ok(Poll::Ready(value)) => return Ok(value),
             Ok(Poll::Failed(why)) => return Err(WaitError::failed(what, why)),
@@ -99,7 +100,9 @@ where
             }
             Err(_) => return Err(WaitError::deadline(what, limit, last)),
         }
-        tokio::time::sleep_until((Instant::now() + pause).min(end).into()).await;
+        // A look at a guest takes its processors from what is waited for: half of the time is its own.
+        let rest = pause.max(begun.elapsed());
+        tokio::time::sleep_until((Instant::now() + rest).min(end).into()).await;
         if Instant::now() >= end {
             return Err(WaitError::deadline(what, limit, last));
         }

@@ -6,6 +6,9 @@ use harness::machine::Machine;
 
 use crate::{LONG, bench, guest, printed, ready, spec};
 
+/// How long is looked at it.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// What a thread of this process has run, in ticks of a hundredth of a second (proc_pid_stat(5)).
 fn ticks(thread: &std::path::Path) -> u64 {
     let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
@@ -24,9 +27,16 @@ fn ran() -> u64 {
     ours.map(|thread| ticks(&thread)).sum()
 }
 
+async fn rests() {
+    let before = ran();
+    tokio::time::sleep(LOOK).await;
+    // A thread that has ended is not counted any more.
+    let ran = ran().saturating_sub(before);
+    assert!(ran < 100, "the connections took {ran} of 200 ticks");
+}
+
 #[tokio::test]
 async fn a_connection_rests_after_a_command_that_nobody_waits_for_any_more() {
-    const LOOK: Duration = Duration::from_secs(2);
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &[]), &bench.evidence);
@@ -36,9 +46,13 @@ async fn a_connection_rests_after_a_command_that_nobody_waits_for_any_more() {
     assert!(tokio::time::timeout(LOOK, chatter).await.is_err());
     // The guest says its last word meanwhile.
     tokio::time::sleep(LOOK).await;
-    let before = ran();
-    tokio::time::sleep(LOOK).await;
-    let ran = ran() - before;
-    assert!(ran < 100, "the connection took {ran} of 200 ticks");
+    rests().await;
     assert_eq!(printed(&ssh, "echo fine").await, "fine");
+
+    // Nor does one whose other end is gone.
+    let other = ready(&machine).await;
+    let server = printed(&ssh, "echo $PPID").await;
+    printed(&other, &format!("kill -9 {server}")).await;
+    rests().await;
+    assert!(ssh.run("true", LONG).await.is_err());
 }

@@ -154,7 +154,8 @@ impl Thread<'_> {
         }
         let events: Vec<_> = fds
             .iter()
-            .map(|fd| fd.revents().unwrap_or(PollFlags::empty()))
+            // nix gives none of them where one is that it has no name for.
+            .map(|fd| fd.revents().unwrap_or(PollFlags::POLLHUP))
             .collect();
         drop(fds);
         for (forwarding, range) in self.forwardings.iter_mut().zip(ends.windows(2)) {
