@@ -13,10 +13,20 @@ pub enum Chore {
     Configuration,
     /// A container of the user's is started, in the place of the one before the last.
     Container,
+    /// One of two addons is switched on or off: neither, `p`, both, `q`, and again.
+    Addons,
 }
 
+/// What has to be there before.
+pub const BEFORE: [&str; 2] = [
+    "sudo rancherctl config set addons.p '{services: {p: {image: \"rancher/os-base:${VERSION}\", \
+     command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",
+    "sudo rancherctl config set addons.q '{services: {q: {image: \"rancher/os-base:${VERSION}\", \
+     command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",
+];
+
 impl Chore {
-    pub const ALL: [Self; 2] = [Self::Configuration, Self::Container];
+    pub const ALL: [Self; 3] = [Self::Configuration, Self::Container, Self::Addons];
 
     /// Does it until the power is cut, and writes down how often it was acknowledged.
     pub async fn repeat(self, line: Line, done: &AtomicU64) -> Result<(), MachineError> {
@@ -38,17 +48,35 @@ impl Chore {
                      {{ docker rm -f c{old} || true; }}"
                 )
             }
+            Self::Addons => {
+                let (switch, addon) = match n % 4 {
+                    0 => ("disable", "q"),
+                    1 => ("enable", "p"),
+                    2 => ("enable", "q"),
+                    _ => ("disable", "p"),
+                };
+                format!("sudo rancherctl addon {switch} --now {addon}")
+            }
         }
     }
 
-    /// A command that prints the number of the last time that is seen.
+    /// A command that prints the number of the last time that is seen, or its rest by [`Self::cycle`].
     fn question(self) -> &'static str {
         match self {
             Self::Configuration => "sudo rancherctl config get environment.COUNT",
             Self::Container => {
                 "docker ps -a --format '{{.Names}}' | sed -n 's/^c//p' | sort -n | tail -n 1"
             }
+            Self::Addons => {
+                "sudo rancherctl addon list | awk '$2 == \"enabled\" { on[$1] = 1 } \
+                 END { print on[\"p\"] ? 1 + on[\"q\"] : 3 * on[\"q\"] }'"
+            }
         }
+    }
+
+    /// After how many times all is as it was.
+    fn cycle(self) -> Option<u64> {
+        matches!(self, Self::Addons).then_some(4)
     }
 
     /// Sees whether what was acknowledged is there. The one after that may be, or not. Gives the
@@ -59,11 +87,12 @@ impl Chore {
             "" => Ok(0),
             number => number.parse::<u64>(),
         };
-        match seen {
-            Ok(seen) if (acknowledged..=acknowledged + 1).contains(&seen) => Ok(seen),
-            _ => Err(MachineError::Other(format!(
-                "{self:?}: {acknowledged} was acknowledged, and now it is {seen:?}"
-            ))),
-        }
+        let rest = |n: u64| self.cycle().map_or(n, |cycle| n % cycle);
+        let mut may_be = acknowledged..=acknowledged + 1;
+        let last = may_be.find(|&n| seen.as_ref().is_ok_and(|&seen| seen == rest(n)));
+        last.ok_or_else(|| {
+            let why = format!("{self:?}: {acknowledged} was acknowledged, and now it is {seen:?}");
+            MachineError::Other(why)
+        })
     }
 }

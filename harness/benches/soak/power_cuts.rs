@@ -4,8 +4,9 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::future::try_join_all;
 
-use crate::chore::Chore;
+use crate::chore::{BEFORE, Chore};
 use crate::common::Result;
 use crate::common::figure::Figure;
 use crate::guest::{Guest, Line};
@@ -35,6 +36,10 @@ const WHOLE: [(&str, &str); 4] = [
 pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
     let mut guest = Guest::start().await?;
+    let line = guest.line().await?;
+    for command in BEFORE {
+        line.ask(command).await.map_err(|why| guest.failed(why))?;
+    }
     let mut faults = 0.0;
     let mut last = Chore::ALL.map(|_| 0);
     for number in 1..=count {
@@ -87,16 +92,12 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
 
 /// Works until the moment of the power cut. What ends before is a fault of the machine.
 async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
-    let [configuration, container] = Chore::ALL;
-    let (first, second) = (guest.line().await?, guest.line().await?);
-    let third = guest.line().await?;
-    let work = async {
-        tokio::try_join!(
-            configuration.repeat(first, &done[0]),
-            container.repeat(second, &done[1]),
-            third.ask(CARELESS)
-        )
-    };
+    let mut chores = Vec::new();
+    for (chore, done) in Chore::ALL.into_iter().zip(done) {
+        chores.push(chore.repeat(guest.line().await?, done));
+    }
+    let careless = guest.line().await?;
+    let work = async { tokio::try_join!(try_join_all(chores), careless.ask(CARELESS)) };
     // The one thing that is waited for is that moment.
     match tokio::time::timeout(moment, guest.machine.guard(work)).await {
         Err(_moment) => Ok(()),
