@@ -60,24 +60,14 @@ fn key(manifest: &images::Manifest) -> String {
 }
 
 fn system(folder: &Path, profile: &Profile) -> Result<System> {
-    let kernel = folder.join("vmlinuz");
+    let (kernel, initrd) = (folder.join("vmlinuz"), folder.join("initrd"));
     Ok(System {
         name: "Debian until its one Docker answers",
         spec: MachineSpec {
-            profile: profile.resolve(&kernel)?,
-            kernel,
-            initrd: Some(folder.join("initrd")),
             // As the installer has them.
             kernel_args: ["root=/dev/vda", "ro", "quiet"].map(String::from).into(),
-            memory: None,
             disks: vec![Disk::Base(folder.join("disk"))],
-            user_data: None,
-            volumes: vec![],
-            metadata: harness::machine::Metadata::new(),
-            ssh_port: None,
-            balloon: false,
-            write_cache: false,
-            registry: None,
+            ..MachineSpec::new(profile.resolve(&kernel)?, &kernel, Some(&initrd))
         },
         login: Login::Key {
             user: "root".into(),

@@ -21,20 +21,10 @@ pub fn profile(project: &Project) -> Result<Profile> {
 pub fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec, Login)> {
     let keys = KeyPair::generate();
     let key = keys.public.trim();
+    let (kernel, initrd) = (&artifacts.kernel, &artifacts.initrd);
     let spec = MachineSpec {
-        profile: profile.resolve(&artifacts.kernel)?,
-        kernel: artifacts.kernel.clone(),
-        initrd: Some(artifacts.initrd.clone()),
-        kernel_args: vec![],
-        memory: None,
-        disks: vec![],
         user_data: Some(format!("#cloud-config\nssh_authorized_keys: ['{key}']\n")),
-        volumes: vec![],
-        metadata: harness::machine::Metadata::new(),
-        ssh_port: None,
-        balloon: false,
-        write_cache: false,
-        registry: None,
+        ..MachineSpec::new(profile.resolve(kernel)?, kernel, Some(initrd))
     };
     let login = Login::Key {
         user: "rancher".into(),

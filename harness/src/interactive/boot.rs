@@ -9,7 +9,7 @@ use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
 use crate::evidence::Evidence;
 use crate::host::scale;
-use crate::machine::{Disk, Machine, MachineError, MachineSpec, Metadata};
+use crate::machine::{Disk, Machine, MachineError, MachineSpec};
 
 /// The password of a machine for somebody without keys.
 const PASSWORD: &str = "rancher.password=rancher";
@@ -94,20 +94,14 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         with
     };
     let login = format!("ssh -p {} rancher@localhost, {with}", options.port);
+    let (kernel, initrd) = (&options.artifacts.kernel, &options.artifacts.initrd);
     let spec = MachineSpec {
-        profile: options.profile.clone(),
-        kernel: options.artifacts.kernel.clone(),
-        initrd: Some(options.artifacts.initrd.clone()),
         kernel_args,
         memory: options.memory,
         disks: vec![Disk::Kept(state.disk(options.fresh)?)],
         user_data: user_data.text,
-        volumes: vec![],
-        metadata: Metadata::new(),
         ssh_port: Some(options.port),
-        balloon: false,
-        write_cache: false,
-        registry: None,
+        ..MachineSpec::new(options.profile.clone(), kernel, Some(initrd))
     };
     Ok((spec, login))
 }

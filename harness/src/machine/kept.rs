@@ -137,19 +137,11 @@ impl Kept {
 
     fn spec(&self, kernel: &Path, initrd: Option<&Path>) -> Result<MachineSpec, MachineError> {
         Ok(MachineSpec {
-            profile: self.resolve(kernel)?,
-            kernel: kernel.into(),
-            initrd: initrd.map(Path::to_owned),
             kernel_args: self.about.kernel_args.clone(),
             memory: Some(self.about.memory),
-            disks: vec![],
-            user_data: None,
-            volumes: vec![],
             metadata: self.about.metadata.clone(),
-            ssh_port: None,
-            write_cache: false,
             balloon: self.about.balloon,
-            registry: None,
+            ..MachineSpec::new(self.resolve(kernel)?, kernel, initrd)
         })
     }
 

@@ -1,6 +1,6 @@
 //! What a machine is asked to be.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Metadata, Volume};
 use crate::profile::ResolvedProfile;
@@ -54,6 +54,25 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
+    /// What a profile says and these files, and nothing else.
+    pub fn new(profile: ResolvedProfile, kernel: &Path, initrd: Option<&Path>) -> Self {
+        Self {
+            profile,
+            kernel: kernel.into(),
+            initrd: initrd.map(Path::to_owned),
+            kernel_args: vec![],
+            memory: None,
+            disks: vec![],
+            user_data: None,
+            volumes: vec![],
+            metadata: Metadata::new(),
+            ssh_port: None,
+            balloon: false,
+            write_cache: false,
+            registry: None,
+        }
+    }
+
     /// Memory in MiB.
     pub fn memory_mib(&self) -> u64 {
         self.memory.unwrap_or(self.profile.profile.memory.get())

@@ -20,22 +20,11 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
         return None;
     }
     Some(MachineSpec {
-        profile: profile().resolve(&kernel).unwrap(),
-        kernel,
-        initrd: Some(initrd),
-        kernel_args: vec![],
-        memory: None,
-        disks: vec![],
         user_data: Some(format!(
             "#cloud-config\nssh_authorized_keys:\n- {}\n",
             keys.public
         )),
-        volumes: vec![],
-        metadata: harness::machine::Metadata::new(),
-        ssh_port: None,
-        balloon: false,
-        write_cache: false,
-        registry: None,
+        ..MachineSpec::new(profile().resolve(&kernel).unwrap(), &kernel, Some(&initrd))
     })
 }
 

@@ -28,20 +28,11 @@ fn profile() -> Profile {
 }
 
 fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
+    let profile = profile().resolve(&guest.kernel).unwrap();
     MachineSpec {
-        profile: profile().resolve(&guest.kernel).unwrap(),
-        kernel: guest.kernel.clone(),
-        initrd: Some(guest.initrd.clone()),
         kernel_args: args.iter().map(|&arg| arg.to_owned()).collect(),
         memory: Some(256),
-        disks: vec![],
-        user_data: None,
-        volumes: vec![],
-        metadata: harness::machine::Metadata::new(),
-        ssh_port: None,
-        balloon: false,
-        write_cache: false,
-        registry: None,
+        ..MachineSpec::new(profile, &guest.kernel, Some(&guest.initrd))
     }
 }
 
