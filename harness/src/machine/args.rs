@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::metadata;
 use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
+use super::{hotplug, metadata};
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
 
 /// Where the lines of the machine end on this side.
@@ -40,6 +40,7 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
     }
     network(&mut args, plan);
     drives(&mut args, &plan.drives);
+    slots(&mut args, plan);
     lines(&mut args, wires);
     if let Wires::Inherited { .. } = wires {
         run(&mut args, plan);
@@ -126,6 +127,17 @@ fn firmware(args: &mut Args, plan: &Plan) {
                 None => (vars, "on"),
             };
             args.add("-drive", &[&flash(vars, 1, read_only)]);
+        }
+    }
+}
+
+/// For what is plugged in later; i440FX takes cards anywhere.
+fn slots(args: &mut Args, plan: &Plan) {
+    if plan.board == Board::Q35 {
+        for number in 0..hotplug::SLOTS {
+            let (id, slot) = (hotplug::slot(number), number + 1);
+            let parts = [format!("id={id}"), format!("slot={slot}")];
+            args.device(&["pcie-root-port", &parts[0], &parts[1]]);
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Machine, MachineError, disks};
-use crate::profile::Bus;
+use crate::profile::{Board, Bus};
 
 impl Machine {
     /// Plugs an empty disk in, formatted where it has a label, on the bus of the profile's disks.
@@ -26,17 +26,31 @@ impl Machine {
             "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
         });
         self.set(&id, "blockdev-add", node).await?;
-        let bus = self.chassis.make.spec.profile.profile.disk_bus;
-        self.set(&id, "device_add", device(bus, &id)).await
+        let profile = &self.chassis.make.spec.profile.profile;
+        let slot = (profile.machine == Board::Q35).then(|| slot(number));
+        let device = device(profile.disk_bus, &id, slot);
+        self.set(&id, "device_add", device).await
     }
 }
 
-fn device(bus: Bus, id: &str) -> Value {
-    let driver = match bus {
-        Bus::Scsi => "scsi-hd",
-        Bus::Virtio => "virtio-blk-pci",
-        Bus::Nvme => "nvme",
-        Bus::Sata => "ide-hd",
+/// PCI Express takes a card only in a slot that was there from the beginning: a port of its own.
+pub(super) const SLOTS: usize = 2;
+
+/// The name of such a slot.
+pub(super) fn slot(number: usize) -> String {
+    format!("slot{number}")
+}
+
+fn device(bus: Bus, id: &str, slot: Option<String>) -> Value {
+    let (driver, is_card) = match bus {
+        Bus::Scsi => ("scsi-hd", false),
+        Bus::Virtio => ("virtio-blk-pci", true),
+        Bus::Nvme => ("nvme", true),
+        Bus::Sata => ("ide-hd", false),
     };
-    json!({ "driver": driver, "id": id, "drive": id, "serial": id })
+    let mut device = json!({ "driver": driver, "id": id, "drive": id, "serial": id });
+    if let Some(slot) = slot.filter(|_| is_card) {
+        device["bus"] = slot.into();
+    }
+    device
 }
