@@ -9,7 +9,8 @@ use crate::guest::Line;
 /// Work that is done again and again, with a number that grows.
 #[derive(Debug, Clone, Copy)]
 pub enum Chore {
-    /// A value of the configuration is set.
+    /// A value of the configuration is set: one that no service depends on, or switching addons at
+    /// once would start the console anew.
     Configuration,
     /// A container of the user's is started, in the place of the one before the last.
     Container,
@@ -40,7 +41,7 @@ impl Chore {
     /// The command that does it for the `n`th time.
     fn command(self, n: u64) -> String {
         match self {
-            Self::Configuration => format!("sudo rancherctl config set environment.COUNT {n}"),
+            Self::Configuration => format!("sudo rancherctl config set hostname n{n}"),
             Self::Container => {
                 let old = n.saturating_sub(2);
                 format!(
@@ -63,7 +64,7 @@ impl Chore {
     /// A command that prints the number of the last time that is seen, or its rest by [`Self::cycle`].
     fn question(self) -> &'static str {
         match self {
-            Self::Configuration => "sudo rancherctl config get environment.COUNT",
+            Self::Configuration => "sudo rancherctl config get hostname | sed -n 's/^n//p'",
             Self::Container => {
                 "docker ps -a --format '{{.Names}}' | sed -n 's/^c//p' | sort -n | tail -n 1"
             }

@@ -29,7 +29,7 @@ const WHOLE: [(&str, &str); 4] = [
         "",
     ),
     // And nothing is left of what was on the way to be one.
-    ("sudo ls -A /var/lib/rancher/conf | sed '/[.]yml/d'", ""),
+    ("sudo ls -A /var/lib/rancher/conf | sed '/^[^.]/d'", ""),
 ];
 
 /// Cuts the power so often.
