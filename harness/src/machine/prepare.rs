@@ -50,7 +50,7 @@ pub(super) fn prepare(
     evidence: &Evidence,
 ) -> Result<Plan, MachineError> {
     let profile = &spec.profile.profile;
-    check_room(spec, begin, folder)?;
+    check_room(spec, begin)?;
     let drives = match begin {
         Begin::Saved(saved) => saved.drives(folder, evidence)?,
         Begin::Continued(saved, into) => {
@@ -104,19 +104,14 @@ pub(super) fn prepare(
     Ok(plan)
 }
 
-/// Memory that is a file of the machine's own is written while the guest runs: where the disk is
-/// full by then, the kernel kills QEMU (SIGBUS).
-fn check_room(
-    spec: &MachineSpec,
-    begin: &Begin<'_>,
-    folder: &PrivateFolder,
-) -> Result<(), MachineError> {
-    let at = match begin {
-        Begin::Savable(folder) | Begin::Continued(_, folder) => folder,
-        Begin::Saved(_) if spec.balloon => folder.path(),
-        Begin::PowerOn | Begin::Saved(_) | Begin::Kept(_) => return Ok(()),
+/// The memory of a machine that can be saved is a file, written while the guest runs: where the disk
+/// is full by then, the kernel kills QEMU (SIGBUS).
+fn check_room(spec: &MachineSpec, begin: &Begin<'_>) -> Result<(), MachineError> {
+    let Some(folder) = begin.folder() else {
+        return Ok(());
     };
-    room::check(at, spec.memory_mib(), "the memory of the machine").map_err(MachineError::Start)
+    let what = "the memory of the machine";
+    room::check(folder, spec.memory_mib(), what).map_err(MachineError::Start)
 }
 
 /// The memory of a saved machine. A machine with a balloon gets a copy: what is taken from the guest
