@@ -43,6 +43,14 @@ impl Now {
         let services = config.effective_services();
         Rc::new(Self { config, services })
     }
+
+    /// The names of the services that enabled addons have a part in.
+    fn of_addons(&self) -> BTreeSet<String> {
+        let names = &self.config.enabled_addons;
+        let addons = names.iter().flat_map(|name| self.config.addon(name));
+        let services = addons.flat_map(|addon| addon.services.keys());
+        services.cloned().collect()
+    }
 }
 
 /// What the tasks of the services share.
@@ -54,6 +62,8 @@ struct Shared {
     report: RefCell<Report>,
     /// What is in the place of each service that was brought up.
     running: RefCell<BTreeMap<String, Running>>,
+    /// The services that enabled addons had a part in when last looked at.
+    of_addons: RefCell<BTreeSet<String>>,
     total: Cell<usize>,
     started: Cell<usize>,
 }
@@ -110,6 +120,7 @@ async fn supervise() -> Result<(), String> {
     let shared = Rc::new(Shared {
         containers,
         images,
+        of_addons: now.of_addons().into(),
         now: now.into(),
         report: report.into(),
         running: RefCell::default(),
@@ -189,14 +200,15 @@ async fn reload(shared: &Shared) {
     }
 }
 
-/// Puts what is wanted now in the place of what runs, where an addon has to do with it, and starts
-/// what was not there before. All else that was changed waits for the next boot.
+/// Puts what is wanted now in the place of what runs, where an addon that is or was enabled has a
+/// part in it, and starts what was not there before. All else that was changed waits for the next
+/// boot.
 async fn switch(shared: &Rc<Shared>) {
     let now = shared.now();
     let wanted = &now.services;
-    let addons = now.config.addons.values();
-    let of_addons: BTreeSet<_> = addons.flat_map(|addon| addon.services.keys()).collect();
-    for &name in &of_addons {
+    let mut of_addons = shared.of_addons.replace(now.of_addons());
+    of_addons.extend(now.of_addons());
+    for name in &of_addons {
         if wanted.get(name).is_none_or(|service| service.disabled) {
             service::remove(name, shared).await;
         }
@@ -205,7 +217,7 @@ async fn switch(shared: &Rc<Shared>) {
         let running = shared.running.borrow();
         match running.get(*name) {
             None => !service.disabled,
-            Some(old) => of_addons.contains(name) && old.service != **service,
+            Some(old) => of_addons.contains(*name) && old.service != **service,
         }
     });
     let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).collect();
