@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::evidence::Evidence;
 use harness::host::scale;
-use harness::machine::{Disk, Machine, MachineError, MachineSpec, Ssh};
+use harness::machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{self, Bench, boot_limit};
@@ -27,12 +27,12 @@ impl Guest {
     /// Boots it for the first time, and gives the user an image.
     pub async fn start() -> Result<Self> {
         let bench = Bench::prepare("soak")?;
-        let label = Some("RANCHER_STATE".into());
         let spec = MachineSpec {
-            disks: vec![Disk::Blank {
+            disks: vec![Disk::Blank(Blank {
                 mib: STATE_MIB,
-                label,
-            }],
+                label: Some("RANCHER_STATE".into()),
+                ..Blank::default()
+            })],
             write_cache: true,
             ..bench.spec.clone()
         };

@@ -1,8 +1,9 @@
 //! Other programs: found, run with no input, and their failure told with all they said.
 
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// Where to look beside `PATH`: a plain user's `PATH` lacks where Debian puts `mke2fs`.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -26,10 +27,29 @@ fn is_executable(file: &Path) -> bool {
 /// # Errors
 /// The command, its status and all it said.
 pub fn run(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("`{}` did not start: {e}", shown(command)))?;
+    let output = command.stdin(Stdio::null()).output();
+    said(command, output)
+}
+
+/// Runs to the end on this input, which it must have read until then; standard output when it
+/// succeeded.
+///
+/// # Errors
+/// The command, its status and all it said.
+pub fn feed(command: &mut Command, input: &str) -> Result<String, String> {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let output = pipes.stderr(Stdio::piped()).spawn().and_then(|mut child| {
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not want it all says why itself.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        child.wait_with_output()
+    });
+    said(command, output)
+}
+
+fn said(command: &Command, output: io::Result<Output>) -> Result<String, String> {
+    let output = output.map_err(|e| format!("`{}` did not start: {e}", shown(command)))?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(stdout);

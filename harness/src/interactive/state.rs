@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::other;
 use crate::machine::folder::lock;
-use crate::machine::{MachineError, disks};
+use crate::machine::{Blank, MachineError, disks};
 use crate::trial::write_key;
 
 /// Size of the state disk; the file is sparse.
@@ -121,7 +121,12 @@ impl StateFolder {
         // Whole or not at all: one that is half formatted must not be taken for a state disk.
         let unfinished = self.file("state.new");
         let _ = fs::remove_file(&unfinished);
-        disks::make_blank(&unfinished, STATE_MIB, Some(STATE_LABEL)).map_err(other)?;
+        let blank = Blank {
+            mib: STATE_MIB,
+            label: Some(STATE_LABEL.into()),
+            partition: None,
+        };
+        disks::make_blank(&unfinished, &blank).map_err(other)?;
         fs::rename(&unfinished, &disk).map_err(|e| self.unusable(&e))?;
         Ok(disk)
     }

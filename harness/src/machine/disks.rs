@@ -8,7 +8,7 @@ use std::process::Command;
 use super::folder::PrivateFolder;
 use super::plan::{Drive, Format, Origin};
 use super::saved::SavedDrive;
-use super::{Disk, MachineError};
+use super::{Blank, Disk, MachineError};
 use crate::host::command;
 use crate::profile::{Bus, Profile};
 
@@ -19,11 +19,11 @@ pub(super) fn make(
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
     let fixed = profile.disks.iter().map(|disk| {
-        let blank = Disk::Blank {
+        let blank = Blank {
             mib: disk.size.get(),
-            label: None,
+            ..Blank::default()
         };
-        (blank, disk.bus)
+        (Disk::Blank(blank), disk.bus)
     });
     fixed
         .chain(more.iter().map(|disk| (disk.clone(), profile.disk_bus)))
@@ -95,10 +95,10 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), String> {
 fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<Drive, String> {
     let id = format!("disk{number}");
     let (file, format, origin) = match disk {
-        Disk::Blank { mib, label } => {
+        Disk::Blank(blank) => {
             let file = folder.file(&format!("{id}.img"));
-            make_blank(&file, mib, label.as_deref())?;
-            (file, Format::Raw, Origin::Blank { mib, label })
+            make_blank(&file, &blank)?;
+            (file, Format::Raw, Origin::Blank(blank))
         }
         Disk::Kept(file) => {
             let format = format_of(&file)?;
@@ -122,33 +122,55 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
     })
 }
 
-/// A sparse file, formatted as ext4 when it has a label.
+/// A sparse file, partitioned and formatted as wanted.
 ///
 /// # Errors
-/// No room, or no `mke2fs`.
-pub fn make_blank(file: &Path, mib: u64, label: Option<&str>) -> Result<(), String> {
-    let sized = File::create_new(file).and_then(|new| new.set_len(mib << 20));
+/// No room, or no `mke2fs` or `sfdisk`.
+pub fn make_blank(file: &Path, blank: &Blank) -> Result<(), String> {
+    let sized = File::create_new(file).and_then(|new| new.set_len(blank.mib << 20));
     sized.map_err(|e| format!("{} cannot be made: {e}", file.display()))?;
-    match label {
-        Some(label) => format_ext4(file, label),
+    if let Some(table) = partition_table(blank) {
+        let sfdisk = command::find("sfdisk").ok_or("no sfdisk on this host; apt install fdisk")?;
+        command::feed(Command::new(sfdisk).arg("--quiet").arg(file), &table)?;
+    }
+    match &blank.label {
+        Some(label) => {
+            let mke2fs =
+                command::find("mke2fs").ok_or("no mke2fs on this host; apt install e2fsprogs")?;
+            let mut format = Command::new(mke2fs);
+            format.args(ext4_options(label, blank)).arg(file);
+            format.args(ext4_size(blank));
+            command::run(&mut format).map(drop)
+        }
         None => Ok(()),
     }
 }
 
-fn format_ext4(file: &Path, label: &str) -> Result<(), String> {
-    let mke2fs = command::find("mke2fs").ok_or("no mke2fs on this host; apt install e2fsprogs")?;
+/// Where a partition begins, and what is left free behind it for the second table, in MiB.
+const MARGIN: u64 = 1;
+
+/// What sfdisk(8) makes a disk's one partition of.
+pub(super) fn partition_table(blank: &Blank) -> Option<String> {
+    let name = blank.partition.as_ref()?;
+    let size = blank.mib.saturating_sub(2 * MARGIN);
+    let row = format!("start={MARGIN}MiB, size={size}MiB, name=\"{name}\"");
+    Some(format!("label: gpt\n{row}\n"))
+}
+
+/// What mke2fs(8) formats a disk, or its partition, with.
+pub(super) fn ext4_options<'a>(label: &'a str, blank: &Blank) -> [&'a str; 8] {
     // The root folder would otherwise belong to whoever runs this.
-    let options = [
-        "-q",
-        "-F",
-        "-t",
-        "ext4",
-        "-E",
-        "root_owner=0:0",
-        "-L",
-        label,
-    ];
-    command::run(Command::new(mke2fs).args(options).arg(file)).map(drop)
+    let extended = match blank.partition {
+        Some(_) => "root_owner=0:0,offset=1048576",
+        None => "root_owner=0:0",
+    };
+    ["-q", "-F", "-t", "ext4", "-E", extended, "-L", label]
+}
+
+/// How large mke2fs(8) is to make it, where that is not all of the disk.
+pub(super) fn ext4_size(blank: &Blank) -> Option<String> {
+    let size = blank.mib.saturating_sub(2 * MARGIN);
+    blank.partition.as_ref().map(|_| format!("{size}M"))
 }
 
 fn make_overlay(file: &Path, base: &Path, format: Format) -> Result<(), String> {
@@ -204,7 +226,12 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.img");
-        make_blank(&file, 16, Some("RANCHER_STATE")).unwrap();
+        let blank = Blank {
+            mib: 16,
+            label: Some("RANCHER_STATE".into()),
+            partition: None,
+        };
+        make_blank(&file, &blank).unwrap();
         let mut superblock = [0; 136];
         File::open(&file)
             .unwrap()
@@ -212,6 +239,32 @@ mod tests {
             .unwrap();
         assert_eq!(&superblock[56..58], [0x53, 0xef]);
         assert_eq!(&superblock[120..133], b"RANCHER_STATE");
+    }
+
+    #[test]
+    fn a_partition_has_a_name_and_the_file_system() {
+        if command::find("mke2fs").is_none() || command::find("sfdisk").is_none() {
+            eprintln!("skipped: no mke2fs or sfdisk on this host");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state.img");
+        let blank = Blank {
+            mib: 16,
+            label: Some("inside".into()),
+            partition: Some("state".into()),
+        };
+        make_blank(&file, &blank).unwrap();
+        let at = |place: u64| {
+            let mut bytes = [0; 10];
+            let disk = File::open(&file).unwrap();
+            disk.read_exact_at(&mut bytes, place).unwrap();
+            bytes
+        };
+        assert_eq!(&at(512)[..8], b"EFI PART");
+        // The first entry's name, in UTF-16: UEFI specification, table 5.6.
+        assert_eq!(&at(1024 + 56), b"s\0t\0a\0t\0e\0");
+        assert_eq!(&at((1 << 20) + 1024 + 120)[..6], b"inside");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Machine, MachineError, disks};
+use super::{Blank, Machine, MachineError, disks};
 use crate::profile::{Board, Bus};
 
 impl Machine {
@@ -10,7 +10,7 @@ impl Machine {
     ///
     /// # Errors
     /// The file cannot be made; QEMU's error, where that bus takes none while it runs.
-    pub async fn plug_disk(&self, mib: u64, label: Option<&str>) -> Result<(), MachineError> {
+    pub async fn plug_disk(&self, blank: &Blank) -> Result<(), MachineError> {
         let nodes = self.qmp("query-named-block-nodes", Value::Null).await?;
         let plugged = |node: &&Value| {
             let name = node["node-name"].as_str();
@@ -21,7 +21,7 @@ impl Machine {
             .map_or(0, |all| all.iter().filter(plugged).count());
         let id = format!("plugged{number}");
         let file = self.folder().join(format!("{id}.img"));
-        disks::make_blank(&file, mib, label).map_err(MachineError::Other)?;
+        disks::make_blank(&file, blank).map_err(MachineError::Other)?;
         let node = json!({
             "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
         });

@@ -80,7 +80,7 @@ use qmp::Qmp;
 use saved::Begin;
 pub use saved::Saved;
 pub use serial::Serial;
-pub use spec::{Disk, MachineSpec};
+pub use spec::{Blank, Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
 pub use tls::Certificates;

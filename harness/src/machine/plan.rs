@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Blank;
 use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
 
 /// The name of the port on which the guest tells how its boot goes.
@@ -137,12 +138,7 @@ impl Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// Made empty for this machine.
-    Blank {
-        /// Size.
-        mib: u64,
-        /// Filesystem label when formatted.
-        label: Option<String>,
-    },
+    Blank(Blank),
     /// A layer above a file that is never written.
     Overlay {
         /// That file.

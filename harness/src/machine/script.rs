@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use super::args::{Wires, arguments};
-use super::metadata;
 use super::plan::{Drive, Origin, Plan};
 use super::shell;
+use super::{disks, metadata};
 use crate::profile::ResolvedFirmware;
 
 /// The port for SSH in the script: the machine's own may be taken by now.
@@ -69,16 +69,21 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
             format.name(),
             quoted(&base.to_string_lossy()),
         )],
-        Origin::Blank { mib, label } => {
-            let made = format!("truncate -s {mib}M {file}");
-            let format = |label: &String| {
-                format!(
-                    "mke2fs -q -t ext4 -E root_owner=0:0 -L {} {file}",
-                    quoted(label)
-                )
-            };
-            std::iter::once(made)
-                .chain(label.as_ref().map(format))
+        Origin::Blank(blank) => {
+            let made = format!("truncate -s {}M {file}", blank.mib);
+            let table = disks::partition_table(blank);
+            let partition = table.map(|table| {
+                let table = quoted(&table);
+                format!("printf %s {table} | sfdisk --quiet {file}")
+            });
+            let format = blank.label.as_ref().map(|label| {
+                let options = disks::ext4_options(label, blank).map(quoted).join(" ");
+                let size = disks::ext4_size(blank).unwrap_or_default();
+                format!("mke2fs {options} {file} {size}").trim_end().into()
+            });
+            [Some(made), partition, format]
+                .into_iter()
+                .flatten()
                 .collect()
         }
     }

@@ -9,17 +9,23 @@ use crate::registry::RegistrySpec;
 /// A disk beside those of the profile.
 #[derive(Debug, Clone)]
 pub enum Disk {
-    /// An empty disk of this many MiB, gone with the machine.
-    Blank {
-        /// Size in MiB.
-        mib: u64,
-        /// When set, formatted as ext4 with this filesystem label.
-        label: Option<String>,
-    },
+    /// An empty disk, gone with the machine.
+    Blank(Blank),
     /// A file that is kept and written (the state disk of `harness run`), raw or qcow2.
     Kept(PathBuf),
     /// A file that is never written: an overlay goes on top.
     Base(PathBuf),
+}
+
+/// An empty disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Blank {
+    /// Size in MiB.
+    pub mib: u64,
+    /// When set, formatted as ext4 with this filesystem label.
+    pub label: Option<String>,
+    /// When set, it has a partition of this name (GPT), in which the file system is.
+    pub partition: Option<String>,
 }
 
 /// All that a machine is made from.

@@ -7,9 +7,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::machine::Blank;
+
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
-use super::step::StepFile;
+use super::step::{StepFile, WaitForStep};
 use super::told::{PageFile, VolumeFile};
 use super::value::Span;
 
@@ -33,6 +35,9 @@ pub struct ScenarioFile<S = StepFile> {
     /// Where it begins.
     #[serde(default)]
     pub start: Start,
+    /// What a boot is waited for before the first step, where that is not its end. To be forked the
+    /// machine must let the trial's key in as well.
+    pub ready: Option<WaitForStep>,
     /// How long all steps together may take after the boot; 10 minutes unless told.
     pub timeout: Option<Span>,
     /// What must hold all through it, beside a console that says nothing bad and a system-docker
@@ -158,6 +163,19 @@ pub struct DiskFile {
     pub size: u64,
     /// When given, the disk is formatted as ext4 with this label.
     pub label: Option<String>,
+    /// When given, it has a partition of this name (GPT), in which the file system is.
+    pub partition: Option<String>,
+}
+
+impl DiskFile {
+    /// As the machine is asked for it.
+    pub fn blank(&self) -> Blank {
+        Blank {
+            mib: self.size,
+            label: self.label.clone(),
+            partition: self.partition.clone(),
+        }
+    }
 }
 
 /// User data: a mapping or the text itself.

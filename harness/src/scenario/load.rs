@@ -14,7 +14,7 @@ use super::known_failure::KnownFailure;
 use super::lint::{self, Lint};
 use super::sabotage::Sabotage;
 use super::setup::{Setup, Setups};
-use super::step::{Action, StepFile};
+use super::step::{Action, StepFile, WaitForStep};
 
 /// How long all steps of a scenario may take together unless it says.
 const WHOLE: Duration = Duration::from_secs(600);
@@ -36,6 +36,8 @@ pub struct Scenario {
     pub setups: Vec<Arc<Setup>>,
     /// Where it begins.
     pub start: Start,
+    /// What a boot is waited for before the first step, where that is not its end.
+    pub ready: Option<WaitForStep>,
     /// How long all steps may take together on the reference host.
     pub timeout: Duration,
     /// What must hold all through it.
@@ -179,6 +181,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         machine: head.machine,
         setups,
         start: head.start,
+        ready: head.ready,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
         invariants,
         known_failure: head.known_failure,

@@ -141,6 +141,17 @@ fn a_scenario_that_cannot_fail_is_wrong() {
 }
 
 #[test]
+fn a_beginning_that_never_comes_is_told() {
+    let steps = "steps: [{ serial: { expect: a } }]\n";
+    assert_snapshot!(wrong(&format!(
+        "name: tea\nabout: tea\nstart: cold\nready: {{ ssh: {{ run: a }} }}\nmachine:\n  ssh_key: false\n  disks:\n    - {{ size: 16, partition: 'a \"b\"' }}\n    - {{ size: 2, partition: b }}\n{steps}"
+    )));
+    assert_snapshot!(wrong(&format!(
+        "name: tea\nabout: tea\nready: {{ serial: a, event: init }}\n{steps}"
+    )));
+}
+
+#[test]
 fn a_scenario_without_steps_is_wrong() {
     assert_snapshot!(wrong("name: tea\nabout: tea\nsteps: []\n"));
 }

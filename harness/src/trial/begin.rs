@@ -13,14 +13,14 @@ use crate::checkpoint::{Held, Recipe, Store};
 use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
-use crate::scenario::Start;
+use crate::scenario::{Start, WaitForStep};
 
 use super::deadline::{self, Deadline};
 use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
 use super::setups::{Maker, save};
-use super::{Failure, Log, Settings, Trial, close, outcome, scaled};
+use super::{Failure, Log, Settings, Trial, close, outcome, scaled, steps};
 
 /// Changes when checkpoints made before are of no use any more.
 const VERSION: u32 = 6;
@@ -53,12 +53,16 @@ impl Begun {
         if self.is_fork() { "fork" } else { "boot" }
     }
 
-    /// Until the first step can begin.
-    pub(super) async fn ready(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+    /// Until the first step can begin; `wanted` is what a boot is waited for, where that is not its
+    /// end.
+    pub(super) async fn ready(
+        &self,
+        wanted: Option<&WaitForStep>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Fault> {
         let machine = &self.machine;
         if self.checkpoint.is_none() {
-            let limit = scaled(deadline::BOOT);
-            return Ok(machine.guard(machine.wait_ready(limit)).await?);
+            return booted(machine, wanted, session).await;
         }
         let limit = Deadline::within(scaled(deadline::LOGIN));
         let clock = async { Ok(session.set_clock(&limit).await) };
@@ -185,6 +189,9 @@ impl Trial {
             inputs["registry"] = json!(registry.storage.content());
             inputs["account"] = json!(registry.account.is_some());
         }
+        if let Some(ready) = &self.scenario.ready {
+            inputs["ready"] = format!("{ready:?}").into();
+        }
         if spec.balloon {
             inputs["balloon"] = true.into();
         }
@@ -206,12 +213,23 @@ impl Trial {
         let machine = Machine::start_savable(spec, folder, &evidence).await;
         let machine = machine.map_err(|error| not_started(&error, &evidence))?;
         let log = self.log(maker.settings, &evidence, self.name());
+        let machine = Arc::new(machine);
         let mut ran = Vec::new();
-        let ready = machine.guard(until_ready(&machine, &keys));
-        let ready = async { ready.await.map_err(Fault::from) };
+        let wanted = self.scenario.ready.as_ref();
+        let snapshots = self.snapshots();
+        let mut session = Session::new(Arc::clone(&machine), &keys, &snapshots);
+        let ready = async {
+            booted(&machine, wanted, &mut session).await?;
+            let engines = wanted.is_none();
+            Ok(machine.guard(lets_in(&machine, &keys, engines)).await?)
+        };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         let ready = ready.await;
-        self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
+        // What it is connected with would be saved with it.
+        drop(session);
+        if wanted.is_none() || ready.is_err() {
+            self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
+        }
         if let Err(fault) = ready {
             outcome::screen(&machine, &evidence).await;
             let fate = self.keep(&machine, &keys, maker.settings, &log).await;
@@ -235,15 +253,30 @@ fn no_forks(why: &str) {
     SAID.call_once(|| eprintln!("note: machines are booted, not forked: {why}"));
 }
 
-/// Until SSH lets us in and, where the guest is one that tells of its boot, both Dockers answer.
-async fn until_ready(machine: &Machine, keys: &KeyPair) -> Result<(), MachineError> {
-    machine.wait_ready(scaled(deadline::BOOT)).await?;
+/// Until a machine that was started is as far as is wanted of it, or has booted.
+async fn booted(
+    machine: &Machine,
+    wanted: Option<&WaitForStep>,
+    session: &mut Session<'_>,
+) -> Result<(), Fault> {
+    let limit = scaled(deadline::BOOT);
+    let Some(wanted) = wanted else {
+        return Ok(machine.guard(machine.wait_ready(limit)).await?);
+    };
+    let limit = Deadline::within(limit);
+    let wait = async { Ok(steps::wait::perform(wanted, session, &limit).await) };
+    machine.guard(wait).await?
+}
+
+/// Until SSH lets us in and, where they are wanted and the guest is one that tells of its boot, both
+/// Dockers answer.
+async fn lets_in(machine: &Machine, keys: &KeyPair, engines: bool) -> Result<(), MachineError> {
     let login = Login::Key {
         user: USER.into(),
         private_key: keys.private.clone(),
     };
     let ssh = machine.ssh(&login, scaled(deadline::LOGIN)).await?;
-    if machine.boot_events().is_empty() {
+    if !engines || machine.boot_events().is_empty() {
         return Ok(());
     }
     for engine in [Engine::System, Engine::User] {

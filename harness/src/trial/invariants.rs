@@ -16,7 +16,7 @@ use crate::machine::{Engine, KeyPair, Machine, MachineError};
 use crate::poll::{Poll, wait_until};
 use crate::scenario::{Action, Step};
 
-use super::deadline::{Deadline, Patience};
+use super::deadline::{self, Deadline, Patience};
 use super::fault::Fault;
 use super::session::Session;
 use super::{describe, scaled, steps};
@@ -40,6 +40,8 @@ pub(super) struct Invariants<'a> {
     now: RwLock<Arc<Machine>>,
     /// It stands still, is off, or has no network to rely on, and so cannot be asked.
     silent: AtomicBool,
+    /// It boots still: nobody is there to be asked.
+    boots: bool,
 }
 
 impl<'a> Invariants<'a> {
@@ -53,7 +55,13 @@ impl<'a> Invariants<'a> {
             snapshots: session.snapshots,
             now: RwLock::new(Arc::clone(&session.machine)),
             silent: AtomicBool::new(false),
+            boots: false,
         }
+    }
+
+    /// The same, the first look after the end of a boot that goes on.
+    pub(super) fn once_booted(self, boots: bool) -> Self {
+        Self { boots, ..self }
     }
 
     /// Looks until something does not hold; ends only then.
@@ -66,6 +74,10 @@ impl<'a> Invariants<'a> {
         // The first one comes at once.
         looks.tick().await;
         let machine = Arc::clone(&*self.now.read().await);
+        if self.boots {
+            // One that does not end turns the first look red, or what is asked of it.
+            let _ = machine.wait_ready(scaled(deadline::BOOT)).await;
+        }
         let mut session = Session::new(machine, self.keys, self.snapshots);
         loop {
             looks.tick().await;

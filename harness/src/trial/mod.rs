@@ -203,12 +203,7 @@ impl Trial {
             initrd: Some(artifacts.initrd.clone()),
             kernel_args: wanted.kernel_arguments.clone(),
             memory: wanted.memory,
-            disks: disks
-                .map(|d| Disk::Blank {
-                    mib: d.size,
-                    label: d.label.clone(),
-                })
-                .collect(),
+            disks: disks.map(|disk| Disk::Blank(disk.blank())).collect(),
             user_data: CloudConfig::render(wanted.cloud_config.as_ref(), on_config_drive)
                 .map_err(Failure::Infrastructure)?,
             volumes: wanted.told_volumes(key.unwrap_or_default()),

@@ -71,9 +71,11 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Red> {
         let mut ran = Vec::new();
-        let (what, ready) = (begun.what(), begun.ready(session));
+        let wanted = self.scenario.ready.as_ref();
+        let (what, ready) = (begun.what(), begun.ready(wanted, session));
         let ready = log.around(0, 1, what, ready, &mut ran).await;
-        if !begun.is_fork() {
+        // What is not over has no ladder yet.
+        if !begun.is_fork() && (wanted.is_none() || ready.is_err()) {
             self.tell_boot(artifacts, &begun.machine, ready.is_ok(), log);
         }
         ready.map_err(|fault| Red::boot(fault, &ran))?;
@@ -83,8 +85,10 @@ impl Trial {
             }
         }
 
+        // Still, when the first step begins.
+        let boots = wanted.is_some() && !begun.is_fork();
         session.first_disk = self.profile.disks.len();
-        let verdict = self.steps(session, count, log, &mut ran).await;
+        let verdict = self.steps(session, boots, count, log, &mut ran).await;
         if verdict.is_err() || count < self.scenario.steps.len() {
             // It is kept as it stands, or a person goes on with what is broken.
             return verdict;
@@ -100,6 +104,7 @@ impl Trial {
     async fn steps(
         &self,
         session: &mut Session<'_>,
+        boots: bool,
         count: usize,
         log: &Log<'_>,
         ran: &mut Vec<Ran>,
@@ -108,6 +113,7 @@ impl Trial {
         let scenario = &self.scenario;
         let key = scenario.machine.ssh_key;
         let invariants = Invariants::new(&scenario.invariants, key, session);
+        let invariants = invariants.once_booted(boots);
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate().take(count) {
             let what = describe::step(step);

@@ -120,7 +120,7 @@ impl Trial {
         let snapshots = self.snapshots();
         let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
         let what = format!("fork, for the setup {}", setup.name);
-        log.around(0, 1, &what, begun.ready(&mut session), &mut ran)
+        log.around(0, 1, &what, begun.ready(None, &mut session), &mut ran)
             .await
             .map_err(|fault| Red::boot(fault, &ran))?;
         self.set_up(setup, &mut session, log, &mut ran).await

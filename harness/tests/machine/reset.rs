@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::machine::{Disk, DiskFaults, Disturbance, Machine, MachineError, MachineSpec, Ssh};
+use harness::machine::{
+    Blank, Disk, DiskFaults, Disturbance, Machine, MachineError, MachineSpec, Ssh,
+};
 use harness::profile::Accelerator;
 use regex::Regex;
 
@@ -17,10 +19,10 @@ const READ: &str = "dd if=/dev/vda of=/dev/null bs=4096 count=1 iflag=direct";
 
 fn with_disk(guest: &Guest, args: &[&str]) -> MachineSpec {
     MachineSpec {
-        disks: vec![Disk::Blank {
+        disks: vec![Disk::Blank(Blank {
             mib: 16,
-            label: None,
-        }],
+            ..Blank::default()
+        })],
         ..spec(guest, args)
     }
 }

@@ -101,6 +101,13 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
         known_failure(lint, known);
     }
     machine(lint, &head.machine);
+    if let Some(ready) = &head.ready {
+        wait::step(lint, ready, "ready", "`ready`");
+        let asks = ready.ssh.is_some() || ready.container.is_some();
+        let message = "nobody is let in who could ask";
+        let hint = "wait for `serial` or `event`";
+        lint.refuse(asks && !head.machine.ssh_key, "ready", message, hint);
+    }
 }
 
 fn named(lint: &mut Lint<'_>, name: &str, about: &str, to_say: &str) {
@@ -185,10 +192,25 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
     }
 }
 
+/// The name of a GPT partition in UTF-16 units: UEFI specification, 5.3.3.
+const LONGEST_PARTITION: usize = 36;
+
 fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
     if disk.size == 0 {
         let path = format!("{path}.size");
         lint.value(&path, "a disk of no size", "`size` is in MiB");
+    }
+    if let Some(name) = &disk.partition {
+        let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
+        if name.is_empty() || name.len() > LONGEST_PARTITION || !name.chars().all(plain) {
+            let message = "this is no name of a partition";
+            let hint = format!("up to {LONGEST_PARTITION} letters, digits and signs");
+            lint.value(&format!("{path}.partition"), message, hint);
+        }
+        if (1..=2).contains(&disk.size) {
+            let message = "a disk without room for a partition";
+            lint.value(&format!("{path}.size"), message, "its tables take 2 MiB");
+        }
     }
 }
 
@@ -208,7 +230,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::Docker(step) => docker::step(lint, step, &format!("{path}.docker")),
         Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
         Action::PowerCut(_) => {}
-        Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for")),
+        Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for"), "a wait_for step"),
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
         Action::Hotplug(step) => disk(lint, &step.disk, &format!("{path}.hotplug.disk")),
         Action::TimeServer(step) => {

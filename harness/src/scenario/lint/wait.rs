@@ -3,8 +3,8 @@
 use super::super::step::{WaitAction, WaitForStep};
 use super::{Lint, expectation, kind};
 
-pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str) {
-    let action = kind::one(lint, step.kinds(), path, "a wait_for step");
+pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str, what: &str) {
+    let action = kind::one(lint, step.kinds(), path, what);
     let Some(WaitAction::Ssh(wait)) = action else {
         return;
     };

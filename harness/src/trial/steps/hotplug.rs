@@ -6,6 +6,5 @@ use super::super::fault::Fault;
 use super::super::session::Session;
 
 pub(super) async fn perform(step: &HotplugStep, session: &Session<'_>) -> Result<(), Fault> {
-    let (mib, label) = (step.disk.size, step.disk.label.as_deref());
-    Ok(session.machine.plug_disk(mib, label).await?)
+    Ok(session.machine.plug_disk(&step.disk.blank()).await?)
 }

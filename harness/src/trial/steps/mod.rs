@@ -11,7 +11,7 @@ mod serial;
 mod ssh;
 mod time_server;
 mod tls;
-mod wait;
+pub(super) mod wait;
 
 pub(super) use fault::carrier;
 

@@ -10,7 +10,7 @@ use super::super::judge::{self, Wanted};
 use super::super::session::Session;
 use super::docker;
 
-pub(super) async fn perform(
+pub(in super::super) async fn perform(
     step: &WaitForStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
