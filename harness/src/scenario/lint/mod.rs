@@ -230,7 +230,9 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::Docker(step) => docker::step(lint, step, &format!("{path}.docker")),
         Action::Reboot(step) => reboot(lint, step, &format!("{path}.reboot")),
         Action::PowerCut(_) => {}
-        Action::WaitFor(step) => wait::step(lint, step, &format!("{path}.wait_for"), "a wait_for step"),
+        Action::WaitFor(step) => {
+            wait::step(lint, step, &format!("{path}.wait_for"), "a wait_for step")
+        }
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
         Action::Hotplug(step) => disk(lint, &step.disk, &format!("{path}.hotplug.disk")),
         Action::TimeServer(step) => {
