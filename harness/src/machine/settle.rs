@@ -16,8 +16,10 @@ const REST: f64 = 0.03;
 
 impl Machine {
     /// Waits until the guest has next to nothing to do; one that never rests is left alone after
-    /// `limit`.
+    /// `limit`. Connections on which Docker was reached are closed: each machine that goes on from
+    /// here would have to end them.
     pub async fn settle(&self, limit: Duration) {
+        self.forwards.lock().await.clear();
         rests(self.pid(), limit).await;
     }
 }
