@@ -107,7 +107,7 @@ fn speed() -> Finding {
 /// A program, what it is for, and its package on Debian and Ubuntu.
 struct Tool(&'static str, &'static str, &'static str, State);
 
-const TOOLS: [Tool; 8] = [
+const TOOLS: [Tool; 9] = [
     Tool(
         "qemu-img",
         "layers above disk images",
@@ -115,6 +115,7 @@ const TOOLS: [Tool; 8] = [
         State::Missing,
     ),
     Tool("mke2fs", "formats state disks", "e2fsprogs", State::Missing),
+    Tool("sfdisk", "divides disks", "fdisk", State::Degraded),
     Tool(
         "mmdebstrap",
         "fetches what the OS is made of",
