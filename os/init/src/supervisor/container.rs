@@ -18,6 +18,11 @@ use futures_util::StreamExt;
 /// The label that says which boot a system container belongs to.
 const BOOT_LABEL: &str = "io.rancher.os.boot";
 
+/// Containers for which this says the same share one shim of containerd's, which takes 6 MB of memory
+/// and, emulated, 0.3 s to start: `groupLabels` of containerd 1.7,
+/// `runtime/v2/runc/manager/manager_linux.go`.
+const SHIM_GROUP: &str = "io.containerd.runc.v2.group";
+
 /// The containers of this boot.
 pub struct Containers {
     docker: Docker,
@@ -187,6 +192,7 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
             ipc_mode: service.ipc.clone(),
             uts_mode: service.uts.clone(),
             cgroupns_mode: Some(cgroups),
+            annotations: Some(HashMap::from([(SHIM_GROUP.into(), "services".into())])),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -209,5 +215,7 @@ mod tests {
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.pid_mode, None);
+        // One shim for all of them.
+        assert_eq!(host.annotations.unwrap()[SHIM_GROUP], "services");
     }
 }
