@@ -151,7 +151,10 @@ fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
         .kernel_arguments
         .iter()
         .map(|word| word.as_str().to_owned());
-    let words: Vec<_> = fixed
+    let because = spec.profile.accelerator.kernel_arguments().iter();
+    let words: Vec<_> = because
+        .map(|word| (*word).to_owned())
+        .chain(fixed)
         .chain(spec.kernel_args.iter().cloned())
         .chain([identity::argument(nonce)])
         .collect();

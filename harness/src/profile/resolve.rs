@@ -46,6 +46,18 @@ pub enum Accelerator {
     },
 }
 
+impl Accelerator {
+    /// What the kernel of a guest is told because of it. QEMU keeps what it translated by the
+    /// address it is at, so that with addresses drawn at random each process that starts has the
+    /// C library and its program translated again: 6000 blocks for a shell, a third of a boot.
+    pub fn kernel_arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Kvm => &[],
+            Self::Tcg { .. } => &["norandmaps"],
+        }
+    }
+}
+
 /// Firmware as files of this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolvedFirmware {
@@ -176,6 +188,13 @@ fn say_emulated(why: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_emulated_programs_start_at_the_same_addresses() {
+        let emulated = Accelerator::Tcg { threads: true };
+        assert_eq!(emulated.kernel_arguments(), ["norandmaps"]);
+        assert!(Accelerator::Kvm.kernel_arguments().is_empty());
+    }
 
     #[test]
     fn a_missing_firmware_names_the_file_and_what_to_do() {

@@ -23,7 +23,7 @@ use super::setups::{Maker, save};
 use super::{Failure, Log, Settings, Trial, close, outcome, scaled, steps};
 
 /// Changes when checkpoints made before are of no use any more.
-const VERSION: u32 = 7;
+const VERSION: u32 = 8;
 
 /// A machine that was started.
 pub(super) struct Begun {

@@ -118,12 +118,13 @@ impl Identity {
 
     /// The command that reads the words back: the file where the guest has it, then the kernel
     /// command line. The file is for root alone until we were there, which those that go on from
-    /// this machine are saved the time of: 0.2 s of an emulated one.
+    /// this machine are saved the time of: 0.2 s of an emulated one. For the same reason it is all
+    /// what the shell itself knows.
     pub fn question() -> String {
         let file = format!("/sys/firmware/qemu_fw_cfg/by_name/{FW_CFG}/raw");
         format!(
             "f={file}; [ ! -e $f ] || [ -r $f ] || sudo -n chmod a+r $f; read -r word < $f; \
-             echo {WORD}$word; cat /proc/cmdline"
+             echo {WORD}$word; read -r line < /proc/cmdline; echo $line"
         )
     }
 
