@@ -145,19 +145,8 @@ fn uuid(digits: &str) -> String {
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
-    let fixed = spec
-        .profile
-        .profile
-        .kernel_arguments
-        .iter()
-        .map(|word| word.as_str().to_owned());
-    let because = spec.profile.accelerator.kernel_arguments().iter();
-    let words: Vec<_> = because
-        .map(|word| (*word).to_owned())
-        .chain(fixed)
-        .chain(spec.kernel_args.iter().cloned())
-        .chain([identity::argument(nonce)])
-        .collect();
+    let mut words = spec.kernel_arguments();
+    words.push(identity::argument(nonce));
     Direct {
         kernel: absolute(&spec.kernel),
         initrd: spec.initrd.as_deref().map(absolute),

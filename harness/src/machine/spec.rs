@@ -37,7 +37,7 @@ pub struct MachineSpec {
     pub kernel: PathBuf,
     /// Initrd.
     pub initrd: Option<PathBuf>,
-    /// Kernel arguments after those of the profile.
+    /// Kernel arguments beside those of the profile.
     pub kernel_args: Vec<String>,
     /// MiB, when not the profile's.
     pub memory: Option<u64>,
@@ -82,5 +82,40 @@ impl MachineSpec {
     /// Memory in MiB.
     pub fn memory_mib(&self) -> u64 {
         self.memory.unwrap_or(self.profile.profile.memory.get())
+    }
+
+    /// All that its kernel is told but for the word that says which machine it is: what its accelerator
+    /// asks for, what its profile says, and its own, so that the last word is the machine's.
+    pub fn kernel_arguments(&self) -> Vec<String> {
+        let accelerator = self.profile.accelerator.kernel_arguments().iter().copied();
+        let profile = self.profile.profile.kernel_arguments.iter();
+        accelerator
+            .chain(profile.map(|word| word.as_str()))
+            .chain(self.kernel_args.iter().map(String::as_str))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Accelerator, ResolvedFirmware};
+
+    #[test]
+    fn what_a_profile_and_a_machine_say_comes_after_what_emulation_asks_for() {
+        let text = "{name: x, about: x, machine: pc, memory: 64, cpus: 1, kernel_arguments: [b]}";
+        let profile = ResolvedProfile {
+            profile: serde_yaml::from_str(text).unwrap(),
+            qemu: PathBuf::new(),
+            qemu_version: String::new(),
+            accelerator: Accelerator::Tcg { threads: true },
+            firmware: ResolvedFirmware::Builtin,
+        };
+        let mut spec = MachineSpec::new(profile, Path::new("vmlinuz"), None);
+        spec.kernel_args = vec!["c".into()];
+        assert_eq!(spec.kernel_arguments(), ["norandmaps", "b", "c"]);
+        spec.profile.accelerator = Accelerator::Kvm;
+        assert_eq!(spec.kernel_arguments(), ["b", "c"]);
     }
 }

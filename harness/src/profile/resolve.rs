@@ -190,13 +190,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_emulated_programs_start_at_the_same_addresses() {
-        let emulated = Accelerator::Tcg { threads: true };
-        assert_eq!(emulated.kernel_arguments(), ["norandmaps"]);
-        assert!(Accelerator::Kvm.kernel_arguments().is_empty());
-    }
-
-    #[test]
     fn a_missing_firmware_names_the_file_and_what_to_do() {
         let profile: Profile = serde_yaml::from_str(
             "{name: x, about: x, machine: pc, memory: 64, cpus: 1, firmware: /nowhere/uefi.fd}",

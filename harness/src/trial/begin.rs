@@ -174,7 +174,7 @@ impl Trial {
             "accelerator": format!("{:?}", spec.profile.accelerator),
             "firmware": format!("{:?}", spec.profile.firmware),
             "profile": format!("{profile:?}"),
-            "kernel arguments": spec.kernel_args,
+            "kernel arguments": spec.kernel_arguments(),
             "memory": spec.memory_mib(),
             "disks": format!("{:?}", spec.disks),
             "user data": spec.user_data,

@@ -14,13 +14,14 @@ use bollard::query_parameters::{
 };
 use config::Service;
 use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 
 /// The label that says which boot a system container belongs to.
 const BOOT_LABEL: &str = "io.rancher.os.boot";
 
 /// Containers for which this says the same share one shim of containerd's, which takes 6 MB of memory
 /// and, emulated, 0.3 s to start: `groupLabels` of containerd 1.7,
-/// `runtime/v2/runc/manager/manager_linux.go`.
+/// `runtime/v2/runc/manager/manager_linux.go`. It ends with the last of them.
 const SHIM_GROUP: &str = "io.containerd.runc.v2.group";
 
 /// The containers of this boot.
@@ -29,6 +30,8 @@ pub struct Containers {
     boot: String,
     /// Names that are there already: the supervisor was started again.
     present: RefCell<BTreeSet<String>>,
+    /// Set when the shim is there that services share.
+    shim: OnceCell<()>,
 }
 
 impl Containers {
@@ -63,6 +66,7 @@ impl Containers {
             docker,
             boot,
             present: here.iter().filter_map(name).collect::<BTreeSet<_>>().into(),
+            shim: OnceCell::new(),
         })
     }
 
@@ -102,8 +106,16 @@ impl Containers {
         }
     }
 
-    /// Starts a container; one that runs is left alone.
-    pub async fn start(&self, name: &str) -> Result<(), String> {
+    /// Starts a service's container; one that runs is left alone.
+    pub async fn start(&self, name: &str, service: &Service) -> Result<(), String> {
+        if shares_shim(service) {
+            first_alone(&self.shim, async || self.start_now(name).await).await
+        } else {
+            self.start_now(name).await
+        }
+    }
+
+    async fn start_now(&self, name: &str) -> Result<(), String> {
         let started = self
             .docker
             .start_container(name, None::<StartContainerOptions>)
@@ -135,6 +147,28 @@ impl Containers {
         let line = said.to_string().trim().to_owned();
         Some(line).filter(|line| !line.is_empty())
     }
+}
+
+/// Whether a service shares its shim with the others: one that ends could be the last for a moment,
+/// and take the shim with it while another starts.
+fn shares_shim(service: &Service) -> bool {
+    service.detach()
+}
+
+/// Starts what shares a shim: the first alone, which makes it. containerd makes the shim's socket in
+/// two steps, and whoever comes between them takes it for one that a dead shim left, and removes it:
+/// `NewSocket`, `CanConnect` and `RemoveSocket` in `manager_linux.go`.
+async fn first_alone(
+    shim: &OnceCell<()>,
+    start: impl AsyncFn() -> Result<(), String>,
+) -> Result<(), String> {
+    let mut first = false;
+    let made = shim.get_or_try_init(|| {
+        first = true;
+        start()
+    });
+    made.await?;
+    if first { Ok(()) } else { start().await }
 }
 
 fn is_missing(error: &Error) -> bool {
@@ -192,7 +226,8 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
             ipc_mode: service.ipc.clone(),
             uts_mode: service.uts.clone(),
             cgroupns_mode: Some(cgroups),
-            annotations: Some(HashMap::from([(SHIM_GROUP.into(), "services".into())])),
+            annotations: shares_shim(service)
+                .then(|| HashMap::from([(SHIM_GROUP.into(), "services".into())])),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -201,6 +236,8 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -215,7 +252,41 @@ mod tests {
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.pid_mode, None);
-        // One shim for all of them.
         assert_eq!(host.annotations.unwrap()[SHIM_GROUP], "services");
+    }
+
+    #[test]
+    fn a_service_that_ends_has_a_shim_of_its_own() {
+        let labels = BTreeMap::from([("io.rancher.os.detach".into(), "false".into())]);
+        let service = Service {
+            labels,
+            ..Service::default()
+        };
+        assert_eq!(
+            body(&service, "boot").host_config.unwrap().annotations,
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn what_shares_a_shim_waits_until_one_has_made_it() {
+        let (shim, begun) = (OnceCell::new(), Cell::new(0));
+        let start = async |result: Result<(), &str>| {
+            begun.set(begun.get() + 1);
+            tokio::task::yield_now().await;
+            result.map_err(str::to_owned)
+        };
+        let fails = first_alone(&shim, async || start(Err("no")).await);
+        let makes = first_alone(&shim, async || {
+            assert_eq!(begun.get(), 1, "beside the one that failed");
+            start(Ok(())).await
+        });
+        let joins = first_alone(&shim, async || {
+            assert!(begun.get() >= 2, "before the shim was made");
+            start(Ok(())).await
+        });
+        let ended = tokio::join!(fails, makes, joins);
+        assert_eq!(ended, (Err("no".into()), Ok(()), Ok(())));
+        assert_eq!(begun.get(), 3);
     }
 }
