@@ -1,4 +1,4 @@
-//! Disks that come while the machine runs.
+//! Disks and network cards that come while the machine runs.
 
 use serde_json::{Value, json};
 
@@ -11,25 +11,48 @@ impl Machine {
     /// # Errors
     /// The file cannot be made; QEMU's error, where that bus takes none while it runs.
     pub async fn plug_disk(&self, blank: &Blank) -> Result<(), MachineError> {
-        let nodes = self.qmp("query-named-block-nodes", Value::Null).await?;
-        let plugged = |node: &&Value| {
-            let name = node["node-name"].as_str();
-            name.is_some_and(|name| name.starts_with("plugged"))
-        };
-        let number = nodes
-            .as_array()
-            .map_or(0, |all| all.iter().filter(plugged).count());
-        let id = format!("plugged{number}");
+        let (id, slot) = self.next_plugged().await?;
         let file = self.folder().join(format!("{id}.img"));
         disks::make_blank(&file, blank).map_err(MachineError::Other)?;
         let node = json!({
             "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
         });
         self.set(&id, "blockdev-add", node).await?;
-        let profile = &self.chassis.make.spec.profile.profile;
-        let slot = (profile.machine == Board::Q35).then(|| slot(number));
-        let device = device(profile.disk_bus, &id, slot);
-        self.set(&id, "device_add", device).await
+        let bus = self.chassis.make.spec.profile.profile.disk_bus;
+        self.set(&id, "device_add", device(bus, &id, slot)).await
+    }
+
+    /// Plugs a network card in, on a network of QEMU's with this address.
+    ///
+    /// # Errors
+    /// QEMU's error, where no slot is free.
+    pub async fn plug_card(&self, network: &str) -> Result<(), MachineError> {
+        let (id, slot) = self.next_plugged().await?;
+        let backend = json!({ "type": "user", "id": id, "net": network });
+        self.set(&id, "netdev_add", backend).await?;
+        let mut card = json!({
+            "driver": "virtio-net-pci", "id": id, "netdev": id, "romfile": "",
+        });
+        if let Some(slot) = slot {
+            card["bus"] = slot.into();
+        }
+        self.set(&id, "device_add", card).await
+    }
+
+    /// The name of what is plugged in next, and the slot that it takes if it is a card.
+    async fn next_plugged(&self) -> Result<(String, Option<String>), MachineError> {
+        let path = json!({ "path": "/machine/peripheral" });
+        let devices = self.qmp("qom-list", path).await?;
+        let plugged = |device: &&Value| {
+            let name = device["name"].as_str();
+            name.is_some_and(|name| name.starts_with("plugged"))
+        };
+        let number = devices
+            .as_array()
+            .map_or(0, |all| all.iter().filter(plugged).count());
+        let board = self.chassis.make.spec.profile.profile.machine;
+        let slot = (board == Board::Q35).then(|| slot(number));
+        Ok((format!("plugged{number}"), slot))
     }
 }
 

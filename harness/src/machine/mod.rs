@@ -14,7 +14,7 @@
 //! | `settle`, `saved` | a machine at rest, one that stands still, and those that go on from it |
 //! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
 //! | `ssh`, `forward`, `tls` | the guest's commands, files and Docker engines |
-//! | `hotplug` | disks that come while it runs |
+//! | `hotplug` | disks and network cards that come while it runs |
 
 mod args;
 mod artifact;

@@ -37,7 +37,7 @@ pub use step::{
     Account, Action, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
     SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
-pub use supply::{HotplugStep, TimeServerStep};
+pub use supply::{HotplugStep, Plugged, Subnet, TimeServerStep};
 pub use told::{PageFile, VolumeFile};
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 

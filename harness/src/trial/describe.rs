@@ -2,7 +2,9 @@
 
 mod fault;
 
-use crate::scenario::{Action, DockerAction, DockerStep, EngineName, SshStep, Step, WaitAction};
+use crate::scenario::{
+    Action, DockerAction, DockerStep, EngineName, Plugged, SshStep, Step, WaitAction,
+};
 
 /// A step in a line.
 pub fn step(step: &Step) -> String {
@@ -29,7 +31,11 @@ fn action(action: &Action) -> String {
             None => "wait for".into(),
         },
         Action::Events(_) => "boot events".into(),
-        Action::Hotplug(step) => format!("plug in a disk of {} MiB", step.disk.size),
+        Action::Hotplug(step) => match step.plugged() {
+            Some(Plugged::Disk(disk)) => format!("plug in a disk of {} MiB", disk.size),
+            Some(Plugged::Network(network)) => format!("plug in a network card on {network}"),
+            None => "plug in".into(),
+        },
         Action::TimeServer(_) => "a time server".into(),
         Action::Fault(step) => fault::fault(step),
     }

@@ -7,8 +7,8 @@ use crate::respawn::{Program, keep};
 /// Containerd's configuration, in the root.
 const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
 
-fn programs() -> [Program; 3] {
-    [
+fn programs() -> Vec<Program> {
+    vec![
         Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
             .logging_to("/run/containerd.log"),
         Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
@@ -22,5 +22,5 @@ fn programs() -> [Program; 3] {
 /// The kernel refuses to make this process a subreaper, or to give it signals.
 pub fn run() -> nix::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    keep(&programs(), || ())
+    keep(programs())
 }

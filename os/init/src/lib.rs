@@ -22,6 +22,7 @@ pub mod respawn;
 pub mod stages;
 pub mod supervisor;
 pub mod sys;
+pub mod uevents;
 pub mod user_docker;
 
 /// Where the programs of the initrd are found in the machine.

@@ -1,19 +1,22 @@
 //! Keeps programs running, however often they end, and reaps every process that is left to it.
 //!
-//! Used twice: by the keeper beside PID 1 and by the console. It never gives up; a program that ends
-//! at once waits longer each time, up to a bound.
+//! Used by the keeper beside PID 1, by the console, and by the network, whose programs become others
+//! as its interfaces do. It never gives up; a program that ends at once waits longer each time, up to
+//! a bound.
 
-use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::os::fd::AsFd;
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -57,24 +60,52 @@ impl Program {
         }
     }
 
-    fn start(&self) -> std::io::Result<Pid> {
-        let mut command = Command::new(&self.path);
-        command.args(&self.arguments).stdin(Stdio::null());
-        if let Some(path) = &self.log {
-            let log = OpenOptions::new().create(true).append(true).open(path)?;
-            command.stdout(log.try_clone()?).stderr(log);
+    /// With no signal blocked, whatever is blocked here: with SIGCHLD blocked dropbear never sees its
+    /// sessions end.
+    fn start(&self) -> nix::Result<Pid> {
+        let mut attributes = PosixSpawnAttr::init()?;
+        let flags =
+            PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF;
+        attributes.set_flags(flags)?;
+        attributes.set_sigmask(&SigSet::empty())?;
+        // Rust ignores it for itself.
+        attributes.set_sigdefault(&SigSet::from_iter([Signal::SIGPIPE]))?;
+        let mut files = PosixSpawnFileActions::init()?;
+        files.add_open(0, "/dev/null", OFlag::O_RDONLY, Mode::empty())?;
+        if let Some(log) = &self.log {
+            let appended = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
+            files.add_open(1, log, appended, Mode::from_bits_truncate(0o644))?;
+            files.add_dup2(1, 2)?;
         }
-        // The process is waited for by its number, with all others.
-        #[allow(clippy::zombie_processes, reason = "`reap` waits for every child")]
-        let child = command.spawn()?;
-        Ok(Pid::from_raw(child.id().cast_signed()))
+        let words = std::iter::once(&self.path).chain(&self.arguments);
+        let words = words.map(|word| CString::new(word.as_str()));
+        let words: Vec<_> = words.collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            let both = [name.as_bytes(), b"=", value.as_bytes()].concat();
+            CString::new(both).ok()
+        });
+        let environment: Vec<_> = environment.collect();
+        posix_spawn(
+            self.path.as_str(),
+            &files,
+            &attributes,
+            &words,
+            &environment,
+        )
     }
 }
 
-/// How a program fares.
+/// A program, and how it fares.
+struct Kept {
+    program: Program,
+    turn: Turn,
+    /// How often it ended at once, since it last did not.
+    failures: u32,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    Running { since: Instant },
+    Running { pid: Pid, since: Instant },
     Waiting { until: Instant },
 }
 
@@ -91,95 +122,127 @@ fn next_start(failures: &mut u32, since: Instant, now: Instant) -> Instant {
     now + wait
 }
 
-/// Keeps `programs` running until SIGTERM, which they are then given too. `changed` is called when
-/// they have been started, and again after every end of one.
+/// Keeps `programs` running until SIGTERM, which they are then given too.
 ///
 /// # Errors
 /// Signals cannot be received: nothing was started.
-pub fn keep(programs: &[Program], mut changed: impl FnMut()) -> nix::Result<()> {
+pub fn keep(programs: Vec<Program>) -> nix::Result<()> {
+    keep_wanted(None, || programs.clone())
+}
+
+/// Keeps the programs running that `wanted` names, until SIGTERM, which they are then given too. It is
+/// asked at first and whenever there is something to read from `changes`, which it then reads; what it
+/// names no more is ended.
+///
+/// # Errors
+/// Signals cannot be received: nothing was started. `changes` cannot be waited for.
+pub fn keep_wanted(
+    changes: Option<BorrowedFd<'_>>,
+    mut wanted: impl FnMut() -> Vec<Program>,
+) -> nix::Result<()> {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGCHLD);
     signals.add(Signal::SIGTERM);
     signals.thread_block()?;
     let received = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    let now = Instant::now();
-    let mut turns = vec![(Turn::Waiting { until: now }, 0); programs.len()];
-    let mut pids = BTreeMap::new();
+    let mut all = Vec::new();
+    let mut changed = true;
     loop {
-        // Programs inherit the mask, and with SIGCHLD blocked dropbear never sees its sessions end.
-        signals.thread_unblock()?;
-        start_due(programs, &mut turns, &mut pids);
-        signals.thread_block()?;
-        // What ended while nothing was blocked gave no signal.
-        reap(&mut turns, &mut pids);
-        changed();
-        let timeout = until_next(&turns);
-        match poll(
-            &mut [PollFd::new(received.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
+        if changed {
+            become_wanted(&mut all, wanted());
+        }
+        start_due(&mut all);
+        let mut events: Vec<_> = [Some(received.as_fd()), changes]
+            .into_iter()
+            .flatten()
+            .map(|one| PollFd::new(one, PollFlags::POLLIN))
+            .collect();
+        match poll(&mut events, until_next(&all)) {
             Ok(_) | Err(Errno::EINTR) => (),
             Err(error) => return Err(error),
         }
+        changed = events.get(1).is_some_and(|event| event.any() == Some(true));
         while let Some(signal) = received.read_signal()? {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
-                for pid in pids.keys() {
-                    // One that has just ended needs no signal.
-                    let _ = kill(*pid, Signal::SIGTERM);
-                }
+                all.iter().for_each(Kept::end);
                 return Ok(());
             }
         }
-        reap(&mut turns, &mut pids);
+        reap(&mut all);
     }
 }
 
-type Turns = Vec<(Turn, u32)>;
+impl Kept {
+    /// One that has just ended needs no signal.
+    fn end(&self) {
+        if let Turn::Running { pid, .. } = self.turn {
+            let _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+}
 
-fn start_due(programs: &[Program], turns: &mut Turns, pids: &mut BTreeMap<Pid, usize>) {
+/// Ends what is not wanted any more, and has what is new wait for its first start.
+fn become_wanted(all: &mut Vec<Kept>, wanted: Vec<Program>) {
+    all.retain(|kept| {
+        let stays = wanted.contains(&kept.program);
+        if !stays {
+            kept.end();
+        }
+        stays
+    });
+    for program in wanted {
+        if !all.iter().any(|kept| kept.program == program) {
+            let turn = Turn::Waiting {
+                until: Instant::now(),
+            };
+            all.push(Kept {
+                program,
+                turn,
+                failures: 0,
+            });
+        }
+    }
+}
+
+fn start_due(all: &mut [Kept]) {
     let now = Instant::now();
-    for (number, (turn, failures)) in turns.iter_mut().enumerate() {
-        let Turn::Waiting { until } = *turn else {
+    for kept in all {
+        let Turn::Waiting { until } = kept.turn else {
             continue;
         };
         if until > now {
             continue;
         }
-        *turn = match programs[number].start() {
-            Ok(pid) => {
-                pids.insert(pid, number);
-                Turn::Running { since: now }
-            }
+        kept.turn = match kept.program.start() {
+            Ok(pid) => Turn::Running { pid, since: now },
             Err(error) => {
-                eprintln!("{}: {error}", programs[number].path);
-                Turn::Waiting {
-                    until: next_start(failures, now, now),
-                }
+                eprintln!("{}: {error}", kept.program.path);
+                let until = next_start(&mut kept.failures, now, now);
+                Turn::Waiting { until }
             }
         };
     }
 }
 
-fn reap(turns: &mut Turns, pids: &mut BTreeMap<Pid, usize>) {
+fn reap(all: &mut [Kept]) {
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             return;
         }
-        let Some(number) = status.pid().and_then(|pid| pids.remove(&pid)) else {
-            continue;
-        };
-        let (turn, failures) = &mut turns[number];
-        if let Turn::Running { since } = *turn {
-            *turn = Turn::Waiting {
-                until: next_start(failures, since, Instant::now()),
-            };
+        for kept in &mut *all {
+            if let Turn::Running { pid, since } = kept.turn
+                && status.pid() == Some(pid)
+            {
+                let until = next_start(&mut kept.failures, since, Instant::now());
+                kept.turn = Turn::Waiting { until };
+            }
         }
     }
 }
 
 /// Until the next program is due; without one, until a signal comes.
-fn until_next(turns: &Turns) -> PollTimeout {
-    let next = turns.iter().filter_map(|(turn, _)| match turn {
+fn until_next(all: &[Kept]) -> PollTimeout {
+    let next = all.iter().filter_map(|kept| match kept.turn {
         Turn::Waiting { until } => Some(until.saturating_duration_since(Instant::now())),
         Turn::Running { .. } => None,
     });

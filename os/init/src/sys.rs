@@ -2,7 +2,6 @@
 //! so that their order is a unit test.
 
 mod content;
-mod uevents;
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,7 +13,8 @@ use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
 
 pub use content::{Content, Extent};
-pub use uevents::Came;
+
+use crate::uevents::{self, Came};
 
 /// Text that says what failed.
 pub type Result<T> = std::result::Result<T, String>;

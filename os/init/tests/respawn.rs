@@ -1,7 +1,11 @@
-//! Programs that end come back. A test with a `main` of its own: the signal that tells of an end goes
-//! to the process, and the threads of the usual test runner would take it.
+//! Programs that end come back, and those that are wanted no more are ended. A test with a `main` of its
+//! own: the signal that tells of an end goes to the process, and the threads of the usual test runner
+//! would take it.
 
-use init::respawn::{Program, keep};
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+
+use init::respawn::{Program, keep_wanted};
 use nix::sys::signal::{Signal, raise};
 
 /// Starts that are enough to know that it goes on.
@@ -9,23 +13,41 @@ const ENOUGH: usize = 4;
 
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
-    let log = folder.path().join("log");
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    // Open for both, so that it neither waits for somebody nor comes to an end.
+    let mut told = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .expect("the fifo");
+    let changes = told.try_clone().expect("the fifo once more");
+    let say = |script: &str| {
+        let script = script.replace("FIFO", &fifo.display().to_string());
+        Program::new("/bin/sh", &["-c", &script])
+    };
     // It leaves an orphan behind each time; the keeper must reap that too.
-    let script = "echo run; (sleep 0.01 &) ; exit 3";
-    let program = Program {
-        log: Some(log.clone()),
-        ..Program::new("/bin/sh", &["-c", script])
-    };
-    let runs = || {
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        text.lines().count()
-    };
-    keep(&[program], || {
-        if runs() >= ENOUGH {
-            raise(Signal::SIGTERM).expect("a signal to this process");
+    let first = say("echo 1 > FIFO; (sleep 0.01 &); exit 3");
+    let last = say("echo 2 > FIFO; exec sleep 600");
+    let (mut starts, mut begun) = (0, false);
+    keep_wanted(Some(changes.as_fd()), || {
+        // At first nobody has said anything.
+        if std::mem::replace(&mut begun, true) {
+            let mut line = [0; 2];
+            told.read_exact(&mut line).expect("a line");
+            match &line {
+                b"1\n" => starts += 1,
+                _ => raise(Signal::SIGTERM).expect("a signal to this process"),
+            }
         }
+        let first = (starts < ENOUGH).then(|| first.clone());
+        vec![first.unwrap_or_else(|| last.clone())]
     })
     .expect("signals can be received");
-    assert!(runs() >= ENOUGH, "it was started {} times", runs());
+    assert_eq!(
+        starts, ENOUGH,
+        "it is started again and again, until it is wanted no more"
+    );
+    nix::sys::wait::wait().expect("the last one was told to end, and has");
     println!("test programs_come_back ... ok");
 }

@@ -1,20 +1,21 @@
 //! Makes the machine's network interfaces what the configuration says, and keeps DHCP clients running
 //! for those that get their address from somebody else.
 //!
-//! Whatever cannot be done for an interface is told, and left out; nobody waits for a network.
-//!
-//! Not its job: interfaces that come after it; `system-docker restart network` looks at them.
+//! Whatever cannot be done for an interface is told, and left out; nobody waits for a network. One that
+//! comes later is set up then.
 
 mod commands;
 mod devices;
 mod name_servers;
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use config::{Config, Interface};
 use init::report::Report;
-use init::respawn::{Program, keep};
+use init::respawn::{Program, keep_wanted};
+use init::uevents;
 
 /// What the DHCP client calls when a lease changes.
 const LEASE_SCRIPT: &str = "/usr/share/rancher/dhcp.sh";
@@ -30,24 +31,40 @@ pub fn main() -> ExitCode {
     if let Err(error) = name_servers::write(&config.dns) {
         tell(error);
     }
-    let clients = match set_up(&config, &mut tell) {
+    // Before the first look, so that none is missed.
+    let changes = uevents::open();
+    let changes = changes.map_err(|error| tell(format!("interfaces that come: {error}")));
+    let changes = changes.ok();
+    let mut there = BTreeMap::new();
+    let begun = begin(&config, &mut tell).and_then(|()| set_up(&config, &mut there, &mut tell));
+    let mut clients = match begun {
         Ok(clients) => clients,
         Err(error) => {
             tell(error);
             return ExitCode::FAILURE;
         }
     };
-    match keep(&clients, || ()) {
+    let kept = keep_wanted(changes.as_ref().map(|socket| socket.as_fd()), || {
+        let changed = changes.as_ref().map(uevents::interface_changed);
+        if changed == Some(Ok(true)) {
+            match set_up(&config, &mut there, &mut tell) {
+                Ok(wanted) => clients = wanted,
+                Err(error) => tell(error),
+            }
+        }
+        clients.clone()
+    });
+    match kept {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tell(error.to_string());
+            eprintln!("network: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Sets the interfaces up; returns the DHCP clients that are to run.
-fn set_up(config: &Config, tell: &mut impl FnMut(String)) -> Result<Vec<Program>, String> {
+/// Makes what others become part of, and says which are not there.
+fn begin(config: &Config, tell: &mut impl FnMut(String)) -> Result<(), String> {
     let before = devices::all()?;
     run(&["link", "set", "dev", "lo", "up"]).unwrap_or_else(&mut *tell);
     for bridge in commands::missing_bridges(&config.network, &before) {
@@ -59,8 +76,21 @@ fn set_up(config: &Config, tell: &mut impl FnMut(String)) -> Result<Vec<Program>
             tell(format!("there is no interface {name}"));
         }
     }
-    let wanted = wanted(config, &devices);
+    Ok(())
+}
+
+/// Sets the interfaces up that are not `there` yet; returns the DHCP clients that are to run.
+fn set_up(
+    config: &Config,
+    there: &mut BTreeMap<String, String>,
+    tell: &mut impl FnMut(String),
+) -> Result<Vec<Program>, String> {
+    let before = std::mem::replace(there, devices::all()?);
+    let wanted = wanted(config, there);
     for (name, interface) in &wanted {
+        if before.contains_key(*name) {
+            continue;
+        }
         for command in commands::of(name, interface) {
             let words: Vec<_> = command.iter().map(String::as_str).collect();
             run(&words).unwrap_or_else(&mut *tell);

@@ -3,6 +3,7 @@
 use super::super::docker::{DockerAction, DockerStep};
 use super::super::fault::FaultStep as Fault;
 use super::super::step::{Action, StepFile, WaitAction, WaitForStep};
+use super::super::supply::{HotplugStep, Plugged};
 use super::Lint;
 
 /// The one kind of a step.
@@ -81,6 +82,20 @@ impl DockerStep {
 
     /// The one thing it does; none only in a step that the lint refused.
     pub fn action(&self) -> Option<DockerAction<'_>> {
+        self.kinds().into_iter().find_map(|(_, kind)| kind)
+    }
+}
+
+impl HotplugStep {
+    pub(super) fn kinds(&self) -> [(&'static str, Option<Plugged<'_>>); 2] {
+        [
+            ("disk", self.disk.as_ref().map(Plugged::Disk)),
+            ("network", self.network.map(Plugged::Network)),
+        ]
+    }
+
+    /// The one thing it plugs in; none only in a step that the lint refused.
+    pub fn plugged(&self) -> Option<Plugged<'_>> {
         self.kinds().into_iter().find_map(|(_, kind)| kind)
     }
 }

@@ -18,6 +18,7 @@ use super::known_failure::KnownFailure;
 use super::load::Step;
 use super::setup::SetupFile;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
+use super::supply::Plugged;
 
 pub(super) use sabotage::sabotages;
 
@@ -234,7 +235,13 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
             wait::step(lint, step, &format!("{path}.wait_for"), "a wait_for step")
         }
         Action::Events(step) => events(lint, step, &format!("{path}.events")),
-        Action::Hotplug(step) => disk(lint, &step.disk, &format!("{path}.hotplug.disk")),
+        Action::Hotplug(step) => {
+            let path = format!("{path}.hotplug");
+            let one = kind::one(lint, step.kinds(), &path, "a hotplug step");
+            if let Some(Plugged::Disk(plugged)) = one {
+                disk(lint, plugged, &format!("{path}.disk"));
+            }
+        }
         Action::TimeServer(step) => {
             absolute(lint, &step.tell, &format!("{path}.time_server.tell"));
         }

@@ -1,10 +1,15 @@
-//! A disk that comes while the machine runs.
+//! What comes while the machine runs.
 
-use crate::scenario::HotplugStep;
+use crate::scenario::{HotplugStep, Plugged};
 
 use super::super::fault::Fault;
 use super::super::session::Session;
 
 pub(super) async fn perform(step: &HotplugStep, session: &Session<'_>) -> Result<(), Fault> {
-    Ok(session.machine.plug_disk(&step.disk.blank()).await?)
+    match step.plugged() {
+        Some(Plugged::Disk(disk)) => session.machine.plug_disk(&disk.blank()).await?,
+        Some(Plugged::Network(network)) => session.machine.plug_card(&network.to_string()).await?,
+        None => (),
+    }
+    Ok(())
 }

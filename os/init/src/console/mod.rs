@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
     if let Err(error) = start_script::begin() {
         report.say(&format!("rancher: console: start.sh: {error}"));
     }
-    match keep(&logins::programs(&loaded.config), || ()) {
+    match keep(logins::programs(&loaded.config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.say(&format!("rancher: console: {error}"));

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::sys::{Came, Content, Ended, Extent};
+use crate::sys::{Content, Ended, Extent};
+use crate::uevents::Came;
 
 /// Writes down what it is asked to do; fails what it is told to.
 #[derive(Default)]

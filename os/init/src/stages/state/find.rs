@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::Boot;
-use crate::sys::{Came, Extent, Result, Sys};
+use crate::sys::{Extent, Result, Sys};
+use crate::uevents::Came;
 
 /// How long a disk that must be there may take.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -22,6 +22,9 @@ pub enum Came {
 }
 
 /// Begins to listen.
+///
+/// # Errors
+/// The kernel's.
 pub fn open() -> nix::Result<OwnedFd> {
     let socket = socket(
         AddressFamily::Netlink,
@@ -34,6 +37,9 @@ pub fn open() -> nix::Result<OwnedFd> {
 }
 
 /// The next device that came; none when none did for so long.
+///
+/// # Errors
+/// The kernel's.
 pub fn next(socket: &OwnedFd, limit: Duration) -> nix::Result<Option<Came>> {
     let deadline = Instant::now() + limit;
     let mut buffer = vec![0; 8192];
@@ -63,13 +69,34 @@ pub fn next(socket: &OwnedFd, limit: Duration) -> nix::Result<Option<Came>> {
     }
 }
 
+/// Whether an interface of the network came or went; takes all that was told so far.
+///
+/// # Errors
+/// The kernel's, which is no reason to look at the interfaces.
+pub fn interface_changed(socket: &OwnedFd) -> nix::Result<bool> {
+    let mut buffer = vec![0; 8192];
+    let mut changed = false;
+    loop {
+        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+            Ok(length) => changed |= is_about(&buffer[..length], b"SUBSYSTEM=net"),
+            Err(Errno::ENOBUFS) => changed = true,
+            Err(Errno::EINTR) => (),
+            Err(Errno::EAGAIN) => return Ok(changed),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_about(message: &[u8], field: &[u8]) -> bool {
+    message.split(|byte| *byte == 0).any(|one| one == field)
+}
+
 /// A message is `ACTION@PATH` and then `KEY=VALUE`s, each ended by a zero.
 fn came(message: &[u8]) -> Option<Came> {
-    let mut fields = message.split(|byte| *byte == 0);
-    if fields.next()?.starts_with(b"remove@") {
+    if message.starts_with(b"remove@") {
         return None;
     }
-    let is_disk = fields.any(|field| field == b"SUBSYSTEM=block");
+    let is_disk = is_about(message, b"SUBSYSTEM=block");
     Some(if is_disk { Came::Disk } else { Came::Other })
 }
 
@@ -85,6 +112,14 @@ mod tests {
         assert_eq!(came(card), Some(Came::Other));
         let gone = b"remove@/devices/vda\0ACTION=remove\0SUBSYSTEM=block\0";
         assert_eq!(came(gone), None);
+    }
+
+    #[test]
+    fn interfaces_are_told_from_other_devices() {
+        let card = b"remove@/devices/eth0\0ACTION=remove\0SUBSYSTEM=net\0";
+        assert!(is_about(card, b"SUBSYSTEM=net"));
+        let disk = b"add@/devices/net\0ACTION=add\0SUBSYSTEM=block\0";
+        assert!(!is_about(disk, b"SUBSYSTEM=net"));
     }
 
     #[test]
