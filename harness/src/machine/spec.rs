@@ -114,7 +114,10 @@ mod tests {
         };
         let mut spec = MachineSpec::new(profile, Path::new("vmlinuz"), None);
         spec.kernel_args = vec!["c".into()];
-        assert_eq!(spec.kernel_arguments(), ["norandmaps", "b", "c"]);
+        assert_eq!(
+            spec.kernel_arguments(),
+            ["norandmaps", "no_timer_check", "b", "c"]
+        );
         spec.profile.accelerator = Accelerator::Kvm;
         assert_eq!(spec.kernel_arguments(), ["b", "c"]);
     }
