@@ -81,6 +81,8 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
             .iter()
             .enumerate()
             .for_each(|(n, v)| leaves(v, &format!("{path}[{n}]"), found)),
+        // What is not said.
+        Value::Null => {}
         Value::String(text) => drop(found.insert(path.into(), text.clone())),
         other => drop(found.insert(path.into(), other.to_string())),
     }
@@ -101,6 +103,8 @@ mod tests {
             .map(|d| format!("{}: {} -> {}", d.what, d.was, d.is))
             .collect();
         assert_eq!(told, ["kernel: aa -> bb", "setups[0][1]: nothing -> ps"]);
+        let more = json!({ "kernel": "aa", "setups": [["ls"]], "memory": 1024, "ready": null });
+        assert_eq!(differences(&was, &more), []);
         assert_eq!(differences(&was, &was), []);
     }
 }

@@ -9,50 +9,60 @@ impl Machine {
     /// Plugs an empty disk in, formatted where it has a label, on the bus of the profile's disks.
     ///
     /// # Errors
-    /// The file cannot be made; QEMU's error, where that bus takes none while it runs.
+    /// No slot is free; the file cannot be made; QEMU's error, where that bus takes none while it runs.
     pub async fn plug_disk(&self, blank: &Blank) -> Result<(), MachineError> {
-        let (id, slot) = self.next_plugged().await?;
+        let bus = self.chassis.make.spec.profile.profile.disk_bus;
+        let (driver, is_card) = match bus {
+            Bus::Scsi => ("scsi-hd", false),
+            Bus::Virtio => ("virtio-blk-pci", true),
+            Bus::Nvme => ("nvme", true),
+            Bus::Sata => ("ide-hd", false),
+        };
+        let (id, slot) = self.next_plugged(is_card).await?;
         let file = self.folder().join(format!("{id}.img"));
         disks::make_blank(&file, blank).map_err(MachineError::Other)?;
         let node = json!({
             "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
         });
         self.set(&id, "blockdev-add", node).await?;
-        let bus = self.chassis.make.spec.profile.profile.disk_bus;
-        self.set(&id, "device_add", device(bus, &id, slot)).await
+        let disk = json!({ "driver": driver, "id": id, "drive": id, "serial": id });
+        self.set(&id, "device_add", in_slot(disk, slot)).await
     }
 
     /// Plugs a network card in, on a network of QEMU's with this address.
     ///
     /// # Errors
-    /// QEMU's error, where no slot is free.
+    /// No slot is free; QEMU's error.
     pub async fn plug_card(&self, network: &str) -> Result<(), MachineError> {
-        let (id, slot) = self.next_plugged().await?;
+        let (id, slot) = self.next_plugged(true).await?;
         let backend = json!({ "type": "user", "id": id, "net": network });
         self.set(&id, "netdev_add", backend).await?;
-        let mut card = json!({
+        let card = json!({
             "driver": "virtio-net-pci", "id": id, "netdev": id, "romfile": "",
         });
-        if let Some(slot) = slot {
-            card["bus"] = slot.into();
-        }
-        self.set(&id, "device_add", card).await
+        self.set(&id, "device_add", in_slot(card, slot)).await
     }
 
-    /// The name of what is plugged in next, and the slot that it takes if it is a card.
-    async fn next_plugged(&self) -> Result<(String, Option<String>), MachineError> {
+    /// The name of what is plugged in next, and the slot that it takes if it is a card and the board
+    /// has slots.
+    async fn next_plugged(&self, is_card: bool) -> Result<(String, Option<String>), MachineError> {
+        let kind = match is_card {
+            true => "plugged-card",
+            false => "plugged",
+        };
         let path = json!({ "path": "/machine/peripheral" });
         let devices = self.qmp("qom-list", path).await?;
-        let plugged = |device: &&Value| {
-            let name = device["name"].as_str();
-            name.is_some_and(|name| name.starts_with("plugged"))
-        };
-        let number = devices
-            .as_array()
-            .map_or(0, |all| all.iter().filter(plugged).count());
+        let names = devices.as_array().into_iter().flatten();
+        let names = names.filter_map(|device| device["name"].as_str()?.strip_prefix(kind));
+        let number = names.filter(|rest| rest.parse::<usize>().is_ok()).count();
         let board = self.chassis.make.spec.profile.profile.machine;
-        let slot = (board == Board::Q35).then(|| slot(number));
-        Ok((format!("plugged{number}"), slot))
+        let slot = (is_card && board == Board::Q35).then_some(number);
+        if slot.is_some_and(|slot| slot >= SLOTS) {
+            return Err(MachineError::Other(format!(
+                "q35 has {SLOTS} slots for cards that come while it runs, and they are taken"
+            )));
+        }
+        Ok((format!("{kind}{number}"), slot.map(self::slot)))
     }
 }
 
@@ -64,15 +74,8 @@ pub(super) fn slot(number: usize) -> String {
     format!("slot{number}")
 }
 
-fn device(bus: Bus, id: &str, slot: Option<String>) -> Value {
-    let (driver, is_card) = match bus {
-        Bus::Scsi => ("scsi-hd", false),
-        Bus::Virtio => ("virtio-blk-pci", true),
-        Bus::Nvme => ("nvme", true),
-        Bus::Sata => ("ide-hd", false),
-    };
-    let mut device = json!({ "driver": driver, "id": id, "drive": id, "serial": id });
-    if let Some(slot) = slot.filter(|_| is_card) {
+fn in_slot(mut device: Value, slot: Option<String>) -> Value {
+    if let Some(slot) = slot {
         device["bus"] = slot.into();
     }
     device

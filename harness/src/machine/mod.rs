@@ -13,7 +13,8 @@
 //! | `cache`, `power` | disks with a write cache, and the power cut that empties it |
 //! | `settle`, `saved` | a machine at rest, one that stands still, and those that go on from it |
 //! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
-//! | `ssh`, `forward`, `tls` | the guest's commands, files and Docker engines |
+//! | `ssh` | the guest's commands and files |
+//! | `docker`, `forward`, `tls` | its Docker engines |
 //! | `hotplug` | disks and network cards that come while it runs |
 
 mod args;
@@ -22,6 +23,7 @@ mod badness;
 mod cache;
 mod chassis;
 pub(crate) mod disks;
+mod docker;
 mod end;
 mod error;
 mod events;
@@ -61,18 +63,19 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::evidence::Evidence;
-use crate::host::{port, scale};
+use crate::host::port;
 pub use crate::poll::WaitError;
 use crate::profile::Network;
 use crate::registry::Registry;
 pub use cache::Loss;
 use chassis::{Chassis, Make};
+pub use docker::Engine;
+use docker::Forwards;
 pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
 use folder::PrivateFolder;
-use forward::Forward;
 pub use kept::Kept;
 pub use metadata::{Metadata, Page};
 pub(crate) use process::Owned;
@@ -91,32 +94,11 @@ pub use volume::Volume;
 const HOST_ADDRESS: &str = "10.0.2.2";
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
-/// For one answer of a Docker engine, on the reference host.
-const DOCKER_SECONDS: u64 = 120;
-
-/// Which Docker engine of the OS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Engine {
-    /// system-docker, `/var/run/system-docker.sock`.
-    System,
-    /// The user's, `/var/run/docker.sock`.
-    User,
-}
-
-impl Engine {
-    /// Its socket in the guest.
-    pub fn socket(self) -> &'static str {
-        match self {
-            Self::System => "/var/run/system-docker.sock",
-            Self::User => "/var/run/docker.sock",
-        }
-    }
-}
 
 /// A machine that runs. Dropping it ends QEMU and removes its private folder.
 pub struct Machine {
     // In this order: who uses the machine goes first, the folder last.
-    forwards: tokio::sync::Mutex<Vec<((Login, Engine), Forward)>>,
+    forwards: tokio::sync::Mutex<Forwards>,
     chassis: Arc<Chassis>,
     serial: Serial,
     events: Events,
@@ -331,39 +313,6 @@ impl Machine {
     /// Refused, the deadline, or another machine answers.
     pub async fn ssh(&self, login: &Login, limit: Duration) -> Result<Ssh, MachineError> {
         Ssh::open(self.target.clone(), login.clone(), limit).await
-    }
-
-    /// A bollard client to an engine over SSH's streamlocal forwarding, with the login of `ssh`.
-    /// It is good until the machine reboots.
-    ///
-    /// # Errors
-    /// The forwarding cannot be set up, or the engine does not answer.
-    pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<bollard::Docker, MachineError> {
-        let failed =
-            |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
-        let path = self.forward(ssh, engine).await?;
-        let patience = scale::seconds(DOCKER_SECONDS).as_secs();
-        let docker =
-            bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
-        docker
-            .map_err(failed)?
-            .negotiate_version()
-            .await
-            .map_err(failed)
-    }
-
-    /// The forwarding for a login and an engine, begun at its first use and after a reboot.
-    async fn forward(&self, ssh: &Ssh, engine: Engine) -> Result<String, MachineError> {
-        let mut forwards = self.forwards.lock().await;
-        forwards.retain(|(_, forward)| forward.alive());
-        let key = (ssh.login().clone(), engine);
-        if let Some((_, forward)) = forwards.iter().find(|(known, _)| *known == key) {
-            return Ok(forward.path().to_owned());
-        }
-        let forward = Forward::start(ssh, engine.socket(), &self.chassis.make.folder)?;
-        let path = forward.path().to_owned();
-        forwards.push((key, forward));
-        Ok(path)
     }
 
     /// QMP `execute`, for what has no method of its own.

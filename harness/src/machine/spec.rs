@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::{Metadata, Volume};
 use crate::profile::ResolvedProfile;
 use crate::registry::RegistrySpec;
 
 /// A disk beside those of the profile.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Disk {
     /// An empty disk, gone with the machine.
     Blank(Blank),
@@ -18,7 +21,7 @@ pub enum Disk {
 }
 
 /// An empty disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Blank {
     /// Size in MiB.
     pub mib: u64,

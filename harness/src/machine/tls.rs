@@ -7,7 +7,8 @@ use std::path::Path;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use regex::Regex;
 
-use super::{DOCKER_SECONDS, Machine, MachineError, launch};
+use super::docker::ANSWER_SECONDS;
+use super::{Machine, MachineError, launch};
 use crate::host::scale;
 
 /// What a client shows and whom it believes, as PEM.
@@ -41,7 +42,7 @@ impl Machine {
             &file("key.pem"),
             &file("cert.pem"),
             &file("ca.pem"),
-            scale::seconds(DOCKER_SECONDS).as_secs(),
+            scale::seconds(ANSWER_SECONDS).as_secs(),
             API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| trouble(&error))?;

@@ -7,12 +7,13 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+use serde::Serialize;
 
 use super::plan::{Drive, Format, Origin};
 use crate::profile::Bus;
 
 /// A volume that a machine is given.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Volume {
     /// Its label.
     pub label: String,

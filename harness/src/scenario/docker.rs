@@ -1,14 +1,14 @@
 //! Steps that ask something of a Docker engine, as people write them.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::Engine;
 
 use super::value::{TextExpectation, Words};
 
 /// Which Docker engine of the OS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
     /// system-docker, PID 1.

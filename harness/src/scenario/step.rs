@@ -6,7 +6,7 @@
 //! what is left then.
 
 use schemars::{JsonSchema, Schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::docker::{DockerStep, EngineName};
 use super::fault::{
@@ -126,7 +126,7 @@ pub enum Action {
 }
 
 /// Whose rights a command has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Account {
     /// The user that logs in.
@@ -231,7 +231,7 @@ pub struct PowerCutStep {
 }
 
 /// Waits until one thing holds.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitForStep {
     /// A command over SSH ends and prints as wanted.
@@ -258,7 +258,7 @@ pub enum WaitAction<'a> {
 }
 
 /// A command over SSH that is run again until it ends and prints as wanted.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitSsh {
     /// The command line, for a shell.
@@ -273,7 +273,7 @@ pub struct WaitSsh {
 }
 
 /// A container that is to run.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitContainer {
     /// Which engine.

@@ -5,12 +5,19 @@ use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
 
 /// A regular expression; `^` and `$` stand for the ends of any line.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Regex);
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
 
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -73,7 +80,7 @@ impl JsonSchema for Span {
 }
 
 /// One string or a list of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Words(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Words {
@@ -115,7 +122,7 @@ impl JsonSchema for Words {
 }
 
 /// What a text (stdout, stderr) must be. All that is said must hold.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextExpectation {
     /// The whole text; one line end at its end does not count.
@@ -134,7 +141,7 @@ pub struct TextExpectation {
 }
 
 /// One replacement before a snapshot is compared.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
     /// What is replaced.

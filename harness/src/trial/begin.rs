@@ -173,14 +173,14 @@ impl Trial {
             "qemu": spec.profile.qemu_version,
             "accelerator": format!("{:?}", spec.profile.accelerator),
             "firmware": format!("{:?}", spec.profile.firmware),
-            "profile": format!("{profile:?}"),
+            "profile": profile,
             "kernel arguments": spec.kernel_arguments(),
             "memory": spec.memory_mib(),
-            "disks": format!("{:?}", spec.disks),
+            "disks": spec.disks,
             "user data": spec.user_data,
         });
         if !spec.volumes.is_empty() {
-            inputs["volumes"] = format!("{:?}", spec.volumes).into();
+            inputs["volumes"] = json!(spec.volumes);
         }
         if !spec.metadata.is_empty() {
             inputs["metadata"] = json!(spec.metadata);
@@ -190,7 +190,7 @@ impl Trial {
             inputs["account"] = json!(registry.account.is_some());
         }
         if let Some(ready) = &self.scenario.ready {
-            inputs["ready"] = format!("{ready:?}").into();
+            inputs["ready"] = json!(ready);
         }
         if spec.balloon {
             inputs["balloon"] = true.into();

@@ -1,11 +1,11 @@
 //! What `ip` is told to make an interface what the configuration says. Said once more, it changes nothing.
 
-use std::collections::BTreeMap;
-
 use config::{Bridge, Interface, Network};
 
+use super::devices::Devices;
+
 /// The bridges that are not there yet.
-pub fn missing_bridges<'a>(network: &'a Network, there: &BTreeMap<String, String>) -> Vec<&'a str> {
+pub fn missing_bridges<'a>(network: &'a Network, there: &Devices) -> Vec<&'a str> {
     let named = network.named();
     let bridges = named.filter(|(_, interface)| interface.bridge == Some(Bridge::Is(true)));
     let missing = bridges.filter(|(name, _)| !there.contains_key(*name));
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_bridge_is_made_once_and_others_become_part_of_it() {
-        let there = BTreeMap::from([("br1".into(), String::new())]);
+        let there = Devices::from([("br1".into(), String::new())]);
         assert_eq!(missing_bridges(&network(), &there), ["br0"]);
         assert_eq!(said("br0"), ["link set dev br0 up"]);
         assert_eq!(

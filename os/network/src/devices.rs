@@ -6,12 +6,15 @@ use std::path::Path;
 /// Where the kernel lists them.
 const FOLDER: &str = "/sys/class/net";
 
-/// Their names, each with its hardware address. The one to itself is nobody's to configure.
-pub fn all() -> Result<BTreeMap<String, String>, String> {
+/// The names of interfaces, each with its hardware address.
+pub type Devices = BTreeMap<String, String>;
+
+/// Those that are there now. The one to itself is nobody's to configure.
+pub fn all() -> Result<Devices, String> {
     in_folder(FOLDER.as_ref()).map_err(|error| format!("{FOLDER}: {error}"))
 }
 
-fn in_folder(folder: &Path) -> std::io::Result<BTreeMap<String, String>> {
+fn in_folder(folder: &Path) -> std::io::Result<Devices> {
     let mut found = BTreeMap::new();
     for entry in folder.read_dir()? {
         let entry = entry?;

@@ -8,11 +8,11 @@ mod commands;
 mod devices;
 mod name_servers;
 
-use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use config::{Config, Interface};
+use devices::Devices;
 use init::report::Report;
 use init::respawn::{Program, keep_wanted};
 use init::uevents;
@@ -35,20 +35,22 @@ pub fn main() -> ExitCode {
     let changes = uevents::open();
     let changes = changes.map_err(|error| tell(format!("interfaces that come: {error}")));
     let changes = changes.ok();
-    let mut there = BTreeMap::new();
-    let begun = begin(&config, &mut tell).and_then(|()| set_up(&config, &mut there, &mut tell));
-    let mut clients = match begun {
-        Ok(clients) => clients,
+    let mut there = match begin(&config, &mut tell) {
+        Ok(there) => there,
         Err(error) => {
             tell(error);
             return ExitCode::FAILURE;
         }
     };
+    let mut clients = set_up(&config, &Devices::new(), &there, &mut tell);
     let kept = keep_wanted(changes.as_ref().map(|socket| socket.as_fd()), || {
         let changed = changes.as_ref().map(uevents::interface_changed);
         if changed == Some(Ok(true)) {
-            match set_up(&config, &mut there, &mut tell) {
-                Ok(wanted) => clients = wanted,
+            match devices::all() {
+                Ok(now) => {
+                    clients = set_up(&config, &there, &now, &mut tell);
+                    there = now;
+                }
                 Err(error) => tell(error),
             }
         }
@@ -63,30 +65,33 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Makes what others become part of, and says which are not there.
-fn begin(config: &Config, tell: &mut impl FnMut(String)) -> Result<(), String> {
-    let before = devices::all()?;
+/// Makes what others become part of, and says which interfaces are not there; returns those that are.
+fn begin(config: &Config, tell: &mut impl FnMut(String)) -> Result<Devices, String> {
     run(&["link", "set", "dev", "lo", "up"]).unwrap_or_else(&mut *tell);
-    for bridge in commands::missing_bridges(&config.network, &before) {
+    let mut devices = devices::all()?;
+    let bridges = commands::missing_bridges(&config.network, &devices);
+    for bridge in &bridges {
         run(&["link", "add", "name", bridge, "type", "bridge"]).unwrap_or_else(&mut *tell);
     }
-    let devices = devices::all()?;
+    if !bridges.is_empty() {
+        devices = devices::all()?;
+    }
     for (name, _) in config.network.named() {
         if !devices.contains_key(name) {
             tell(format!("there is no interface {name}"));
         }
     }
-    Ok(())
+    Ok(devices)
 }
 
-/// Sets the interfaces up that are not `there` yet; returns the DHCP clients that are to run.
+/// Sets those interfaces up that were not there before; returns the DHCP clients that are to run.
 fn set_up(
     config: &Config,
-    there: &mut BTreeMap<String, String>,
+    before: &Devices,
+    now: &Devices,
     tell: &mut impl FnMut(String),
-) -> Result<Vec<Program>, String> {
-    let before = std::mem::replace(there, devices::all()?);
-    let wanted = wanted(config, there);
+) -> Vec<Program> {
+    let wanted = wanted(config, now);
     for (name, interface) in &wanted {
         if before.contains_key(*name) {
             continue;
@@ -97,14 +102,11 @@ fn set_up(
         }
     }
     let asking = wanted.iter().filter(|(_, interface)| interface.asks_dhcp());
-    Ok(asking.map(|(name, _)| client(name, config)).collect())
+    asking.map(|(name, _)| client(name, config)).collect()
 }
 
 /// The interfaces of which something is said, bridges first: others become part of them.
-fn wanted<'a>(
-    config: &'a Config,
-    devices: &'a BTreeMap<String, String>,
-) -> Vec<(&'a str, &'a Interface)> {
+fn wanted<'a>(config: &'a Config, devices: &'a Devices) -> Vec<(&'a str, &'a Interface)> {
     let settings = |(name, address): (&'a String, &'a String)| {
         let interface = config.network.of(name, address)?;
         Some((name.as_str(), interface))

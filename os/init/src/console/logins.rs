@@ -24,7 +24,7 @@ pub fn programs(config: &Config) -> Vec<Program> {
     let serial = active.split_whitespace().filter(|name| !is_screen(name));
     let mut programs = vec![getty("tty1", "linux")];
     programs.extend(serial.map(|name| getty(name, "vt100")));
-    programs.push(sshd(config));
+    programs.push(sshd(config, addresses_are_random()));
     programs
 }
 
@@ -38,8 +38,19 @@ fn getty(tty: &str, terminal: &str) -> Program {
     Program::new("/usr/bin/getty", &["-L", "0", tty, terminal])
 }
 
+/// Whether each program that starts gets other addresses than the last one
+/// (`Documentation/admin-guide/sysctl/kernel.rst`).
+fn addresses_are_random() -> bool {
+    let setting = std::fs::read_to_string("/proc/sys/kernel/randomize_va_space");
+    !setting.is_ok_and(|setting| setting.trim() == "0")
+}
+
 /// `-F -E`: in the foreground, messages to standard error; `-w`: not root; `-G`: only that group.
-fn sshd(config: &Config) -> Program {
+///
+/// dropbear starts itself anew for each connection, so that each has its own addresses. Where they are
+/// all the same that is only work, a third of what an emulated machine does until the server speaks; it
+/// forks where it cannot open what it is called (`svr-main.c`).
+fn sshd(config: &Config, addresses_are_random: bool) -> Program {
     let keys = host_keys::files();
     let mut arguments = vec!["-F", "-E", "-w", "-G", "docker", "-p", "22"];
     arguments.extend(keys.iter().flat_map(|file| ["-r", file]));
@@ -47,7 +58,11 @@ fn sshd(config: &Config) -> Program {
         // No password could be right: do not ask for one.
         arguments.push("-s");
     }
-    Program::new(SSHD, &arguments).logging_to("/var/log/sshd.log")
+    let program = Program::new(SSHD, &arguments).logging_to("/var/log/sshd.log");
+    match addresses_are_random {
+        true => program,
+        false => program.called("dropbear"),
+    }
 }
 
 #[cfg(test)]
@@ -63,8 +78,15 @@ mod tests {
     #[test]
     fn passwords_are_asked_for_only_where_there_is_one() {
         let mut config = config::from_cmdline("").config;
-        assert!(sshd(&config).arguments.contains(&"-s".into()));
+        assert!(sshd(&config, true).arguments.contains(&"-s".into()));
         config.password = Some("x".into());
-        assert!(!sshd(&config).arguments.contains(&"-s".into()));
+        assert!(!sshd(&config, true).arguments.contains(&"-s".into()));
+    }
+
+    #[test]
+    fn each_connection_has_addresses_of_its_own_where_there_are_any() {
+        let config = config::from_cmdline("").config;
+        assert!(Path::new(&sshd(&config, true).name).is_absolute());
+        assert!(!Path::new(&sshd(&config, false).name).is_absolute());
     }
 }
