@@ -75,7 +75,9 @@ impl Bench {
         machine.wait_ready(boot_limit()).await?;
         let (ssh, _) = self.first_command(machine).await?;
         for engine in [Engine::System, Engine::User] {
-            machine.docker(&ssh, engine).await?;
+            let docker = machine.docker(&ssh, engine).await?;
+            let answered = docker.ping().await;
+            answered.map_err(|error| MachineError::Other(format!("{engine:?}: {error}")))?;
         }
         Ok(())
     }

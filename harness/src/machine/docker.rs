@@ -1,5 +1,7 @@
 //! The Docker engines of the guest.
 
+use bollard::{API_DEFAULT_VERSION, Docker};
+
 use super::forward::Forward;
 use super::{Login, Machine, MachineError, Ssh};
 use crate::host::scale;
@@ -31,22 +33,16 @@ pub(super) type Forwards = Vec<((Login, Engine), Forward)>;
 
 impl Machine {
     /// A bollard client to an engine over SSH's streamlocal forwarding, with the login of `ssh`.
-    /// It is good until the machine reboots.
+    /// It is good until the machine reboots. The engine is not asked anything yet, least of all its
+    /// version: to tell it, it runs runc.
     ///
     /// # Errors
-    /// The forwarding cannot be set up, or the engine does not answer.
-    pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<bollard::Docker, MachineError> {
-        let failed =
-            |e: bollard::errors::Error| MachineError::Other(format!("{engine:?} docker: {e}"));
+    /// The forwarding cannot be set up.
+    pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<Docker, MachineError> {
         let path = self.forward(ssh, engine).await?;
         let patience = scale::seconds(ANSWER_SECONDS).as_secs();
-        let docker =
-            bollard::Docker::connect_with_unix(&path, patience, bollard::API_DEFAULT_VERSION);
-        docker
-            .map_err(failed)?
-            .negotiate_version()
-            .await
-            .map_err(failed)
+        let docker = Docker::connect_with_unix(&path, patience, API_DEFAULT_VERSION);
+        docker.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))
     }
 
     /// The forwarding for a login and an engine, begun at its first use and after a reboot.

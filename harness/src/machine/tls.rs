@@ -46,10 +46,8 @@ impl Machine {
             API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| trouble(&error))?;
-        docker
-            .negotiate_version()
-            .await
-            .map_err(|error| trouble(&error))
+        docker.ping().await.map_err(|error| trouble(&error))?;
+        Ok(docker)
     }
 
     /// The port of this host that leads to one of the guest, from its first use on.

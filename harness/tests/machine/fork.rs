@@ -31,13 +31,15 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     )
     .await;
     for engine in [Engine::System, Engine::User] {
-        machine.docker(&ssh, engine).await.unwrap();
+        let docker = machine.docker(&ssh, engine).await.unwrap();
+        docker.ping().await.unwrap();
     }
     drop(ssh);
     machine.settle(LONG).await;
     // The connection that Docker was reached on would be saved with it.
     let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
-    let one = "until [ $(ps -o args | grep -c '[d]ropbear .* -2 ') = 1 ]; do sleep 0.1; done";
+    // One that listens, one that this connection is with.
+    let one = "until [ $(pgrep -x dropbear | wc -l) = 2 ]; do sleep 0.1; done";
     assert_eq!(printed(&ssh, one).await, "");
     drop(ssh);
     machine.save(folder.path()).await.unwrap();

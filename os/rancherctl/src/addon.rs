@@ -141,8 +141,8 @@ fn pull(config: &Config, names: &[String], wanted: Wanted) -> Result<(), String>
     runtime.block_on(async {
         let docker = Docker::connect_with_unix(SYSTEM_DOCKER, REQUEST_LIMIT, API_DEFAULT_VERSION);
         let told = |error: bollard::errors::Error| format!("system-docker: {error}");
-        let docker = docker.map_err(told)?.negotiate_version().await;
         let docker = docker.map_err(told)?;
+        docker.ping().await.map_err(told)?;
         engines::tell_registries(&docker, config).await?;
         for image in &images {
             if wanted == Wanted::Anew || !engines::has(&docker, image).await {

@@ -36,7 +36,9 @@ pub async fn for_docker(socket: &str, limit: Duration) -> Result<Docker, String>
 
 async fn connect(socket: &str) -> Result<Docker, bollard::errors::Error> {
     let docker = Docker::connect_with_unix(socket, REQUEST_LIMIT, API_DEFAULT_VERSION)?;
-    docker.negotiate_version().await
+    // Not its version: to tell it, the engine runs runc and its own init.
+    docker.ping().await?;
+    Ok(docker)
 }
 
 /// Waits for what a service's `ready` label names.
