@@ -1,6 +1,7 @@
-//! TCP ports of this host: kept for a machine, and who listens on one that is taken.
+//! TCP ports of this host: kept for a machine, who listens on one that is taken, and who is at the
+//! other end of a connection.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
 use tokio::net::TcpSocket;
@@ -85,6 +86,38 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
     table.lines().skip(1).filter_map(of_line).collect()
 }
 
+/// Whether the other end of a connection within this host is that process's, as far as this user may
+/// know.
+pub fn is_accepted_by(pid: u32, stream: &TcpStream) -> bool {
+    let inode = || {
+        let (theirs, ours) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
+        let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
+        connected_inode(&table, &in_table(theirs)?, &in_table(ours)?)
+    };
+    inode().is_some_and(|inode| holds_socket(pid, &inode))
+}
+
+/// An address as `/proc/net/tcp` has it (proc_pid_net(5)); the other table has those of IPv6.
+fn in_table(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V4(address) = address else {
+        return None;
+    };
+    let ip = u32::from_ne_bytes(address.ip().octets());
+    Some(format!("{ip:08X}:{:04X}", address.port()))
+}
+
+/// The socket inode of one end of a connection, from the text of `/proc/net/tcp`. It is 0 until it is
+/// accepted.
+fn connected_inode(table: &str, local: &str, remote: &str) -> Option<String> {
+    table.lines().skip(1).find_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, from, to, _, _, _, _, _, _, inode, ..] = words.as_slice() else {
+            return None;
+        };
+        (*from == local && *to == remote).then(|| (*inode).to_owned())
+    })
+}
+
 fn processes() -> impl Iterator<Item = u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -136,6 +169,16 @@ mod tests {
         let why = Kept::new(kept.port()).unwrap_err();
         assert!(why.contains("is taken by"), "{why}");
         drop(listener);
+    }
+
+    #[test]
+    fn whoever_accepted_a_connection_is_at_its_other_end() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!is_accepted_by(std::process::id(), &ours));
+        let _theirs = listener.accept().unwrap();
+        assert!(is_accepted_by(std::process::id(), &ours));
+        assert!(!is_accepted_by(std::os::unix::process::parent_id(), &ours));
     }
 
     #[test]

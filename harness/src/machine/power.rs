@@ -59,6 +59,7 @@ impl Machine {
             port,
             identity: Arc::new(identity),
             resets: Arc::clone(&chassis.resets),
+            qemu: chassis.now().qemu.pid(),
         };
         Ok(Self {
             forwards: tokio::sync::Mutex::default(),

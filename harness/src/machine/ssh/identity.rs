@@ -3,7 +3,9 @@
 //! Each QEMU process carries a random word: in `fw_cfg`, which a fork has of its own from its first
 //! instruction, and on the kernel command line, for guests that cannot read the former; there a
 //! fork has that of the machine it goes on from until it is reset. The first login reads them back
-//! and pins the host key; later ones need only the key. A machine that was reset may come back with
+//! and pins the host key; later ones need only the key. A fork has the host key that was pinned for
+//! the machine it goes on from, as other forks do; until it is reset its words need not be read where
+//! the connection is seen to end in its QEMU. A machine that was reset may come back with
 //! new host keys (those of one without a state disk live in memory), so a pin is good until the
 //! next reset, and then the words are read again.
 
@@ -42,6 +44,8 @@ struct Pin {
 pub enum Known {
     /// It is the pinned one.
     Yes,
+    /// It is that of the machine that this one goes on from, which others may go on from, too.
+    Inherited,
     /// Nothing is pinned for this boot.
     NotYet,
     /// Another one is pinned for this boot.
@@ -112,6 +116,7 @@ impl Identity {
         match &*pin {
             Some(pin) if pin.resets == resets && pin.host_key != host_key => Known::No,
             Some(pin) if pin.resets == resets && pin.proven => Known::Yes,
+            Some(pin) if pin.resets == resets => Known::Inherited,
             _ => Known::NotYet,
         }
     }
@@ -180,7 +185,7 @@ mod tests {
     #[test]
     fn a_fork_has_the_key_of_what_it_goes_on_from_and_a_word_of_its_own() {
         let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
-        assert_eq!(fork.knows(b"key", 0), Known::NotYet);
+        assert_eq!(fork.knows(b"key", 0), Known::Inherited);
         assert_eq!(fork.knows(b"other", 0), Known::No);
         assert_eq!(fork.knows(b"other", 1), Known::NotYet);
         assert!(fork.is_ours("word:own\nharness.nonce=saved"));
