@@ -75,47 +75,59 @@ fn owner(port: u16) -> Option<String> {
     Some(format!("{} (pid {pid})", name.trim()))
 }
 
+/// A line of `/proc/net/tcp` (proc_pid_net(5)).
+struct Socket<'a> {
+    local: &'a str,
+    remote: &'a str,
+    state: &'a str,
+    /// 0 until it is accepted.
+    inode: &'a str,
+}
+
+fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
+    table.lines().skip(1).filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [_, local, remote, state, _, _, _, _, _, inode, ..] = words[..] else {
+            return None;
+        };
+        Some(Socket {
+            local,
+            remote,
+            state,
+            inode,
+        })
+    })
+}
+
 /// Socket inodes in state LISTEN (`0A`) on `port`, from the text of `/proc/net/tcp`.
 fn listening_inodes(table: &str, port: u16) -> Vec<String> {
     let suffix = format!(":{port:04X}");
-    let of_line = |line: &str| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let (local, state, inode) = (words.get(1)?, words.get(3)?, words.get(9)?);
-        (local.ends_with(&suffix) && *state == "0A").then(|| (*inode).to_owned())
-    };
-    table.lines().skip(1).filter_map(of_line).collect()
+    sockets(table)
+        .filter(|socket| socket.local.ends_with(&suffix) && socket.state == "0A")
+        .map(|socket| socket.inode.to_owned())
+        .collect()
 }
 
 /// Whether the other end of a connection within this host is that process's, as far as this user may
 /// know.
 pub fn is_accepted_by(pid: u32, stream: &TcpStream) -> bool {
-    let inode = || {
+    let known = || {
         let (theirs, ours) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
+        let (theirs, ours) = (in_table(theirs)?, in_table(ours)?);
         let table = std::fs::read_to_string("/proc/net/tcp").ok()?;
-        connected_inode(&table, &in_table(theirs)?, &in_table(ours)?)
+        let socket = sockets(&table).find(|one| one.local == theirs && one.remote == ours)?;
+        Some(holds_socket(pid, socket.inode))
     };
-    inode().is_some_and(|inode| holds_socket(pid, &inode))
+    known().unwrap_or(false)
 }
 
-/// An address as `/proc/net/tcp` has it (proc_pid_net(5)); the other table has those of IPv6.
+/// An address as `/proc/net/tcp` has it; the other table has those of IPv6.
 fn in_table(address: SocketAddr) -> Option<String> {
     let SocketAddr::V4(address) = address else {
         return None;
     };
     let ip = u32::from_ne_bytes(address.ip().octets());
     Some(format!("{ip:08X}:{:04X}", address.port()))
-}
-
-/// The socket inode of one end of a connection, from the text of `/proc/net/tcp`. It is 0 until it is
-/// accepted.
-fn connected_inode(table: &str, local: &str, remote: &str) -> Option<String> {
-    table.lines().skip(1).find_map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [_, from, to, _, _, _, _, _, _, inode, ..] = words.as_slice() else {
-            return None;
-        };
-        (*from == local && *to == remote).then(|| (*inode).to_owned())
-    })
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -48,13 +48,13 @@ impl Machine {
     async fn next_plugged(&self, is_card: bool) -> Result<(String, Option<String>), MachineError> {
         let kind = match is_card {
             true => "plugged-card",
-            false => "plugged",
+            false => "plugged-disk",
         };
         let path = json!({ "path": "/machine/peripheral" });
         let devices = self.qmp("qom-list", path).await?;
         let names = devices.as_array().into_iter().flatten();
-        let names = names.filter_map(|device| device["name"].as_str()?.strip_prefix(kind));
-        let number = names.filter(|rest| rest.parse::<usize>().is_ok()).count();
+        let names = names.filter_map(|device| device["name"].as_str());
+        let number = names.filter(|name| name.starts_with(kind)).count();
         let board = self.chassis.make.spec.profile.profile.machine;
         let slot = (is_card && board == Board::Q35).then_some(number);
         if slot.is_some_and(|slot| slot >= SLOTS) {
