@@ -70,11 +70,10 @@ fn board(args: &mut Args, plan: &Plan) {
         Board::Q35 => "q35",
         Board::Pc => "pc",
     };
-    // The widest processor that the accelerator has: what is built for the host runs in the guest.
-    let (accel, cpu) = match plan.accelerator {
-        Accelerator::Kvm => ("kvm", "host"),
-        Accelerator::Tcg { threads: true } => ("tcg,thread=multi", "max"),
-        Accelerator::Tcg { threads: false } => ("tcg,thread=single", "max"),
+    let accel = match plan.accelerator {
+        Accelerator::Kvm => "kvm",
+        Accelerator::Tcg { threads: true } => "tcg,thread=multi",
+        Accelerator::Tcg { threads: false } => "tcg,thread=single",
     };
     match &plan.memory_file {
         None => args.add("-machine", &[machine]),
@@ -86,7 +85,8 @@ fn board(args: &mut Args, plan: &Plan) {
     if plan.incoming {
         args.add("-incoming", &["defer"]);
     }
-    args.add("-accel", &[accel]).add("-cpu", &[cpu]);
+    args.add("-accel", &[accel]);
+    args.add("-cpu", &[plan.accelerator.processor()]);
     args.add("-smp", &[&plan.cpus.get().to_string()]);
     args.add("-m", &[&format!("{}M", plan.memory)]);
 }

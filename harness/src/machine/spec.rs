@@ -119,7 +119,14 @@ mod tests {
         spec.kernel_args = vec!["c".into()];
         assert_eq!(
             spec.kernel_arguments(),
-            ["norandmaps", "no_timer_check", "b", "c"]
+            [
+                "norandmaps",
+                "no_timer_check",
+                "cryptomgr.notests",
+                "init_on_alloc=0",
+                "b",
+                "c"
+            ]
         );
         spec.profile.accelerator = Accelerator::Kvm;
         assert_eq!(spec.kernel_arguments(), ["b", "c"]);

@@ -56,10 +56,33 @@ impl Accelerator {
     /// `no_timer_check`: the kernel counts interrupts of its timer against turns of a loop, and panics
     /// ("IO-APIC + timer doesn't work!") where a busy host let the one run and not the other. Under KVM
     /// it leaves that out by itself (`arch/x86/kernel/kvm.c`).
+    ///
+    /// `cryptomgr.notests`: the kernel would try each cipher on known answers before it is used, which
+    /// is a twentieth of a boot. `init_on_alloc=0`: Debian's kernel clears memory when it is asked for,
+    /// too, in case somebody forgets to; that is nearly as much.
     pub fn kernel_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &[],
-            Self::Tcg { .. } => &["norandmaps", "no_timer_check"],
+            Self::Tcg { .. } => &[
+                "norandmaps",
+                "no_timer_check",
+                "cryptomgr.notests",
+                "init_on_alloc=0",
+            ],
+        }
+    }
+
+    /// The processor of a guest, as `-cpu` has it: the widest that there is, so that what is built for
+    /// the host runs in the guest, without what costs an emulator more than it gives.
+    ///
+    /// `erms` and `fsrm` have the kernel copy and clear memory a byte at a time (`rep movsb`), of which
+    /// QEMU makes a loop; without them it does so by eight. `la57` has page tables of five levels, which
+    /// QEMU walks in software; `smap` changes the processor's state around each copy from a program, and
+    /// QEMU ends a block of translated code at each change.
+    pub fn processor(self) -> &'static str {
+        match self {
+            Self::Kvm => "host",
+            Self::Tcg { .. } => "max,erms=off,fsrm=off,la57=off,smap=off",
         }
     }
 }

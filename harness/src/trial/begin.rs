@@ -172,6 +172,7 @@ impl Trial {
             "initrd": initrd,
             "qemu": spec.profile.qemu_version,
             "accelerator": format!("{:?}", spec.profile.accelerator),
+            "processor": spec.profile.accelerator.processor(),
             "firmware": format!("{:?}", spec.profile.firmware),
             "profile": profile,
             "kernel arguments": spec.kernel_arguments(),

@@ -14,14 +14,14 @@ use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, initrd, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// The best that zstd has for all: what is packed here is packed once and kept.
 const LEVEL: i32 = 19;
 
-/// The block size of the squashfs: the default of mksquashfs. Larger ones are smaller by a few
-/// per cent and slower to start programs from.
-const BLOCK: &str = "128K";
+/// The block size of the squashfs. An emulated boot takes a tenth longer with 32K and 3 % longer with
+/// 128K, and the root is 3 MB larger: Docker's programs are read nearly whole.
+const BLOCK: &str = "512K";
 
 /// The large archive, made when it is not kept from before.
 pub fn archive(
