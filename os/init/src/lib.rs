@@ -33,3 +33,6 @@ pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The system engine's socket.
 pub const SYSTEM_DOCKER: &str = "/run/system-docker.sock";
+
+/// The user's engine's socket.
+pub const USER_DOCKER: &str = "/run/docker.sock";

@@ -7,6 +7,7 @@
 
 mod container;
 mod images;
+mod missed;
 mod order;
 mod service;
 pub(crate) mod wait;
@@ -127,6 +128,7 @@ async fn supervise() -> Result<(), String> {
         total: 0.into(),
         started: 0.into(),
     });
+    tokio::task::spawn_local(missed::watch(Rc::clone(&shared)));
     start_all(all, &shared).await;
     say_started(&mut shared.report.borrow_mut());
     loop {
