@@ -88,6 +88,7 @@ where
 {
     let end = Instant::now() + limit;
     let mut last = "nothing".to_owned();
+    let mut looks = 0u32;
     let mut pause = FIRST_PAUSE;
     loop {
         let begun = Instant::now();
@@ -96,7 +97,11 @@ where
             Ok(Poll::Failed(why)) => return Err(WaitError::failed(what, why)),
             Ok(Poll::NotYet(seen)) => {
                 tell(what, &seen);
-                last = seen;
+                // What had no time to look tells only that; the look before saw something.
+                if looks == 0 || Instant::now() < end {
+                    last = seen;
+                }
+                looks += 1;
             }
             Err(_) => return Err(WaitError::deadline(what, limit, last)),
         }
@@ -158,6 +163,32 @@ mod tests {
             wait.await.unwrap_err().to_string(),
             "a miracle did not happen within 0.0 s; last seen: rain"
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_deadline_cut_short_is_not_what_was_seen_last() {
+        let mut looks = 0;
+        let limit = Duration::from_millis(100);
+        let wait = wait_until("a miracle", limit, async || {
+            looks += 1;
+            if looks == 1 {
+                return Poll::<()>::NotYet("rain".into());
+            }
+            std::thread::sleep(limit);
+            Poll::NotYet("no time to look".into())
+        });
+        assert!(matches!(
+            wait.await,
+            Err(WaitError::Deadline { last, .. }) if last == "rain"
+        ));
+        let only = wait_until("a miracle", limit, async || {
+            std::thread::sleep(limit);
+            Poll::<()>::NotYet("no time to look".into())
+        });
+        assert!(matches!(
+            only.await,
+            Err(WaitError::Deadline { last, .. }) if last == "no time to look"
+        ));
     }
 
     #[tokio::test]
