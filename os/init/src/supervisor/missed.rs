@@ -3,7 +3,7 @@
 //! containerd tells of an end once, to those who listen at that moment. When it comes back after it
 //! died, an engine listens again only some seconds later: gRPC waits up to 3 s before it connects
 //! anew. A container that ended meanwhile runs for ever in the eyes of its engine, and is never
-//! started again (moby 29, `processEventStream` in `daemon/internal/libcontainerd/remote/client.go`;
+//! started again (moby 26.1, `processEventStream` in `libcontainerd/remote/client.go`;
 //! containerd 1.7, `RemoteEventsPublisher` of the shims, which tries five times).
 
 use std::collections::BTreeMap;
