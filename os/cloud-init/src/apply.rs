@@ -36,9 +36,6 @@ const LOG: &str = "/var/log/cloud-init.log";
 /// The console's first program; it makes people able to log in, also once more.
 const CONSOLE: &str = "/usr/lib/rancher/console";
 
-/// The socket of the user's Docker.
-const DOCKER: &str = "/run/docker.sock";
-
 /// How long a script waits for the user's Docker, before it begins without.
 const DOCKER_LIMIT: Duration = Duration::from_secs(120);
 
@@ -181,7 +178,7 @@ fn script(told: &Told, status: &mut Status) -> Result<(), String> {
         return Ok(());
     };
     replace(SCRIPT.as_ref(), script, 0o700, (0, 0)).map_err(|e| format!("{SCRIPT}: {e}"))?;
-    if !answers(DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
+    if !answers(config::USER_DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
         let limit = DOCKER_LIMIT.as_secs();
         say(&format!(
             "no Docker after {limit} s; the script begins without"

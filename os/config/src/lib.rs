@@ -56,6 +56,12 @@ pub const CLOUD_LAYER: &str = "cloud-config.yml";
 /// Where the supervisor writes who it is; at SIGHUP it reads the configuration again.
 pub const SUPERVISOR_PID: &str = "/run/supervisor.pid";
 
+/// The system engine's socket.
+pub const SYSTEM_DOCKER: &str = "/run/system-docker.sock";
+
+/// The user's engine's socket.
+pub const USER_DOCKER: &str = "/run/docker.sock";
+
 /// Reads this machine's configuration: the layers in [`FOLDER`] and `/proc/cmdline`.
 pub fn load_machine() -> Loaded {
     // Without /proc there are no arguments to read.

@@ -30,9 +30,3 @@ pub const PROGRAMS: &str = "/usr/lib/rancher";
 
 /// What programs are found by name in.
 pub const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// The system engine's socket.
-pub const SYSTEM_DOCKER: &str = "/run/system-docker.sock";
-
-/// The user's engine's socket.
-pub const USER_DOCKER: &str = "/run/docker.sock";

@@ -7,9 +7,6 @@ use nix::sys::signal::Signal;
 
 use crate::caller::must_be_root;
 
-/// The system engine's socket.
-const SYSTEM_DOCKER: &str = "/run/system-docker.sock";
-
 /// How long one request to an engine may take, in seconds: a pull is one.
 const REQUEST_LIMIT: u64 = 3600;
 
@@ -139,7 +136,8 @@ fn pull(config: &Config, names: &[String], wanted: Wanted) -> Result<(), String>
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        let docker = Docker::connect_with_unix(SYSTEM_DOCKER, REQUEST_LIMIT, API_DEFAULT_VERSION);
+        let docker =
+            Docker::connect_with_unix(config::SYSTEM_DOCKER, REQUEST_LIMIT, API_DEFAULT_VERSION);
         let told = |error: bollard::errors::Error| format!("system-docker: {error}");
         let docker = docker.map_err(told)?;
         docker.ping().await.map_err(told)?;

@@ -31,7 +31,7 @@ pub fn stop(patience: Duration) -> Vec<String> {
 }
 
 async fn stop_all(patience: Duration) -> Result<Vec<String>, String> {
-    let docker = for_docker(crate::SYSTEM_DOCKER, ANSWER).await?;
+    let docker = for_docker(config::SYSTEM_DOCKER, ANSWER).await?;
     let running = ListContainersOptionsBuilder::new().build();
     let running = within(ANSWER, docker.list_containers(Some(running)))
         .await?

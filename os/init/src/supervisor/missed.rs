@@ -60,7 +60,7 @@ async fn whenever_new(shared: &Shared) -> std::io::Result<std::convert::Infallib
     });
     while let Some(seen) = told.recv().await {
         if seen? {
-            let engines = [crate::SYSTEM_DOCKER, crate::USER_DOCKER];
+            let engines = [config::SYSTEM_DOCKER, config::USER_DOCKER];
             join_all(engines.map(|engine| settle(engine, shared))).await;
         }
     }

@@ -103,7 +103,7 @@ pub fn main() -> ExitCode {
 /// Fails when system-docker does not answer, or cannot tell which containers it has.
 async fn supervise() -> Result<(), String> {
     let mut report = Report::new();
-    let docker = wait::for_docker(crate::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
+    let docker = wait::for_docker(config::SYSTEM_DOCKER, ENGINE_LIMIT).await?;
     report.event(&Event::ok("system-docker"));
     let mut hangups = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     let me = std::process::id().to_string();

@@ -25,6 +25,10 @@ pub(super) async fn perform(
     killed
 }
 
+/// So much of a command line is looked at, in bytes: the longest single argument that Linux takes
+/// (`MAX_ARG_STRLEN`, execve(2)).
+const LONGEST: u32 = 128 * 1024;
+
 async fn processes(
     step: &KillStep,
     session: &mut Session<'_>,
@@ -63,7 +67,7 @@ async fn find(
     };
     // One program for all: one for each takes seconds where the machine is emulated. A process may
     // end between its turn in the list and the look at it.
-    let list = format!("head -v -c 4096 /proc/[0-9]*/{file} 2> /dev/null | tr '\\000' ' '");
+    let list = format!("head -v -c {LONGEST} /proc/[0-9]*/{file} 2> /dev/null | tr '\\000' ' '");
     let list = session.as_root(&list, deadline).await?;
     let pids = matching(&list, |text| match (&step.process, &step.command) {
         (Some(name), _) => text == name,
@@ -166,5 +170,10 @@ mod tests {
         assert_eq!(matching(list, |name| name == "sshd: a"), ["30"]);
         assert_eq!(matching(list, |name| name == "docker"), [""; 0]);
         assert_eq!(matching("", |_| true), [""; 0]);
+        // A command line has no end of line of its own.
+        let list = "==> /proc/1/cmdline <==\ndockerd --debug \n\
+                    ==> /proc/2/cmdline <==\n\n==> /proc/9/cmdline <==\nsleep 1 ";
+        assert_eq!(matching(list, |line| line == "dockerd --debug"), ["1"]);
+        assert_eq!(matching(list, |line| line == "sleep 1"), ["9"]);
     }
 }
