@@ -10,6 +10,8 @@ const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
 fn programs() -> Vec<Program> {
     vec![
         Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
+            // Our shim goes before its own.
+            .searching(&format!("{}:{}", crate::PROGRAMS, crate::SEARCH_PATH))
             .logging_to("/run/containerd.log"),
         Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
         Program::new(&format!("{}/power-button", crate::PROGRAMS), &[]),

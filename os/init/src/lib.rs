@@ -4,8 +4,8 @@
 //! itself once more as the *keeper*, and then becomes system-docker by `exec`. The keeper is a child
 //! subreaper that keeps containerd, the `supervisor` and `power-button` running. The supervisor starts
 //! the system containers through the Docker API. `console` is the first program of the console's container,
-//! and keeps its logins running in the same way; `user_docker` begins that of the user's engine. `power`
-//! ends all of it.
+//! and keeps its logins running in the same way; `user_docker` begins that of the user's engine, and `shim`
+//! what containerd starts beside a container. `power` ends all of it.
 //!
 //! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
 //! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
@@ -19,6 +19,7 @@ pub mod power;
 pub mod power_button;
 pub mod report;
 pub mod respawn;
+pub mod shim;
 pub mod stages;
 pub mod supervisor;
 pub mod sys;

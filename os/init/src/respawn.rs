@@ -4,7 +4,7 @@
 //! as its interfaces do. It never gives up; a program that ends at once waits longer each time, up to
 //! a bound.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -40,6 +40,8 @@ pub struct Program {
     pub arguments: Vec<String>,
     /// Where its output goes; `None` leaves it with that of the keeper.
     pub log: Option<PathBuf>,
+    /// Where it finds programs by name, as in `PATH`; `None` leaves it that of the keeper.
+    pub search: Option<String>,
 }
 
 impl Program {
@@ -51,6 +53,7 @@ impl Program {
             name: path.into(),
             arguments,
             log: None,
+            search: None,
         }
     }
 
@@ -68,6 +71,15 @@ impl Program {
     pub fn logging_to(self, log: &str) -> Self {
         Self {
             log: Some(log.into()),
+            ..self
+        }
+    }
+
+    /// The same, finding programs elsewhere.
+    #[must_use]
+    pub fn searching(self, search: &str) -> Self {
+        Self {
+            search: Some(search.into()),
             ..self
         }
     }
@@ -92,10 +104,17 @@ impl Program {
         let words = std::iter::once(&self.name).chain(&self.arguments);
         let words = words.map(|word| CString::new(word.as_str()));
         let words: Vec<_> = words.collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            let both = [name.as_bytes(), b"=", value.as_bytes()].concat();
-            CString::new(both).ok()
-        });
+        let search = self
+            .search
+            .iter()
+            .map(|search| ("PATH".into(), search.into()));
+        let ours = std::env::vars_os().filter(|(name, _)| self.search.is_none() || name != "PATH");
+        let environment = search
+            .chain(ours)
+            .filter_map(|(name, value): (OsString, OsString)| {
+                let both = [name.as_bytes(), b"=", value.as_bytes()].concat();
+                CString::new(both).ok()
+            });
         let environment: Vec<_> = environment.collect();
         posix_spawn(
             self.path.as_str(),

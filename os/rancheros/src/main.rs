@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Some("power-button") => init::power_button::main(),
         Some("console") => init::console::main(),
         Some("user-docker") => init::user_docker::main(),
+        // As containerd calls it.
+        Some("containerd-shim-runc-v2") => init::shim::main(),
         Some("network") => network::main(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),

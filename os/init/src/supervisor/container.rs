@@ -14,15 +14,11 @@ use bollard::query_parameters::{
 };
 use config::Service;
 use futures_util::StreamExt;
-use tokio::sync::OnceCell;
+
+use crate::shim;
 
 /// The label that says which boot a system container belongs to.
 const BOOT_LABEL: &str = "io.rancher.os.boot";
-
-/// Containers for which this says the same share one shim of containerd's, which takes 6 MB of memory
-/// and, emulated, 0.3 s to start: `groupLabels` of containerd 1.7,
-/// `runtime/v2/runc/manager/manager_linux.go`. It ends with the last of them.
-const SHIM_GROUP: &str = "io.containerd.runc.v2.group";
 
 /// The containers of this boot.
 pub struct Containers {
@@ -30,8 +26,6 @@ pub struct Containers {
     boot: String,
     /// Names that are there already: the supervisor was started again.
     present: RefCell<BTreeSet<String>>,
-    /// Set when the shim is there that services share.
-    shim: OnceCell<()>,
 }
 
 impl Containers {
@@ -66,7 +60,6 @@ impl Containers {
             docker,
             boot,
             present: here.iter().filter_map(name).collect::<BTreeSet<_>>().into(),
-            shim: OnceCell::new(),
         })
     }
 
@@ -107,15 +100,7 @@ impl Containers {
     }
 
     /// Starts a service's container; one that runs is left alone.
-    pub async fn start(&self, name: &str, service: &Service) -> Result<(), String> {
-        if shares_shim(service) {
-            first_alone(&self.shim, async || self.start_now(name).await).await
-        } else {
-            self.start_now(name).await
-        }
-    }
-
-    async fn start_now(&self, name: &str) -> Result<(), String> {
+    pub async fn start(&self, name: &str) -> Result<(), String> {
         let started = self
             .docker
             .start_container(name, None::<StartContainerOptions>)
@@ -153,22 +138,6 @@ impl Containers {
 /// and take the shim with it while another starts.
 fn shares_shim(service: &Service) -> bool {
     service.detach()
-}
-
-/// Starts what shares a shim: the first alone, which makes it. containerd makes the shim's socket in
-/// two steps, and whoever comes between them takes it for one that a dead shim left, and removes it:
-/// `NewSocket`, `CanConnect` and `RemoveSocket` in `manager_linux.go`.
-async fn first_alone(
-    shim: &OnceCell<()>,
-    start: impl AsyncFn() -> Result<(), String>,
-) -> Result<(), String> {
-    let mut first = false;
-    let made = shim.get_or_try_init(|| {
-        first = true;
-        start()
-    });
-    made.await?;
-    if first { Ok(()) } else { start().await }
 }
 
 fn is_missing(error: &Error) -> bool {
@@ -227,7 +196,7 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
             uts_mode: service.uts.clone(),
             cgroupns_mode: Some(cgroups),
             annotations: shares_shim(service)
-                .then(|| HashMap::from([(SHIM_GROUP.into(), "services".into())])),
+                .then(|| HashMap::from([(shim::GROUP_LABEL.into(), shim::GROUP.into())])),
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
@@ -236,8 +205,6 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use super::*;
 
     #[test]
@@ -252,7 +219,7 @@ mod tests {
         assert_eq!(host.privileged, Some(false));
         assert_eq!(host.network_mode.as_deref(), Some("none"));
         assert_eq!(host.pid_mode, None);
-        assert_eq!(host.annotations.unwrap()[SHIM_GROUP], "services");
+        assert_eq!(host.annotations.unwrap()[shim::GROUP_LABEL], "services");
     }
 
     #[test]
@@ -266,27 +233,5 @@ mod tests {
             body(&service, "boot").host_config.unwrap().annotations,
             None
         );
-    }
-
-    #[tokio::test]
-    async fn what_shares_a_shim_waits_until_one_has_made_it() {
-        let (shim, begun) = (OnceCell::new(), Cell::new(0));
-        let start = async |result: Result<(), &str>| {
-            begun.set(begun.get() + 1);
-            tokio::task::yield_now().await;
-            result.map_err(str::to_owned)
-        };
-        let fails = first_alone(&shim, async || start(Err("no")).await);
-        let makes = first_alone(&shim, async || {
-            assert_eq!(begun.get(), 1, "beside the one that failed");
-            start(Ok(())).await
-        });
-        let joins = first_alone(&shim, async || {
-            assert!(begun.get() >= 2, "before the shim was made");
-            start(Ok(())).await
-        });
-        let ended = tokio::join!(fails, makes, joins);
-        assert_eq!(ended, (Err("no".into()), Ok(()), Ok(())));
-        assert_eq!(begun.get(), 3);
     }
 }

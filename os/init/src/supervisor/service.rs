@@ -123,7 +123,7 @@ async fn start(name: &str, service: &Service, shared: &Shared) -> Result<(), Str
     if service.create_only() {
         return Ok(());
     }
-    shared.containers.start(name, service).await?;
+    shared.containers.start(name).await?;
     if !service.detach() {
         return match wait::within(SERVICE_LIMIT, shared.containers.ended(name)).await?? {
             0 => Ok(()),
@@ -226,5 +226,5 @@ async fn start_again(name: &str, service: &Service, shared: &Shared) -> Result<(
     if service.ephemeral() {
         shared.containers.renew(name, service).await?;
     }
-    shared.containers.start(name, service).await
+    shared.containers.start(name).await
 }
