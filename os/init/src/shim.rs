@@ -14,7 +14,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
@@ -127,9 +127,7 @@ impl Shared {
             .output()?;
         if output.status.success() {
             known.set_len(0)?;
-            // Behind what was read: the file may end up with zeros before it unless it is gone to.
-            std::io::Seek::rewind(&mut *known)?;
-            known.write_all(&output.stdout)?;
+            known.write_all_at(&output.stdout, 0)?;
         }
         Ok(output)
     }
