@@ -4,7 +4,8 @@
 //! as its interfaces do. It never gives up; a program that ends at once waits longer each time, up to
 //! a bound.
 
-use std::ffi::{CString, OsString};
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
@@ -104,17 +105,14 @@ impl Program {
         let words = std::iter::once(&self.name).chain(&self.arguments);
         let words = words.map(|word| CString::new(word.as_str()));
         let words: Vec<_> = words.collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
-        let search = self
-            .search
-            .iter()
-            .map(|search| ("PATH".into(), search.into()));
-        let ours = std::env::vars_os().filter(|(name, _)| self.search.is_none() || name != "PATH");
-        let environment = search
-            .chain(ours)
-            .filter_map(|(name, value): (OsString, OsString)| {
-                let both = [name.as_bytes(), b"=", value.as_bytes()].concat();
-                CString::new(both).ok()
-            });
+        let mut environment: BTreeMap<_, _> = std::env::vars_os().collect();
+        if let Some(search) = &self.search {
+            environment.insert("PATH".into(), search.into());
+        }
+        let environment = environment.iter().filter_map(|(name, value)| {
+            let both = [name.as_bytes(), b"=", value.as_bytes()].concat();
+            CString::new(both).ok()
+        });
         let environment: Vec<_> = environment.collect();
         posix_spawn(
             self.path.as_str(),

@@ -56,7 +56,8 @@ pub fn main() -> ExitCode {
         && let Ok(output) = shared.start(bundle, &arguments)
     {
         let _ = std::io::stderr().write_all(&output.stderr);
-        let told = std::io::stdout().write_all(&output.stdout);
+        let mut out = std::io::stdout();
+        let told = out.write_all(&output.stdout).and_then(|()| out.flush());
         return match output.status.code().map(u8::try_from) {
             Some(Ok(status)) if told.is_ok() => status.into(),
             _ => ExitCode::FAILURE,
@@ -145,14 +146,10 @@ impl Shared {
     }
 }
 
-/// The path of a shim's socket: `SocketAddress` of containerd 1.7, `runtime/v2/shim/util_unix.go`.
-fn socket_of(address: &str) -> Option<&str> {
-    address.trim().strip_prefix("unix://")
-}
-
-/// Whether somebody listens there, however long it takes before the connection is taken.
+/// Whether somebody listens there, however long it takes before the connection is taken. An address is
+/// one of `SocketAddress` of containerd 1.7, `runtime/v2/shim/util_unix.go`.
 fn listens(address: &str) -> bool {
-    let Some(path) = socket_of(address) else {
+    let Some(path) = address.strip_prefix("unix://") else {
         return false;
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -168,7 +165,7 @@ fn listens(address: &str) -> bool {
 /// `runtime/v2/shim/util.go`. Half of an address is never there.
 fn write_address(bundle: &Path, address: &str) -> std::io::Result<()> {
     let unfinished = bundle.join(".address");
-    std::fs::write(&unfinished, address.trim())?;
+    std::fs::write(&unfinished, address)?;
     std::fs::rename(unfinished, bundle.join("address"))
 }
 
