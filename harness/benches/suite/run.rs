@@ -19,8 +19,14 @@ use harness::suite::COLD_VARIABLE;
 use crate::Options;
 use crate::common::Result;
 
-/// What a tree needs to be run.
-const DATA: [&str; 2] = ["qemu-profiles", "scenarios"];
+/// What a tree needs to be run: the last two are what registries hold, and the cache of it.
+const DATA: [&str; 5] = [
+    "qemu-profiles",
+    "scenarios",
+    "ci",
+    "images",
+    "target/images",
+];
 
 /// How machines begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -59,7 +65,7 @@ pub struct One {
     pub seconds: f64,
 }
 
-/// A tree whose data are the project's, and whose `target` is its own.
+/// A tree whose data are the project's, and whose evidence and checkpoints are its own.
 pub struct Tree {
     folder: TempDir,
     artifacts: Artifacts,
@@ -73,6 +79,7 @@ impl Tree {
         let folder = tempfile::Builder::new()
             .prefix("suite-")
             .tempdir_in(bench)?;
+        std::fs::create_dir(folder.path().join("target"))?;
         for data in DATA {
             symlink(
                 project.root().canonicalize()?.join(data),

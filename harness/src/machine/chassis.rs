@@ -32,11 +32,11 @@ pub(super) struct Make {
 
 /// What a QEMU was told while it ran, and the next one must be told, too.
 #[derive(Clone)]
-struct Setting {
+pub(super) struct Setting {
     /// What it is part of.
-    of: String,
-    command: &'static str,
-    arguments: Value,
+    pub(super) of: String,
+    pub(super) command: &'static str,
+    pub(super) arguments: Value,
 }
 
 /// A QEMU.
@@ -140,7 +140,7 @@ impl Chassis {
         self.settings().retain(|setting| setting.of != of);
     }
 
-    fn settings(&self) -> MutexGuard<'_, Vec<Setting>> {
+    pub(super) fn settings(&self) -> MutexGuard<'_, Vec<Setting>> {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -6,6 +6,7 @@
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,8 @@ const LOCK: &str = "owner.lock";
 pub struct PrivateFolder {
     // The folder goes before the lock does: a sweep never meets a half removed one.
     folder: TempDir,
+    /// The folder itself, whatever it is called.
+    open: File,
     _lock: Flock<File>,
 }
 
@@ -46,8 +49,10 @@ impl PrivateFolder {
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)?;
         let lock = lock(&folder.path().join(LOCK), FlockArg::LockExclusive)?;
+        let open = File::open(folder.path())?;
         Ok(Self {
             folder,
+            open,
             _lock: lock,
         })
     }
@@ -60,6 +65,13 @@ impl PrivateFolder {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+
+    /// A file in it by another path, for this process and those that it starts, while this value lives:
+    /// the path of a socket ends after 107 bytes (unix(7)), and nobody counts those of his folders.
+    pub fn socket(&self, name: &str) -> String {
+        let (process, open) = (std::process::id(), self.open.as_raw_fd());
+        format!("/proc/{process}/fd/{open}/{name}")
     }
 }
 
@@ -135,5 +147,21 @@ mod tests {
         std::fs::create_dir(&parent).unwrap();
         std::fs::set_permissions(&parent, Permissions::from_mode(0o777)).unwrap();
         assert!(PrivateFolder::new_in(&parent).is_err());
+    }
+
+    #[test]
+    fn a_socket_has_a_short_path_in_a_folder_with_a_long_one() {
+        let parent = TempDir::new().unwrap();
+        let long = parent.path().join("with spaces, and commas ".repeat(8));
+        std::fs::create_dir(&long).unwrap();
+        let folder = PrivateFolder::new_in(&long.join("machines")).unwrap();
+        let socket = folder.socket("a.sock");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(folder.file("a.sock").exists());
+        // A program that this process starts finds it by the same path.
+        let found = std::process::Command::new("test")
+            .args(["-S", &socket])
+            .status();
+        assert!(found.unwrap().success());
     }
 }

@@ -5,9 +5,8 @@
 
 mod pipe;
 
-use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
@@ -28,8 +27,6 @@ pub(super) struct Forward {
     line: UnixStream,
     /// Keeps the connection.
     _ssh: Ssh,
-    /// Keeps the path below valid.
-    _folder: File,
     path: String,
 }
 
@@ -40,9 +37,7 @@ impl Forward {
         guest_path: &'static str,
         folder: &PrivateFolder,
     ) -> Result<Self, MachineError> {
-        let name = format!("forward-{}.sock", next_number());
-        let folder = File::open(folder.path()).map_err(other)?;
-        let path = format!("/proc/self/fd/{}/{name}", folder.as_raw_fd());
+        let path = folder.socket(&format!("forward-{}.sock", next_number()));
         let listener = UnixListener::bind(&path).map_err(other)?;
         let (line, far) = UnixStream::pair().map_err(other)?;
         line.set_nonblocking(true).map_err(other)?;
@@ -50,7 +45,6 @@ impl Forward {
         Ok(Self {
             line,
             _ssh: ssh.clone(),
-            _folder: folder,
             path,
         })
     }

@@ -1,7 +1,12 @@
 //! Disks and network cards that come while the machine runs.
 
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::plan::{Drive, Format, Origin};
+use super::saved::SavedDrive;
 use super::{Blank, Machine, MachineError, disks};
 use crate::profile::{Board, Bus};
 
@@ -11,19 +16,15 @@ impl Machine {
     /// # Errors
     /// No slot is free; the file cannot be made; QEMU's error, where that bus takes none while it runs.
     pub async fn plug_disk(&self, blank: &Blank) -> Result<(), MachineError> {
-        let bus = self.chassis.make.spec.profile.profile.disk_bus;
-        let (driver, is_card) = match bus {
-            Bus::Scsi => ("scsi-hd", false),
-            Bus::Virtio => ("virtio-blk-pci", true),
-            Bus::Nvme => ("nvme", true),
-            Bus::Sata => ("ide-hd", false),
+        let (driver, takes_slot) = self.disk_driver();
+        let id = Self::plugged_disk(self.plugged(DISK).await?);
+        let slot = match takes_slot {
+            true => self.free_slot().await?,
+            false => None,
         };
-        let (id, slot) = self.next_plugged(is_card).await?;
         let file = self.folder().join(format!("{id}.img"));
         disks::make_blank(&file, blank).map_err(MachineError::Other)?;
-        let node = json!({
-            "driver": "raw", "node-name": id, "file": { "driver": "file", "filename": file },
-        });
+        let node = node(&id, &file, Format::Raw);
         self.set(&id, "blockdev-add", node).await?;
         let disk = json!({ "driver": driver, "id": id, "drive": id, "serial": id });
         self.set(&id, "device_add", in_slot(disk, slot)).await
@@ -34,7 +35,8 @@ impl Machine {
     /// # Errors
     /// No slot is free; QEMU's error.
     pub async fn plug_card(&self, network: &str) -> Result<(), MachineError> {
-        let (id, slot) = self.next_plugged(true).await?;
+        let id = format!("{CARD}{}", self.plugged(CARD).await?);
+        let slot = self.free_slot().await?;
         let backend = json!({ "type": "user", "id": id, "net": network });
         self.set(&id, "netdev_add", backend).await?;
         let card = json!({
@@ -43,27 +45,125 @@ impl Machine {
         self.set(&id, "device_add", in_slot(card, slot)).await
     }
 
-    /// The name of what is plugged in next, and the slot that it takes if it is a card and the board
-    /// has slots.
-    async fn next_plugged(&self, is_card: bool) -> Result<(String, Option<String>), MachineError> {
-        let kind = match is_card {
-            true => "plugged-card",
-            false => "plugged-disk",
+    /// What is plugged in, whose disks' files are these.
+    pub(super) fn plugged_in(&self, drives: Vec<SavedDrive>) -> Plugged {
+        let settings = self.chassis.settings();
+        let all = |command: &str| {
+            let all = settings.iter().filter(|one| one.command == command);
+            all.map(|one| one.arguments.clone()).collect()
         };
-        let path = json!({ "path": "/machine/peripheral" });
-        let devices = self.qmp("qom-list", path).await?;
-        let names = devices.as_array().into_iter().flatten();
-        let names = names.filter_map(|device| device["name"].as_str());
-        let number = names.filter(|name| name.starts_with(kind)).count();
-        let board = self.chassis.make.spec.profile.profile.machine;
-        let slot = (is_card && board == Board::Q35).then_some(number);
-        if slot.is_some_and(|slot| slot >= SLOTS) {
+        Plugged {
+            drives,
+            networks: all("netdev_add"),
+            devices: all("device_add"),
+        }
+    }
+
+    /// The files of the disks that are plugged in.
+    pub(super) fn plugged_drives(&self) -> Vec<Drive> {
+        let bus = self.chassis.make.spec.profile.profile.disk_bus;
+        let drive = |node: &Value| {
+            Some(Drive {
+                id: node["node-name"].as_str()?.to_owned(),
+                file: node["file"]["filename"].as_str()?.into(),
+                format: match node["driver"] == Format::Qcow2.name() {
+                    true => Format::Qcow2,
+                    false => Format::Raw,
+                },
+                bus,
+                read_only: false,
+                origin: Origin::Kept,
+                socket: None,
+            })
+        };
+        let settings = self.chassis.settings();
+        let disks = settings.iter().filter(|one| one.of.starts_with(DISK));
+        let nodes = disks.filter(|one| one.command == "blockdev-add");
+        nodes.filter_map(|one| drive(&one.arguments)).collect()
+    }
+
+    /// Plugs in what was in a machine that was kept in a folder: QEMU takes a state in only where all
+    /// is as it was.
+    pub(super) async fn plug_again(
+        &self,
+        plugged: &Plugged,
+        kept: &Path,
+    ) -> Result<(), MachineError> {
+        for drive in disks::above(kept, &plugged.drives, &self.chassis.make.folder)? {
+            let node = node(&drive.id, &drive.file, drive.format);
+            self.set(&drive.id, "blockdev-add", node).await?;
+        }
+        let (networks, devices) = (&plugged.networks, &plugged.devices);
+        for (command, all) in [("netdev_add", networks), ("device_add", devices)] {
+            for arguments in all {
+                let id = arguments["id"].as_str().unwrap_or_default();
+                self.set(id, command, arguments.clone()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The serial number of the disk that is plugged in after so many others.
+    pub fn plugged_disk(number: usize) -> String {
+        format!("{DISK}{number}")
+    }
+
+    /// What a disk of the profile's bus is to QEMU, and whether it is a card.
+    fn disk_driver(&self) -> (&'static str, bool) {
+        match self.chassis.make.spec.profile.profile.disk_bus {
+            Bus::Scsi => ("scsi-hd", false),
+            Bus::Virtio => ("virtio-blk-pci", true),
+            Bus::Nvme => ("nvme", true),
+            Bus::Sata => ("ide-hd", false),
+        }
+    }
+
+    /// The slot that the next card takes, if the board has slots.
+    async fn free_slot(&self) -> Result<Option<String>, MachineError> {
+        if self.chassis.make.spec.profile.profile.machine != Board::Q35 {
+            return Ok(None);
+        }
+        let (_, disks_are_cards) = self.disk_driver();
+        let disks = match disks_are_cards {
+            true => self.plugged(DISK).await?,
+            false => 0,
+        };
+        let taken = disks + self.plugged(CARD).await?;
+        if taken >= SLOTS {
             return Err(MachineError::Other(format!(
                 "q35 has {SLOTS} slots for cards that come while it runs, and they are taken"
             )));
         }
-        Ok((format!("{kind}{number}"), slot.map(self::slot)))
+        Ok(Some(slot(taken)))
     }
+
+    /// How many of a kind were plugged in.
+    async fn plugged(&self, kind: &str) -> Result<usize, MachineError> {
+        let path = json!({ "path": "/machine/peripheral" });
+        let devices = self.qmp("qom-list", path).await?;
+        let names = devices.as_array().into_iter().flatten();
+        let names = names.filter_map(|device| device["name"].as_str());
+        Ok(names.filter(|name| name.starts_with(kind)).count())
+    }
+}
+
+const DISK: &str = "plugged_disk";
+const CARD: &str = "plugged_card";
+
+/// What was plugged into a machine that is kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Plugged {
+    /// Its disks' files.
+    drives: Vec<SavedDrive>,
+    networks: Vec<Value>,
+    devices: Vec<Value>,
+}
+
+/// What a disk is attached to.
+fn node(id: &str, file: &Path, format: Format) -> Value {
+    json!({
+        "driver": format.name(), "node-name": id, "file": { "driver": "file", "filename": file },
+    })
 }
 
 /// PCI Express takes a card only in a slot that was there from the beginning: a port of its own.

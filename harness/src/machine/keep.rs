@@ -44,15 +44,15 @@ impl Machine {
         self.ended().await;
 
         let mut lengths = vec![(STATE.to_owned(), state)];
-        let mut drives = Vec::new();
-        for drive in &self.chassis.now().plan.drives {
-            let name = format!("{}.qcow2", drive.id);
+        let given = self.chassis.now().plan.drives.clone();
+        let plugged = self.plugged_drives();
+        for drive in given.iter().chain(&plugged) {
+            let name = file_of(drive);
             let length = self.flatten(drive, &folder.join(&name), room).await?;
             room = room.saturating_sub(length);
-            drives.push(kept_drive(drive, &name));
             lengths.push((name, length));
         }
-        let about = self.about(drives, lengths);
+        let about = self.about(&given, &plugged, lengths);
         write_about(&folder.join(ABOUT), &about).map_err(|e| not_kept(&e))?;
         Ok(limit - room)
     }
@@ -60,13 +60,13 @@ impl Machine {
     /// The stream of memory and devices; gives back how many bytes it takes.
     async fn keep_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
         let qmp = &self.now_qmp();
-        let socket = self.chassis.make.folder.file("keep.sock");
+        let socket = self.chassis.make.folder.socket("keep.sock");
         let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
         let patience = scale::seconds(TRANSFER_SECONDS);
         ignore_shared(qmp, false).await?;
         let faster = json!({ "max-bandwidth": BANDWIDTH });
         qmp.execute("migrate-set-parameters", faster).await?;
-        let uri = format!("unix:{}", socket.display());
+        let uri = format!("unix:{socket}");
         qmp.execute("migrate", json!({ "uri": uri })).await?;
         let written = receive(listener, file, limit, patience);
         let (written, told) = tokio::join!(written, transferred(qmp, patience));
@@ -105,7 +105,7 @@ impl Machine {
         Ok(wait_until(&what, patience, written).await?)
     }
 
-    fn about(&self, drives: Vec<SavedDrive>, lengths: Vec<(String, u64)>) -> About {
+    fn about(&self, given: &[Drive], plugged: &[Drive], lengths: Vec<(String, u64)>) -> About {
         let (spec, resolved) = (&self.chassis.make.spec, &self.chassis.make.spec.profile);
         let (identity, resets) = (
             &self.target.identity,
@@ -126,17 +126,22 @@ impl Machine {
             metadata: spec.metadata.clone(),
             words: identity.words(),
             host_key: identity.pinned_after(resets),
-            drives,
+            drives: given.iter().map(kept_drive).collect(),
+            plugged: self.plugged_in(plugged.iter().map(kept_drive).collect()),
             lengths,
             at: now(),
         }
     }
 }
 
-fn kept_drive(drive: &Drive, name: &str) -> SavedDrive {
+fn file_of(drive: &Drive) -> String {
+    format!("{}.qcow2", drive.id)
+}
+
+fn kept_drive(drive: &Drive) -> SavedDrive {
     SavedDrive {
         id: drive.id.clone(),
-        file: name.into(),
+        file: file_of(drive),
         format: Format::Qcow2,
         bus: drive.bus,
         read_only: drive.read_only,

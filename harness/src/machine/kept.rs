@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::folder::PrivateFolder;
+use super::hotplug::Plugged;
 use super::plan::Drive;
 use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths, ignore_shared, transferred};
@@ -54,6 +55,8 @@ pub(super) struct About {
     /// Where one was pinned for this boot.
     pub(super) host_key: Option<Vec<u8>>,
     pub(super) drives: Vec<SavedDrive>,
+    #[serde(default)]
+    pub(super) plugged: Plugged,
     /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
     pub(super) lengths: Vec<(String, u64)>,
     /// When, in seconds since 1970.
@@ -152,7 +155,7 @@ impl Kept {
         qmp: &Qmp,
         folder: &PrivateFolder,
     ) -> Result<(io::Result<()>, Result<(), MachineError>), MachineError> {
-        let socket = folder.file("state.sock");
+        let socket = PathBuf::from(folder.socket("state.sock"));
         ignore_shared(qmp, false).await?;
         let uri = format!("unix:{}", socket.display());
         qmp.execute("migrate-incoming", json!({ "uri": uri }))
@@ -206,6 +209,9 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let spec = kept.spec(kernel, initrd)?;
         let machine = Self::begin(spec, Begin::Kept(kept), evidence).await?;
+        machine
+            .plug_again(&kept.about.plugged, &kept.folder)
+            .await?;
         let qmp = &machine.now_qmp();
         let (fed, told) = kept.load(qmp, &machine.chassis.make.folder).await?;
         if let Err(error) = fed {

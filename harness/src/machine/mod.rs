@@ -75,7 +75,7 @@ pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
-use folder::PrivateFolder;
+pub(crate) use folder::PrivateFolder;
 pub use kept::Kept;
 pub use metadata::{Metadata, Page};
 pub(crate) use process::Owned;
@@ -204,7 +204,7 @@ impl Machine {
         let registry = match &spec.registry {
             Some(registry) => {
                 let log = evidence.append("registry.log").map_err(start)?;
-                Some(Registry::start(registry, folder.path(), log).await?)
+                Some(Registry::start(registry, &folder, log).await?)
             }
             None => None,
         };

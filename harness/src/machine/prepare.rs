@@ -92,10 +92,7 @@ pub(super) fn prepare(
         incoming: begin.saved().is_some() || matches!(begin, Begin::Kept(_)),
         waits: false,
         balloon: spec.balloon,
-        registry: spec
-            .registry
-            .as_ref()
-            .map(|_| registry::forwarding(folder.path())),
+        registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
     };
     keep_script(spec, &plan, folder, evidence)?;
     if spec.write_cache && begin.folder().is_none() {

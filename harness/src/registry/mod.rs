@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use serde_json::json;
 
 use crate::host::scale;
-use crate::machine::{MachineError, Owned};
+use crate::machine::{MachineError, Owned, PrivateFolder};
 use crate::poll::{Poll, wait_until};
 pub use storage::Storage;
 
@@ -26,6 +26,9 @@ pub const ADDRESS: &str = "10.0.2.100:5000";
 const PROGRAM: &str = "docker-registry";
 /// What leads QEMU's network to it.
 const RELAY: &str = "socat";
+
+/// In the machine's folder.
+const SOCKET: &str = "registry.sock";
 
 /// For it to listen, on the reference host.
 const START_SECONDS: u64 = 20;
@@ -58,13 +61,13 @@ impl Registry {
     /// It is not installed, or its files cannot be written.
     pub async fn start(
         spec: &RegistrySpec,
-        folder: &Path,
+        folder: &PrivateFolder,
         log: std::fs::File,
     ) -> Result<Self, MachineError> {
         let started = Self::spawn(spec, folder, log);
         let started =
             started.map_err(|error| MachineError::Start(format!("{PROGRAM}: {error}")))?;
-        let socket = socket(folder);
+        let socket = folder.socket(SOCKET);
         let listens = async || match std::os::unix::net::UnixStream::connect(&socket) {
             Ok(_) => Poll::Ready(()),
             Err(error) => Poll::NotYet(format!(
@@ -80,15 +83,14 @@ impl Registry {
         Ok(started)
     }
 
-    fn spawn(spec: &RegistrySpec, folder: &Path, log: std::fs::File) -> io::Result<Self> {
-        let own = folder.join("registry");
+    fn spawn(spec: &RegistrySpec, folder: &PrivateFolder, log: std::fs::File) -> io::Result<Self> {
+        let own = folder.file("registry");
         if !own.is_dir() {
             spec.storage.copy(&own)?;
         }
         let configuration = configure(spec, folder, &own)?;
-        let socket = socket(folder);
         // A socket of before, where the machine is powered on again.
-        let _ = std::fs::remove_file(&socket);
+        let _ = std::fs::remove_file(folder.file(SOCKET));
         let mut command = Command::new(PROGRAM);
         command
             .arg("serve")
@@ -102,20 +104,20 @@ impl Registry {
 }
 
 /// The registry's configuration, which holds no secret but a hash.
-fn configure(spec: &RegistrySpec, folder: &Path, own: &Path) -> io::Result<PathBuf> {
+fn configure(spec: &RegistrySpec, folder: &PrivateFolder, own: &Path) -> io::Result<PathBuf> {
     let mut configuration = json!({
         "version": "0.1",
         "log": { "accesslog": { "disabled": false }, "level": "warn" },
         "storage": { "filesystem": { "rootdirectory": own } },
-        "http": { "net": "unix", "addr": socket(folder), "secret": "of one machine" },
+        "http": { "net": "unix", "addr": folder.socket(SOCKET), "secret": "of one machine" },
     });
     if let Some(account) = &spec.account {
-        let path = folder.join("registry.users");
+        let path = folder.file("registry.users");
         std::fs::write(&path, account.line()?)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         configuration["auth"] = json!({ "htpasswd": { "realm": "registry", "path": path } });
     }
-    let file = folder.join("registry.yml");
+    let file = folder.file("registry.yml");
     // JSON is YAML, too.
     std::fs::write(&file, configuration.to_string())?;
     Ok(file)
@@ -129,16 +131,10 @@ impl Account {
     }
 }
 
-fn socket(folder: &Path) -> PathBuf {
-    folder.join("registry.sock")
-}
-
 /// What QEMU's network is told, so that the guest finds the registry of a machine in `folder`.
-pub fn forwarding(folder: &Path) -> String {
-    format!(
-        "guestfwd=tcp:{ADDRESS}-cmd:{RELAY} - UNIX-CONNECT:{}",
-        socket(folder).display()
-    )
+pub fn forwarding(folder: &PrivateFolder) -> String {
+    let socket = folder.socket(SOCKET);
+    format!("guestfwd=tcp:{ADDRESS}-cmd:{RELAY} - UNIX-CONNECT:{socket}")
 }
 
 /// Whether this host has what it takes.

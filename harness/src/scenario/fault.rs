@@ -155,7 +155,7 @@ pub enum Link {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskStep {
-    /// Which of `machine.disks`, the first is 0.
+    /// Which of `machine.disks`, the first is 0; those that `hotplug` brought come after them.
     pub disk: usize,
     /// Every read of it ends so.
     pub read: Option<DiskError>,

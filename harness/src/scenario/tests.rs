@@ -414,6 +414,7 @@ fn what_a_broken_machine_cannot_do_is_told() {
         "  - network: { link: down }\n  - serial: { send: ls }\n  - undo: network\n",
         "  - network: { link: down }\n  - network: { link: up }\n",
         "  - network: { link: down, for: 1s }\n",
+        "  - hotplug: { disk: { size: 16 } }\n  - disk: { disk: 1, read: error }\n",
     ] {
         assert!(read(&format!("{head}{steps}{ls}")).is_ok(), "{steps}");
     }

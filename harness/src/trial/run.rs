@@ -87,7 +87,8 @@ impl Trial {
 
         // Still, when the first step begins.
         let boots = wanted.is_some() && !begun.is_fork();
-        session.first_disk = self.profile.disks.len();
+        let first = self.profile.disks.len();
+        session.disks = first..first + self.scenario.machine.disks.len();
         let verdict = self.steps(session, boots, count, log, &mut ran).await;
         if verdict.is_err() || count < self.scenario.steps.len() {
             // It is kept as it stands, or a person goes on with what is broken.

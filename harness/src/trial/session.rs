@@ -1,5 +1,6 @@
 //! What the steps of a trial share: the machine, and the connections to it that are open.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,8 +26,8 @@ pub struct Session<'a> {
     pub keys: &'a KeyPair,
     /// Where snapshots are.
     pub snapshots: &'a Path,
-    /// How many disks of the profile come before those of the scenario.
-    pub first_disk: usize,
+    /// The disks of the scenario, counted with those of the profile before them.
+    pub disks: Range<usize>,
     /// What steps broke.
     pub broken: Broken,
     /// Who tells the machine the time, where a step asked for it.
@@ -46,7 +47,7 @@ impl<'a> Session<'a> {
             machine,
             keys,
             snapshots,
-            first_disk: 0,
+            disks: 0..0,
             broken: Broken::default(),
             time_server: None,
             seed: None,

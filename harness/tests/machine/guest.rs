@@ -59,6 +59,8 @@ ifconfig lo 127.0.0.1 up
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 hostname rancher
 chmod 666 /proc/sysrq-trigger /dev/vd? /dev/sd? /dev/nvme?n? 2>/dev/null
+# Those that come later; it looks at those that are there, too.
+echo '.* 0:0 666' > /etc/mdev.conf; mdev -d
 mount -t vfat /dev/vda /mnt 2>/dev/null
 dropbear -R -p 22
 while :; do getty -L ttyS0 115200 vt100; done &

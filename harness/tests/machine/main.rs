@@ -9,6 +9,7 @@ mod guest;
 mod idle;
 mod interactive;
 mod kill;
+mod plugged;
 mod power;
 mod reset;
 

@@ -67,6 +67,8 @@ pub trait Sys {
     fn read(&mut self, path: &str) -> Result<String>;
     /// Writes a small file.
     fn write(&mut self, path: &str, content: &str) -> Result<()>;
+    /// Removes a file that may not be there.
+    fn remove_file(&mut self, path: &str) -> Result<()>;
     /// Names in a folder, sorted.
     fn list(&mut self, path: &str) -> Result<Vec<String>>;
     /// Octets that are free where a folder lies.
@@ -151,6 +153,13 @@ impl Sys for Linux {
 
     fn write(&mut self, path: &str, content: &str) -> Result<()> {
         std::fs::write(path, content).map_err(at(path))
+    }
+
+    fn remove_file(&mut self, path: &str) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(at(path)(error)),
+            _ => Ok(()),
+        }
     }
 
     fn list(&mut self, path: &str) -> Result<Vec<String>> {

@@ -6,6 +6,7 @@ use super::super::fault::{DiskStep, FaultStep, KillStep, Link, MemoryStep, Netwo
 use super::super::file::ScenarioFile;
 use super::super::load::Step;
 use super::super::step::Action;
+use super::super::supply::HotplugStep;
 use super::{Lint, kind};
 
 /// One step by itself.
@@ -127,11 +128,15 @@ pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
 /// All steps in their order.
 pub(super) fn in_order<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     let mut state = State::default();
+    let mut disks = head.machine.disks.len();
     for (number, step) in steps.iter().enumerate() {
         let path = format!("steps[{number}]");
         state.allows(lint, &step.action, &path);
+        if let Action::Hotplug(HotplugStep { disk: Some(_), .. }) = &step.action {
+            disks += 1;
+        }
         if let Action::Fault(fault) = &step.action {
-            there(lint, fault, head.machine.disks.len(), &path);
+            there(lint, fault, disks, &path);
             state.follow(lint, fault, &path);
         }
     }
@@ -142,11 +147,8 @@ fn there(lint: &mut Lint<'_>, fault: &FaultStep, disks: usize, path: &str) {
         && step.disk >= disks
     {
         let message = format!("the machine is given {disks} disks, counted from 0");
-        lint.key(
-            &format!("{path}.disk"),
-            message,
-            "add it to `machine.disks`",
-        );
+        let hint = "add it to `machine.disks`, or `hotplug` it before";
+        lint.key(&format!("{path}.disk"), message, hint);
     }
 }
 

@@ -22,6 +22,8 @@ struct Recorder {
     ends: BTreeMap<&'static str, VecDeque<(i32, &'static str)>>,
     /// What is on the disks that are there.
     disks: BTreeMap<&'static str, Content>,
+    /// A file in the place of /dev/vda: what knows its file system is run in earnest.
+    real: Option<state::Disk>,
 }
 
 impl Recorder {
@@ -71,6 +73,9 @@ impl Sys for Recorder {
     fn write(&mut self, path: &str, content: &str) -> Result<()> {
         self.note(format!("write {path} {content:?}"))
     }
+    fn remove_file(&mut self, path: &str) -> Result<()> {
+        self.note(format!("rm {path}"))
+    }
     fn list(&mut self, path: &str) -> Result<Vec<String>> {
         Ok(match path {
             "/root.d" => self.over.iter().map(|&name| name.into()).collect(),
@@ -92,6 +97,11 @@ impl Sys for Recorder {
     fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended> {
         let line = format!("{program} {}", arguments.join(" "));
         self.note(format!("ask {line}"))?;
+        if let Some(disk) = &mut self.real
+            && let Some(ended) = disk.ask(program, arguments)
+        {
+            return Ok(ended);
+        }
         let ends = self
             .ends
             .iter_mut()

@@ -1,6 +1,8 @@
 //! A disk that fails, is slow or full.
 
-use crate::machine::DiskFaults;
+use std::ops::Range;
+
+use crate::machine::{DiskFaults, Machine};
 use crate::scenario::DiskStep;
 
 use super::super::super::broken::Breakage;
@@ -18,7 +20,7 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let number = step.disk;
-    let serial = format!("disk{}", session.first_disk + number);
+    let serial = serial(number, &session.disks);
     if step.full {
         return fill(number, &serial, session, deadline).await;
     }
@@ -35,6 +37,15 @@ pub(super) async fn perform(
     Ok(())
 }
 
+/// The serial number of a disk of the scenario: those that it plugs in come after those that it began
+/// with.
+fn serial(number: usize, given: &Range<usize>) -> String {
+    match number.checked_sub(given.len()) {
+        Some(plugged) => Machine::plugged_disk(plugged),
+        None => format!("disk{}", given.start + number),
+    }
+}
+
 async fn fill(
     number: usize,
     serial: &str,
@@ -46,4 +57,18 @@ async fn fill(
     let file = printed.trim().to_owned();
     session.broke(Breakage::Full { number, file });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_that_are_plugged_in_come_last() {
+        let serials: Vec<String> = (0..4).map(|number| serial(number, &(1..3))).collect();
+        assert_eq!(
+            serials,
+            ["disk1", "disk2", "plugged_disk0", "plugged_disk1"]
+        );
+    }
 }

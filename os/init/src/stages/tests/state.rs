@@ -1,6 +1,11 @@
 //! The state disk: found, formatted, repaired, or done without.
 
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
 use super::*;
+use crate::sys::Linux;
 
 const LOOK: &str = "/usr/sbin/blkid -c";
 const PROBE: &str = "/usr/sbin/blkid -p /dev/";
@@ -200,6 +205,110 @@ fn what_cannot_be_repaired_is_not_mounted_and_the_machine_is_in_memory() {
         ..hopeless()
     };
     assert_eq!(boot(&mut required).unwrap_err().stage, "state");
+}
+
+/// A disk that is a file, with a damaged file system.
+pub struct Disk {
+    folder: TempDir,
+    /// Octets of a file that programs may write before they are killed: a repair that is cut off.
+    limit: &'static str,
+    /// What was on it when the repair began.
+    before: Vec<u8>,
+}
+
+impl Disk {
+    fn damaged(limit: &'static str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let files = folder.path().join("files");
+        std::fs::create_dir(&files).unwrap();
+        for number in 0..500 {
+            std::fs::write(files.join(number.to_string()), "mine").unwrap();
+        }
+        let disk = Self {
+            folder,
+            limit,
+            before: Vec::new(),
+        };
+        let image = disk.image();
+        let image = image.to_str().unwrap();
+        // A journal is written first of all, and far behind.
+        let made = ["-q", "-t", "ext4", "-O", "^has_journal", "-d"];
+        disk.run(
+            "mke2fs",
+            &[&made[..], &[files.to_str().unwrap(), image, "32M"]].concat(),
+        );
+        disk.run("debugfs", &["-w", "-R", "set_super_value state 2", image]);
+        for inode in (20..300).step_by(20) {
+            for field in ["block[0] 999999", "links_count 7"] {
+                let request = format!("set_inode_field <{inode}> {field}");
+                disk.run("debugfs", &["-w", "-R", &request, image]);
+            }
+        }
+        disk
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("disk")
+    }
+
+    fn content(&self) -> Vec<u8> {
+        std::fs::read(self.image()).unwrap()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let ended = Linux::default().ask(program, arguments).unwrap();
+        assert_eq!(ended.status, 0, "{program} {arguments:?}: {ended:?}");
+    }
+
+    /// Runs what begins with `e2` on the file.
+    pub fn ask(&mut self, program: &str, arguments: &[&str]) -> Option<Ended> {
+        let name = program.strip_prefix("/usr/sbin/")?;
+        if !name.starts_with("e2") {
+            return None;
+        }
+        let limit = match arguments[0] {
+            "-y" => self.limit,
+            _ => "unlimited",
+        };
+        if arguments[0] == "-y" && self.before.is_empty() {
+            self.before = self.content();
+        }
+        let undo = self.folder.path().join("undo");
+        let mut real = vec![format!("--fsize={limit}"), name.into()];
+        real.extend(arguments.iter().map(|&argument| match argument {
+            "/dev/vda" => self.image().to_str().unwrap().into(),
+            "/run/state.e2undo" => undo.to_str().unwrap().into(),
+            other => other.into(),
+        }));
+        let real: Vec<_> = real.iter().map(String::as_str).collect();
+        Some(Linux::default().ask("prlimit", &real).unwrap())
+    }
+}
+
+#[test]
+fn a_damaged_file_system_is_repaired() {
+    let mut recorder = Recorder {
+        real: Some(Disk::damaged("unlimited")),
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did("mount /dev/vda /var ext4") && !recorder.did("e2undo -f"));
+    assert!(recorder.did("rm /run/state.e2undo"));
+    let disk = recorder.real.unwrap();
+    assert_ne!(disk.content(), disk.before);
+    disk.run("e2fsck", &["-fn", disk.image().to_str().unwrap()]);
+}
+
+#[test]
+fn a_repair_that_fails_leaves_the_disk_as_it_was() {
+    let mut recorder = Recorder {
+        real: Some(Disk::damaged("400000")),
+        ..Default::default()
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did("e2undo -f") && !recorder.did("/var ext4"));
+    let disk = recorder.real.unwrap();
+    assert!(disk.content() == disk.before, "the disk was changed");
 }
 
 #[test]
