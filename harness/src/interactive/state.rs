@@ -8,6 +8,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::boot::power_off_limit;
 use super::other;
 use crate::machine::folder::lock;
 use crate::machine::{Blank, MachineError, disks};
@@ -29,6 +30,9 @@ pub(super) struct Running {
     pub(super) pid: i32,
     /// The port for SSH, once QEMU is there.
     pub(super) port: Option<u16>,
+    /// Within so many seconds of a signal it has ended the machine: by its own measure of this
+    /// host, which another process may find to be faster.
+    pub(super) ends_within: u64,
 }
 
 /// The right to run a machine on the folder; ends with the process.
@@ -84,8 +88,9 @@ impl StateFolder {
             Ok(Some(Running {
                 pid,
                 port: Some(port),
+                ..
             })) => format!(" (pid {pid}, port {port})"),
-            Ok(Some(Running { pid, port: None })) => format!(" (pid {pid})"),
+            Ok(Some(Running { pid, .. })) => format!(" (pid {pid})"),
             _ => String::new(),
         };
         other(format!(
@@ -138,6 +143,7 @@ impl Claim {
         let running = Running {
             pid: Pid::this().as_raw(),
             port,
+            ends_within: power_off_limit().as_secs(),
         };
         let mut text = serde_json::to_string(&running)?;
         // Padded, so that it is one write over what was there.

@@ -7,6 +7,8 @@ use std::process::{Command, Stdio};
 use harness::artifacts::Artifacts;
 use harness::interactive::{RunOptions, run, stop};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rexpect::session::{PtySession, spawn_command};
 
 use crate::{guest, profile};
@@ -60,13 +62,9 @@ fn runner_command(folder: &Path, port: u16) -> Command {
     command
 }
 
-#[test]
-fn a_machine_in_the_background_outlives_the_command_and_stops() {
-    if guest::get().is_none() {
-        return;
-    }
-    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
-    let started = runner_command(folder.path(), port)
+/// Comes back when it can be logged in to.
+fn start_in_background(folder: &Path, port: u16) {
+    let started = runner_command(folder, port)
         .env(BACKGROUND, "1")
         .output()
         .unwrap();
@@ -75,6 +73,15 @@ fn a_machine_in_the_background_outlives_the_command_and_stops() {
         started.status.success() && said.contains(&format!("ready: ssh -p {port}")),
         "{said}"
     );
+}
+
+#[test]
+fn a_machine_in_the_background_outlives_the_command_and_stops() {
+    if guest::get().is_none() {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    start_in_background(folder.path(), port);
     TcpStream::connect(("127.0.0.1", port)).unwrap();
 
     let second = runner_command(folder.path(), port).output().unwrap();
@@ -89,6 +96,21 @@ fn a_machine_in_the_background_outlives_the_command_and_stops() {
     assert!(folder.path().join("state.img").exists());
     // Nothing to stop is no mistake.
     stop(folder.path()).unwrap();
+}
+
+#[test]
+fn a_machine_whose_owner_hangs_is_ended_with_it() {
+    if guest::get().is_none() {
+        return;
+    }
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
+    start_in_background(folder.path(), port);
+    let lock = std::fs::read(folder.path().join("lock")).unwrap();
+    let running: serde_json::Value = serde_json::from_slice(&lock).unwrap();
+    let owner = Pid::from_raw(running["pid"].as_i64().unwrap().try_into().unwrap());
+    kill(owner, Signal::SIGSTOP).unwrap();
+    stop(folder.path()).unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
 /// Runs it in a terminal of its own.
