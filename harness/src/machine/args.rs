@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
+use super::plan::{Direct, Drive, EVENTS_PORT, Incoming, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
 use super::{hotplug, metadata};
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
@@ -82,7 +82,7 @@ fn board(args: &mut Args, plan: &Plan) {
             args.add("-machine", &[machine, "memory-backend=ram"])
         }
     };
-    if plan.incoming {
+    if plan.incoming.is_some() {
         args.add("-incoming", &["defer"]);
     }
     args.add("-accel", &[accel]);
@@ -309,7 +309,7 @@ mod tests {
             metadata: None,
             ssh_port: 40000,
             memory_file: None,
-            incoming: false,
+            incoming: None,
             waits: false,
             balloon: false,
             registry: None,
@@ -363,7 +363,7 @@ mod tests {
     fn a_saved_machine_goes_on_in_memory_of_its_own() {
         let plan = Plan {
             memory_file: Some(MemoryFile::CopiedOnWrite("/saved, one/memory".into())),
-            incoming: true,
+            incoming: Some(Incoming::Told),
             ..plan()
         };
         let text = shown(&plan, WIRES);

@@ -15,7 +15,8 @@ use tokio::net::UnixListener;
 use super::kept::{ABOUT, About, STATE, TRANSFER_SECONDS, VERSION};
 use super::plan::{Drive, Format};
 use super::process::Owned;
-use super::saved::{SavedDrive, ignore_shared, transferred};
+use super::saved::SavedDrive;
+use super::transfer::{Transfer, What};
 use super::{Machine, MachineError};
 use crate::evidence::now;
 use crate::host::{command, scale};
@@ -63,13 +64,12 @@ impl Machine {
         let socket = self.chassis.make.folder.socket("keep.sock");
         let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
         let patience = scale::seconds(TRANSFER_SECONDS);
-        ignore_shared(qmp, false).await?;
         let faster = json!({ "max-bandwidth": BANDWIDTH });
         qmp.execute("migrate-set-parameters", faster).await?;
         let uri = format!("unix:{socket}");
-        qmp.execute("migrate", json!({ "uri": uri })).await?;
+        let transfer = Transfer::write(qmp, What::All, &uri).await?;
         let written = receive(listener, file, limit, patience);
-        let (written, told) = tokio::join!(written, transferred(qmp, patience));
+        let (written, told) = tokio::join!(written, transfer.end(patience));
         // A compressor that gave up is why QEMU could not go on, not the other way round.
         let written = written.map_err(|e| not_kept(&e))?;
         told.map(|()| written)

@@ -17,8 +17,9 @@ use super::folder::PrivateFolder;
 use super::hotplug::Plugged;
 use super::plan::Drive;
 use super::qmp::Qmp;
-use super::saved::{Begin, SavedDrive, check_lengths, ignore_shared, transferred};
+use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
+use super::transfer::{Transfer, What};
 use super::{Machine, MachineError, MachineSpec, Metadata, disks};
 use crate::evidence::Evidence;
 use crate::host::scale;
@@ -156,14 +157,12 @@ impl Kept {
         folder: &PrivateFolder,
     ) -> Result<(io::Result<()>, Result<(), MachineError>), MachineError> {
         let socket = PathBuf::from(folder.socket("state.sock"));
-        ignore_shared(qmp, false).await?;
         let uri = format!("unix:{}", socket.display());
-        qmp.execute("migrate-incoming", json!({ "uri": uri }))
-            .await?;
+        let transfer = Transfer::read(qmp, What::All, &uri).await?;
         let state = self.folder.join(STATE);
         let fed = tokio::task::spawn_blocking(move || feed(&state, &socket));
-        let limit = scale::seconds(TRANSFER_SECONDS);
-        let (fed, told) = tokio::join!(fed, transferred(qmp, limit));
+        let end = transfer.end(scale::seconds(TRANSFER_SECONDS));
+        let (fed, told) = tokio::join!(fed, end);
         let fed = fed.map_err(io::Error::other).and_then(|fed| fed);
         Ok((fed, told))
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::args::{Wires, arguments};
 use super::cache::Served;
-use super::plan::Plan;
+use super::plan::{Incoming, Plan};
 use super::process::{Owned, describe};
 use super::qmp::Qmp;
 use super::{MachineError, process};
@@ -23,8 +23,10 @@ use crate::host::port;
 const SERIAL: i32 = 3;
 const QMP: i32 = 4;
 const EVENTS: i32 = 5;
+/// Of the [state](Incoming::Inherited) of a saved machine.
+const STATE: i32 = 6;
 /// And, from here on, those of disks that are served by us.
-pub(super) const DISKS: i32 = 6;
+pub(super) const DISKS: i32 = 7;
 
 /// What QEMU itself says, in the evidence folder.
 const LOG: &str = "qemu.log";
@@ -71,9 +73,11 @@ pub(super) fn launch(
     // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
-    let mappings = ends.into_iter().chain(disk_ends);
-    let mappings = mappings.map(|(end, child_fd)| FdMapping {
-        parent_fd: OwnedFd::from(end),
+    let ends = ends.into_iter().chain(disk_ends);
+    let ends = ends.map(|(end, child_fd)| (OwnedFd::from(end), child_fd));
+    let mappings = ends.chain(state(plan)?);
+    let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping {
+        parent_fd,
         child_fd,
     });
     command
@@ -85,6 +89,19 @@ pub(super) fn launch(
         qmp: ready(qmp)?,
         events: ready(events)?,
     })
+}
+
+/// Where QEMU finds the state that it inherits.
+pub(super) fn state_uri() -> String {
+    format!("fd:{STATE}")
+}
+
+fn state(plan: &Plan) -> io::Result<Option<(OwnedFd, i32)>> {
+    let Some(Incoming::Inherited(file)) = &plan.incoming else {
+        return Ok(None);
+    };
+    let named = |e| io::Error::other(format!("{}: {e}", file.display()));
+    Ok(Some((File::open(file).map_err(named)?.into(), STATE)))
 }
 
 /// The disks that have a write cache.

@@ -52,6 +52,7 @@ mod spec;
 mod ssh;
 mod tasks;
 mod tls;
+mod transfer;
 mod volume;
 
 use std::path::Path;

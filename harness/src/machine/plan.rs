@@ -45,7 +45,7 @@ pub struct Plan {
     /// The file that is the guest's memory; none leaves it to QEMU.
     pub memory_file: Option<MemoryFile>,
     /// Whether it waits for the state of a saved machine instead of starting.
-    pub incoming: bool,
+    pub incoming: Option<Incoming>,
     /// Whether it waits to be told to go on.
     pub waits: bool,
     /// Whether it has a device that takes memory from the guest.
@@ -58,7 +58,7 @@ impl Plan {
     /// The same machine from power-on.
     #[must_use]
     pub fn powered_on(mut self) -> Self {
-        self.incoming = false;
+        self.incoming = None;
         if !matches!(self.memory_file, Some(MemoryFile::Written(_))) {
             self.memory_file = None;
         }
@@ -71,6 +71,15 @@ impl Plan {
     pub fn ends_at_reset(&self) -> bool {
         matches!(self.accelerator, Accelerator::Tcg { .. })
     }
+}
+
+/// The state of a saved machine.
+#[derive(Debug, Clone)]
+pub enum Incoming {
+    /// A file that QEMU inherits, open for reading.
+    Inherited(PathBuf),
+    /// From where QEMU is told when it runs.
+    Told,
 }
 
 /// Guest memory as a file of this host.

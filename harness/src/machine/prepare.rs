@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::PrivateFolder;
-use super::plan::{Direct, Drive, MemoryFile, Plan};
+use super::plan::{Direct, Drive, Incoming, MemoryFile, Plan};
 use super::saved::{self, Begin, Saved};
 use super::ssh::{identity, random_word};
 use super::{
@@ -89,7 +89,13 @@ pub(super) fn prepare(
             )?)),
             Begin::Kept(kept) => kept.memory_is_named().then_some(MemoryFile::Unnamed),
         },
-        incoming: begin.saved().is_some() || matches!(begin, Begin::Kept(_)),
+        incoming: match begin {
+            Begin::PowerOn | Begin::Savable(_) => None,
+            Begin::Saved(saved) | Begin::Continued(saved, _) => {
+                Some(Incoming::Inherited(saved.file(saved::DEVICES)))
+            }
+            Begin::Kept(_) => Some(Incoming::Told),
+        },
         waits: false,
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),

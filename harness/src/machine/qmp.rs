@@ -30,6 +30,8 @@ const PATIENCE_SECONDS: u64 = 20;
 pub struct Told {
     /// Why it shut down (`guest-shutdown`, `host-signal`, ...).
     pub shutdown: Option<String>,
+    /// Of each transfer of its state that ended, whether it was completed.
+    pub transfers: Vec<bool>,
 }
 
 /// How often a machine was reset, by all QEMU processes that it was.
@@ -79,6 +81,11 @@ impl Qmp {
     /// What QEMU told by itself so far.
     pub fn told(&self) -> Told {
         self.told.borrow().clone()
+    }
+
+    /// The same, to wait for more; closed when its line is.
+    pub(super) fn watch(&self) -> watch::Receiver<Told> {
+        self.told.clone()
     }
 
     /// What it told until its end; comes back when its line is closed.
@@ -176,6 +183,14 @@ impl Listener {
             "SHUTDOWN" => {
                 let reason = message["data"]["reason"].as_str().map(str::to_owned);
                 self.tell.send_modify(|told| told.shutdown = reason);
+            }
+            "MIGRATION" => {
+                let completed = match message["data"]["status"].as_str() {
+                    Some("completed") => true,
+                    Some("failed" | "cancelled") => false,
+                    _ => return,
+                };
+                self.tell.send_modify(|told| told.transfers.push(completed));
             }
             _ => {}
         }

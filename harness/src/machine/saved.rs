@@ -5,15 +5,15 @@
 //! the same file copy-on-write, with layers above the saved disks.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::folder::PrivateFolder;
 use super::kept::Kept;
 use super::plan::{Drive, Format};
 use super::qmp::Qmp;
+use super::transfer::{Transfer, What};
 use super::{Machine, MachineError, disks, launch, shell};
 use crate::evidence::Evidence;
 use crate::host::scale;
@@ -23,7 +23,7 @@ use crate::profile::Bus;
 /// The guest's memory.
 pub(super) const MEMORY: &str = "memory";
 /// What the devices are.
-const DEVICES: &str = "devices";
+pub(super) const DEVICES: &str = "devices";
 /// What is known of it; written last, so that a folder without it holds nothing whole.
 const ABOUT: &str = "machine.json";
 /// For QEMU to write or read what the devices are, on the reference host: a megabyte.
@@ -174,11 +174,8 @@ impl Saved {
 
     /// Gives a QEMU that waits for it the devices' state; the guest then runs.
     pub(super) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
-        ignore_shared(qmp, true).await?;
-        let uri = format!("exec:cat {}", quote(&self.file(DEVICES)));
-        qmp.execute("migrate-incoming", json!({ "uri": uri }))
-            .await?;
-        transferred(qmp, scale::seconds(TRANSFER_SECONDS)).await?;
+        let transfer = Transfer::read(qmp, What::Devices, &launch::state_uri()).await?;
+        transfer.end(scale::seconds(TRANSFER_SECONDS)).await?;
         // It stood still when it was saved.
         qmp.execute("cont", Value::Null).await.map(drop)
     }
@@ -203,11 +200,9 @@ impl Machine {
         disconnected(qmp).await?;
         // Also writes out what the disks have in QEMU.
         qmp.execute("stop", Value::Null).await?;
-        ignore_shared(qmp, true).await?;
-        let devices = folder.join(DEVICES);
-        let uri = format!("exec:cat > {}", quote(&devices));
-        qmp.execute("migrate", json!({ "uri": uri })).await?;
-        transferred(qmp, scale::seconds(TRANSFER_SECONDS)).await?;
+        let uri = format!("exec:cat > {}", quote(&folder.join(DEVICES)));
+        let transfer = Transfer::write(qmp, What::Devices, &uri).await?;
+        transfer.end(scale::seconds(TRANSFER_SECONDS)).await?;
         qmp.execute("quit", Value::Null).await?;
         self.ended().await;
 
@@ -270,30 +265,6 @@ fn connection(table: &str) -> Option<&str> {
         let state = row.trim_start().strip_prefix("TCP[");
         state.is_some_and(|state| !over.iter().any(|over| state.starts_with(over)))
     })
-}
-
-/// Whether memory that is a shared file is left out of what is transferred.
-pub(super) async fn ignore_shared(qmp: &Qmp, state: bool) -> Result<(), MachineError> {
-    let capability = json!({ "capability": "x-ignore-shared", "state": state });
-    qmp.execute(
-        "migrate-set-capabilities",
-        json!({ "capabilities": [capability] }),
-    )
-    .await
-    .map(drop)
-}
-
-/// Until the machine's state has been written or read.
-pub(super) async fn transferred(qmp: &Qmp, limit: Duration) -> Result<(), MachineError> {
-    let look = async || match qmp.execute("query-migrate", Value::Null).await {
-        Err(error) => Poll::Failed(error.to_string()),
-        Ok(told) => match told["status"].as_str() {
-            Some("completed") => Poll::Ready(()),
-            Some("failed" | "cancelled") => Poll::Failed(told.to_string()),
-            _ => Poll::NotYet(told.to_string()),
-        },
-    };
-    Ok(wait_until("the transfer of the machine's state", limit, look).await?)
 }
 
 fn quote(path: &Path) -> String {

@@ -17,7 +17,7 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     let mut plan = plan.clone();
     plan.ssh_port = PORT;
     // It begins with power-on, also where the trial did not.
-    (plan.memory_file, plan.incoming) = (None, false);
+    (plan.memory_file, plan.incoming) = (None, None);
     let mut lines = vec![
         "#!/bin/sh".to_owned(),
         "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222."
