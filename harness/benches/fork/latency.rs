@@ -31,6 +31,8 @@ enum Asked {
 /// Seconds from the decision to fork.
 struct Times {
     answer: f64,
+    /// What QEMU had of the processors until then, which other load of the host does not change.
+    processor: f64,
     /// What was reached on the way, in order.
     rungs: Vec<(String, f64)>,
 }
@@ -59,6 +61,11 @@ pub async fn measure(
         for (name, at) in ladder(all) {
             println!("{at:8.3} s  {name}");
         }
+        let processor: Vec<_> = all.iter().map(|times| times.processor).collect();
+        println!(
+            "{:8.3} s  of processors for QEMU until then",
+            median(&processor)
+        );
     }
     let answers = |all: &[Times]| all.iter().map(|times| times.answer).collect::<Vec<_>>();
     let (outputs, dockers) = (answers(&commands), answers(&containers));
@@ -98,18 +105,21 @@ async fn one(
     let (begin, begin_clock) = (Instant::now(), clock());
     let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence).await?;
     let running = begin.elapsed().as_secs_f64();
-    let (ssh, what) = match asked {
+    let (ssh, at, what) = match asked {
         Asked::Command => {
-            let (ssh, _) = fork.guard(bench.first_command(&fork)).await?;
-            (ssh, "the first command's output")
+            let (ssh, at) = fork.guard(bench.first_command(&fork)).await?;
+            (ssh, at, "the first command's output")
         }
         Asked::Containers => {
             let ssh = fork.guard(bench.log_in(&fork)).await?;
             fork.guard(list_containers(&fork, &ssh)).await?;
-            (ssh, "the user's Docker listed its containers")
+            let what = "the user's Docker listed its containers";
+            (ssh, Instant::now(), what)
         }
     };
-    let answer = begin.elapsed().as_secs_f64();
+    let answer = (at - begin).as_secs_f64();
+    let processor = processor_seconds(fork.pid())
+        .map_err(|e| MachineError::Other(format!("processor time of QEMU: {e}")))?;
     let mut rungs = qemu_rungs(evidence, begin_clock);
     rungs.push(("the guest runs".into(), running));
     for (what, at) in ssh.rungs() {
@@ -117,7 +127,22 @@ async fn one(
     }
     rungs.push((what.into(), answer));
     fork.stop().await;
-    Ok(Times { answer, rungs })
+    Ok(Times {
+        answer,
+        processor,
+        rungs,
+    })
+}
+
+/// Of all threads of a process (the first number of proc(5)'s `schedstat`, in nanoseconds).
+fn processor_seconds(pid: u32) -> std::io::Result<f64> {
+    let mut sum = 0.0;
+    for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(task?.path().join("schedstat"))?;
+        let first = text.split(' ').next().and_then(|n| n.parse::<f64>().ok());
+        sum += first.unwrap_or_default() / 1e9;
+    }
+    Ok(sum)
 }
 
 async fn list_containers(fork: &Machine, ssh: &Ssh) -> std::result::Result<(), MachineError> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use harness::host::scale;
-use harness::machine::{Engine, Machine, MachineError, Output, Saved, Ssh};
+use harness::machine::{Engine, Machine, MachineError, Saved, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, boot_limit, close};
@@ -40,9 +40,9 @@ impl Bench {
             let begin = Instant::now();
             let machine = Machine::start(self.spec.clone(), &evidence).await?;
             let done = machine.guard(self.first_command(&machine)).await;
-            times.push(begin.elapsed().as_secs_f64());
             machine.stop().await;
-            close(&evidence, done)?;
+            let (_, output) = close(&evidence, done)?;
+            times.push((output - begin).as_secs_f64());
             eprintln!("cold boot {number} of {boots}: {:.1} s", last(&times));
         }
         Ok(times)
@@ -82,16 +82,16 @@ impl Bench {
         Ok(())
     }
 
-    /// Logs in and runs the first command.
+    /// Logs in, runs the first command, and tells when its output came.
     pub async fn first_command(
         &self,
         machine: &Machine,
-    ) -> std::result::Result<(Ssh, Output), MachineError> {
+    ) -> std::result::Result<(Ssh, Instant), MachineError> {
         let ssh = self.log_in(machine).await?;
         let output = ssh.run(COMMAND, scale::seconds(COMMAND_SECONDS)).await?;
-        match output.stdout == b"ready\n" {
-            true => Ok((ssh, output)),
-            false => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
+        match output.began {
+            Some(began) if output.stdout == b"ready\n" => Ok((ssh, began)),
+            _ => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
         }
     }
 }

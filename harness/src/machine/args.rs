@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::plan::{Direct, Drive, EVENTS_PORT, Incoming, MemoryFile, Plan};
+use super::plan::{Direct, Drive, EVENTS_PORT, MemoryFile, Plan};
 use super::ssh::identity::FW_CFG;
 use super::{hotplug, metadata};
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
@@ -273,6 +273,7 @@ fn run(args: &mut Args, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Incoming;
     use super::*;
     use crate::machine::plan::{Format, Origin};
 

@@ -57,9 +57,9 @@ fn seen() -> Seen {
 fn output(exit: i32, stdout: &str, stderr: &str) -> Output {
     Output {
         exit: Some(exit),
-        signal: None,
         stdout: stdout.into(),
         stderr: stderr.into(),
+        ..Output::default()
     }
 }
 

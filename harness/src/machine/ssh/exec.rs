@@ -64,12 +64,6 @@ pub enum Progress {
 impl Command {
     /// Has not begun.
     pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
-        let output = Output {
-            exit: None,
-            signal: None,
-            stdout: vec![],
-            stderr: vec![],
-        };
         Self {
             line,
             limit,
@@ -78,7 +72,7 @@ impl Command {
             stdin,
             written: 0,
             stdin_ended: false,
-            output,
+            output: Output::default(),
         }
     }
 
@@ -144,6 +138,7 @@ impl Command {
 fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
     let mut buffer = [0; 32 << 10];
     let mut any = false;
+    let began = &mut output.began;
     for (id, kept) in [
         (0, &mut output.stdout),
         (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr),
@@ -151,6 +146,7 @@ fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Res
         while let Some(n @ 1..) = connection.read(&mut channel.stream(id), &mut buffer)? {
             kept.extend_from_slice(&buffer[..n]);
             any = true;
+            began.get_or_insert_with(Instant::now);
             if kept.len() > MOST {
                 return Err(Trouble::Broken(format!(
                     "it printed more than {} MiB",

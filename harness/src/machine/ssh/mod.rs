@@ -31,7 +31,7 @@ use exec::Command;
 const TRANSFER_SECONDS: u64 = 120;
 
 /// A command's end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Output {
     /// Exit status; none when a signal ended it.
     pub exit: Option<i32>,
@@ -41,6 +41,8 @@ pub struct Output {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
+    /// When the first of either came, where that is known.
+    pub began: Option<Instant>,
 }
 
 /// An SSH connection.

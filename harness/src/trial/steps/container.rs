@@ -75,9 +75,9 @@ async fn end(docker: &Docker, id: &str, deadline: &Deadline) -> Result<Output, F
     let (stdout, stderr) = within(deadline, collect(docker.logs(id, Some(options)))).await?;
     Ok(Output {
         exit: Some(exit),
-        signal: None,
         stdout,
         stderr,
+        ..Output::default()
     })
 }
 
@@ -116,9 +116,9 @@ pub(super) async fn exec(
     let exit = ended.exit_code.and_then(|code| i32::try_from(code).ok());
     Ok(Output {
         exit,
-        signal: None,
         stdout,
         stderr,
+        ..Output::default()
     })
 }
 
