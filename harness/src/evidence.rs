@@ -84,7 +84,7 @@ impl Evidence {
 
     fn write_whole(&self, name: &str, value: &Value) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        writeln!(file, "{value:#}")?;
+        file.write_all(format!("{value:#}\n").as_bytes())?;
         file.as_file().sync_data()?;
         file.persist(self.file(name))?;
         // The rename itself must reach the disk, or a crash could show a start with no result.

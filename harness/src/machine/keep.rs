@@ -212,7 +212,7 @@ fn not_kept(error: &io::Error) -> MachineError {
 
 fn write_about(file: &Path, about: &About) -> io::Result<()> {
     let mut file = File::create_new(file)?;
-    serde_json::to_writer_pretty(&mut file, about)?;
+    file.write_all(&serde_json::to_vec_pretty(about)?)?;
     file.sync_all()
 }
 

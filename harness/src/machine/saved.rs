@@ -4,6 +4,7 @@
 //! the devices are (QEMU's migration with `x-ignore-shared`), and each machine that goes on maps
 //! the same file copy-on-write, with layers above the saved disks.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -239,7 +240,7 @@ impl Machine {
 
 fn write_about(folder: &Path, about: &About) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&mut file, about)?;
+    file.write_all(&serde_json::to_vec_pretty(about)?)?;
     file.as_file().sync_all()?;
     file.persist(folder.join(ABOUT))?;
     Ok(())
