@@ -57,7 +57,9 @@ fn row(name: &str, cells: impl Iterator<Item = String>) -> String {
 fn sums(what: &str, runs: &[Run], wanted: impl Fn(&str) -> bool) -> String {
     let sum = |run: &Run| {
         let trials = run.trials.iter().filter(|(name, _)| wanted(name));
-        trials.map(|(_, one)| one.seconds).fold(0.0, |sum, one| sum + one)
+        trials
+            .map(|(_, one)| one.seconds)
+            .fold(0.0, |sum, one| sum + one)
     };
     row(what, runs.iter().map(|run| format!("{:.1} s", sum(run))))
 }

@@ -143,7 +143,8 @@ fn slots(args: &mut Args, plan: &Plan) {
 }
 
 fn kernel(args: &mut Args, direct: &Direct) {
-    args.add("-kernel", &[&direct.kernel.to_string_lossy()]);
+    let kernel = direct.kernel_head.as_ref().unwrap_or(&direct.kernel);
+    args.add("-kernel", &[&kernel.to_string_lossy()]);
     if let Some(initrd) = &direct.initrd {
         args.add("-initrd", &[&initrd.to_string_lossy()]);
     }
@@ -302,6 +303,7 @@ mod tests {
             uefi_vars: None,
             direct: Some(Direct {
                 kernel: "/dist/vmlinuz".into(),
+                kernel_head: None,
                 initrd: Some("/dist/initrd".into()),
                 append: "console=ttyS0 harness.nonce=abc".into(),
             }),
@@ -374,6 +376,21 @@ mod tests {
         assert!(
             text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer")
         );
+    }
+
+    #[test]
+    fn a_kernel_that_is_not_booted_is_not_read_whole() {
+        let mut plan = Plan {
+            incoming: Some(Incoming::Told),
+            ..plan()
+        };
+        assert!(plan.never_boots() && !self::plan().never_boots());
+        if let Some(direct) = &mut plan.direct {
+            direct.kernel_head = Some("/private/kernel-head".into());
+        }
+        assert!(shown(&plan, WIRES).contains("-kernel /private/kernel-head\n"));
+        let powered_on = shown(&plan.powered_on(), WIRES);
+        assert!(powered_on.contains("-kernel /dist/vmlinuz\n"));
     }
 
     #[test]

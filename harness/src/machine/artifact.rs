@@ -39,6 +39,22 @@ pub fn check_kernel(file: &Path) -> Result<(), String> {
     }
 }
 
+/// More of a kernel than its setup code can take: 64 sectors, and as much again, below which QEMU calls
+/// it invalid.
+const HEAD: u64 = 128 << 10;
+
+/// Copies the beginning of a kernel, with the header that tells how it is loaded.
+///
+/// # Errors
+/// The kernel cannot be read, or the copy not written.
+pub fn copy_head(kernel: &Path, to: &Path) -> Result<(), String> {
+    let from = open("kernel", kernel)?;
+    let copied = File::create(to).and_then(|mut to| io::copy(&mut from.take(HEAD), &mut to));
+    copied
+        .map(drop)
+        .map_err(|e| format!("the beginning of {}: {e}", kernel.display()))
+}
+
 /// Walks the archives of an initrd as far as they are not compressed.
 ///
 /// # Errors

@@ -59,10 +59,18 @@ impl Plan {
     #[must_use]
     pub fn powered_on(mut self) -> Self {
         self.incoming = None;
+        if let Some(direct) = &mut self.direct {
+            direct.kernel_head = None;
+        }
         if !matches!(self.memory_file, Some(MemoryFile::Written(_))) {
             self.memory_file = None;
         }
         self
+    }
+
+    /// Whether its QEMU will never boot the kernel: it goes on from a saved state, and a reset ends it.
+    pub fn never_boots(&self) -> bool {
+        self.incoming.is_some() && self.ends_at_reset()
     }
 
     /// Whether a reset of the guest ends QEMU. Code that is translated anew in pages that held
@@ -98,6 +106,9 @@ pub enum MemoryFile {
 pub struct Direct {
     /// Kernel image.
     pub kernel: PathBuf,
+    /// The beginning of it, for a machine that never boots it: QEMU wants its header, and would read
+    /// all of it.
+    pub kernel_head: Option<PathBuf>,
     /// Initrd.
     pub initrd: Option<PathBuf>,
     /// The kernel command line.

@@ -101,6 +101,13 @@ pub(super) fn prepare(
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
     };
     keep_script(spec, &plan, folder, evidence)?;
+    if plan.never_boots()
+        && let Some(direct) = &mut plan.direct
+    {
+        let head = folder.file("kernel-head");
+        artifact::copy_head(&direct.kernel, &head).map_err(MachineError::Start)?;
+        direct.kernel_head = Some(head);
+    }
     if spec.write_cache && begin.folder().is_none() {
         cache_writes(&mut plan.drives, folder).map_err(MachineError::Start)?;
     }
@@ -152,6 +159,7 @@ fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
     words.push(identity::argument(nonce));
     Direct {
         kernel: absolute(&spec.kernel),
+        kernel_head: None,
         initrd: spec.initrd.as_deref().map(absolute),
         append: words.join(" "),
     }
