@@ -156,17 +156,17 @@ fn next_start(failures: &mut u32, since: Instant, now: Instant) -> Instant {
 /// # Errors
 /// Signals cannot be received: nothing was started.
 pub fn keep(programs: Vec<Program>) -> nix::Result<()> {
-    keep_wanted(None, || programs.clone())
+    keep_wanted(&[], || programs.clone())
 }
 
 /// Keeps the programs running that `wanted` names, until SIGTERM, which they are then given too. It is
-/// asked at first and whenever there is something to read from `changes`, which it then reads; what it
-/// names no more is ended.
+/// asked at first and whenever one of `changes` is what is waited for there, which it then takes; what
+/// it names no more is ended.
 ///
 /// # Errors
 /// Signals cannot be received: nothing was started. `changes` cannot be waited for.
 pub fn keep_wanted(
-    changes: Option<BorrowedFd<'_>>,
+    changes: &[(BorrowedFd<'_>, PollFlags)],
     mut wanted: impl FnMut() -> Vec<Program>,
 ) -> nix::Result<()> {
     let mut signals = SigSet::empty();
@@ -181,16 +181,16 @@ pub fn keep_wanted(
             become_wanted(&mut all, wanted());
         }
         start_due(&mut all);
-        let mut events: Vec<_> = [Some(received.as_fd()), changes]
-            .into_iter()
-            .flatten()
-            .map(|one| PollFd::new(one, PollFlags::POLLIN))
+        let mut events: Vec<_> = [(received.as_fd(), PollFlags::POLLIN)]
+            .iter()
+            .chain(changes)
+            .map(|(one, what)| PollFd::new(*one, *what))
             .collect();
         match poll(&mut events, until_next(&all)) {
             Ok(_) | Err(Errno::EINTR) => (),
             Err(error) => return Err(error),
         }
-        changed = events.get(1).is_some_and(|event| event.any() == Some(true));
+        changed = events[1..].iter().any(|event| event.any() == Some(true));
         while let Some(signal) = received.read_signal()? {
             if signal.ssi_signo == Signal::SIGTERM as u32 {
                 all.iter().for_each(Kept::end);

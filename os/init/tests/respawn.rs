@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 
 use init::respawn::{Program, keep_wanted};
+use nix::poll::PollFlags;
 use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, wait};
 
@@ -31,7 +32,7 @@ fn main() {
     let first = say("echo 1 > FIFO; (sleep 0.01 &); exit 3");
     let last = say("echo 2 > FIFO; exec sleep 600");
     let (mut starts, mut begun) = (0, false);
-    keep_wanted(Some(changes.as_fd()), || {
+    keep_wanted(&[(changes.as_fd(), PollFlags::POLLIN)], || {
         // At first nobody has said anything.
         if std::mem::replace(&mut begun, true) {
             let mut line = [0; 2];

@@ -2,12 +2,13 @@
 //! for those that get their address from somebody else.
 //!
 //! Whatever cannot be done for an interface is told, and left out; nobody waits for a network. One that
-//! comes later is set up then.
+//! comes later is set up then, and a name that comes later is told to the DHCP servers then.
 
 mod commands;
 mod devices;
 mod name_servers;
 
+use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -16,9 +17,13 @@ use devices::Devices;
 use init::report::Report;
 use init::respawn::{Program, keep_wanted};
 use init::uevents;
+use nix::poll::PollFlags;
 
 /// What the DHCP client calls when a lease changes.
 const LEASE_SCRIPT: &str = "/usr/share/rancher/dhcp.sh";
+
+/// The machine's name; poll(2) tells of another one as of something urgent (`fs/proc/proc_sysctl.c`).
+const NAME: &str = "/proc/sys/kernel/hostname";
 
 /// Runs until it is told to end.
 pub fn main() -> ExitCode {
@@ -32,9 +37,14 @@ pub fn main() -> ExitCode {
         tell(error);
     }
     // Before the first look, so that none is missed.
-    let changes = uevents::open();
-    let changes = changes.map_err(|error| tell(format!("interfaces that come: {error}")));
-    let changes = changes.ok();
+    let uevents = uevents::open().map_err(|error| tell(format!("interfaces that come: {error}")));
+    let names = File::open(NAME).map_err(|error| tell(format!("{NAME}: {error}")));
+    let (uevents, names) = (uevents.ok(), names.ok());
+    let changes = [
+        uevents.as_ref().map(|it| (it.as_fd(), PollFlags::POLLIN)),
+        names.as_ref().map(|it| (it.as_fd(), PollFlags::POLLPRI)),
+    ];
+    let changes: Vec<_> = changes.into_iter().flatten().collect();
     let mut there = match begin(&config, &mut tell) {
         Ok(there) => there,
         Err(error) => {
@@ -42,19 +52,19 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let mut clients = set_up(&config, &Devices::new(), &there, &mut tell);
-    let kept = keep_wanted(changes.as_ref().map(|socket| socket.as_fd()), || {
-        let changed = changes.as_ref().map(uevents::interface_changed);
+    set_up(&config, &Devices::new(), &there, &mut tell);
+    let kept = keep_wanted(&changes, || {
+        let changed = uevents.as_ref().map(uevents::interface_changed);
         if changed == Some(Ok(true)) {
             match devices::all() {
                 Ok(now) => {
-                    clients = set_up(&config, &there, &now, &mut tell);
+                    set_up(&config, &there, &now, &mut tell);
                     there = now;
                 }
                 Err(error) => tell(error),
             }
         }
-        clients.clone()
+        clients(&config, &there)
     });
     match kept {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,16 +94,10 @@ fn begin(config: &Config, tell: &mut impl FnMut(String)) -> Result<Devices, Stri
     Ok(devices)
 }
 
-/// Sets those interfaces up that were not there before; returns the DHCP clients that are to run.
-fn set_up(
-    config: &Config,
-    before: &Devices,
-    now: &Devices,
-    tell: &mut impl FnMut(String),
-) -> Vec<Program> {
-    let wanted = wanted(config, now);
-    for (name, interface) in &wanted {
-        if before.contains_key(*name) {
+/// Sets those interfaces up that were not there before.
+fn set_up(config: &Config, before: &Devices, now: &Devices, tell: &mut impl FnMut(String)) {
+    for (name, interface) in wanted(config, now) {
+        if before.contains_key(name) {
             continue;
         }
         for command in commands::of(name, interface) {
@@ -101,8 +105,16 @@ fn set_up(
             run(&words).unwrap_or_else(&mut *tell);
         }
     }
+}
+
+/// The DHCP clients that are to run: others, where the machine has another name now.
+fn clients(config: &Config, devices: &Devices) -> Vec<Program> {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let wanted = wanted(config, devices);
     let asking = wanted.iter().filter(|(_, interface)| interface.asks_dhcp());
-    asking.map(|(name, _)| client(name, config)).collect()
+    let client = |(interface, _): &(&str, _)| client(interface, &name, config);
+    asking.map(client).collect()
 }
 
 /// The interfaces of which something is said, bridges first: others become part of them.
@@ -116,12 +128,12 @@ fn wanted<'a>(config: &'a Config, devices: &'a Devices) -> Vec<(&'a str, &'a Int
     all
 }
 
-/// Asks for an address and keeps it leased; the name that the machine has goes with the question.
-fn client(interface: &str, config: &Config) -> Program {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    let name = format!("hostname:{}", name.to_string_lossy());
+/// Asks for an address and keeps it leased; the machine's name goes with the question. The lease is not
+/// given back at the end: the one that comes after it, with another name, is to have the same.
+fn client(interface: &str, name: &str, config: &Config) -> Program {
+    let name = format!("hostname:{name}");
     let search = format!("SEARCH={}", config.dns.search.join(" "));
-    let udhcpc = ["udhcpc", "-i", interface, "-f", "-S", "-R"];
+    let udhcpc = ["udhcpc", "-i", interface, "-f", "-S"];
     // A second for an answer and five until it asks anew, as long as it takes.
     let patience = ["-T", "1", "-A", "5"];
     let told = ["-x", &name, "-s", LEASE_SCRIPT];
