@@ -240,7 +240,10 @@ pub struct MemoryStep {
 /// The power button is pressed. The machine must switch itself off, and is off when the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct PowerButtonStep {}
+pub struct PowerButtonStep {
+    /// What it must say on the serial line before its end.
+    pub says: Option<Pattern>,
+}
 
 /// Somebody ends the machine by a command. It is off when the step ends.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -30,8 +30,8 @@ pub(super) async fn perform(
         FaultStep::Disk(step) => disk::perform(step, session, deadline).await,
         FaultStep::Clock(step) => clock(step, session, deadline).await,
         FaultStep::Memory(step) => memory(step, session, deadline).await,
-        FaultStep::PowerButton(_) => Ok(session.machine.power_off(deadline.left()).await?),
-        FaultStep::PowerOff(step) => power_off::perform(step, session, deadline).await,
+        FaultStep::PowerButton(step) => power_off::by_button(step, session, deadline).await,
+        FaultStep::PowerOff(step) => power_off::by_command(step, session, deadline).await,
         FaultStep::Undo(what) => session.mend(|one| one.is(*what), deadline).await,
     }
 }

@@ -1,10 +1,10 @@
-//! The end of the machine by a command.
+//! The end of the machine, by its power button or by a command.
 
 use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
-use crate::scenario::{Line, PowerOffStep};
+use crate::scenario::{Line, Pattern, PowerButtonStep, PowerOffStep};
 
 use super::super::super::deadline::Deadline;
 use super::super::super::fault::Fault;
@@ -15,7 +15,16 @@ use super::super::reboot::order;
 static HALTED: LazyLock<Result<Regex, regex::Error>> =
     LazyLock::new(|| Regex::new("reboot: System halted"));
 
-pub(super) async fn perform(
+pub(super) async fn by_button(
+    step: &PowerButtonStep,
+    session: &Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    session.machine.power_off(deadline.left()).await?;
+    said(step.says.as_ref(), session, deadline).await
+}
+
+pub(super) async fn by_command(
     step: &PowerOffStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
@@ -27,13 +36,24 @@ pub(super) async fn perform(
     } else {
         give(step, session, deadline).await?;
     }
-    if let Some(says) = &step.says {
-        machine.serial().expect(&says.0, deadline.left()).await?;
-    }
+    said(step.says.as_ref(), session, deadline).await?;
     if step.halts {
         let halted = HALTED.as_ref().map_err(|e| Fault::new(e.to_string()))?;
         machine.serial().expect(halted, deadline.left()).await?;
         machine.switch_off().await;
+    }
+    Ok(())
+}
+
+/// What had to be said before the end was.
+async fn said(
+    says: Option<&Pattern>,
+    session: &Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    if let Some(says) = says {
+        let serial = session.machine.serial();
+        serial.expect(&says.0, deadline.left()).await?;
     }
     Ok(())
 }
