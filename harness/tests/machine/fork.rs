@@ -53,6 +53,12 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
         (fork, ssh)
     };
     let ((one, one_ssh), (two, two_ssh)) = tokio::join!(fork(), fork());
+    // State 01 is established, 0016 is port 22 (proc_net_tcp.rst of the kernel).
+    let connected = r#"awk '$2 ~ /:0016$/ && $4 == "01"' /proc/net/tcp | wc -l"#;
+    for ssh in [&one_ssh, &two_ssh] {
+        let others = "nobody but this connection is there";
+        assert_eq!(printed(ssh, connected).await, "1", "{others}");
+    }
     assert_ne!(one.ssh_port(), two.ssh_port());
     let random = "head -c 32 /dev/urandom | xxd -p -c 64";
     assert_ne!(
