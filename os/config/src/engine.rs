@@ -29,13 +29,13 @@ const SYSTEM: [&str; 19] = [
     "--userland-proxy=false",
 ];
 
-/// All that system-docker lets itself be told beside its own: nothing of it can keep it from
-/// starting, as the engine reads it (`dockerd --help`).
-const SYSTEM_TAKES: [&str; 7] = [
+/// All that system-docker lets itself be told beside its own. None of it keeps an engine from starting
+/// that has read it and found its values good (`dockerd --validate`): of `icc` it would only say later
+/// that it does not go without packet filter rules.
+const SYSTEM_TAKES: [&str; 6] = [
     "debug",
     "dns",
     "dns-search",
-    "icc",
     "label",
     "log-level",
     "selinux-enabled",
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn system_docker_takes_nothing_that_could_end_it() {
-        let asked = "system_docker_args: [-D, --data-root, /x, --log-level=info, --host=tcp://1.2.3.4:5, --nonsense, --dns, 1.1.1.1, --dns=8.8.8.8, what, -x]";
+        let asked = "system_docker_args: [-D, --data-root, /x, --log-level=info, --host=tcp://1.2.3.4:5, --nonsense, --icc=false, --dns, 1.1.1.1, --dns=8.8.8.8, what, -x]";
         let arguments = config(asked).system_docker_arguments();
         let added: Vec<_> = arguments
             .words
@@ -327,7 +327,7 @@ mod tests {
             ]
         );
         assert!(!arguments.words.contains(&"--log-level=warn".into()));
-        assert_eq!(arguments.dropped.len(), 5, "{:?}", arguments.dropped);
+        assert_eq!(arguments.dropped.len(), 6, "{:?}", arguments.dropped);
     }
 
     #[test]

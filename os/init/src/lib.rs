@@ -13,6 +13,7 @@
 //! Not its job: reading configuration (crate `config`) or user-data (crate `cloud-init`).
 
 pub mod console;
+pub mod engine;
 pub mod keeper;
 pub mod pid1;
 pub mod power;

@@ -10,6 +10,7 @@ pub(crate) use settings::call;
 
 use nix::mount::MsFlags;
 
+use crate::engine;
 use crate::report::{Event, Report};
 use crate::sys::{Mount, Result, Sys};
 
@@ -30,7 +31,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 11] = [
+const STAGES: [Stage; 12] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -98,6 +99,12 @@ const STAGES: [Stage; 11] = [
         on_failure: OnFailure::GoOn,
         run: settings::kernel_settings,
     },
+    // System-docker's own arguments are always good; it is PID 1, and must not refuse the user's.
+    Stage {
+        name: "system-docker-args",
+        on_failure: OnFailure::GoOn,
+        run: settings::system_docker_args,
+    },
 ];
 
 /// A boot that ended for good.
@@ -158,7 +165,7 @@ impl<'a> Boot<'a> {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let error = self
             .sys
-            .become_program("/usr/sbin/dockerd", &arguments, SYSTEM_DOCKER_LOG);
+            .become_program(engine::PROGRAM, &arguments, SYSTEM_DOCKER_LOG);
         self.report.failure("system-docker", &error, true);
         Fatal {
             stage: "system-docker",

@@ -1,12 +1,13 @@
 //! The seam between the boot and the kernel: what the stages do to the machine goes through [`Sys`],
 //! so that their order is a unit test.
 
+mod bounded;
 mod content;
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use nix::kmod::{ModuleInitFlags, finit_module};
@@ -45,6 +46,17 @@ pub struct Ended {
     pub errors: String,
 }
 
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            output: text(&output.stdout),
+            errors: text(&output.stderr),
+        }
+    }
+}
+
 /// What the stages of the early boot do to the machine.
 pub trait Sys {
     /// Makes a folder and those above it.
@@ -79,6 +91,8 @@ pub trait Sys {
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String>;
     /// Runs a program whose exit status says more than that it failed.
     fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended>;
+    /// The same of a program that is ended, and has failed, when it takes longer.
+    fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended>;
     /// Keeps what the kernel tells of devices from now on, for `device_came`.
     fn watch_devices(&mut self) -> Result<()>;
     /// What came next; none when nothing did for so long.
@@ -199,12 +213,16 @@ impl Sys for Linux {
             .stdin(Stdio::null())
             .output()
             .map_err(at(program))?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ended {
-            status: output.status.code().unwrap_or(-1),
-            output: text(&output.stdout),
-            errors: text(&output.stderr),
-        })
+        Ok(output.into())
+    }
+
+    fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended> {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env("PATH", crate::SEARCH_PATH)
+            .stdin(Stdio::null());
+        bounded::output(command, limit).map_err(at(program))
     }
 
     fn watch_devices(&mut self) -> Result<()> {

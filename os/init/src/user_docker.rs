@@ -6,11 +6,11 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
+use crate::engine;
 use crate::report::Report;
-
-const ENGINE: &str = "/usr/sbin/dockerd";
+use crate::sys::Linux;
 
 /// Where the engine reads its certificates.
 const CERTIFICATES: &str = "/etc/docker/tls";
@@ -28,8 +28,8 @@ pub fn main() -> ExitCode {
             }
         }
     }
-    let error = Command::new(ENGINE).args(arguments).exec();
-    eprintln!("{ENGINE}: {error}");
+    let error = Command::new(engine::PROGRAM).args(arguments).exec();
+    eprintln!("{}: {error}", engine::PROGRAM);
     ExitCode::FAILURE
 }
 
@@ -41,7 +41,13 @@ fn with_tls(arguments: &[OsString]) -> Result<Vec<OsString>, String> {
         .map_err(|error| error.to_string())?;
     let mut all = arguments.to_vec();
     all.extend(tls_arguments().map(OsString::from));
-    validate(&all)?;
+    let words: Vec<_> = all.iter().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
+    // The engine itself reads the certificates, before it gives up on what it has.
+    engine::validate(&mut Linux::default(), &words).map_err(|why| {
+        let keys = "userdocker.tls_ca_cert, tls_server_cert and tls_server_key";
+        format!("the engine refuses {keys}: {why}")
+    })?;
     Ok(all)
 }
 
@@ -53,22 +59,4 @@ fn tls_arguments() -> [String; 5] {
         format!("--tlskey={CERTIFICATES}/server-key.pem"),
         "--host=tcp://0.0.0.0:2376".into(),
     ]
-}
-
-/// The engine itself reads the certificates, before it gives up on what it has.
-fn validate(arguments: &[OsString]) -> Result<(), String> {
-    let output = Command::new(ENGINE)
-        .arg("--validate")
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{ENGINE}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.trim().lines().last().unwrap_or("it does not say why");
-    Err(format!(
-        "the engine refuses userdocker.tls_ca_cert, tls_server_cert and tls_server_key: {last}"
-    ))
 }

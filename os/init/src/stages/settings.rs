@@ -1,6 +1,7 @@
 //! The configuration, and what of it the kernel is told.
 
 use super::Boot;
+use crate::engine;
 use crate::sys::{Result, Sys};
 
 pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
@@ -67,6 +68,25 @@ fn is_hostname(name: &str) -> bool {
 pub(super) fn registries(boot: &mut Boot<'_>) -> Result<()> {
     let settings = boot.config.engine_settings();
     boot.sys.write(config::ENGINE_SETTINGS, &settings)
+}
+
+/// What the user adds to system-docker's arguments, read by the engine before it is PID 1 and could
+/// only take the machine with it: its own hold where it refuses. They alone need nobody to read them.
+pub(super) fn system_docker_args(boot: &mut Boot<'_>) -> Result<()> {
+    let words = boot.config.system_docker_arguments().words;
+    let mut own = boot.config.clone();
+    own.system_docker_args.clear();
+    if words == own.system_docker_arguments().words {
+        return Ok(());
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let Err(why) = engine::validate(boot.sys, &words) else {
+        return Ok(());
+    };
+    boot.config = own;
+    Err(format!(
+        "system_docker_args: the engine refuses them: {why}; system-docker runs without"
+    ))
 }
 
 /// Seconds after which a kernel that panicked reboots: PID 1 is Docker, and when it cannot start

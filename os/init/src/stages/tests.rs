@@ -118,6 +118,14 @@ impl Sys for Recorder {
             errors: String::new(),
         })
     }
+    fn ask_within(&mut self, program: &str, arguments: &[&str], _: Duration) -> Result<Ended> {
+        let ended = self.ask(program, arguments)?;
+        Ok(Ended {
+            output: String::new(),
+            errors: ended.output,
+            ..ended
+        })
+    }
     fn watch_devices(&mut self) -> Result<()> {
         self.note("watch devices".into())
     }
@@ -134,8 +142,8 @@ impl Sys for Recorder {
         self.note(format!("start {program} {}", arguments.join(" ")))
     }
     fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
-        self.done
-            .push(format!("exec {program} ({}) > {log}", arguments.len()));
+        let all = arguments.join(" ");
+        self.done.push(format!("exec {program} {all} > {log}"));
         "told to fail".into()
     }
 }
@@ -233,4 +241,66 @@ fn a_name_that_is_none_is_not_taken() {
     };
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(recorder.done.contains(&"hostname rancher".into()));
+}
+
+/// Boots, and becomes system-docker; returns what that was started with.
+fn system_docker(recorder: &mut Recorder) -> String {
+    let mut report = Report::default();
+    let mut boot = Boot::new(recorder, &mut report);
+    assert_eq!(boot.run(), Ok(()));
+    boot.become_system_docker();
+    recorder.done.pop().unwrap()
+}
+
+const VALIDATE: &str = "/usr/sbin/dockerd --validate";
+
+#[test]
+fn arguments_that_the_engine_refuses_leave_system_docker_its_own() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.system_docker_args=[--log-level=chatty]",
+        ..Default::default()
+    };
+    let refuses = (1, "invalid logging level: chatty\n");
+    recorder.ends.insert(VALIDATE, [refuses].into());
+    assert_eq!(
+        system_docker(&mut recorder),
+        system_docker(&mut Recorder::default())
+    );
+    let asked: Vec<_> = recorder
+        .done
+        .iter()
+        .filter(|step| step.contains(VALIDATE))
+        .collect();
+    assert!(asked.len() == 1 && asked[0].contains("--log-level=chatty"));
+}
+
+#[test]
+fn an_engine_that_does_not_say_in_time_has_its_own_arguments() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.system_docker_args=[--log-level=info]",
+        fails: vec![VALIDATE],
+        ..Default::default()
+    };
+    assert!(system_docker(&mut recorder).contains("--log-level=warn"));
+}
+
+#[test]
+fn arguments_that_the_engine_takes_are_those_of_system_docker() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.system_docker_args=[--log-level=info]",
+        ..Default::default()
+    };
+    assert!(system_docker(&mut recorder).contains("--log-level=info"));
+}
+
+#[test]
+fn only_arguments_of_the_user_are_read_before() {
+    for cmdline in ["", "rancher.system_docker_args=[--nonsense]"] {
+        let mut recorder = Recorder {
+            cmdline,
+            ..Default::default()
+        };
+        system_docker(&mut recorder);
+        assert!(!recorder.done.iter().any(|step| step.contains(VALIDATE)));
+    }
 }
