@@ -46,6 +46,15 @@ pub struct Ended {
     pub errors: String,
 }
 
+/// What a file system has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Free {
+    /// For what is in files.
+    pub octets: u64,
+    /// How many files more; `None` where their number has no bound of its own.
+    pub files: Option<u64>,
+}
+
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -83,8 +92,8 @@ pub trait Sys {
     fn remove_file(&mut self, path: &str) -> Result<()>;
     /// Names in a folder, sorted.
     fn list(&mut self, path: &str) -> Result<Vec<String>>;
-    /// Octets that are free where a folder lies.
-    fn free(&mut self, path: &str) -> Result<u64>;
+    /// What is free where a folder lies.
+    fn free(&mut self, path: &str) -> Result<Free>;
     /// Copies a folder's content.
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
     /// Runs a program to its end; returns its standard output.
@@ -185,9 +194,12 @@ impl Sys for Linux {
         Ok(names)
     }
 
-    fn free(&mut self, path: &str) -> Result<u64> {
+    fn free(&mut self, path: &str) -> Result<Free> {
         let found = nix::sys::statvfs::statvfs(path).map_err(at(path))?;
-        Ok(found.blocks_free() * found.fragment_size())
+        Ok(Free {
+            octets: found.blocks_free() * found.fragment_size(),
+            files: (found.files() > 0).then(|| found.files_free()),
+        })
     }
 
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {

@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::sys::{Content, Ended, Extent};
+use crate::sys::{Content, Ended, Extent, Free};
 use crate::uevents::Came;
+
+const PLENTY: Free = Free {
+    octets: 1 << 30,
+    files: Some(1 << 16),
+};
 
 /// Writes down what it is asked to do; fails what it is told to.
 #[derive(Default)]
@@ -14,7 +19,8 @@ struct Recorder {
     fails: Vec<&'static str>,
     cmdline: &'static str,
     over: Vec<&'static str>,
-    full: bool,
+    /// What is left on the state disk; plenty unless told.
+    left: Option<Free>,
     /// What devices come, in this order, and which of them bring the state disk.
     comes: VecDeque<Came>,
     /// Programs by how their command line begins, and how they end: each time the next one, and the
@@ -84,8 +90,8 @@ impl Sys for Recorder {
             _ => vec!["0000:00:01.0".into()],
         })
     }
-    fn free(&mut self, _: &str) -> Result<u64> {
-        Ok(if self.full { 4096 } else { 1 << 30 })
+    fn free(&mut self, _: &str) -> Result<Free> {
+        Ok(self.left.unwrap_or(PLENTY))
     }
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
         self.note(format!("copy {from} {to}"))
@@ -196,15 +202,25 @@ fn a_root_that_cannot_be_mounted_ends_the_boot() {
 
 #[test]
 fn a_full_state_device_leaves_the_systems_own_containers_in_memory() {
-    let mut recorder = Recorder {
-        full: true,
-        ..Default::default()
+    let no_octets = Free {
+        octets: 4096,
+        ..PLENTY
     };
-    assert_eq!(boot(&mut recorder), Ok(()));
-    let in_memory = |step: &&String| step.starts_with("mount full ");
-    let mounts: Vec<_> = recorder.done.iter().filter(in_memory).collect();
-    assert_eq!(mounts.len(), 2);
-    assert!(mounts[0].contains("/var/lib/system-docker tmpfs"));
+    let no_files = Free {
+        files: Some(0),
+        ..PLENTY
+    };
+    for left in [no_octets, no_files] {
+        let mut recorder = Recorder {
+            left: Some(left),
+            ..Default::default()
+        };
+        assert_eq!(boot(&mut recorder), Ok(()));
+        let in_memory = |step: &&String| step.starts_with("mount full ");
+        let mounts: Vec<_> = recorder.done.iter().filter(in_memory).collect();
+        assert_eq!(mounts.len(), 2, "{left:?}");
+        assert!(mounts[0].contains("/var/lib/system-docker tmpfs"));
+    }
 }
 
 #[test]
