@@ -9,6 +9,7 @@ mod container;
 mod images;
 mod missed;
 mod order;
+mod pulls;
 mod service;
 pub(crate) mod wait;
 
@@ -27,6 +28,7 @@ use crate::report::{Event, Report};
 use crate::sys::Linux;
 use container::Containers;
 use images::Images;
+use pulls::Pulls;
 use service::Running;
 
 /// How long an engine may take until it answers.
@@ -58,6 +60,7 @@ impl Now {
 struct Shared {
     containers: Containers,
     images: Images,
+    pulls: Pulls,
     /// What holds now, for what is not started yet.
     now: RefCell<Rc<Now>>,
     report: RefCell<Report>,
@@ -121,6 +124,7 @@ async fn supervise() -> Result<(), String> {
     let shared = Rc::new(Shared {
         containers,
         images,
+        pulls: Pulls::default(),
         of_addons: now.of_addons().into(),
         now: now.into(),
         report: report.into(),

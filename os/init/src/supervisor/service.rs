@@ -7,14 +7,11 @@ use config::Service;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::{Shared, wait};
+use super::{Shared, pulls, wait};
 use crate::report::Event;
 
 /// How long a service may take until it is ready, before the boot goes on without it.
 const SERVICE_LIMIT: Duration = Duration::from_secs(120);
-
-/// Waits before a pull is tried again, in seconds: the network may come late.
-const PULL_AGAIN: [u64; 6] = [2, 5, 10, 30, 60, 300];
 
 /// The first wait before a service that ended is started again; doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -47,8 +44,13 @@ pub async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
             if let Some(usual) = usual(name, service, shared).filter(|_| !runs) {
                 Box::pin(bring_up(name, &usual, shared)).await;
             }
-            let (name, service, shared) = (name.to_owned(), service.clone(), Rc::clone(shared));
-            tokio::task::spawn_local(async move { pull(&name, &service, &shared).await });
+            if shared.pulls.begin(name, service) {
+                let (name, service, shared) = (name.to_owned(), service.clone(), Rc::clone(shared));
+                tokio::task::spawn_local(async move {
+                    pull(&name, &service, &shared).await;
+                    shared.pulls.end(&name, &service);
+                });
+            }
         }
         Err(error) => shared.failure(name, &error),
     }
@@ -149,10 +151,11 @@ async fn why_ended(name: &str, code: i64, shared: &Shared) -> String {
     format!("it ended with status {code}{said}; see `sudo system-docker logs {name}`")
 }
 
-/// Pulls a service's image and puts the service in its place, if it is still wanted then.
+/// Pulls a service's image, however long that takes, and puts the service in its place, if it is still
+/// wanted then.
 async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
-    let mut told = String::new();
-    for wait in PULL_AGAIN {
+    let mut told = pulls::Told::default();
+    for wait in pulls::waits() {
         let runs = || Some(service) == shared.running.borrow().get(name).map(|one| &one.service);
         if shared.now().services.get(name) != Some(service) || runs() {
             return;
@@ -162,13 +165,13 @@ async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
                 shared.total.set(shared.total.get() + 1);
                 return put(name, service, shared).await;
             }
-            Err(error) if error == told => (),
             Err(error) => {
-                shared.say(&format!("rancher: {name}: {error}"));
-                told = error;
+                if let Some(line) = told.of(&error, wait) {
+                    shared.say(&format!("rancher: {name}: {line}"));
+                }
             }
         }
-        tokio::time::sleep(Duration::from_secs(wait)).await;
+        tokio::time::sleep(wait).await;
     }
 }
 
