@@ -15,6 +15,7 @@
 pub mod console;
 pub mod engine;
 pub mod keeper;
+pub mod log;
 pub mod pid1;
 pub mod power;
 pub mod power_button;

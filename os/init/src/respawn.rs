@@ -98,6 +98,8 @@ impl Program {
         let mut files = PosixSpawnFileActions::init()?;
         files.add_open(0, "/dev/null", OFlag::O_RDONLY, Mode::empty())?;
         if let Some(log) = &self.log {
+            // One that is too long is better than none.
+            let _ = crate::log::turn_over(log);
             let appended = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
             files.add_open(1, log, appended, Mode::from_bits_truncate(0o644))?;
             files.add_dup2(1, 2)?;

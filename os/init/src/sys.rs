@@ -15,6 +15,7 @@ use nix::mount::{MsFlags, mount};
 
 pub use content::{Content, Extent};
 
+use crate::log;
 use crate::uevents::{self, Came};
 
 /// Text that says what failed.
@@ -280,9 +281,10 @@ impl Sys for Linux {
     }
 
     fn become_program(&mut self, program: &str, arguments: &[&str], log: &str) -> String {
-        let open = || OpenOptions::new().create(true).append(true).open(log);
-        let (Ok(out), Ok(err)) = (open(), open()) else {
-            return format!("{log} cannot be written");
+        let both = log::open(log.as_ref()).and_then(|out| Ok((out.try_clone()?, out)));
+        let (out, err) = match both {
+            Ok(both) => both,
+            Err(error) => return at(log)(error),
         };
         let error = std::os::unix::process::CommandExt::exec(
             Command::new(program)

@@ -45,20 +45,21 @@ fn addresses_are_random() -> bool {
     !setting.is_ok_and(|setting| setting.trim() == "0")
 }
 
-/// `-F -E`: in the foreground, messages to standard error; `-w`: not root; `-G`: only that group.
+/// `-F`: in the foreground; `-w`: not root; `-G`: only that group. It tells the machine's
+/// log of all who come, which has a bound: anybody can make it say more.
 ///
 /// dropbear starts itself anew for each connection, so that each has its own addresses. Where they are
 /// all the same that is only work, a third of what an emulated machine does until the server speaks; it
 /// forks where it cannot open what it is called (`svr-main.c`).
 fn sshd(config: &Config, addresses_are_random: bool) -> Program {
     let keys = host_keys::files();
-    let mut arguments = vec!["-F", "-E", "-w", "-G", "docker", "-p", "22"];
+    let mut arguments = vec!["-F", "-w", "-G", "docker", "-p", "22"];
     arguments.extend(keys.iter().flat_map(|file| ["-r", file]));
     if config.password.is_none() {
         // No password could be right: do not ask for one.
         arguments.push("-s");
     }
-    let program = Program::new(SSHD, &arguments).logging_to("/var/log/sshd.log");
+    let program = Program::new(SSHD, &arguments);
     match addresses_are_random {
         true => program,
         false => program.called("dropbear"),
@@ -81,6 +82,14 @@ mod tests {
         assert!(sshd(&config, true).arguments.contains(&"-s".into()));
         config.password = Some("x".into());
         assert!(!sshd(&config, true).arguments.contains(&"-s".into()));
+    }
+
+    #[test]
+    fn what_strangers_can_make_longer_has_a_bound() {
+        let sshd = sshd(&config::from_cmdline("").config, true);
+        // To standard error, which nothing makes shorter.
+        assert!(!sshd.arguments.contains(&"-E".into()));
+        assert_eq!(sshd.log, None);
     }
 
     #[test]
