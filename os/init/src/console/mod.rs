@@ -24,14 +24,15 @@ const CLOUD_INIT: &str = "/usr/lib/rancher/cloud-init";
 /// Is there when something is left to do for it.
 const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
-/// Sets the console up and keeps it; a part that cannot be set up is reported and left out.
+/// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for the
+/// one without which nobody could log in.
 pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(start_script::NAME) {
         return start_script::main();
     }
-    if let Some(file) = logins::missing() {
+    if let Err(why) = is_console(logins::missing(), users::accounts) {
         // Another console can take its place as long as this one says that it is none.
-        eprintln!("this image is no console: it has no {file}");
+        eprintln!("this image is no console: {why}");
         return ExitCode::FAILURE;
     }
     let loaded = config::load_machine();
@@ -60,6 +61,18 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether people can log in here, once `accounts` has made them known: a server that listens and lets
+/// nobody in would be taken for a console that works.
+fn is_console(
+    missing: Option<&str>,
+    accounts: impl FnOnce() -> std::io::Result<()>,
+) -> Result<(), String> {
+    match missing {
+        Some(file) => Err(format!("it has no {file}")),
+        None => accounts().map_err(|error| format!("it cannot have a user rancher: {error}")),
+    }
+}
+
 /// Has cloud-init do what is left to do here: what it writes is there before anything else starts,
 /// and what may take long is not waited for.
 fn cloud_init(report: &mut Report) {
@@ -82,10 +95,9 @@ fn cloud_init(report: &mut Report) {
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 6] {
+fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
     [
         ("hostname", hostname(&config.hostname)),
-        ("accounts", users::accounts()),
         ("home", users::home()),
         ("password", users::password(config.password.as_deref())),
         (
@@ -104,4 +116,21 @@ fn hostname(name: &str) -> std::io::Result<()> {
         return Ok(());
     }
     crate::stages::call(&mut linux, name).map_err(std::io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_can_be_let_in_is_no_console() {
+        assert_eq!(is_console(None, || Ok(())), Ok(()));
+        let why = is_console(Some("/bin/bash"), || Ok(()));
+        assert_eq!(why.unwrap_err(), "it has no /bin/bash");
+        let why = is_console(None, || Err(std::io::Error::other("/etc/shadow: none")));
+        assert_eq!(
+            why.unwrap_err(),
+            "it cannot have a user rancher: /etc/shadow: none"
+        );
+    }
 }

@@ -31,10 +31,11 @@ pub fn accounts() -> Result<()> {
         ("/etc/group", 0o644, "sudo:x:1103:rancher"),
     ];
     for (path, mode, line) in lines {
-        let old = std::fs::read_to_string(path)?;
+        let told = |error| Error::other(format!("{path}: {error}"));
+        let old = std::fs::read_to_string(path).map_err(told)?;
         let new = with_line(&old, line);
         if new != old {
-            replace(path.as_ref(), &new, mode, 0)?;
+            replace(path.as_ref(), &new, mode, 0).map_err(told)?;
         }
     }
     Ok(())
