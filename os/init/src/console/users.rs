@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{Error, Result};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use sha_crypt::{Sha512Params, sha512_simple};
@@ -54,7 +54,7 @@ fn with_line(old: &str, line: &str) -> String {
 
 /// Makes the home folder, on whatever is mounted on `/home`.
 pub fn home() -> Result<()> {
-    folder(HOME.as_ref(), 0o755)
+    folder(HOME.as_ref(), 0o755, (RANCHER, RANCHER))
 }
 
 /// Sets the password, or shuts logins by password out.
@@ -90,7 +90,7 @@ pub fn authorized_keys(keys: &[String]) -> Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
-    folder(&folder_path, 0o700)?;
+    folder(&folder_path, 0o700, (RANCHER, RANCHER))?;
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     replace(&path, &with_keys(&old, keys), 0o600, RANCHER)
 }
@@ -104,10 +104,16 @@ fn with_keys(old: &str, keys: &[String]) -> String {
         .collect()
 }
 
-fn folder(path: &Path, mode: u32) -> Result<()> {
+/// Makes a folder, of a mode and for an owner. One that is there and has this owner keeps the mode that
+/// the owner gave it.
+fn folder(path: &Path, mode: u32, (user, group): (u32, u32)) -> Result<()> {
+    if std::fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user) {
+        return Ok(());
+    }
     std::fs::create_dir_all(path)?;
     std::fs::set_permissions(path, Permissions::from_mode(mode))?;
-    chown(path, Some(RANCHER), Some(RANCHER))
+    // Last, so that a folder whose making was cut off is no finished one.
+    chown(path, Some(user), Some(group))
 }
 
 /// Writes a file beside its place, synced, and renames it.
@@ -145,6 +151,20 @@ mod tests {
             with,
             "sudo:x:1103:rancher\nadm:x:4:\ndocker:x:1101:rancher\n"
         );
+    }
+
+    #[test]
+    fn a_folder_keeps_the_mode_that_its_owner_gave_it() {
+        let above = tempfile::tempdir().unwrap();
+        let me = above.path().metadata().unwrap();
+        let me = (me.uid(), me.gid());
+        let path = above.path().join("home/me");
+        let mode = || path.metadata().unwrap().permissions().mode() & 0o7777;
+        folder(&path, 0o755, me).unwrap();
+        assert_eq!(mode(), 0o755);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        folder(&path, 0o755, me).unwrap();
+        assert_eq!(mode(), 0o700);
     }
 
     #[test]
