@@ -1,6 +1,7 @@
 //! Registries: where the engines get images from, and who they are there.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +61,7 @@ impl TryFrom<String> for Mirror {
 impl TryFrom<String> for Host {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let bits = text.split_once('/').map(|(_, bits)| bits.parse::<u8>());
+        let bits = text.split_once('/').map(|(_, bits)| digits::<u8>(bits));
         let host = text.split('/').next().unwrap_or_default();
         let good = match bits {
             None => is_host(host),
@@ -69,7 +70,7 @@ impl TryFrom<String> for Host {
                 let most = address
                     .as_ref()
                     .map_or(0, |one| if one.is_ipv4() { 32 } else { 128 });
-                address.is_ok() && bits.is_ok_and(|bits| bits <= most)
+                address.is_ok() && bits.is_some_and(|bits| bits <= most)
             }
         };
         if good {
@@ -93,15 +94,25 @@ impl From<Host> for String {
     }
 }
 
+/// A host, and perhaps a port, as the engines know them (`DomainRegexp` of `distribution/reference`):
+/// they say nothing against others until they start, and then they end.
 fn is_host(text: &str) -> bool {
     let (host, port) = text
         .split_once(':')
         .map_or((text, None), |(host, port)| (host, Some(port)));
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
-    !host.is_empty()
-        && host.bytes().all(letter)
-        && !host.starts_with(['-', '.'])
-        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    host.split('.').all(is_label) && port.is_none_or(|port| digits(port) > Some(0_u16))
+}
+
+/// Letters, digits, and hyphens between them.
+fn is_label(text: &str) -> bool {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !text.is_empty() && text.bytes().all(letter) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// A number of digits alone: Rust would take a sign, too.
+fn digits<N: FromStr>(text: &str) -> Option<N> {
+    let all = text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().ok()).flatten()
 }
 
 /// What an image without a registry in its name comes from.
@@ -166,6 +177,7 @@ mod tests {
             "https://a?b",
             "ftp://a",
             "https://a:0",
+            "https://a:+5",
         ] {
             assert!(
                 read(&format!("mirrors: ['{bad}']"))
@@ -177,7 +189,11 @@ mod tests {
         for good in ["a.example", "a:5000", "10.0.0.0/8"] {
             assert!(read(&format!("insecure: ['{good}']")).is_ok(), "{good}");
         }
-        for bad in ["http://a", "a/b", "10.0.0.0/33", "a b", "a:x", "\""] {
+        let no_hosts = [
+            "http://a", "a/b", "a b", "a:x", "a:+5", "\"", "a-", "a.", "a..b", ".a",
+        ];
+        let no_networks = ["10.0.0.0/33", "10.0.0.0/+8"];
+        for bad in no_hosts.iter().chain(&no_networks) {
             assert!(read(&format!("insecure: ['{bad}']")).is_err(), "{bad}");
         }
     }
