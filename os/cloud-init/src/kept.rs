@@ -39,10 +39,17 @@ impl Kept {
     }
 
     /// Keeps what was found; what it came to, with what does not fit the configuration. User-data
-    /// that is broken leaves that of before, and adds the keys that come beside it.
+    /// that is broken leaves that of before, and adds the keys that come beside it. So do keys and
+    /// name of before where those of now may not be all.
     pub(crate) fn keep(&self, found: &Found) -> Result<Told, String> {
-        let bytes = found.user_data.as_deref().unwrap_or_default();
-        let mut told = user_data::parse(bytes);
+        let bytes = match &found.user_data {
+            Some(Ok(bytes)) => bytes.as_slice(),
+            _ => &[],
+        };
+        let mut told = match &found.user_data {
+            Some(Err(why)) => Told::broken(Problem::at(None, why)),
+            _ => user_data::parse(bytes),
+        };
         let misfits = misfits(bytes, &told.layer);
         told.problems.extend(misfits);
         let path = self.folder.join(config::CLOUD_LAYER);
@@ -50,7 +57,11 @@ impl Kept {
         if told.kind == Kind::Broken {
             told.layer = before.clone().unwrap_or_default();
         }
-        add(&mut told.layer, found);
+        add(&mut told.layer, &found.keys, found.hostname.as_deref());
+        if let (false, Some(before)) = (found.problems.is_empty(), &before) {
+            let (keys, name) = beside(before);
+            add(&mut told.layer, &keys, name);
+        }
         if before.as_ref() != Some(&told.layer) {
             let layer = Value::Mapping(told.layer.clone());
             config::write_layer(&path, &layer).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -83,21 +94,29 @@ fn layer(path: &Path) -> Option<Mapping> {
     serde_yaml::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
+/// Keys and name of a layer.
+fn beside(layer: &Mapping) -> (Vec<String>, Option<&str>) {
+    let keys = layer.get(KEYS).and_then(Value::as_sequence);
+    let keys = keys.into_iter().flatten().filter_map(Value::as_str);
+    let name = layer.get("hostname").and_then(Value::as_str);
+    (keys.map(str::to_owned).collect(), name)
+}
+
 /// Adds what is said beside user-data: keys to its own, and a name where it has none.
-fn add(layer: &mut Mapping, found: &Found) {
-    if let Some(name) = &found.hostname
+fn add(layer: &mut Mapping, more: &[String], name: Option<&str>) {
+    if let Some(name) = name
         && !layer.contains_key("hostname")
     {
-        layer.insert("hostname".into(), name.clone().into());
+        layer.insert("hostname".into(), name.into());
     }
-    if found.keys.is_empty() {
+    if more.is_empty() {
         return;
     }
     let keys = layer
         .entry(KEYS.into())
         .or_insert_with(|| Value::Sequence(vec![]));
     if let Value::Sequence(keys) = keys {
-        for key in &found.keys {
+        for key in more {
             let key = Value::from(key.clone());
             if !keys.contains(&key) {
                 keys.push(key);
@@ -133,9 +152,10 @@ mod tests {
 
     fn found(user_data: &str, keys: &[&str]) -> Found {
         Found {
-            user_data: Some(user_data.into()),
+            user_data: Some(Ok(user_data.into())),
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             hostname: Some("named".into()),
+            problems: vec![],
         }
     }
 
@@ -171,6 +191,35 @@ mod tests {
             Kind::CloudConfig,
             "what was good before is kept"
         );
+    }
+
+    #[test]
+    fn what_cannot_be_read_locks_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path());
+        kept.keep(&found("#!/bin/sh\n", &["k1"])).unwrap();
+        let unread = Found {
+            user_data: Some(Err("too large".into())),
+            ..found("", &["k2"])
+        };
+        let told = kept.keep(&unread).unwrap();
+        assert_eq!(told.kind, Kind::Broken);
+        assert_eq!(told.problems, [Problem::at(None, "too large")]);
+        assert_eq!(config(folder.path()).ssh_authorized_keys, ["k1", "k2"]);
+        assert_eq!(
+            kept.told().kind,
+            Kind::Script,
+            "what was good before is kept"
+        );
+        let no_keys = Found {
+            hostname: None,
+            problems: vec!["the keys are gone".into()],
+            ..found("#!/bin/bash\n", &["k3"])
+        };
+        kept.keep(&no_keys).unwrap();
+        let now = config(folder.path());
+        assert_eq!(now.ssh_authorized_keys, ["k3", "k1", "k2"]);
+        assert_eq!(now.hostname, "named");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
-use crate::{Found, Kind, Problem, RUN, Source, say};
+use crate::{Found, Kind, RUN, Source, say};
 
 /// What the first datasources had to say.
 enum Heard {
@@ -73,11 +73,7 @@ fn ask(datasources: &[String], at_once: bool, status: &mut Status) -> Heard {
         match answer {
             Ok(Some(found)) => return Heard::From(name.clone(), found),
             Ok(None) => (),
-            Err(why) => {
-                let what = format!("datasource `{name}`: {why}");
-                say(&what);
-                status.problems.push(Problem::at(None, what));
-            }
+            Err(why) => status.trouble(name, &why),
         }
     }
     Heard::Nothing
@@ -98,6 +94,9 @@ fn take(heard: Heard, status: &mut Status) -> Result<(), String> {
             return Ok(());
         }
     };
+    for why in &found.problems {
+        status.trouble(&name, why);
+    }
     status.turn = Turn::Answered;
     status.datasource = Some(name);
     let kept = Kept::of_machine().keep(&found);

@@ -61,7 +61,14 @@ impl Status {
         }
     }
 
-    /// Tells a problem here and on the console.
+    /// Tells what cannot be read of a datasource, here and on the console.
+    pub(crate) fn trouble(&mut self, datasource: &str, why: &str) {
+        let what = format!("datasource `{datasource}`: {why}");
+        crate::say(&what);
+        self.problems.push(Problem::at(None, what));
+    }
+
+    /// Tells a problem of user-data in the same way.
     pub(crate) fn problem(&mut self, problem: Problem) {
         let from = self.datasource.as_deref().unwrap_or("the datasources");
         crate::say(&format!("user-data of {from}: {problem}"));

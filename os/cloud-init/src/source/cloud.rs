@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 use super::Found;
-use super::http::{Failure, get, put};
+use super::http::{Failure, Patience, get};
+use super::talk::{Answer, Talk, text};
 
 /// What shows Google that nobody was tricked into asking.
 const FLAVOR: (&str, &str) = ("Metadata-Flavor", "Google");
@@ -17,102 +18,75 @@ const TOKEN: &str = "X-aws-ec2-metadata-token";
 /// User-data at a URL.
 pub(super) async fn page(url: &Url) -> Result<Option<Found>, Failure> {
     Ok(Some(Found {
-        user_data: Some(get(url, &[]).await?.to_vec()),
+        user_data: Some(Ok(get(url, &[], Patience::with_source()).await?.to_vec())),
         ..Found::default()
     }))
 }
 
+/// The keys first: who waits for the rest in vain can log in.
 pub(super) async fn ec2(base: &Url) -> Result<Option<Found>, Failure> {
+    let mut talk = Talk::new(base);
     let lifetime = [("X-aws-ec2-metadata-token-ttl-seconds", "300")];
-    let token = match put(&at(base, "latest/api/token")?, &lifetime).await {
-        Ok(token) => Some(String::from_utf8_lossy(&token).trim().to_owned()),
-        // Only version 1 is spoken here.
-        Err(Failure::Status(_)) => None,
-        Err(failure) => return Err(failure),
-    };
-    let headers: Vec<_> = token.iter().map(|token| (TOKEN, token.as_str())).collect();
-    let ask = async |path: &str| maybe(&at(base, path)?, &headers).await;
-    let user_data = ask("latest/user-data").await?;
+    // Without a token only version 1 is spoken here.
+    if let Some(token) = talk.put("latest/api/token", &lifetime).await? {
+        talk.show(TOKEN, token);
+    }
     let mut keys = Vec::new();
     // A line `NUMBER=NAME` for each.
-    let list = ask("latest/meta-data/public-keys/")
-        .await?
-        .unwrap_or_default();
-    for line in text(&list).lines() {
+    let list = talk.text("latest/meta-data/public-keys/").await;
+    for line in list.ok().flatten().unwrap_or_default().lines() {
         let number = line.split('=').next().unwrap_or_default().trim();
         let path = format!("latest/meta-data/public-keys/{number}/openssh-key");
-        let key = ask(&path).await?.unwrap_or_default();
-        keys.extend(text(&key).lines().map(str::to_owned));
+        let key = talk.text(&path).await.ok().flatten().unwrap_or_default();
+        keys.extend(key.lines().map(str::to_owned));
     }
-    let hostname = ask("latest/meta-data/local-hostname").await?;
-    Ok(found(user_data, keys, hostname))
+    let hostname = talk.text("latest/meta-data/local-hostname").await;
+    let user_data = talk.ask("latest/user-data").await;
+    talk.end(user_data, keys, hostname.ok().flatten())
 }
 
+/// In the same order.
 pub(super) async fn gce(base: &Url) -> Result<Option<Found>, Failure> {
-    let ask = async |path: &str| {
-        maybe(&at(base, &format!("computeMetadata/v1/{path}"))?, &[FLAVOR]).await
-    };
-    let mut user_data = ask("instance/attributes/user-data").await?;
-    let encoding = ask("instance/attributes/user-data-encoding").await?;
-    if let Some(packed) = user_data.as_ref()
-        && encoding.is_some_and(|encoding| text(&encoding) == "base64")
-    {
-        let packed: String = text(packed).split_whitespace().collect();
-        let plain = STANDARD.decode(packed);
-        user_data = Some(plain.map_err(|error| Failure::Never(format!("user-data: {error}")))?);
+    let base = base.join("computeMetadata/v1/");
+    let base = base.map_err(|error| Failure::Never(error.to_string()))?;
+    let mut talk = Talk::new(&base);
+    talk.show(FLAVOR.0, FLAVOR.1);
+    let own = talk.text("instance/attributes/ssh-keys").await;
+    let mut keys = google_keys(own.ok().flatten());
+    let only_own = talk
+        .text("instance/attributes/block-project-ssh-keys")
+        .await;
+    // Where that cannot be known nobody is let in who may not be meant to.
+    if only_own.is_ok_and(|only| !only.is_some_and(|only| only.eq_ignore_ascii_case("true"))) {
+        let project = talk.text("project/attributes/ssh-keys").await;
+        keys.extend(google_keys(project.ok().flatten()));
     }
-    let mut keys = google_keys(ask("instance/attributes/ssh-keys").await?);
-    let own = ask("instance/attributes/block-project-ssh-keys").await?;
-    if !own.is_some_and(|own| text(&own).eq_ignore_ascii_case("true")) {
-        keys.extend(google_keys(ask("project/attributes/ssh-keys").await?));
+    let hostname = talk.text("instance/hostname").await;
+    let encoding = talk.text("instance/attributes/user-data-encoding").await;
+    let mut user_data = talk.ask("instance/attributes/user-data").await;
+    if encoding.is_ok_and(|encoding| encoding.is_some_and(|encoding| encoding == "base64")) {
+        user_data = user_data.and_then(decoded);
     }
-    let hostname = ask("instance/hostname").await?;
-    Ok(found(user_data, keys, hostname))
+    talk.end(user_data, keys, hostname.ok().flatten())
+}
+
+fn decoded(page: Option<Vec<u8>>) -> Answer {
+    let Some(page) = page else { return Ok(None) };
+    let packed: String = text(&page).split_whitespace().collect();
+    let plain = STANDARD.decode(packed);
+    plain
+        .map(Some)
+        .map_err(|error| format!("it is no base64: {error}"))
 }
 
 /// Lines `USER:KEY`; here is one user for all of them.
-fn google_keys(page: Option<Vec<u8>>) -> Vec<String> {
-    let page = page.unwrap_or_default();
+fn google_keys(page: Option<String>) -> Vec<String> {
     let key = |line: &str| {
         let (user, key) = line.split_once(':')?;
         // What is no user is part of a key.
         (!user.contains(' ')).then(|| key.trim().to_owned())
     };
-    text(&page).lines().filter_map(key).collect()
-}
-
-/// `None` where nothing at all is said.
-fn found(
-    user_data: Option<Vec<u8>>,
-    keys: Vec<String>,
-    hostname: Option<Vec<u8>>,
-) -> Option<Found> {
-    if user_data.is_none() && keys.is_empty() && hostname.is_none() {
-        return None;
-    }
-    Some(Found {
-        user_data,
-        keys,
-        hostname: hostname.map(|name| text(&name)),
-    })
-}
-
-/// A page that need not be there.
-async fn maybe(url: &Url, headers: &[(&str, &str)]) -> Result<Option<Vec<u8>>, Failure> {
-    match get(url, headers).await {
-        Ok(page) => Ok(Some(page.to_vec())),
-        Err(Failure::Status(404)) => Ok(None),
-        Err(failure) => Err(failure),
-    }
-}
-
-fn at(base: &Url, path: &str) -> Result<Url, Failure> {
-    base.join(path)
-        .map_err(|error| Failure::Never(error.to_string()))
-}
-
-fn text(page: &[u8]) -> String {
-    String::from_utf8_lossy(page).trim().to_owned()
+    page.unwrap_or_default().lines().filter_map(key).collect()
 }
 
 #[cfg(test)]
@@ -144,7 +118,8 @@ mod tests {
                     }
                     None => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into(),
                 };
-                stream.write_all(answer.as_bytes()).unwrap();
+                // Who waited too long is gone.
+                let _ = stream.write_all(answer.as_bytes());
             }
         });
         format!("http://{address}/")
@@ -174,7 +149,7 @@ mod tests {
             }
         });
         let found = ask("ec2", &address).unwrap().unwrap();
-        assert_eq!(found.user_data.unwrap(), b"#!/bin/sh\n");
+        assert_eq!(found.user_data.unwrap().unwrap(), b"#!/bin/sh\n");
         assert_eq!(found.keys, ["k0", "k1"]);
         assert_eq!(found.hostname.as_deref(), Some("pot"));
     }
@@ -186,7 +161,12 @@ mod tests {
                 .then(|| "old".into())
         });
         assert_eq!(
-            ask("ec2", &address).unwrap().unwrap().user_data.unwrap(),
+            ask("ec2", &address)
+                .unwrap()
+                .unwrap()
+                .user_data
+                .unwrap()
+                .unwrap(),
             b"old"
         );
         let silent = serve(4, |_| None);
@@ -210,8 +190,61 @@ mod tests {
             }
         });
         let found = ask("gce", &address).unwrap().unwrap();
-        assert_eq!(found.user_data.unwrap(), b"#cloud-config");
+        assert_eq!(found.user_data.unwrap().unwrap(), b"#cloud-config");
         assert_eq!(found.keys, ["ssh-rsa A", "ssh-rsa B"]);
+    }
+
+    #[test]
+    fn the_keys_hold_beside_user_data_that_google_cannot_have_meant() {
+        let address = serve(6, |asked| match asked.split(' ').nth(1).unwrap() {
+            "/computemetadata/v1/instance/attributes/user-data" => Some("%%%".into()),
+            "/computemetadata/v1/instance/attributes/user-data-encoding" => Some("base64".into()),
+            "/computemetadata/v1/instance/attributes/ssh-keys" => Some("me:ssh-rsa A\n".into()),
+            _ => None,
+        });
+        let found = ask("gce", &address).unwrap().unwrap();
+        assert_eq!(found.keys, ["ssh-rsa A"]);
+        let why = found.user_data.unwrap().unwrap_err();
+        assert!(why.starts_with("it is no base64: "), "{why}");
+    }
+
+    const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
+    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+
+    #[test]
+    fn a_page_that_is_refused_takes_no_other_along() {
+        let address = serve(6, |asked| match asked.split(' ').nth(1).unwrap() {
+            "/latest/meta-data/public-keys/" => Some("0=me\n1=it".into()),
+            "/latest/meta-data/public-keys/0/openssh-key" => Some(REFUSED.into()),
+            "/latest/meta-data/public-keys/1/openssh-key" => Some("k1\n".into()),
+            "/latest/user-data" => Some(REFUSED.into()),
+            _ => None,
+        });
+        let found = ask("ec2", &address).unwrap().unwrap();
+        assert_eq!((found.keys, found.hostname), (vec!["k1".into()], None));
+        let why = "latest/user-data: the answer is status 403";
+        assert_eq!(found.user_data, Some(Err(why.into())));
+        let why = "latest/meta-data/public-keys/0/openssh-key: the answer is status 403";
+        assert_eq!(found.problems, [why]);
+        let closed = serve(4, |_| Some(REFUSED.into()));
+        let why = "latest/meta-data/public-keys/: the answer is status 403";
+        assert_eq!(ask("ec2", &closed), Err(why.into()), "nothing was said");
+    }
+
+    #[test]
+    fn a_page_that_never_comes_is_given_up_before_the_rest() {
+        let address = serve(100, |asked| match asked.split(' ').nth(1).unwrap_or("") {
+            "/latest/meta-data/public-keys/" => Some(BUSY.into()),
+            "/latest/user-data" => Some("#!/bin/sh\n".into()),
+            _ => None,
+        });
+        let found = ask("ec2", &address).unwrap().unwrap();
+        assert_eq!(found.user_data, Some(Ok("#!/bin/sh\n".into())));
+        assert!(
+            found.problems[0].contains("status 503"),
+            "{:?}",
+            found.problems
+        );
     }
 
     #[test]
@@ -224,7 +257,12 @@ mod tests {
             })
         });
         assert_eq!(
-            ask("url", &address).unwrap().unwrap().user_data.unwrap(),
+            ask("url", &address)
+                .unwrap()
+                .unwrap()
+                .user_data
+                .unwrap()
+                .unwrap(),
             b"page"
         );
     }
@@ -238,7 +276,12 @@ mod tests {
             _ => Some("page".into()),
         });
         assert_eq!(
-            ask("url", &address).unwrap().unwrap().user_data.unwrap(),
+            ask("url", &address)
+                .unwrap()
+                .unwrap()
+                .user_data
+                .unwrap()
+                .unwrap(),
             b"page"
         );
         let away = serve(1, |_| {
@@ -260,7 +303,7 @@ mod tests {
 
     #[test]
     fn keys_of_google_are_told_from_their_users() {
-        let page = b"me:ssh-rsa A\n\nssh-rsa no:user\nit: ssh-ed25519 B it@x\n".to_vec();
+        let page = "me:ssh-rsa A\n\nssh-rsa no:user\nit: ssh-ed25519 B it@x\n".to_owned();
         assert_eq!(
             super::google_keys(Some(page)),
             ["ssh-rsa A", "ssh-ed25519 B it@x"]

@@ -18,7 +18,7 @@ use url::Url;
 /// For somebody to accept the connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// For one page, from the name's address to its last byte.
-const PAGE_LIMIT: Duration = Duration::from_secs(10);
+const PAGE_LIMIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// For a datasource, from its first question to its last answer: the network may not be there yet.
 const SOURCE_LIMIT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
 /// Between two attempts.
@@ -63,31 +63,69 @@ pub(super) fn wait<T>(ask: impl Future<Output = Result<T, Failure>>) -> Result<T
     }
 }
 
+/// How long an answer is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    until: Instant,
+    /// As it is told.
+    limit: Duration,
+}
+
+impl Patience {
+    /// With a datasource, from now on. A little less than its bound, so that this ends first and says
+    /// why.
+    pub(super) fn with_source() -> Self {
+        Self {
+            until: Instant::now() + SOURCE_LIMIT - Duration::from_secs(1),
+            limit: SOURCE_LIMIT,
+        }
+    }
+
+    /// With a page of one that is there: the others need their time, too.
+    pub(super) fn with_page(self) -> Self {
+        Self {
+            until: self.until.min(Instant::now() + PAGE_LIMIT),
+            limit: PAGE_LIMIT,
+        }
+    }
+}
+
 /// A page, asked for again until somebody answers or time is short: what has then been seen is told.
-pub(super) async fn get(url: &Url, headers: &[(&str, &str)]) -> Result<Bytes, Failure> {
-    persist(&Method::GET, url, headers).await
+pub(super) async fn get(
+    url: &Url,
+    headers: &[(&str, &str)],
+    patience: Patience,
+) -> Result<Bytes, Failure> {
+    persist(&Method::GET, url, headers, patience).await
 }
 
 /// The same for what must be asked by PUT.
-pub(super) async fn put(url: &Url, headers: &[(&str, &str)]) -> Result<Bytes, Failure> {
-    persist(&Method::PUT, url, headers).await
+pub(super) async fn put(
+    url: &Url,
+    headers: &[(&str, &str)],
+    patience: Patience,
+) -> Result<Bytes, Failure> {
+    persist(&Method::PUT, url, headers, patience).await
 }
 
-async fn persist(method: &Method, url: &Url, headers: &[(&str, &str)]) -> Result<Bytes, Failure> {
-    // A little less than what the datasource has, so that this ends first and says why.
-    let until = Instant::now() + SOURCE_LIMIT - Duration::from_secs(1);
+async fn persist(
+    method: &Method,
+    url: &Url,
+    headers: &[(&str, &str)],
+    patience: Patience,
+) -> Result<Bytes, Failure> {
     let mut last = String::from("no answer");
     loop {
-        let answer = timeout_at(until, follow(method, url, headers)).await;
+        let answer = timeout_at(patience.until, follow(method, url, headers)).await;
         match answer {
             Ok(Err(Failure::NotYet(why))) => last = why,
             Ok(answer) => return answer,
             Err(_) => {
-                let limit = SOURCE_LIMIT.as_secs();
+                let limit = patience.limit.as_secs();
                 return Err(Failure::Never(format!("{last} (within {limit} s)")));
             }
         }
-        // Nobody tells when a page will be there: it is asked for again until `until`.
+        // Nobody tells when a page will be there: it is asked for again as long as there is patience.
         sleep(LOOK).await;
     }
 }

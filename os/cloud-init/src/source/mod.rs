@@ -2,6 +2,7 @@
 
 mod cloud;
 mod http;
+mod talk;
 mod volume;
 
 use std::io::ErrorKind;
@@ -17,12 +18,14 @@ const URL_ARGUMENT: &str = "cloud-config-url=";
 /// What a datasource says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// User-data as it lies there.
-    pub user_data: Option<Vec<u8>>,
+    /// User-data as it lies there, or why it cannot be read.
+    pub user_data: Option<Result<Vec<u8>, String>>,
     /// Keys that it names beside.
     pub keys: Vec<String>,
     /// The name that it gives the machine.
     pub hostname: Option<String>,
+    /// What else it has and cannot be read.
+    pub problems: Vec<String>,
 }
 
 /// A datasource.
@@ -122,7 +125,7 @@ fn file(path: &str) -> Result<Option<Found>, String> {
     }
     match std::fs::read(path) {
         Ok(content) => Ok(Some(Found {
-            user_data: Some(content),
+            user_data: Some(Ok(content)),
             ..Found::default()
         })),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -172,8 +175,8 @@ mod tests {
         assert_eq!(source.ask(), Ok(None));
         std::fs::write(&path, "#!/bin/sh\n").unwrap();
         assert_eq!(
-            source.ask().unwrap().unwrap().user_data.unwrap(),
-            b"#!/bin/sh\n"
+            source.ask().unwrap().unwrap().user_data,
+            Some(Ok("#!/bin/sh\n".into()))
         );
         assert!(Source::File("/dev/zero".into()).ask().is_err());
     }

@@ -20,8 +20,8 @@ const LIMIT: u64 = 16 << 20;
 pub(super) fn config_drive(mount_point: &str) -> Result<Option<Found>, String> {
     let read = |folder: &Path| {
         let folder = folder.join("openstack/latest");
-        let about = read(&folder.join("meta_data.json"))?;
-        said(read(&folder.join("user_data"))?, about, &folder)
+        let about = read(&folder.join("meta_data.json"));
+        said(read(&folder.join("user_data")), about)
     };
     mounted("config-2", mount_point, read)
 }
@@ -29,40 +29,41 @@ pub(super) fn config_drive(mount_point: &str) -> Result<Option<Found>, String> {
 /// What a volume `cidata` says, where there is one that says something.
 pub(super) fn no_cloud(mount_point: &str) -> Result<Option<Found>, String> {
     let read = |folder: &Path| {
-        let about = read(&folder.join("meta-data"))?;
-        said(read(&folder.join("user-data"))?, about, folder)
+        let about = read(&folder.join("meta-data"));
+        said(read(&folder.join("user-data")), about)
     };
     mounted("cidata", mount_point, read)
 }
 
-/// User-data, and what is said about the machine beside it: JSON, which is YAML, too.
-fn said(
-    user_data: Option<Vec<u8>>,
-    about: Option<Vec<u8>>,
-    folder: &Path,
-) -> Result<Option<Found>, String> {
-    if user_data.is_none() && about.is_none() {
-        return Ok(None);
-    }
-    let about: Value = match serde_yaml::from_slice(&about.unwrap_or_default()) {
-        Ok(about) => about,
-        // User-data must hold all the same.
-        Err(error) => {
-            let place = folder.display();
-            crate::say(&format!("the meta-data in {place}: {error}; it is ignored"));
-            Value::Null
-        }
+/// What is read of a file of the volume: nothing where it is not there.
+type Content = Result<Option<Vec<u8>>, String>;
+
+/// User-data, and what is said about the machine beside it: JSON, which is YAML, too. Neither takes the
+/// other along.
+fn said(user_data: Content, about: Content) -> Result<Option<Found>, String> {
+    let mut problems = Vec::new();
+    let about = match (&user_data, &about) {
+        (Ok(None), Ok(None)) => return Ok(None),
+        (Err(why), Ok(None)) | (Ok(None) | Err(_), Err(why)) => return Err(why.clone()),
+        (Ok(Some(_)), Err(why)) => Err(why.clone()),
+        (_, Ok(about)) => serde_yaml::from_slice(about.as_deref().unwrap_or_default())
+            .map_err(|error| format!("the meta-data: {error}; it is ignored")),
     };
+    let about = about.unwrap_or_else(|why| {
+        problems.push(why);
+        Value::Null
+    });
     let name = ["local-hostname", "hostname"]
         .iter()
         .find_map(|key| about.get(*key)?.as_str());
     Ok(Some(Found {
-        user_data,
+        user_data: user_data.transpose(),
         keys: ["public_keys", "public-keys"]
             .iter()
             .flat_map(|key| keys(about.get(*key)))
             .collect(),
         hostname: name.map(str::to_owned),
+        problems,
     }))
 }
 
@@ -82,7 +83,7 @@ fn keys(value: Option<&Value>) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+fn read(path: &Path) -> Content {
     let in_file = |error: std::io::Error| format!("{}: {error}", path.display());
     match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -141,8 +142,24 @@ mod tests {
     use super::*;
 
     fn about(text: &str) -> Found {
-        let folder = Path::new("/");
-        said(None, Some(text.into()), folder).unwrap().unwrap()
+        said(Ok(None), Ok(Some(text.into()))).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_cannot_be_read_takes_nothing_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let (large, keys) = (folder.path().join("user_data"), folder.path().join("keys"));
+        let file = std::fs::File::create(&large).unwrap();
+        file.set_len(LIMIT + 1).unwrap();
+        std::fs::write(&keys, "public-keys: [k1]\n").unwrap();
+        let found = said(read(&large), read(&keys)).unwrap().unwrap();
+        assert_eq!(found.keys, ["k1"]);
+        let why = found.user_data.unwrap().unwrap_err();
+        assert!(why.ends_with("user_data: it is more than 16 MiB"), "{why}");
+        let found = said(read(&keys), read(&large)).unwrap().unwrap();
+        assert_eq!(found.user_data, Some(Ok("public-keys: [k1]\n".into())));
+        assert!(found.problems[0].ends_with("it is more than 16 MiB"));
+        assert!(said(read(&large), Ok(None)).is_err(), "nothing was said");
     }
 
     #[test]
@@ -158,7 +175,7 @@ mod tests {
             (2, Some("pot"))
         );
         assert_eq!(about("public-keys: |\n  k1\n  k2\n").keys, ["k1", "k2"]);
-        assert_eq!(about("a: [\n"), Found::default());
-        assert_eq!(said(None, None, Path::new("/")), Ok(None));
+        assert_eq!(about("a: [\n").problems.len(), 1);
+        assert_eq!(said(Ok(None), Ok(None)), Ok(None));
     }
 }

@@ -52,7 +52,7 @@ pub struct Told {
 }
 
 impl Told {
-    fn broken(problem: Problem) -> Self {
+    pub(crate) fn broken(problem: Problem) -> Self {
         Self {
             kind: Kind::Broken,
             problems: vec![problem],
