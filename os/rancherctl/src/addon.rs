@@ -1,8 +1,10 @@
 //! `rancherctl addon`: what is part of the machine beside what it comes with.
 
+mod enabled;
+
 use bollard::{API_DEFAULT_VERSION, Docker};
 use clap::{Args, Subcommand};
-use config::{Config, Store, edit};
+use config::{Config, Store};
 use nix::sys::signal::Signal;
 
 use crate::caller::must_be_root;
@@ -55,7 +57,8 @@ pub fn run(command: &Command) -> Result<(), String> {
     match command {
         Command::List => Ok(()),
         Command::Enable(switch) => enable(&config, switch),
-        Command::Disable(switch) => disable(&config, switch),
+        // One that there is no more can be disabled, too.
+        Command::Disable(switch) => set(&config, switch, false),
         Command::Pull(names) => pull(&config, &names.names, Wanted::Anew),
     }
 }
@@ -72,43 +75,24 @@ fn print(name: &str, enabled: bool) {
 
 /// Nothing is written before all of it is there: what cannot be pulled is not enabled.
 fn enable(config: &Config, switch: &Switch) -> Result<(), String> {
-    let names = &switch.names.names;
-    pull(config, names, Wanted::Missing)?;
-    let mut enabled = config.enabled_addons.clone();
-    for name in names {
-        if !enabled.contains(name) {
-            enabled.push(name.clone());
-        }
-    }
-    set(switch, enabled, true)
+    pull(config, &switch.names.names, Wanted::Missing)?;
+    set(config, switch, true)
 }
 
-/// One that there is no more can be disabled, too.
-fn disable(config: &Config, switch: &Switch) -> Result<(), String> {
-    let names = &switch.names.names;
-    let mut enabled = config.enabled_addons.clone();
-    for name in names.iter().filter(|name| !enabled.contains(name)) {
-        config.addon(name)?;
-    }
-    enabled.retain(|name| !names.contains(name));
-    set(switch, enabled, false)
-}
-
-fn set(switch: &Switch, enabled: Vec<String>, on: bool) -> Result<(), String> {
+fn set(config: &Config, switch: &Switch, on: bool) -> Result<(), String> {
     let store = Store::machine();
-    let key = ["enabledAddons".to_owned()];
-    let change = |old: &str| edit::set(old, &key, &enabled.into()).map_err(std::io::Error::other);
+    enabled::change(&store, config, &switch.names.names, on)?;
     let file = store.path().display().to_string();
-    store
-        .change(change)
-        .map_err(|error| format!("{file}: {error}\nnothing was changed"))?;
-    let config = config::load_machine().config;
+    let loaded = config::load_machine();
     for name in &switch.names.names {
-        if config.enabled_addons.contains(name) != on {
-            return Err(format!(
-                "{file} says so now, but `enabledAddons` of cloud-init or of the kernel command line \
-                 has the last word"
-            ));
+        if loaded.config.enabled_addons.contains(name) != on {
+            let but = match loaded.last_good {
+                true => "has a mistake, and the last good document holds until that is mended",
+                false => {
+                    "`enabledAddons` of cloud-init or of the kernel command line has the last word"
+                }
+            };
+            return Err(format!("{file} says so now, but {but}"));
         }
         print(name, on);
     }
