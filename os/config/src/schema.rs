@@ -126,6 +126,9 @@ pub struct UserDocker {
     /// And its key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_key: Option<String>,
+    /// The names and addresses that it is for, where the machine made it by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_server_hosts: Option<Vec<String>>,
     /// Arguments beside its own; see [`crate::engine`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use crate::engine;
 use crate::report::Report;
@@ -15,17 +16,17 @@ use crate::sys::Linux;
 /// Where the engine reads its certificates.
 const CERTIFICATES: &str = "/etc/docker/tls";
 
+/// How long the first address is waited for, which belongs into the certificate: DHCP takes a second or
+/// two, and a machine without a network has its engine all the same.
+const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
+
 /// Comes back only when there is no engine.
 pub fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if config::load_machine().config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,
-            Err(why) => {
-                let line = format!("rancher: userdocker: {why}; it runs without TLS");
-                eprintln!("{line}");
-                Report::new().say(&line);
-            }
+            Err(why) => tell(&format!("{why}; it runs without TLS")),
         }
     }
     let error = Command::new(engine::PROGRAM).args(arguments).exec();
@@ -33,9 +34,18 @@ pub fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
+fn tell(what: &str) {
+    let line = format!("rancher: userdocker: {what}");
+    eprintln!("{line}");
+    Report::new().say(&line);
+}
+
 /// The arguments with which it listens to clients with a certificate, if it would take them.
 fn with_tls(arguments: &[OsString]) -> Result<Vec<OsString>, String> {
     let store = tls::Store::machine();
+    if let Err(why) = store.renew(ADDRESS_LIMIT) {
+        tell(&format!("{why}; its certificate stays as it was"));
+    }
     store
         .write_server(Path::new(CERTIFICATES))
         .map_err(|error| error.to_string())?;

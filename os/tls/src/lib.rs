@@ -3,12 +3,16 @@
 //! The machine is its own authority: it signs what the engine shows and what clients show. What is made
 //! is kept as a layer of the configuration; what the user set there himself is taken as it is.
 //!
+//! What the engine shows is for what the machine is known by, unless somebody says for what: then it is
+//! made anew whenever the engine starts and the machine is known by more.
+//!
 //! Keys are on the curve P-256, which every client of Docker knows. Certificates hold until the end of
 //! the century, from its beginning: a machine must not lock its users out over a day that nobody wrote
 //! down, nor because its clock was wrong when it made them.
 //!
 //! Not its job: TLS itself, which the engine does.
 
+mod address;
 mod files;
 mod hosts;
 mod sign;

@@ -3,13 +3,17 @@
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use config::UserDocker;
 use nix::fcntl::{Flock, FlockArg};
 use serde_yaml::{Mapping, Value};
 
 use crate::files::{Client, at, write_server};
-use crate::{Error, Pair, Result, hosts, sign};
+use crate::{Error, Pair, Result, address, hosts, sign};
+
+/// What the certificate is for that the machine made by itself.
+const HOSTS: &str = "tls_server_hosts";
 
 /// The configuration, as far as certificates go.
 pub struct Store {
@@ -37,6 +41,37 @@ impl Store {
         let _alone = self.lock()?;
         let (ca, server) = self.new_server(hosts)?;
         write_server(folder, &ca.cert, &server)
+    }
+
+    /// Makes what the engine shows anew where the machine made it by itself and is known by more now: it
+    /// may have had no address then. One is waited for, at most for so long. What the engine was known
+    /// by before stays, as clients may know it by that.
+    ///
+    /// # Errors
+    /// See [`Error`]; what was made before is still there.
+    pub fn renew(&self, limit: Duration) -> Result<()> {
+        let none = self.load().tls_server_cert.is_none();
+        if none || self.hosts().is_some() {
+            address::wait(limit);
+        }
+        self.renew_for(hosts::of_this_machine())
+    }
+
+    fn renew_for(&self, now: Vec<String>) -> Result<()> {
+        let _alone = self.lock()?;
+        let Some(mut hosts) = self.hosts() else {
+            return Ok(());
+        };
+        let before = hosts.len();
+        for host in now {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        match hosts.len() == before {
+            true => Ok(()),
+            false => self.own_server(hosts).map(drop),
+        }
     }
 
     /// Writes what the engine shows into `folder`; it is made where there is none.
@@ -75,13 +110,35 @@ impl Store {
     }
 
     fn new_server(&self, hosts: &[String]) -> Result<(Pair, Pair)> {
+        if hosts.is_empty() {
+            return self.own_server(hosts::of_this_machine());
+        }
         let authority = self.authority()?;
-        let server = match hosts {
-            [] => sign::server(&authority, &hosts::of_this_machine())?,
-            hosts => sign::server(&authority, hosts)?,
-        };
-        self.keep("tls_server_cert", "tls_server_key", &server)?;
+        let server = sign::server(&authority, hosts)?;
+        // Somebody has said for what it is.
+        let nothing = Some((HOSTS, Value::Null));
+        self.keep("tls_server_cert", "tls_server_key", &server, nothing)?;
         Ok((authority, server))
+    }
+
+    /// For what the machine is known by, as nobody said otherwise.
+    fn own_server(&self, hosts: Vec<String>) -> Result<(Pair, Pair)> {
+        let authority = self.authority()?;
+        let server = sign::server(&authority, &hosts)?;
+        let hosts = Some((HOSTS, hosts.into()));
+        self.keep("tls_server_cert", "tls_server_key", &server, hosts)?;
+        Ok((authority, server))
+    }
+
+    /// What the certificate is for, where the machine made it by itself and nobody set another.
+    fn hosts(&self) -> Option<Vec<String>> {
+        let made = std::fs::read_to_string(self.folder.join(config::GENERATED_LAYER)).ok()?;
+        let made: Value = serde_yaml::from_str(&made).ok()?;
+        let made = made.get("userdocker")?;
+        let hosts = made.get(HOSTS)?.as_sequence()?.iter();
+        let hosts = hosts.filter_map(|host| host.as_str().map(str::to_owned));
+        let cert = self.load().tls_server_cert?;
+        (made.get("tls_server_cert")?.as_str()? == cert).then(|| hosts.collect())
     }
 
     /// Who signs; made at its first use.
@@ -95,7 +152,7 @@ impl Store {
             return Ok(pair);
         }
         let made = sign::authority()?;
-        self.keep("tls_ca_cert", "tls_ca_key", &made)?;
+        self.keep("tls_ca_cert", "tls_ca_key", &made, None)?;
         Ok(made)
     }
 
@@ -103,7 +160,13 @@ impl Store {
         config::load(&self.folder, &self.cmdline).config.userdocker
     }
 
-    fn keep(&self, cert: &str, key: &str, pair: &Pair) -> Result<()> {
+    fn keep(
+        &self,
+        cert: &str,
+        key: &str,
+        pair: &Pair,
+        beside: Option<(&str, Value)>,
+    ) -> Result<()> {
         let path = self.folder.join(config::GENERATED_LAYER);
         // What cannot be read was of no use, and is made anew.
         let old = std::fs::read_to_string(&path).unwrap_or_default();
@@ -111,10 +174,11 @@ impl Store {
             Ok(Value::Mapping(layer)) => Value::Mapping(layer),
             _ => Value::Mapping(Mapping::new()),
         };
-        let made = Mapping::from_iter([
+        let mut made = Mapping::from_iter([
             (cert.into(), pair.cert.clone().into()),
             (key.into(), pair.key.clone().into()),
         ]);
+        made.extend(beside.map(|(name, value)| (name.into(), value)));
         let made = Mapping::from_iter([("userdocker".into(), Value::Mapping(made))]);
         config::merge(&mut layer, &Value::Mapping(made));
         config::write_layer(&path, &layer).map_err(at(&path))?;
@@ -174,6 +238,51 @@ mod tests {
         let kept = folder.path().join(config::GENERATED_LAYER);
         assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(config::load(folder.path(), "").problems, []);
+    }
+
+    fn has_address(cert: &str, address: [u8; 4]) -> bool {
+        let der = pem::parse(cert).unwrap();
+        let name = [&[0x87, 4][..], &address].concat();
+        der.contents().windows(6).any(|at| at == name)
+    }
+
+    #[test]
+    fn a_certificate_of_the_machines_own_is_made_anew_when_it_is_known_by_more() {
+        let (folder, store) = store();
+        let hosts = |hosts: &[&str]| hosts.iter().map(|host| (*host).into()).collect();
+        let cert = || store.load().tls_server_cert.unwrap();
+        store.renew_for(hosts(&["box"])).unwrap();
+        assert!(store.load().tls_server_cert.is_none(), "nobody asked yet");
+        store.own_server(hosts(&["localhost", "box"])).unwrap();
+        let first = cert();
+        store.renew_for(hosts(&["box"])).unwrap();
+        assert_eq!(cert(), first, "it is for that");
+        store.renew_for(hosts(&["box", "10.0.2.15"])).unwrap();
+        store.renew_for(hosts(&["box", "10.0.2.16"])).unwrap();
+        let now = cert();
+        assert!(has_address(&now, [10, 0, 2, 15]) && has_address(&now, [10, 0, 2, 16]));
+        assert_eq!(config::load(folder.path(), "").problems, []);
+        // Made again by a person who says no name, it is still the machine's own.
+        store.new_server(&[]).unwrap();
+        let before = cert();
+        store.renew_for(hosts(&["10.0.2.17"])).unwrap();
+        assert!(!has_address(&before, [10, 0, 2, 17]) && has_address(&cert(), [10, 0, 2, 17]));
+    }
+
+    #[test]
+    fn a_certificate_for_what_somebody_said_stays_as_it_is() {
+        let (folder, store) = store();
+        store.own_server(vec!["box".into()]).unwrap();
+        store.new_server(&["elsewhere.example".into()]).unwrap();
+        let chosen = store.load().tls_server_cert;
+        store.renew_for(vec!["10.0.2.15".into()]).unwrap();
+        assert!(store.load().tls_server_cert == chosen);
+        assert_eq!(config::load(folder.path(), "").problems, []);
+        store.own_server(vec!["box".into()]).unwrap();
+        let own = "userdocker: { tls_server_cert: mine, tls_server_key: mine }";
+        std::fs::write(folder.path().join(config::USER_LAYER), own).unwrap();
+        store.renew_for(vec!["10.0.2.15".into()]).unwrap();
+        assert_eq!(store.load().tls_server_cert.as_deref(), Some("mine"));
     }
 
     #[test]
