@@ -4,6 +4,7 @@
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
 
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -15,6 +16,9 @@ use crate::sys::Linux;
 
 /// Where the engine reads its certificates.
 const CERTIFICATES: &str = "/etc/docker/tls";
+
+/// Where it listens to other computers.
+const PORT: u16 = 2376;
 
 /// How long the first address is waited for, which belongs into the certificate: DHCP takes a second or
 /// two, and a machine without a network has its engine all the same.
@@ -51,14 +55,32 @@ fn with_tls(arguments: &[OsString]) -> Result<Vec<OsString>, String> {
         .map_err(|error| error.to_string())?;
     let mut all = arguments.to_vec();
     all.extend(tls_arguments().map(OsString::from));
-    let words: Vec<_> = all.iter().map(|word| word.to_string_lossy()).collect();
-    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
-    // The engine itself reads the certificates, before it gives up on what it has.
-    engine::validate(&mut Linux::default(), &words).map_err(|why| {
-        let keys = "userdocker.tls_ca_cert, tls_server_cert and tls_server_key";
-        format!("the engine refuses {keys}: {why}")
-    })?;
+    is_free(PORT)?;
+    judge(arguments, &all, validate)?;
     Ok(all)
+}
+
+/// Whether somebody could listen there now. To a container of the user's that is on the host's network,
+/// and went on running, the engine would lose: it gives up where it cannot listen.
+fn is_free(port: u16) -> Result<(), String> {
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port));
+    let taken = |error| format!("port {port}, where it is to listen, cannot be had: {error}");
+    listener.map(drop).map_err(taken)
+}
+
+/// Whether the engine takes its certificates. What it refuses without them, too, is none of their fault:
+/// it says that itself when it starts.
+fn judge(
+    without: &[OsString],
+    with: &[OsString],
+    validate: impl Fn(&[OsString]) -> Result<(), String>,
+) -> Result<(), String> {
+    match validate(with) {
+        Err(why) if validate(without).is_ok() => Err(format!(
+            "the engine refuses userdocker.tls_ca_cert, tls_server_cert and tls_server_key: {why}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn tls_arguments() -> [String; 5] {
@@ -67,6 +89,52 @@ fn tls_arguments() -> [String; 5] {
         format!("--tlscacert={CERTIFICATES}/ca.pem"),
         format!("--tlscert={CERTIFICATES}/server-cert.pem"),
         format!("--tlskey={CERTIFICATES}/server-key.pem"),
-        "--host=tcp://0.0.0.0:2376".into(),
+        format!("--host=tcp://0.0.0.0:{PORT}"),
     ]
+}
+
+/// The engine itself reads the certificates, before it gives up on what it has.
+fn validate(arguments: &[OsString]) -> Result<(), String> {
+    let words: Vec<_> = arguments
+        .iter()
+        .map(|word| word.to_string_lossy())
+        .collect();
+    let words: Vec<_> = words.iter().map(AsRef::as_ref).collect();
+    engine::validate(&mut Linux::default(), &words).map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_has_is_named() {
+        let somebody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = somebody.local_addr().unwrap().port();
+        let told = is_free(port).unwrap_err();
+        assert!(told.starts_with(&format!("port {port}, ")), "{told}");
+        drop(somebody);
+        assert_eq!(is_free(port), Ok(()));
+        assert_eq!(is_free(port), Ok(()), "it was given back");
+    }
+
+    #[test]
+    fn certificates_are_blamed_for_nothing_but_themselves() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        // An engine that refuses one word.
+        let judge = |own: &str, refused: &str| {
+            let validate = |given: &[OsString]| match given.contains(&refused.into()) {
+                true => Err(format!("no {refused}")),
+                false => Ok(()),
+            };
+            judge(&words(&[own]), &words(&[own, "--tls"]), validate)
+        };
+        assert_eq!(judge("--good", "--bad"), Ok(()));
+        assert_eq!(judge("--bad", "--bad"), Ok(()), "the engine tells it");
+        let told = judge("--good", "--tls").unwrap_err();
+        assert!(
+            told.contains("tls_server_cert") && told.ends_with("no --tls"),
+            "{told}"
+        );
+    }
 }
