@@ -119,7 +119,7 @@ mod tests {
     fn an_address_is_waited_for_where_one_may_come() {
         let (lo, up) = (InterfaceFlags::IFF_LOOPBACK, InterfaceFlags::IFF_UP);
         let own = interface("lo", lo, Some("127.0.0.1"));
-        assert!(is_enough(&[own.clone()]), "nothing can get one");
+        assert!(is_enough(std::slice::from_ref(&own)), "nothing can get one");
         let bare = interface("eth0", up, None);
         assert!(!is_enough(&[own.clone(), bare.clone()]));
         let alone = interface("eth0", up, Some("169.254.7.7"));
