@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::now;
 use crate::ladder::Ladder;
+use crate::trial::Fate;
 
 /// Something that happened, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,6 +110,9 @@ pub enum What {
         why: Option<String>,
         /// Where its evidence is.
         evidence: Option<PathBuf>,
+        /// What became of its machine, where it is red.
+        #[serde(default)]
+        machine: Option<Fate>,
     },
     /// A trial ended.
     TrialEnds {
@@ -124,6 +128,9 @@ pub enum What {
         why: Option<String>,
         /// Where its evidence is, if it was kept.
         evidence: Option<PathBuf>,
+        /// What became of its machine, where it is red.
+        #[serde(default)]
+        machine: Option<Fate>,
     },
     /// The run ended.
     RunEnds {

@@ -6,19 +6,19 @@ mod kept;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::event::Listeners;
+use harness::event::{Event, Listener, Listeners, What};
 use harness::history::Usual;
 use harness::profile::Profile;
 use harness::project::Project;
 use harness::scenario::{self, Scenario};
 use harness::source::render_all;
-use harness::trial::{Failure, Settings, Trial};
+use harness::trial::{Failure, Fate, Settings, Trial};
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/red");
 
@@ -61,8 +61,10 @@ const CASES: [Case; 7] = [
             "setups/fails.yaml:5",
             "| +cold",
             "evidence: ",
+            "enter:    cargo harness enter ",
+            "-setup-fails-",
         ],
-        is_entered: false,
+        is_entered: true,
     },
     Case {
         scenario: "breaks-an-invariant",
@@ -133,6 +135,33 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
+/// Where the evidence of a trial is that ended, and what became of its machine.
+type End = (PathBuf, Fate);
+
+/// Hears of the end of a trial.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Option<End>>>);
+
+impl Heard {
+    fn end(&self) -> Option<End> {
+        self.0.lock().ok()?.clone()
+    }
+}
+
+impl Listener for Heard {
+    fn hear(&self, event: &Event) {
+        if let What::TrialEnds {
+            evidence: Some(evidence),
+            machine: Some(fate),
+            ..
+        } = &event.what
+            && let Ok(mut end) = self.0.lock()
+        {
+            *end = Some((evidence.clone(), fate.clone()));
+        }
+    }
+}
+
 impl Case {
     fn is_red(&self, profile: Profile, scenarios: &[Scenario]) -> Result<(), Failed> {
         let project = Project::find();
@@ -143,11 +172,12 @@ impl Case {
             profile,
             scenario: Arc::new(scenario.ok_or("there is no such scenario")?.clone()),
         };
+        let heard = Heard::default();
         let settings = Settings {
             evidence: evidence.path().into(),
             keep: false,
             seed: None,
-            listeners: Listeners::default(),
+            listeners: Listeners::default().with(heard.clone()),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
             usual: Usual::default(),
             machine_limit: LIMIT,
@@ -160,9 +190,12 @@ impl Case {
             other => return Err(format!("expected a red verdict, got {other:?}").into()),
         }
         if self.is_entered {
-            let folder = std::fs::read_dir(evidence.path())?.next();
-            let folder = folder.ok_or("there is no evidence")??.path();
-            runtime.block_on(kept::is_kept(&folder, &artifacts));
+            let (folder, fate) = heard.end().ok_or("nothing was heard of its end")?;
+            let Fate::Yes { folder: left, .. } = fate else {
+                return Err(format!("the machine is not kept: {fate:?}").into());
+            };
+            assert!(left.join("machine").is_dir(), "{}", left.display());
+            runtime.block_on(kept::is_kept(&folder, self.step, &artifacts));
         }
         Ok(())
     }

@@ -125,7 +125,7 @@ async fn back(
         evidence,
         login,
         kind: Kind::Entered { paused },
-        before: last_lines(past.folder()),
+        before: last_lines(&past.left()),
         claim,
         held: Some(Box::new(kept)),
     })

@@ -223,6 +223,7 @@ mod tests {
             step: None,
             why: None,
             evidence: None,
+            machine: None,
         };
         [begins, ends]
     }

@@ -44,8 +44,8 @@ fn case(tried: &Tried, journal: &Journal) -> TestCase {
     if let Some(last) = tried.attempts.last() {
         case.set_timestamp(time(last.at));
         case.add_property(("file", &*last.file.to_string_lossy()));
-        if last.end.as_ref().is_some_and(|end| end.kept) {
-            case.add_property(("evidence", &*last.evidence.to_string_lossy()));
+        if let Some(evidence) = last.left() {
+            case.add_property(("evidence", &*evidence.to_string_lossy()));
         }
         let said = serial(last, journal);
         if !said.is_empty() {

@@ -1,9 +1,10 @@
 //! A run as its events tell of it: the trials, each with its attempts, and how they ended.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::event::{Event, StepHead, Verdict, What};
 use crate::ladder::Ladder;
+use crate::trial::Fate;
 
 /// A run.
 #[derive(Debug, Clone, Default)]
@@ -103,6 +104,8 @@ pub struct End {
     pub why: Option<String>,
     /// Whether its evidence was kept.
     pub kept: bool,
+    /// What became of the machine of a red one.
+    pub machine: Option<Fate>,
 }
 
 impl Run {
@@ -193,6 +196,7 @@ impl Run {
                 took,
                 why,
                 evidence,
+                machine,
                 ..
             } => self.running(&trial, |one| {
                 one.end = Some(End {
@@ -201,6 +205,7 @@ impl Run {
                     step: one.red_step(),
                     why,
                     kept: evidence.is_some(),
+                    machine,
                 });
             }),
             What::TrialEnds {
@@ -210,6 +215,7 @@ impl Run {
                 step,
                 why,
                 evidence,
+                machine,
             } => self.running(&trial, |one| {
                 one.end = Some(End {
                     verdict,
@@ -217,6 +223,7 @@ impl Run {
                     step,
                     why,
                     kept: evidence.is_some(),
+                    machine,
                 });
             }),
             _ => {}
@@ -298,6 +305,16 @@ impl Tried {
 }
 
 impl Attempt {
+    /// The evidence folder to look into: the one with the machine that is kept, or that of the
+    /// trial; none where it is gone.
+    pub fn left(&self) -> Option<&Path> {
+        let end = self.end.as_ref().filter(|end| end.kept)?;
+        match &end.machine {
+            Some(Fate::Yes { folder, .. }) => Some(folder),
+            _ => Some(&self.evidence),
+        }
+    }
+
     fn red_step(&self) -> Option<usize> {
         let red = self.steps.iter().rev().find(|ran| ran.fault.is_some());
         red.map(|ran| ran.number).filter(|number| *number > 0)

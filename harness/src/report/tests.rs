@@ -6,6 +6,7 @@ use super::taken::{Said, Taken};
 use super::{html, junit};
 use crate::event::{Event, StepHead, Verdict, What};
 use crate::ladder::{Ladder, Rung};
+use crate::trial::Fate;
 
 /// What every text of a machine or a file might hold.
 const HOSTILE: &str = "<script>alert('1')</script> & \"\u{1b}[1m\"";
@@ -65,6 +66,31 @@ impl Told {
             step: red.then_some(1),
             why: why.map(str::to_owned),
             evidence: why.map(|_| "/evidence".into()),
+            machine: red.then(|| Fate::No {
+                why: "the limit is 0".into(),
+            }),
+        })
+    }
+
+    /// A trial that was red in a setup, whose machine is kept.
+    fn red_setup(&mut self, trial: &str, verdict: Verdict) -> &mut Self {
+        self.begins(trial).tell(What::Setup {
+            trial: trial.into(),
+            setup: "kettle".into(),
+            evidence: "/evidence/q35-setup-kettle-7".into(),
+            ready: false,
+        });
+        self.tell(What::TrialEnds {
+            trial: trial.into(),
+            verdict,
+            took: 3.5,
+            step: None,
+            why: Some("the kettle is cold".into()),
+            evidence: Some("/evidence/q35-tea-6".into()),
+            machine: Some(Fate::Yes {
+                bytes: 1,
+                folder: "/evidence/q35-setup-kettle-7".into(),
+            }),
         })
     }
 }
@@ -220,6 +246,23 @@ fn what_the_machine_of_a_setup_said_is_the_trials_too() {
     let folder = "/evidence/q35-setup-kettle".into();
     journal.taken.insert(folder, taken);
     assert!(html(journal, &[]).contains("the kettle boils over"));
+}
+
+#[test]
+fn who_would_enter_a_machine_is_sent_where_it_is_kept() {
+    let enter = "cargo harness enter /evidence/q35-setup-kettle-7";
+    for verdict in [Verdict::Red, Verdict::KnownFailure] {
+        let mut told = Told::default();
+        let journal = &told.red_setup("q35::tea", verdict).journal;
+        let page = html(journal, &[]);
+        assert!(page.contains(&format!("{enter}<")), "{verdict:?}: {page}");
+        assert!(page.contains("cargo harness replay /evidence/q35-setup-kettle-7<"));
+        let junit = junit::xml(journal).unwrap();
+        let property = r#"name="evidence" value="/evidence/q35-setup-kettle-7""#;
+        assert!(junit.contains(property), "{junit}");
+    }
+    // Nobody is sent where there is none.
+    assert!(!html(&self::told(), &[]).contains("cargo harness enter"));
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl Attempts {
             step,
             why,
             evidence,
+            machine,
         } = ended
         else {
             return ended;
@@ -153,6 +154,7 @@ impl Attempts {
                 step,
                 why,
                 evidence,
+                machine,
             },
             None => What::AttemptEnds {
                 trial,
@@ -161,6 +163,7 @@ impl Attempts {
                 took,
                 why,
                 evidence,
+                machine,
             },
         }
     }
@@ -282,6 +285,7 @@ mod tests {
                 step: None,
                 why: why.map(str::to_owned),
                 evidence: None,
+                machine: None,
             });
         }
         assert_eq!(attempts.concluded().unwrap().verdict, Flaky);

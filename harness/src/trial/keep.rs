@@ -39,6 +39,10 @@ pub enum Fate {
     Yes {
         /// How many bytes it takes.
         bytes: u64,
+        /// The evidence folder that it is in: not that of the trial where the machine was made for a
+        /// checkpoint.
+        #[serde(default)]
+        folder: PathBuf,
     },
     /// It is not.
     No {
@@ -75,7 +79,10 @@ impl Trial {
         let keys = self.scenario.machine.ssh_key.then_some(keys);
         let kept = keep(machine, keys, log.evidence, settings.machine_limit).await;
         let fate = match kept {
-            Ok(bytes) => Fate::Yes { bytes },
+            Ok(bytes) => Fate::Yes {
+                bytes,
+                folder: log.evidence.folder().to_path_buf(),
+            },
             Err(why) => Fate::No { why },
         };
         if let Fate::No { why } = &fate {

@@ -112,10 +112,10 @@ pub(super) fn remove(log: &Log<'_>) {
 
 /// The last word of a trial.
 pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> What {
-    let (verdict, step) = match closed {
-        Ok(()) => (Verdict::Passed, None),
-        Err(Failure::Red(red)) => (Verdict::Red, red.step),
-        Err(Failure::Infrastructure(_)) => (Verdict::NoVerdict, None),
+    let (verdict, step, machine) = match closed {
+        Ok(()) => (Verdict::Passed, None, None),
+        Err(Failure::Red(red)) => (Verdict::Red, red.step, Some(red.machine.clone())),
+        Err(Failure::Infrastructure(_)) => (Verdict::NoVerdict, None, None),
     };
     let folder = log.evidence.folder();
     What::TrialEnds {
@@ -128,5 +128,6 @@ pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> 
             .err()
             .map(|failure| failure.text().to_owned()),
         evidence: kept.then(|| folder.to_path_buf()),
+        machine,
     }
 }

@@ -73,7 +73,7 @@ impl Past {
     /// # Errors
     /// Why there is none, or none that can be used.
     pub fn machine(&self) -> Result<Kept, String> {
-        let machine = self.folder.join(MACHINE);
+        let machine = self.left().join(MACHINE);
         let instead = format!(
             "`harness replay {}` runs the trial again",
             self.folder.display()
@@ -81,8 +81,7 @@ impl Past {
         if machine.is_dir() {
             return Kept::open(&machine).map_err(|why| format!("{why}; {instead}"));
         }
-        let fate = serde_json::from_value(self.result["machine"].clone()).ok();
-        let why = match (fate, self.ended()) {
+        let why = match (self.fate(), self.ended()) {
             (Some(Fate::No { why }), _) => why,
             (Some(Fate::Yes { .. }), _) => "it was removed since, as only the newest stay".into(),
             (None, None) => "the trial was ended before its verdict".into(),
@@ -92,9 +91,28 @@ impl Past {
         Err(format!("no machine was kept in {folder}: {why}; {instead}"))
     }
 
+    fn fate(&self) -> Option<Fate> {
+        serde_json::from_value(self.result["machine"].clone()).ok()
+    }
+
+    /// The evidence folder that its machine was kept in: this one, or that of a machine that was
+    /// made for a checkpoint and failed before the trial had one.
+    pub fn left(&self) -> PathBuf {
+        let own = self.folder.clone();
+        let Some(Fate::Yes { folder, .. }) = self.fate() else {
+            return own;
+        };
+        // Evidence may have been taken elsewhere since, all of it together.
+        let name = folder.file_name().unwrap_or_default();
+        let beside = own.join("..").join(name);
+        let there = |folder: &PathBuf| folder.join(MACHINE).is_dir();
+        let places = [own.clone(), folder, beside];
+        places.into_iter().find(there).unwrap_or(own)
+    }
+
     /// The key that its machine lets in, where it has one.
     pub fn key(&self) -> Option<PathBuf> {
-        let key = self.folder.join(MACHINE).join(KEY);
+        let key = self.left().join(MACHINE).join(KEY);
         key.is_file().then_some(key)
     }
 
@@ -217,5 +235,49 @@ fn differs(what: &str, was: &FileRecord, file: &Path) -> Option<String> {
         Ok(content) if content == was.content => None,
         Ok(_) => Some(format!("the {what} {} has another content", file.display())),
         Err(error) => Some(error.text().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn evidence(folder: &Path, result: &Value) {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join("trial.json"), "{}").unwrap();
+        std::fs::write(folder.join("result.json"), result.to_string()).unwrap();
+    }
+
+    #[test]
+    fn a_machine_that_failed_before_the_trials_own_is_found_from_the_trial() {
+        let parent = tempfile::tempdir().unwrap();
+        let [outer, inner] = ["q35-tea", "q35-setup-kettle"].map(|name| parent.path().join(name));
+        let machine = json!({ "kept": "yes", "bytes": 1, "folder": inner });
+        let result = json!({ "verdict": "red", "machine": machine });
+        evidence(&outer, &result);
+        evidence(&inner, &result);
+        std::fs::create_dir(inner.join(MACHINE)).unwrap();
+        std::fs::write(inner.join(MACHINE).join(KEY), "key").unwrap();
+        for folder in [&outer, &inner] {
+            let past = Past::open(folder).unwrap();
+            assert_eq!((past.left(), past.key().is_some()), (inner.clone(), true));
+            let why = past.machine().unwrap_err();
+            assert!(why.contains("machine.json"), "{why}");
+        }
+
+        // Both were taken to another place.
+        let elsewhere = parent.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        for folder in [&outer, &inner] {
+            let name = folder.file_name().unwrap();
+            std::fs::rename(folder, elsewhere.join(name)).unwrap();
+        }
+        let past = Past::open(&elsewhere.join("q35-tea")).unwrap();
+        assert!(past.key().is_some());
+
+        std::fs::remove_dir_all(elsewhere.join("q35-setup-kettle").join(MACHINE)).unwrap();
+        let why = past.machine().unwrap_err();
+        assert!(why.contains("it was removed since"), "{why}");
     }
 }

@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 /// Long enough for any host; what is waited for comes sooner.
 const LONG: Duration = Duration::from_secs(180);
 
-/// Looks at an evidence folder of `fails-on-purpose`.
-pub async fn is_kept(folder: &Path, artifacts: &Artifacts) {
+/// Looks at the evidence folder of a trial that was red at a step, or before the first one.
+pub async fn is_kept(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
     let past = Past::open(folder).unwrap();
     let red = Ended {
         verdict: Verdict::Red,
-        step: Some(2),
+        step,
     };
     assert_eq!(past.ended(), Some(red));
     let elsewhere = tempfile::tempdir().unwrap();
@@ -37,7 +37,7 @@ pub async fn is_kept(folder: &Path, artifacts: &Artifacts) {
         machine.stop().await;
     }
     what_is_damaged_is_told(&past, artifacts, &evidence).await;
-    it_is_red_again(&past, artifacts, elsewhere.path()).await;
+    it_is_red_again(&past, step, artifacts, elsewhere.path()).await;
 }
 
 async fn enter(
@@ -79,7 +79,7 @@ async fn printed(ssh: &Ssh, command: &str) -> String {
 }
 
 async fn what_is_damaged_is_told(past: &Past, artifacts: &Artifacts, evidence: &Evidence) {
-    let machine = past.folder().join("machine");
+    let machine = past.left().join("machine");
     let why = async || enter(past, artifacts, false, evidence).await.err().unwrap();
     let about = machine.join("machine.json");
     let text = std::fs::read_to_string(&about).unwrap();
@@ -112,7 +112,12 @@ async fn what_is_damaged_is_told(past: &Past, artifacts: &Artifacts, evidence: &
 }
 
 /// Under a limit that its machine does not fit in, which changes no verdict and leaves nothing.
-async fn it_is_red_again(past: &Past, artifacts: &Artifacts, elsewhere: &Path) {
+async fn it_is_red_again(
+    past: &Past,
+    step: Option<usize>,
+    artifacts: &Artifacts,
+    elsewhere: &Path,
+) {
     let (trial, cold) = past.trial().unwrap();
     assert!(!cold, "machines could be forked");
     let tree = Project::at(elsewhere);
@@ -146,7 +151,7 @@ async fn it_is_red_again(past: &Past, artifacts: &Artifacts, elsewhere: &Path) {
     let Err(Failure::Red(red)) = again else {
         panic!("expected a red verdict, got {again:?}")
     };
-    assert_eq!(red.step, Some(2));
+    assert_eq!(red.step, step);
     assert!(red.text.contains("more than the limit"), "{}", red.text);
     let mut left = std::fs::read_dir(&settings.evidence).unwrap();
     let left = Past::open(&left.next().unwrap().unwrap().path()).unwrap();

@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         }),
         test("filters_show_what_they_say", |p| in_page(p, filters)),
         test("commands_are_copied", |p| in_page(p, copying)),
+        test("commands_name_the_evidence_with_the_machine", |p| {
+            in_page(p, machines)
+        }),
         test("nothing_leaves_the_page_and_nothing_in_it_runs", |p| {
             in_page(p, alone)
         }),
@@ -144,7 +147,7 @@ async fn filters(browser: &Browser) {
     };
     let all = shown().await;
     assert!(all.len() > 5 && all.iter().any(|name| name == RED));
-    for verdict in ["red", "passed", "ignored"] {
+    for verdict in ["red", "no-verdict", "flaky", "known", "passed", "ignored"] {
         browser
             .click(&format!(".chip[data-verdict='{verdict}']"))
             .await;
@@ -202,6 +205,39 @@ async fn copying(browser: &Browser) {
         copied.starts_with("cargo harness enter ") && copied.contains("q35-fails-on-purpose"),
         "{copied}"
     );
+}
+
+/// What stands under a trial to be typed, of all its attempts.
+async fn commands(browser: &Browser, name: &str) -> Vec<String> {
+    let lines = "[...TRIAL.querySelectorAll('.commands code')].map((line) => line.textContent)";
+    let lines = browser.eval(&lines.replace("TRIAL", &trial(name))).await;
+    serde_json::from_value(lines).unwrap()
+}
+
+/// The machine of a setup is in another folder than the trial's; where none is kept, nobody is told
+/// to enter it.
+async fn machines(browser: &Browser) {
+    let evidence = "/home/me/os/target/evidence";
+    let setup = commands(browser, "q35::goes-on-from-what-fails").await;
+    let folder = format!("{evidence}/q35-setup-fails-1795324193-0");
+    assert_eq!(setup[0], format!("cargo harness enter {folder}"));
+    assert_eq!(setup[1], format!("cargo harness replay {folder}"));
+    let flaky = commands(browser, "q35::flickers").await;
+    let enter = format!("cargo harness enter {evidence}/q35-flickers-1795324197-0");
+    assert_eq!(flaky[0], enter);
+    let entered = flaky.iter().filter(|line| line.contains(" enter "));
+    assert_eq!(entered.count(), 1, "{flaky:?}");
+    let known = commands(browser, "q35::loses-a-tick").await;
+    let folder = format!("{evidence}/q35-loses-a-tick-1795324201-0");
+    assert_eq!(known[0], format!("cargo harness replay {folder}"));
+    let none = commands(browser, "q35::too-large").await;
+    assert_eq!(none.len(), 2, "{none:?}");
+    for attempt in ["Attempt 1: red", "Attempt 2: passed"] {
+        let head =
+            "[...document.querySelectorAll('.attempt')].some((one) => one.textContent === 'HEAD')";
+        let head = head.replace("HEAD", attempt);
+        assert_eq!(browser.eval(&head).await, json!(true), "{attempt}");
+    }
 }
 
 async fn alone(browser: &Browser) {

@@ -36,6 +36,7 @@ fn ends(trial: &str, verdict: Verdict, why: Option<&str>) -> What {
         step: None,
         why: why.map(str::to_owned),
         evidence: None,
+        machine: None,
     }
 }
 

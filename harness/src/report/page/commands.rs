@@ -4,16 +4,19 @@ use maud::{Markup, html};
 
 use crate::event::Verdict;
 use crate::report::run::{Attempt, Tried};
+use crate::trial::Fate;
 
 /// The commands, each with a button that copies it.
 pub(super) fn list(tried: &Tried, attempt: &Attempt) -> Markup {
-    let evidence = quote(&attempt.evidence.to_string_lossy());
-    let kept = attempt.end.as_ref().filter(|end| end.kept);
+    let left = attempt.end.as_ref().zip(attempt.left());
     html! {
         ul.commands {
-            @if let Some(end) = kept {
-                @if end.verdict == Verdict::Red {
+            @if let Some((end, evidence)) = left {
+                @let evidence = quote(&evidence.to_string_lossy());
+                @if let Some(Fate::Yes { .. }) = end.machine {
                     (command("Enter the machine as it failed", &format!("cargo harness enter {evidence}")))
+                }
+                @if matches!(end.verdict, Verdict::Red | Verdict::KnownFailure) {
                     (command("Run the trial again from its evidence", &format!("cargo harness replay {evidence}")))
                 }
                 (command("Evidence", &format!("ls {evidence}")))
