@@ -3,6 +3,8 @@
 
 #[path = "red/kept.rs"]
 mod kept;
+#[path = "red/unforked.rs"]
+mod unforked;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,7 +18,7 @@ use harness::event::{Event, Listener, Listeners, What};
 use harness::history::Usual;
 use harness::profile::Profile;
 use harness::project::Project;
-use harness::scenario::{self, Scenario};
+use harness::scenario::{self, Scenario, Start};
 use harness::source::render_all;
 use harness::trial::{Failure, Fate, Settings, Trial};
 
@@ -116,22 +118,34 @@ const LIMIT: u64 = 1 << 30;
 fn main() -> ExitCode {
     let project = Project::find();
     let profiles = project.profiles().expect("the profiles are fine");
-    let q35 = profiles
-        .into_iter()
-        .find(|profile| profile.name == "q35")
-        .expect("q35 is there");
+    let profile = |name: &str| {
+        let found = profiles.iter().find(|profile| profile.name == name);
+        found.expect("this tree has it").clone()
+    };
+    let (q35, nvme) = (profile("q35"), profile("q35-nvme"));
     let unreachable = q35.check_host().err();
     let scenarios = scenario::load_all(Path::new(SCENARIOS), vec!["q35".into()]);
     let scenarios = scenarios.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
+    let reachable = |test: Test| match &unreachable {
+        Some(why) => test.with_ignored_flag(true).with_kind(&why.why),
+        None => test,
+    };
     let test = |case: &'static Case| {
         let (q35, scenarios) = (q35.clone(), scenarios.clone());
-        let test = Test::test(case.scenario, move || case.is_red(q35, &scenarios));
-        match &unreachable {
-            Some(why) => test.with_ignored_flag(true).with_kind(&why.why),
-            None => test,
-        }
+        reachable(Test::test(case.scenario, move || {
+            case.is_red(q35, &scenarios)
+        }))
     };
-    let tests = CASES.iter().map(test).collect();
+    let mut tests: Vec<_> = CASES.iter().map(test).collect();
+    let forks = scenarios.iter().find(|one| one.start == Start::Fork);
+    let forks = forks.expect("one of them forks").clone();
+    tests.push(reachable(Test::test(
+        "why_machines_are_not_forked_is_told_once",
+        move || {
+            unforked::is_told(&q35, &nvme, &forks);
+            Ok(())
+        },
+    )));
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 

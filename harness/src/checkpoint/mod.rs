@@ -6,10 +6,12 @@
 
 mod explain;
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, FileTimes, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -38,6 +40,8 @@ const LARGEST: u64 = 12 << 30;
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
+    /// Why there was none, as it was told.
+    told: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What makes a checkpoint.
@@ -68,7 +72,14 @@ pub struct Held {
 impl Store {
     /// The checkpoints in a folder, which need not be there yet.
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        let told = Arc::default();
+        Self { folder, told }
+    }
+
+    /// Whether nobody asked yet about this reason why a machine has no checkpoint.
+    pub fn is_news(&self, why: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(why.to_owned())
     }
 
     /// The checkpoint of a recipe: the one that is there, or else what `make` leaves in the folder

@@ -90,6 +90,9 @@ fn of_trial(trial: &Trial, store: &Store, artifacts: &Artifacts) -> Result<Strin
     if trial.scenario.start == Start::Cold {
         return Ok(format!("{name}: is booted, for it says `start: cold`\n"));
     }
+    if let Some(why) = trial.never_forks() {
+        return Ok(format!("{name}: is booted, for {why}\n"));
+    }
     let recipes = trial
         .recipes(artifacts)
         .map_err(|failure| Refusal::infrastructure(failure.text()))?;

@@ -59,6 +59,13 @@ pub struct Profile {
     pub budgets: BTreeMap<String, Budget>,
 }
 
+impl Profile {
+    /// Whether disks of it are attached to this, or those would be that a scenario adds.
+    pub fn has_disks_on(&self, bus: Bus) -> bool {
+        self.disk_bus == bus || self.disks.iter().any(|disk| disk.bus == bus)
+    }
+}
+
 /// The board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

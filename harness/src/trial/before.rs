@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
 
 use super::begin::Begun;
-use super::{Failure, Settings, Trial, close, describe};
+use super::{Failure, Settings, Trial, closed, describe};
 
 /// A trial that stands before a step.
 pub struct Stopped {
@@ -72,9 +72,7 @@ impl Trial {
         let stopped = self.first_steps(steps, artifacts, settings, &log).await;
         match stopped {
             Ok(begun) => Ok(Stopped { begun, evidence }),
-            Err(failure) => Err(close(&evidence, Err(failure.clone()))
-                .err()
-                .unwrap_or(failure)),
+            Err(failure) => Err(closed(&evidence, failure)),
         }
     }
 }

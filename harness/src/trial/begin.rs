@@ -2,17 +2,20 @@
 //! none.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Recipe, Store};
+use crate::event::What;
 use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
+use crate::profile::Bus;
 use crate::scenario::{Start, WaitForStep};
 
 use super::deadline::{self, Deadline};
@@ -20,10 +23,13 @@ use super::fault::Fault;
 use super::report::Red;
 use super::session::{Session, USER};
 use super::setups::{Maker, save};
-use super::{Failure, Log, Settings, Trial, close, outcome, scaled, steps};
+use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
 
 /// Changes when checkpoints made before are of no use any more.
 const VERSION: u32 = 8;
+
+/// Between why there is no machine and where its evidence is.
+const EVIDENCE: &str = "\nevidence: ";
 
 /// A machine that was started.
 pub(super) struct Begun {
@@ -78,9 +84,13 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
-        if let Some(store) = self.checkpoints(settings) {
-            match Box::pin(self.fork(store, artifacts, settings, log)).await {
-                Err(Failure::Infrastructure(why)) => no_forks(&why),
+        if let Some(store) = self.wants_checkpoints(settings) {
+            let forked = match self.never_forks() {
+                Some(why) => Err(Failure::Infrastructure(why.into())),
+                None => Box::pin(self.fork(store, artifacts, settings, log)).await,
+            };
+            match forked {
+                Err(Failure::Infrastructure(why)) => not_forked(store, &why, log),
                 begun => return begun,
             }
         }
@@ -100,7 +110,8 @@ impl Trial {
             let recipe = self.recipe(artifacts, self.scenario.setups.len());
             recipe.is_ok_and(|recipe| store.has(&recipe))
         };
-        !self.checkpoints(settings).is_some_and(there)
+        let store = self.wants_checkpoints(settings);
+        self.never_forks().is_some() || !store.is_some_and(there)
     }
 
     async fn fork(
@@ -124,9 +135,15 @@ impl Trial {
         Ok(Begun::on(Arc::new(machine), held))
     }
 
-    fn checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
+    fn wants_checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
         let fork = self.scenario.start == Start::Fork;
         settings.checkpoints.as_ref().filter(|_| fork)
+    }
+
+    /// Why its machine is booted on every host: found out after a whole boot otherwise, each time.
+    pub fn never_forks(&self) -> Option<&'static str> {
+        let nvme = self.profile.has_disks_on(Bus::Nvme);
+        nvme.then_some("QEMU cannot save a machine on NVMe disks")
     }
 
     /// What makes the checkpoints that it goes on from, the boot first.
@@ -210,19 +227,31 @@ impl Trial {
         let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
         self.record(maker.artifacts, maker.settings, &evidence);
-        let spec = self.spec(maker.artifacts, &keys)?;
-        let machine = Machine::start_savable(spec, folder, &evidence).await;
-        let machine = machine.map_err(|error| not_started(&error, &evidence))?;
-        let log = self.log(maker.settings, &evidence, self.name());
+        let made = Box::pin(self.boot_and_save(maker, folder, &keys, &evidence)).await;
+        made.map_err(|failure| closed(&evidence, failure))?;
+        Ok(keys)
+    }
+
+    async fn boot_and_save(
+        &self,
+        maker: Maker<'_>,
+        folder: &Path,
+        keys: &KeyPair,
+        evidence: &Evidence,
+    ) -> Result<(), Failure> {
+        let spec = self.spec(maker.artifacts, keys)?;
+        let machine = Machine::start_savable(spec, folder, evidence).await;
+        let machine = machine.map_err(|error| not_started(&error, evidence))?;
+        let log = self.log(maker.settings, evidence, self.name());
         let machine = Arc::new(machine);
         let mut ran = Vec::new();
         let wanted = self.scenario.ready.as_ref();
         let snapshots = self.snapshots();
-        let mut session = Session::new(Arc::clone(&machine), &keys, &snapshots);
+        let mut session = Session::new(Arc::clone(&machine), keys, &snapshots);
         let ready = async {
             booted(&machine, wanted, &mut session).await?;
             let engines = wanted.is_none();
-            Ok(machine.guard(lets_in(&machine, &keys, engines)).await?)
+            Ok(machine.guard(lets_in(&machine, keys, engines)).await?)
         };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         let ready = ready.await;
@@ -232,26 +261,36 @@ impl Trial {
             self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
         }
         if let Err(fault) = ready {
-            outcome::screen(&machine, &evidence).await;
-            let fate = self.keep(&machine, &keys, maker.settings, &log).await;
-            let red = Red::boot(fault, &ran).compose(self, &machine, &evidence, fate);
+            outcome::screen(&machine, evidence).await;
+            let fate = self.keep(&machine, keys, maker.settings, &log).await;
+            let red = Red::boot(fault, &ran).compose(self, &machine, evidence, fate);
             machine.stop().await;
-            close(&evidence, Err(Failure::Red(red)))?;
+            return Err(Failure::Red(red));
         }
-        save(&machine, folder, &evidence).await?;
-        Ok(keys)
+        save(&machine, folder, evidence).await
     }
 }
 
 pub(super) fn not_started(error: &MachineError, evidence: &Evidence) -> Failure {
-    let folder = evidence.folder().display();
-    Failure::Infrastructure(format!("{error}\nevidence: {folder}"))
+    infrastructure(error, evidence)
 }
 
-/// Says once that machines are booted where they would be forked.
-fn no_forks(why: &str) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| eprintln!("note: machines are booted, not forked: {why}"));
+/// There is no machine to judge; what it left is in this evidence.
+pub(super) fn infrastructure(why: impl Display, evidence: &Evidence) -> Failure {
+    let folder = evidence.folder().display();
+    Failure::Infrastructure(format!("{why}{EVIDENCE}{folder}"))
+}
+
+/// Tells that a machine is booted where it would be forked; each reason once in a run.
+fn not_forked(store: &Store, why: &str, log: &Log<'_>) {
+    // Where the evidence is differs each time, and makes no other reason.
+    let reason = why.split_once(EVIDENCE).map_or(why, |(reason, _)| reason);
+    if store.is_news(reason) {
+        log.tell(What::Note {
+            trial: Some(log.trial.clone()),
+            text: format!("machines are booted, not forked: {why}"),
+        });
+    }
 }
 
 /// Until a machine that was started is as far as is wanted of it, or has booted.

@@ -98,6 +98,12 @@ pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result
     })
 }
 
+/// Writes a verdict down that is none of those that pass.
+pub(super) fn closed(evidence: &Evidence, failure: Failure) -> Failure {
+    let why = failure.clone();
+    close(evidence, Err(failure)).err().unwrap_or(why)
+}
+
 /// What passed leaves nothing, unless it is to be kept.
 pub(super) fn remove(log: &Log<'_>) {
     let folder = log.evidence.folder();

@@ -45,7 +45,7 @@ pub(crate) use fault::printable;
 
 pub use before::Stopped;
 pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
-use log::{Log, close, ended, remove};
+use log::{Log, close, closed, ended, remove};
 pub use replay::{Ended, Past};
 
 /// What is tried.

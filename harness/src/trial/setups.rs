@@ -12,12 +12,12 @@ use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
-use super::begin::{Begun, not_started};
+use super::begin::{Begun, infrastructure, not_started};
 use super::deadline::{self, Deadline, Patience};
 use super::report::{Ran, Red};
 use super::run::within;
 use super::session::Session;
-use super::{Failure, Log, Settings, Trial, close, describe, outcome, scaled};
+use super::{Failure, Log, Settings, Trial, closed, describe, outcome, scaled};
 
 /// For all steps of a setup together, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);
@@ -80,17 +80,29 @@ impl Trial {
         let name = format!("{}-setup-{}", self.profile.name, setup.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
         self.record(maker.artifacts, maker.settings, &evidence);
+        let made = Box::pin(self.set_up_and_save(maker, folder, number, &evidence)).await;
+        made.map_err(|failure| closed(&evidence, failure))
+    }
+
+    async fn set_up_and_save(
+        &self,
+        maker: Maker<'_>,
+        folder: &Path,
+        number: usize,
+        evidence: &Evidence,
+    ) -> Result<KeyPair, Failure> {
+        let setup = &self.scenario.setups[number];
         let fork = async |before: &Held| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
-            let machine = Machine::fork_savable(spec, &before.saved, folder, &evidence).await;
-            machine.map_err(|error| not_started(&error, &evidence))
+            let machine = Machine::fork_savable(spec, &before.saved, folder, evidence).await;
+            machine.map_err(|error| not_started(&error, evidence))
         };
         let (before, machine) = self.go_on(maker, number, fork).await?;
         let begun = Begun::on(Arc::new(machine), before);
-        let log = self.log(maker.settings, &evidence, self.name());
+        let log = self.log(maker.settings, evidence, self.name());
         let done = Box::pin(self.go_through(&begun, setup, &log)).await;
         if done.is_err() {
-            outcome::screen(&begun.machine, &evidence).await;
+            outcome::screen(&begun.machine, evidence).await;
         }
         log.tell(What::Setup {
             trial: self.name(),
@@ -102,11 +114,11 @@ impl Trial {
             let fate = self
                 .keep(&begun.machine, &begun.keys, maker.settings, &log)
                 .await;
-            let red = red.compose(self, &begun.machine, &evidence, fate);
+            let red = red.compose(self, &begun.machine, evidence, fate);
             begun.machine.stop().await;
-            close(&evidence, Err(Failure::Red(red)))?;
+            return Err(Failure::Red(red));
         }
-        save(&begun.machine, folder, &evidence).await?;
+        save(&begun.machine, folder, evidence).await?;
         Ok(begun.keys)
     }
 
@@ -153,9 +165,7 @@ pub(super) async fn save(
     evidence: &Evidence,
 ) -> Result<(), Failure> {
     machine.settle(scaled(deadline::REST)).await;
-    machine.save(folder).await.map_err(|error| {
-        let folder = evidence.folder().display();
-        Failure::Infrastructure(format!("no checkpoint: {error}\nevidence: {folder}"))
-    })?;
+    let saved = machine.save(folder).await;
+    saved.map_err(|error| infrastructure(format!("no checkpoint: {error}"), evidence))?;
     Ok(std::fs::remove_dir_all(evidence.folder())?)
 }
