@@ -15,7 +15,7 @@ use crate::event::What;
 use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
-use crate::profile::Bus;
+use crate::profile::{Bus, ResolvedFirmware};
 use crate::scenario::{Start, WaitForStep};
 
 use super::deadline::{self, Deadline};
@@ -190,7 +190,7 @@ impl Trial {
             "qemu": spec.profile.qemu_version,
             "accelerator": format!("{:?}", spec.profile.accelerator),
             "processor": spec.profile.accelerator.processor(),
-            "firmware": format!("{:?}", spec.profile.firmware),
+            "firmware": firmware(&spec.profile.firmware)?,
             "profile": profile,
             "kernel arguments": spec.kernel_arguments(),
             "memory": spec.memory_mib(),
@@ -333,6 +333,16 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// What firmware is, whatever its files are called: an upgrade of the host leaves the names.
+fn firmware(files: &ResolvedFirmware) -> Result<Value, Failure> {
+    Ok(match files {
+        // QEMU's own goes with its version.
+        ResolvedFirmware::Builtin => "Builtin".into(),
+        ResolvedFirmware::Flash { code, vars } => json!([content(code)?, content(vars)?]),
+        ResolvedFirmware::Bios(image) => content(image)?.into(),
+    })
+}
+
 /// What a file holds, as a hash: read once a process, for all trials boot the same files.
 pub(super) fn content(file: &Path) -> Result<String, Failure> {
     static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
@@ -345,4 +355,30 @@ pub(super) fn content(file: &Path) -> Result<String, Failure> {
         hash.map_err(|error| Failure::Infrastructure(format!("{}: {error}", file.display())))?;
     known.insert(file.to_path_buf(), hash.clone());
     Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn firmware_is_known_by_what_its_files_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let flash = |code: &str, vars: &str| ResolvedFirmware::Flash {
+            code: file(&format!("{code}-{vars}.code"), code),
+            vars: file(&format!("{code}-{vars}.vars"), vars),
+        };
+        let old = firmware(&flash("old", "empty")).unwrap();
+        assert_ne!(old, firmware(&flash("new", "empty")).unwrap());
+        assert_ne!(old, firmware(&flash("old", "other")).unwrap());
+        let bios = |name: &str, text: &str| firmware(&ResolvedFirmware::Bios(file(name, text)));
+        assert_eq!(bios("one", "old").unwrap(), bios("two", "old").unwrap());
+        assert_ne!(bios("three", "old").unwrap(), bios("four", "new").unwrap());
+        assert!(firmware(&ResolvedFirmware::Bios("/nowhere/uefi.fd".into())).is_err());
+    }
 }
