@@ -16,6 +16,7 @@ pub mod history;
 pub mod host;
 pub mod interactive;
 pub mod ladder;
+mod lock;
 pub mod machine;
 pub mod poll;
 pub mod profile;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::demand::{Demand, Host, Share};
 use crate::host::memory;
+use crate::lock;
 use crate::machine::folder::{lock, make_own};
 use crate::poll::{Poll, wait_until};
 
@@ -81,13 +82,21 @@ impl Ledger {
         wanted: Demand,
         host: impl Fn() -> Option<Host>,
     ) -> io::Result<Admitted> {
-        let turn = self.folder.join(TURN);
-        let turn = tokio::task::spawn_blocking(move || lock(&turn, FlockArg::LockExclusive));
-        let _turn = turn.await.map_err(io::Error::other)??;
+        let _turn = self.turn(PATIENCE).await?;
         let begin = Instant::now();
         let look = async || self.look(wanted, host(), begin.elapsed());
         let room = wait_until("room for the machine", PATIENCE, look);
         room.await.map_err(io::Error::other)
+    }
+
+    /// To be the next one, which nobody else is meanwhile.
+    async fn turn(&self, limit: Duration) -> io::Result<Flock<File>> {
+        let file = self.folder.join(TURN);
+        let holds = "is next, and waits for room itself";
+        let take = || lock(&file, FlockArg::LockExclusiveNonblock);
+        let mut turn = lock::wait("its turn", &file, limit, holds, take).await?;
+        lock::sign(&mut turn)?;
+        Ok(turn)
     }
 
     fn look(&self, wanted: Demand, host: Option<Host>, waited: Duration) -> Poll<Admitted> {

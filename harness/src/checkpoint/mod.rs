@@ -20,9 +20,9 @@ use serde_json::Value;
 
 use crate::hash::Hash;
 use crate::host::room;
-use crate::machine::folder::lock;
+use crate::lock;
+use crate::machine::folder::lock as file_lock;
 use crate::machine::{KeyPair, Saved};
-use crate::poll;
 
 pub use explain::{Difference, Explained};
 
@@ -69,6 +69,14 @@ pub struct Held {
     _lock: Flock<File>,
 }
 
+/// What one look at a checkpoint comes to.
+enum Found {
+    /// It is there.
+    There(Held),
+    /// It is ours to make, while this is held.
+    Ours(Flock<File>),
+}
+
 impl Store {
     /// The checkpoints in a folder, which need not be there yet.
     pub fn new(folder: PathBuf) -> Self {
@@ -84,46 +92,64 @@ impl Store {
 
     /// The checkpoint of a recipe: the one that is there, or else what `make` leaves in the folder
     /// that it is given, with the pair whose public key the machine lets in. Whoever wants the same
-    /// one meanwhile waits for it.
+    /// one meanwhile waits for it, with `patience`.
     ///
     /// # Errors
-    /// That of `make`; or the folder cannot be written.
+    /// That of `make`; the folder cannot be written; another process did not make it in time.
     pub async fn obtain<E: From<io::Error>>(
         &self,
         recipe: &Recipe,
+        patience: Duration,
         make: impl AsyncFnOnce(&Path) -> Result<KeyPair, E>,
     ) -> Result<Held, E> {
         let name = recipe.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
-        poll::tell("its checkpoint", "another trial may be making it");
-        let shared = wait_for_lock(self.lock_file(&name), FlockArg::LockShared).await?;
-        if let Some(held) = open(&folder, shared) {
-            return Ok(held);
-        }
-        let ours = wait_for_lock(self.lock_file(&name), FlockArg::LockExclusive).await?;
-        if !is_whole(&folder) {
-            self.sweep(&name);
-            begin(&folder, recipe)?;
-            let made = match make(&folder).await {
-                Ok(keys) => finish(&folder, &keys).map_err(E::from),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = made {
-                let _ = std::fs::remove_dir_all(&folder);
-                return Err(error);
-            }
+        let file = self.lock_file(&name);
+        let look = || self.look(&name);
+        let found = lock::wait("its checkpoint", &file, patience, "makes it", look);
+        let ours = match found.await? {
+            Found::There(held) => return Ok(held),
+            Found::Ours(lock) => lock,
+        };
+        self.sweep(&name);
+        begin(&folder, recipe)?;
+        let made = match make(&folder).await {
+            Ok(keys) => finish(&folder, &keys).map_err(E::from),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            let _ = std::fs::remove_dir_all(&folder);
+            return Err(error);
         }
         ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;
-        open(&folder, ours).ok_or_else(|| {
-            let folder = folder.display();
-            io::Error::other(format!("the checkpoint in {folder} is not whole")).into()
-        })
+        let opened = open(&folder, ours);
+        Ok(
+            opened
+                .map_err(|why| io::Error::other(format!("the checkpoint is not whole: {why}")))?,
+        )
+    }
+
+    /// One look: the checkpoint, or the lock of who makes it. An error of the kind that would block
+    /// says that another one has that.
+    fn look(&self, name: &str) -> io::Result<Found> {
+        let (folder, file) = (self.folder.join(name), self.lock_file(name));
+        let shared = file_lock(&file, FlockArg::LockSharedNonblock)?;
+        if let Ok(held) = open(&folder, shared) {
+            return Ok(Found::There(held));
+        }
+        let mut ours = file_lock(&file, FlockArg::LockExclusiveNonblock)?;
+        if contents(&folder).is_ok() {
+            // It was made between the two locks: the next look finds it.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        lock::sign(&mut ours)?;
+        Ok(Found::Ours(ours))
     }
 
     /// Whether the checkpoint of a recipe is there.
     pub fn has(&self, recipe: &Recipe) -> bool {
-        is_whole(&self.folder.join(recipe.name()))
+        contents(&self.folder.join(recipe.name())).is_ok()
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {
@@ -168,7 +194,7 @@ impl Store {
 
     /// Removes one, unless it is in use.
     pub fn remove(&self, name: &str) -> bool {
-        let free = lock(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
+        let free = file_lock(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
         free.is_ok_and(|_free| std::fs::remove_dir_all(self.folder.join(name)).is_ok())
     }
 }
@@ -192,12 +218,6 @@ fn largest(taken: u64, free: Option<u64>) -> u64 {
 
 fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-async fn wait_for_lock(file: PathBuf, how: FlockArg) -> io::Result<Flock<File>> {
-    tokio::task::spawn_blocking(move || lock(&file, how))
-        .await
-        .map_err(io::Error::other)?
 }
 
 fn begin(folder: &Path, recipe: &Recipe) -> io::Result<()> {
@@ -226,21 +246,26 @@ fn read_recipe(folder: &Path) -> Option<Recipe> {
     serde_json::from_slice(&std::fs::read(folder.join(RECIPE)).ok()?).ok()
 }
 
-fn is_whole(folder: &Path) -> bool {
-    Saved::open(folder).is_ok() && folder.join(KEY).is_file()
-}
-
-/// What is in the folder, where that is whole; it counts as used now.
-fn open(folder: &Path, lock: Flock<File>) -> Option<Held> {
-    let saved = Saved::open(folder).ok()?;
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+/// What is in a folder; or why that is not whole.
+fn contents(folder: &Path) -> Result<(Saved, KeyPair), String> {
+    let saved = Saved::open(folder)?;
+    let read = |name: &str| {
+        let file = folder.join(name);
+        std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
+    };
     let keys = KeyPair {
         private: read(KEY)?,
         public: read(&format!("{KEY}.pub"))?,
     };
+    Ok((saved, keys))
+}
+
+/// What is in a folder, which counts as used now.
+fn open(folder: &Path, lock: Flock<File>) -> Result<Held, String> {
+    let (saved, keys) = contents(folder)?;
     // Only its age suffers when this cannot be written.
     let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
-    Some(Held {
+    Ok(Held {
         saved,
         keys,
         _lock: lock,
@@ -269,6 +294,9 @@ mod tests {
         Ok(KeyPair::generate())
     }
 
+    /// Nobody has it meanwhile.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
     fn recipe(inputs: Value) -> Recipe {
         let label = "a test".into();
         Recipe { label, inputs }
@@ -280,7 +308,10 @@ mod tests {
             make(folder)
         };
         let recipe = recipe(inputs.clone());
-        store.obtain::<io::Error>(&recipe, make).await.unwrap()
+        store
+            .obtain::<io::Error>(&recipe, PATIENCE, make)
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -327,10 +358,36 @@ mod tests {
 
         let fail = async |_: &Path| Err(io::Error::other("no boot"));
         let failed = store
-            .obtain::<io::Error>(&recipe(json!(2)), fail)
+            .obtain::<io::Error>(&recipe(json!(2)), PATIENCE, fail)
             .await
             .err()
             .unwrap();
         assert!(failed.to_string().contains("no boot") && store.list().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_makes_it_is_waited_for_by_name_and_not_for_ever() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path().to_owned());
+        let name = recipe(json!(1)).name();
+        let file = store.lock_file(&name);
+        let mut held = file_lock(&file, FlockArg::LockExclusive).unwrap();
+        lock::sign(&mut held).unwrap();
+        let limit = Duration::from_millis(50);
+        let never = async |_: &Path| panic!("somebody else makes it");
+        let recipe = recipe(json!(1));
+        let late = store.obtain::<io::Error>(&recipe, limit, never).await;
+        let why = late.err().unwrap().to_string();
+        let pid = std::process::id();
+        assert!(
+            why.starts_with("its checkpoint did not happen within"),
+            "{why}"
+        );
+        assert!(why.ends_with(&format!("pid {pid} makes it")), "{why}");
+
+        drop(held);
+        let made = std::cell::Cell::new(0);
+        drop(obtain(&store, &json!(1), &made).await);
+        assert_eq!(made.get(), 1);
     }
 }

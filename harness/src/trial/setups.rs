@@ -43,7 +43,7 @@ impl Trial {
             None => self.boot_checkpoint(maker, folder).await,
             Some(last) => Box::pin(self.setup_checkpoint(maker, folder, last)).await,
         };
-        maker.store.obtain(&recipe, make).await
+        maker.store.obtain(&recipe, making(setups), make).await
     }
 
     /// Starts a machine on the checkpoint of so many setups. Where QEMU does not take what is kept,
@@ -156,6 +156,15 @@ impl Trial {
         }
         Ok(())
     }
+}
+
+/// For another process to make the checkpoint of a machine that went through so many setups, with
+/// all that it goes on from; twice, for what QEMU refuses is made once more.
+fn making(setups: usize) -> Duration {
+    let around = deadline::LOGIN * 2 + deadline::REST;
+    let setups = u32::try_from(setups).unwrap_or(u32::MAX);
+    let all = deadline::BOOT + around + (SETUP + around).saturating_mul(setups);
+    scaled(all.saturating_mul(2))
 }
 
 /// Saves a machine; its evidence is of no more use then.

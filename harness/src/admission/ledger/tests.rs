@@ -122,3 +122,16 @@ fn a_process_that_is_killed_gives_its_share_back() {
     let slots = slots.filter(|entry| entry.path().extension().is_some_and(|end| end == SLOT));
     assert_eq!(slots.count(), 2, "its files are gone");
 }
+
+#[tokio::test]
+async fn who_has_the_turn_is_waited_for_by_name_and_not_for_ever() {
+    let (_parent, ledger) = ledger();
+    let held = ledger.turn(Duration::from_secs(60)).await.unwrap();
+    let late = ledger.turn(Duration::from_millis(50)).await.unwrap_err();
+    let (why, pid) = (late.to_string(), std::process::id());
+    assert!(why.starts_with("its turn did not happen within"), "{why}");
+    let seen = format!("last seen: pid {pid} is next, and waits for room itself");
+    assert!(why.ends_with(&seen), "{why}");
+    drop(held);
+    ledger.turn(Duration::from_secs(60)).await.unwrap();
+}
