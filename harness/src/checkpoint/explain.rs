@@ -11,6 +11,13 @@ use super::{Listed, Recipe, Store};
 pub enum Explained {
     /// It is there and is used.
     There(Listed),
+    /// It has a folder, and is not whole, so that it will be made.
+    Damaged {
+        /// What is there.
+        one: Listed,
+        /// What is wrong with it.
+        why: String,
+    },
     /// It will be made.
     Missing {
         /// The one that is nearest to it, and what differs; none where no other is there.
@@ -34,7 +41,11 @@ impl Store {
     pub fn explain(&self, recipe: &Recipe) -> Explained {
         let (name, mut others) = (recipe.name(), self.list());
         if let Some(at) = others.iter().position(|one| one.name == name) {
-            return Explained::There(others.swap_remove(at));
+            let one = others.swap_remove(at);
+            return match self.damage(&name) {
+                Some(why) => Explained::Damaged { one, why },
+                None => Explained::There(one),
+            };
         }
         let differing = others.into_iter().filter_map(|one| {
             let differences = differences(&one.recipe.as_ref()?.inputs, &recipe.inputs);

@@ -152,6 +152,19 @@ impl Store {
         contents(&self.folder.join(recipe.name())).is_ok()
     }
 
+    /// Why one that has a folder is not used.
+    fn damage(&self, name: &str) -> Option<String> {
+        let file = self.lock_file(name);
+        match file_lock(&file, FlockArg::LockSharedNonblock) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let who = lock::holder(&file).map(|pid| format!("pid {pid}"));
+                let who = who.unwrap_or_else(|| "another process".into());
+                Some(format!("{who} makes it now"))
+            }
+            _ => contents(&self.folder.join(name)).err(),
+        }
+    }
+
     fn lock_file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.lock"))
     }
@@ -166,8 +179,10 @@ impl Store {
         for one in found {
             total += one.bytes;
             let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
-            // Nobody can want one that does not say what it was made of.
-            let old = old || one.recipe.is_none();
+            // Nobody goes on from what a maker that was killed left, nor can want one that does not
+            // say what it was made of.
+            let folder = self.folder.join(&one.name);
+            let old = old || one.recipe.is_none() || contents(&folder).is_err();
             if one.name != keep && (old || total > largest) {
                 self.remove(&one.name);
             }
@@ -363,6 +378,50 @@ mod tests {
             .err()
             .unwrap();
         assert!(failed.to_string().contains("no boot") && store.list().is_empty());
+    }
+
+    fn why_not(store: &Store, inputs: &Value) -> String {
+        match store.explain(&recipe(inputs.clone())) {
+            Explained::Damaged { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_whole_is_explained_and_goes_when_another_is_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path().to_owned());
+        let (made, cut) = (std::cell::Cell::new(0), json!("cut"));
+        drop(obtain(&store, &cut, &made).await);
+        assert!(matches!(
+            store.explain(&recipe(cut.clone())),
+            Explained::There(_)
+        ));
+        let folder = parent.path().join(recipe(cut.clone()).name());
+        std::fs::write(folder.join("part"), "12").unwrap();
+        let why = why_not(&store, &cut);
+        assert!(why.contains("has 2 bytes and had 4"), "{why}");
+
+        // As a maker leaves it that was killed; the lock went with it.
+        let half = json!("half");
+        let folder = parent.path().join(recipe(half.clone()).name());
+        begin(&folder, &recipe(half.clone())).unwrap();
+        std::fs::write(folder.join("memory"), "much").unwrap();
+        std::fs::write(store.lock_file(&recipe(half.clone()).name()), "1").unwrap();
+        let why = why_not(&store, &half);
+        assert!(why.contains("machine.json"), "{why}");
+
+        let next = json!("next");
+        let make = async |folder: &Path| {
+            let pid = std::process::id();
+            assert_eq!(why_not(&store, &next), format!("pid {pid} makes it now"));
+            make(folder)
+        };
+        let wanted = recipe(next.clone());
+        let obtained = store.obtain::<io::Error>(&wanted, PATIENCE, make);
+        drop(obtained.await.unwrap());
+        let left: Vec<_> = store.list().into_iter().map(|one| one.name).collect();
+        assert_eq!(left, [wanted.name()]);
     }
 
     #[tokio::test]

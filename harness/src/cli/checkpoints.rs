@@ -106,6 +106,9 @@ fn of_trial(trial: &Trial, store: &Store, artifacts: &Artifacts) -> Result<Strin
 fn told(explained: &Explained) -> String {
     match explained {
         Explained::There(one) => format!("{} is used", one.name),
+        Explained::Damaged { one, why } => {
+            format!("will be made; {} is not whole: {why}", one.name)
+        }
         Explained::Missing { nearest: None } => "will be made; there is no other".into(),
         Explained::Missing {
             nearest: Some((one, differences)),
