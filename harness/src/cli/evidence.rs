@@ -38,6 +38,9 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let past = open(project, &options.what)?;
             // Told before anything is started.
             drop(past.machine().map_err(Refusal::infrastructure)?);
+            for what in past.served() {
+                eprintln!("note: the {what} that its trial gave it is gone");
+            }
             let artifacts = past.artifacts_for_reboot(given, project);
             let artifacts = artifacts.map_err(Refusal::infrastructure)?;
             let paused = options.paused;

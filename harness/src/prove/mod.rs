@@ -18,7 +18,7 @@ use crate::exit;
 use crate::history::{History, Usual};
 use crate::profile::Profile;
 use crate::project::Project;
-use crate::report::Lines;
+use crate::report::{Lines, Warnings};
 use crate::scenario::Scenario;
 use crate::suite::{self, Options};
 use crate::trial::{Failure, Settings};
@@ -89,10 +89,11 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
-    let mut listeners = Listeners::default();
-    if options.tell {
-        listeners = listeners.with(Lines::new());
-    }
+    let listeners = Listeners::default();
+    let listeners = match options.tell {
+        true => listeners.with(Lines::new()),
+        false => listeners.with(Warnings),
+    };
     Settings {
         // What is red on purpose is not looked into.
         machine_limit: 0,

@@ -10,7 +10,7 @@ use crate::event::Verdict;
 use crate::machine::Kept;
 use crate::profile;
 use crate::project::Project;
-use crate::scenario::{self, Known, Setups};
+use crate::scenario::{self, Action, Known, Setups};
 use crate::source::{SourceError, render_all};
 
 use super::Trial;
@@ -148,6 +148,21 @@ impl Past {
         Ok((trial, record.cold))
     }
 
+    /// What the harness served to its machine, which is not there any more when that comes back; as
+    /// far as the evidence tells.
+    pub fn served(&self) -> Vec<&'static str> {
+        let Ok((trial, _)) = self.trial() else {
+            return Vec::new();
+        };
+        let scenario = &trial.scenario;
+        let setups = scenario.setups.iter().flat_map(|setup| &setup.steps);
+        let mut steps = setups.chain(&scenario.steps);
+        let asked = steps.any(|step| matches!(step.action, Action::TimeServer(_)));
+        let registry = scenario.machine.registry.as_ref().map(|_| "registry");
+        let time = asked.then_some("time server");
+        registry.into_iter().chain(time).collect()
+    }
+
     /// What its power cuts were drawn from.
     ///
     /// # Errors
@@ -279,5 +294,46 @@ mod tests {
         std::fs::remove_dir_all(elsewhere.join("q35-setup-kettle").join(MACHINE)).unwrap();
         let why = past.machine().unwrap_err();
         assert!(why.contains("it was removed since"), "{why}");
+    }
+
+    /// The evidence of a trial of this scenario.
+    fn recorded(parent: &Path, name: &str, scenario: &str) -> Past {
+        let folder = parent.join(name);
+        evidence(&folder, &json!({ "verdict": "red" }));
+        let tree = Project::at(&folder.join(TREE));
+        let write = |folder: PathBuf, file: &str, text: String| {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(file), text).unwrap();
+        };
+        let file = json!({ "path": "/nowhere", "content": "" });
+        let record = json!({
+            "trial": format!("q35::{name}"), "profile": "q35", "scenario": name, "profiles": ["q35"],
+            "kernel": file, "initrd": file, "cold": false, "seed": null,
+        });
+        let profile = "{name: q35, about: x, machine: q35, memory: 64, cpus: 1}".to_owned();
+        write(tree.profiles_folder(), "q35.yaml", profile);
+        let text = format!("name: {name}\nabout: tea can be made\n{scenario}");
+        write(tree.scenarios_folder(), &format!("{name}.yaml"), text);
+        write(folder.join(TREE), FILE, record.to_string());
+        Past::open(&folder).unwrap()
+    }
+
+    #[test]
+    fn what_was_served_to_a_machine_is_known_from_its_evidence() {
+        let parent = tempfile::tempdir().unwrap();
+        let steps = "steps:\n  - ssh: { run: make tea }\n";
+        let asks = "  - time_server: { tell: /tmp/server }\n";
+        let registry = "machine: { registry: { images: [base] } }\n";
+        let served = |name: &str, scenario: &str| {
+            let past = recorded(parent.path(), name, scenario);
+            past.trial().unwrap();
+            past.served()
+        };
+        assert!(served("nothing", steps).is_empty());
+        assert_eq!(served("time", &format!("{steps}{asks}")), ["time server"]);
+        assert_eq!(
+            served("both", &format!("{registry}{steps}{asks}")),
+            ["registry", "time server"]
+        );
     }
 }
