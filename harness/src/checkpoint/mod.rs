@@ -1,8 +1,9 @@
 //! Checkpoints: machines that are ready, each saved in a folder that is named after the content of
 //! all that made it, so that trials go on from there instead of booting.
 //!
-//! Beside each folder lies a lock file. It is held exclusively by who makes the checkpoint, and
-//! shared by each trial that goes on from it; its modification time is that of the last use.
+//! Beside each folder lies a lock file. It is held exclusively by who makes the checkpoint, whose
+//! process id stands in it, and shared by each trial that goes on from it; its modification time is
+//! that of the last use.
 
 mod explain;
 

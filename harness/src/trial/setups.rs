@@ -64,6 +64,10 @@ impl Trial {
         if !maker.store.remove(&name) {
             return Err(refused);
         }
+        maker.settings.listeners.tell(What::Note {
+            trial: Some(self.name()),
+            text: format!("its checkpoint is made anew: {}", refused.text()),
+        });
         let held = self.checkpoint(maker, setups).await?;
         let machine = fork(&held).await?;
         Ok((held, machine))
