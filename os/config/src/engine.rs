@@ -29,9 +29,9 @@ const SYSTEM: [&str; 19] = [
     "--userland-proxy=false",
 ];
 
-/// All that system-docker lets itself be told beside its own. None of it keeps an engine from starting
-/// that has read it and found its values good (`dockerd --validate`): of `icc` it would only say later
-/// that it does not go without packet filter rules.
+/// All that system-docker lets itself be told beside its own. None of it keeps an engine from
+/// starting that has read it and found its values good (`dockerd --validate`): of `icc` it would
+/// only say later that it does not go without packet filter rules.
 const SYSTEM_TAKES: [&str; 6] = [
     "debug",
     "dns",

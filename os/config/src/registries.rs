@@ -94,8 +94,8 @@ impl From<Host> for String {
     }
 }
 
-/// A host, and perhaps a port, as the engines know them (`DomainRegexp` of `distribution/reference`):
-/// they say nothing against others until they start, and then they end.
+/// A host, and perhaps a port, as the engines know them (`DomainRegexp` of
+/// `distribution/reference`): they say nothing against others until they start, and then they end.
 fn is_host(text: &str) -> bool {
     let (host, port) = text
         .split_once(':')

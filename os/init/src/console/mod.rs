@@ -24,8 +24,8 @@ const CLOUD_INIT: &str = "/usr/lib/rancher/cloud-init";
 /// Is there when something is left to do for it.
 const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
-/// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for the
-/// one without which nobody could log in.
+/// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for
+/// the one without which nobody could log in.
 pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(start_script::NAME) {
         return start_script::main();
@@ -61,8 +61,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether people can log in here, once `accounts` has made them known: a server that listens and lets
-/// nobody in would be taken for a console that works.
+/// Whether people can log in here, once `accounts` has made them known: a server that listens and
+/// lets nobody in would be taken for a console that works.
 fn is_console(
     missing: Option<&str>,
     accounts: impl FnOnce() -> std::io::Result<()>,

@@ -104,8 +104,8 @@ fn with_keys(old: &str, keys: &[String]) -> String {
         .collect()
 }
 
-/// Makes a folder, of a mode and for an owner. One that is there and has this owner keeps the mode that
-/// the owner gave it.
+/// Makes a folder, of a mode and for an owner. One that is there and has this owner keeps the mode
+/// that the owner gave it.
 fn folder(path: &Path, mode: u32, (user, group): (u32, u32)) -> Result<()> {
     if std::fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user) {
         return Ok(());

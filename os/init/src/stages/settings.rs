@@ -71,7 +71,8 @@ pub(super) fn registries(boot: &mut Boot<'_>) -> Result<()> {
 }
 
 /// What the user adds to system-docker's arguments, read by the engine before it is PID 1 and could
-/// only take the machine with it: its own hold where it refuses. They alone need nobody to read them.
+/// only take the machine with it: its own hold where it refuses. They alone need nobody to read
+/// them.
 pub(super) fn system_docker_args(boot: &mut Boot<'_>) -> Result<()> {
     let words = boot.config.system_docker_arguments().words;
     let mut own = boot.config.clone();

@@ -25,8 +25,8 @@ pub struct Told {
 }
 
 impl Told {
-    /// What is to be told of a failure, if there is something new in it; `wait` is how long it takes
-    /// until the next one.
+    /// What is to be told of a failure, if there is something new in it; `wait` is how long it
+    /// takes until the next one.
     pub fn of(&mut self, failure: &str, wait: Duration) -> Option<String> {
         if self.all || (failure == self.last && wait < LATER) {
             return None;
@@ -43,8 +43,8 @@ impl Told {
     }
 }
 
-/// The services whose images are being pulled, by name and as they are to be: each by one task only,
-/// for none of them ends by itself.
+/// The services whose images are being pulled, by name and as they are to be: each by one task
+/// only, for none of them ends by itself.
 #[derive(Debug, Default)]
 pub struct Pulls(RefCell<Vec<(String, Service)>>);
 

@@ -151,8 +151,8 @@ async fn why_ended(name: &str, code: i64, shared: &Shared) -> String {
     format!("it ended with status {code}{said}; see `sudo system-docker logs {name}`")
 }
 
-/// Pulls a service's image, however long that takes, and puts the service in its place, if it is still
-/// wanted then.
+/// Pulls a service's image, however long that takes, and puts the service in its place, if it is
+/// still wanted then.
 async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
     let mut told = pulls::Told::default();
     for wait in pulls::waits() {

@@ -207,8 +207,8 @@ fn what_cannot_be_repaired_is_not_mounted_and_the_machine_is_in_memory() {
     assert_eq!(boot(&mut required).unwrap_err().stage, "state");
 }
 
-/// A disk but for when it was last written, which e2undo notes in the superblock, and the superblock's
-/// checksum: a second may have passed.
+/// A disk but for when it was last written, which e2undo notes in the superblock, and the
+/// superblock's checksum: a second may have passed.
 fn without_time(mut disk: Vec<u8>) -> Vec<u8> {
     const SUPERBLOCK: usize = 1024;
     for field in [0x30..0x34, 0x3fc..0x400] {
