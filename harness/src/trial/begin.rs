@@ -98,7 +98,7 @@ impl Trial {
         let spec = self.spec(artifacts, &keys)?;
         let machine = Machine::start(spec, log.evidence).await;
         Ok(Begun {
-            machine: Arc::new(machine.map_err(|error| not_started(&error, log.evidence))?),
+            machine: Arc::new(machine.map_err(|error| infrastructure(error, log.evidence))?),
             keys,
             checkpoint: None,
         })
@@ -129,7 +129,7 @@ impl Trial {
         let fork = async |held: &Held| {
             let spec = self.spec(artifacts, &held.keys)?;
             let machine = Machine::fork(spec, &held.saved, log.evidence).await;
-            machine.map_err(|error| not_started(&error, log.evidence))
+            machine.map_err(|error| infrastructure(error, log.evidence))
         };
         let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
         Ok(Begun::on(Arc::new(machine), held))
@@ -241,7 +241,7 @@ impl Trial {
     ) -> Result<(), Failure> {
         let spec = self.spec(maker.artifacts, keys)?;
         let machine = Machine::start_savable(spec, folder, evidence).await;
-        let machine = machine.map_err(|error| not_started(&error, evidence))?;
+        let machine = machine.map_err(|error| infrastructure(error, evidence))?;
         let log = self.log(maker.settings, evidence, self.name());
         let machine = Arc::new(machine);
         let mut ran = Vec::new();
@@ -269,10 +269,6 @@ impl Trial {
         }
         save(&machine, folder, evidence).await
     }
-}
-
-pub(super) fn not_started(error: &MachineError, evidence: &Evidence) -> Failure {
-    infrastructure(error, evidence)
 }
 
 /// There is no machine to judge; what it left is in this evidence.

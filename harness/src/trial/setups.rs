@@ -12,7 +12,7 @@ use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
 
-use super::begin::{Begun, infrastructure, not_started};
+use super::begin::{Begun, infrastructure};
 use super::deadline::{self, Deadline, Patience};
 use super::report::{Ran, Red};
 use super::run::within;
@@ -99,7 +99,7 @@ impl Trial {
         let fork = async |before: &Held| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
             let machine = Machine::fork_savable(spec, &before.saved, folder, evidence).await;
-            machine.map_err(|error| not_started(&error, evidence))
+            machine.map_err(|error| infrastructure(error, evidence))
         };
         let (before, machine) = self.go_on(maker, number, fork).await?;
         let begun = Begun::on(Arc::new(machine), before);

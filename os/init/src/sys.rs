@@ -125,6 +125,14 @@ fn at<E: std::fmt::Display>(path: &str) -> impl Fn(E) -> String {
     move |error| format!("{path}: {error}")
 }
 
+/// A program that is found where those of the system are, and reads nothing.
+fn command(program: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).env("PATH", crate::SEARCH_PATH);
+    command.stdin(Stdio::null());
+    command
+}
+
 impl Sys for Linux {
     fn make_folder(&mut self, path: &str) -> Result<()> {
         std::fs::create_dir_all(path).map_err(at(path))
@@ -220,22 +228,12 @@ impl Sys for Linux {
     }
 
     fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended> {
-        let output = Command::new(program)
-            .args(arguments)
-            .env("PATH", crate::SEARCH_PATH)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(at(program))?;
-        Ok(output.into())
+        let output = command(program, arguments).output();
+        Ok(output.map_err(at(program))?.into())
     }
 
     fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended> {
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env("PATH", crate::SEARCH_PATH)
-            .stdin(Stdio::null());
-        bounded::output(command, limit).map_err(at(program))
+        bounded::output(command(program, arguments), limit).map_err(at(program))
     }
 
     fn watch_devices(&mut self) -> Result<()> {
