@@ -4,8 +4,9 @@
 //! Not its job: which containers run (crate `init`), or what the registries are (crate `config`).
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,11 +15,13 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptionsBuilder, EventsOptionsBuilder};
 use config::{Config, Registries};
 use futures_util::StreamExt;
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Where the engines write who they are.
-const ENGINES: [&str; 2] = ["/run/system-docker.pid", "/run/docker.pid"];
+const SYSTEM_DOCKER: &str = "/run/system-docker.pid";
+const USER_DOCKER: &str = "/run/docker.pid";
 
 /// What an engine is called in the list of processes.
 const ENGINE: &str = "dockerd";
@@ -33,28 +36,51 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 /// The file that they read cannot be written, or is not read.
 pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<(), String> {
     let path = Path::new(config::ENGINE_SETTINGS);
+    let at = |error: std::io::Error| format!("{}: {error}", path.display());
+    // Who finds that the file says it already must not go on before the engine has read it.
+    let _alone = lock(path).await.map_err(at)?;
     let settings = config.engine_settings();
     if std::fs::read_to_string(path).is_ok_and(|known| known == settings) {
         return Ok(());
     }
-    let written = replace(path, &settings);
-    written.map_err(|error| format!("{}: {error}", path.display()))?;
+    replace(path, &settings).map_err(at)?;
+    match tokio::time::timeout(RELOAD_LIMIT, read_anew(system_docker)).await {
+        Ok(Some(())) => Ok(()),
+        _ => Err(format!("system-docker does not read {}", path.display())),
+    }
+}
+
+/// Has the engines read their file again; ends when system-docker goes by it.
+async fn read_anew(system_docker: &Docker) -> Option<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let since = since.unwrap_or_default();
-    for file in ENGINES {
-        // One that does not run reads the file when it starts.
-        let _ = signal(file.as_ref(), ENGINE, Signal::SIGHUP);
-    }
+    hang_up(SYSTEM_DOCKER);
+    // It reads the file when it starts, should it not run.
+    hang_up(USER_DOCKER);
     let filters = HashMap::from([("type", vec!["daemon"]), ("event", vec!["reload"])]);
     let options = EventsOptionsBuilder::new()
         .since(&format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
         .filters(&filters)
         .build();
     let mut reloads = system_docker.events(Some(options));
-    match tokio::time::timeout(RELOAD_LIMIT, reloads.next()).await {
-        Ok(Some(Ok(_))) => Ok(()),
-        _ => Err(format!("system-docker does not read {}", path.display())),
-    }
+    reloads.next().await?.ok()?;
+    // An engine tells of a reload just before it goes by what it read, and reads once at a time (moby
+    // 26.1, `Daemon.Reload` in `daemon/reload.go`): after another one the first holds.
+    hang_up(SYSTEM_DOCKER);
+    reloads.next().await?.ok().map(drop)
+}
+
+fn hang_up(engine: &str) {
+    let _ = signal(engine.as_ref(), ENGINE, Signal::SIGHUP);
+}
+
+/// One at a time, of all processes: the supervisor tells the engines too, when cloud-init has ended.
+async fn lock(path: &Path) -> std::io::Result<Flock<File>> {
+    let mut options = File::options();
+    let file = options.create(true).append(true).mode(0o600);
+    let file = file.open(path.with_extension("lock"))?;
+    let locked = tokio::task::spawn_blocking(|| Flock::lock(file, FlockArg::LockExclusive));
+    Ok(locked.await?.map_err(|(_, error)| error)?)
 }
 
 /// Readers find the old file or the new one. It is in memory: there is nothing to sync.
