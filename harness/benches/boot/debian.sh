@@ -7,7 +7,7 @@ printf '127.0.0.1 localhost\n127.0.1.1 debian\n' > "$1/etc/hosts"
 echo '/dev/vda / ext4 errors=remount-ro 0 1' > "$1/etc/fstab"
 printf '[Match]\nName=en*\n[Network]\nDHCP=ipv4\n' > "$1/etc/systemd/network/80-dhcp.network"
 chroot "$1" systemctl --quiet enable systemd-networkd ssh docker
-mkdir -p -m 700 "$1/root/.ssh"
+install -d -m 700 "$1/root/.ssh"
 echo 'PUBLIC_KEY' > "$1/root/.ssh/authorized_keys"
 rm -f "$1/vmlinuz" "$1/initrd.img"
 # Seen without what is mounted inside it.
