@@ -35,7 +35,7 @@ struct Case {
     is_entered: bool,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     Case {
         scenario: "fails-on-purpose",
         step: Some(2),
@@ -109,6 +109,12 @@ const CASES: [Case; 7] = [
         step: Some(2),
         is_entered: false,
         says: &["no process is called `kettle`", "dockerd"],
+    },
+    Case {
+        scenario: "answers-all-the-same",
+        step: Some(1),
+        is_entered: false,
+        says: &["the machine answered: SSH-2.0-dropbear"],
     },
 ];
 

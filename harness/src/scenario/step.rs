@@ -242,6 +242,10 @@ pub struct WaitForStep {
     pub event: Option<String>,
     /// A container runs.
     pub container: Option<WaitContainer>,
+    /// A new connection to its SSH port gets no word for so long: the machine stands still, or
+    /// cannot be reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Span>,
 }
 
 /// What a waiting step waits for, once it is known to be one thing.
@@ -255,6 +259,8 @@ pub enum WaitAction<'a> {
     Event(&'a str),
     /// See [`WaitContainer`].
     Container(&'a WaitContainer),
+    /// A new connection to its SSH port gets no word for so long.
+    Silence(Span),
 }
 
 /// A command over SSH that is run again until it ends and prints as wanted.

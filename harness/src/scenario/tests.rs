@@ -410,6 +410,7 @@ fn what_a_broken_machine_cannot_do_is_told() {
     }
     for steps in [
         "  - pause: {}\n  - disk: { read: error }\n  - resume: {}\n",
+        "  - pause: {}\n  - wait_for: { silence: 1s }\n  - resume: {}\n",
         "  - pause: { for: 1s }\n",
         "  - network: { link: down }\n  - serial: { send: ls }\n  - undo: network\n",
         "  - network: { link: down }\n  - network: { link: up }\n",
@@ -426,6 +427,13 @@ fn what_a_broken_machine_cannot_do_is_told() {
         let text = wrong(&format!("{head}{ls}{steps}"));
         assert!(text.contains(wanted), "{text}");
     }
+}
+
+#[test]
+fn silence_is_no_sign_of_a_machine_that_is_ready() {
+    let text = "name: tea\nabout: tea\nready: { silence: 1s }\nsteps:\n  - ssh: { run: ls }\n";
+    let text = wrong(text);
+    assert!(text.contains("is not ready"), "{text}");
 }
 
 #[test]

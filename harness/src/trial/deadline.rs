@@ -36,7 +36,8 @@ fn of_kind(action: &Action) -> Duration {
     let seconds = match action {
         Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
-        Action::Docker(_) | Action::WaitFor(_) => 90,
+        Action::WaitFor(step) => 90 + step.silence.map_or(0, |span| span.0.as_secs()),
+        Action::Docker(_) => 90,
         Action::Reboot(_) | Action::PowerCut(_) => 240,
         Action::Fault(fault) => return fault.limit(),
     };

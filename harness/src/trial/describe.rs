@@ -28,6 +28,9 @@ fn action(action: &Action) -> String {
             Some(WaitAction::Serial(pattern)) => format!("wait for /{}/ on serial", pattern.0),
             Some(WaitAction::Event(stage)) => format!("wait for the boot event {stage}"),
             Some(WaitAction::Container(wait)) => format!("wait for the container {}", wait.name),
+            Some(WaitAction::Silence(span)) => {
+                format!("no answer for {}", humantime::format_duration(span.0))
+            }
             None => "wait for".into(),
         },
         Action::Events(_) => "boot events".into(),

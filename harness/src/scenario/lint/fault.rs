@@ -208,6 +208,7 @@ impl State {
 fn needs_guest(action: &Action) -> bool {
     match action {
         Action::Events(_) => false,
+        Action::WaitFor(step) => step.silence.is_none(),
         Action::Fault(FaultStep::Resume(_) | FaultStep::Undo(Undone::All)) => false,
         Action::Fault(FaultStep::Disk(step)) => step.full,
         Action::Fault(FaultStep::Undo(what)) => *what != Undone::Disk,

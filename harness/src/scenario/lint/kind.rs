@@ -101,7 +101,7 @@ impl HotplugStep {
 }
 
 impl WaitForStep {
-    pub(super) fn kinds(&self) -> [(&'static str, Option<WaitAction<'_>>); 4] {
+    pub(super) fn kinds(&self) -> [(&'static str, Option<WaitAction<'_>>); 5] {
         [
             ("ssh", self.ssh.as_ref().map(WaitAction::Ssh)),
             ("serial", self.serial.as_ref().map(WaitAction::Serial)),
@@ -110,6 +110,7 @@ impl WaitForStep {
                 "container",
                 self.container.as_ref().map(WaitAction::Container),
             ),
+            ("silence", self.silence.map(WaitAction::Silence)),
         ]
     }
 

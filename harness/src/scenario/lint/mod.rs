@@ -108,6 +108,9 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
         let message = "nobody is let in who could ask";
         let hint = "wait for `serial` or `event`";
         lint.refuse(asks && !head.machine.ssh_key, "ready", message, hint);
+        let message = "a machine that says nothing is not ready";
+        let hint = "wait for what it does";
+        lint.refuse(ready.silence.is_some(), "ready.silence", message, hint);
     }
 }
 

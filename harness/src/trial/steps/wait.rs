@@ -1,5 +1,10 @@
 //! Waiting until something holds.
 
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
 use crate::machine::MachineError;
 use crate::poll::{Poll, wait_until};
 use crate::scenario::{WaitAction, WaitContainer, WaitForStep, WaitSsh};
@@ -27,6 +32,7 @@ pub(in super::super) async fn perform(
             Ok(())
         }
         Some(WaitAction::Container(wait)) => container(wait, session, deadline).await,
+        Some(WaitAction::Silence(span)) => silence(machine.ssh_port(), span.0).await,
         None => Ok(()),
     }
 }
@@ -100,4 +106,54 @@ async fn running(
 ) -> Result<Vec<String>, Fault> {
     let engine = session.docker(wait.engine.into(), deadline).await?;
     docker::names(&engine, false, deadline).await
+}
+
+/// QEMU takes connections to the port itself; who greets on them is the machine. One that is closed
+/// was closed by somebody who is there.
+async fn silence(port: u16, span: Duration) -> Result<(), Fault> {
+    let mut first = [0; 64];
+    let greeting = async {
+        let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
+        line.read(&mut first).await
+    };
+    let said = match tokio::time::timeout(span, greeting).await {
+        Err(_) => return Ok(()),
+        Ok(Ok(0)) => "the connection was closed".into(),
+        Ok(Ok(length)) => printable(String::from_utf8_lossy(&first[..length]).trim()),
+        Ok(Err(error)) => error.to_string(),
+    };
+    Err(Fault::new(format!("the machine answered: {said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_broken_by_a_word_or_a_closed_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Connections wait in its queue, and nobody takes them.
+        silence(port, Duration::from_millis(100)).await.unwrap();
+        let told = std::thread::spawn(move || {
+            drop(listener.accept().unwrap());
+            let (mut line, _) = listener.accept().unwrap();
+            line.write_all(b"SSH-2.0-kettle\r\n").unwrap();
+            drop(line);
+            drop(listener.accept().unwrap());
+        });
+        let long = Duration::from_secs(60);
+        let fault = silence(port, long).await.unwrap_err();
+        assert_eq!(fault.what, "the machine answered: SSH-2.0-kettle");
+        let fault = silence(port, long).await.unwrap_err();
+        assert!(
+            fault.what.starts_with("the machine answered: "),
+            "{}",
+            fault.what
+        );
+        told.join().unwrap();
+    }
 }
