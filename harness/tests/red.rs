@@ -1,6 +1,8 @@
 //! Tests of the harness itself: scenarios that must fail are seen to fail, at their step, with all
 //! that one needs to know.
 
+#[path = "red/before.rs"]
+mod before;
 #[path = "red/kept.rs"]
 mod kept;
 #[path = "red/unforked.rs"]
@@ -149,6 +151,13 @@ fn main() -> ExitCode {
         "why_machines_are_not_forked_is_told_once",
         move || {
             unforked::is_told(&q35, &nvme, &forks);
+            Ok(())
+        },
+    )));
+    tests.push(reachable(Test::test(
+        "a_trial_is_entered_before_a_step",
+        || {
+            before::is_entered(&Artifacts::obtain(&Project::find())?);
             Ok(())
         },
     )));

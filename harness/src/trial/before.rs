@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
+use crate::source::closest;
 
 use super::begin::Begun;
 use super::{Failure, Settings, Trial, closed, describe};
@@ -46,11 +47,17 @@ impl Trial {
         let number = told.parse().ok().filter(|n| (1..=steps.len()).contains(n));
         let named = || names.iter().position(|name| name == told).map(|n| n + 1);
         number.or_else(named).ok_or_else(|| {
+            let meant = closest(told, names.iter().map(String::as_str));
+            let meant = meant.map(|near| format!("; did you mean `{near}`?"));
+            let meant = meant.unwrap_or_default();
             let lines = names.iter().enumerate();
             let lines: String = lines
                 .map(|(n, name)| format!("\n  {}  {name}", n + 1))
                 .collect();
-            format!("{} has no step `{told}`; its steps:{lines}", self.name())
+            format!(
+                "{} has no step `{told}`{meant}\nits steps:{lines}",
+                self.name()
+            )
         })
     }
 
