@@ -5,6 +5,10 @@
 mod before;
 #[path = "red/kept.rs"]
 mod kept;
+#[path = "red/served.rs"]
+mod served;
+#[path = "red/tree.rs"]
+mod tree;
 #[path = "red/unforked.rs"]
 mod unforked;
 
@@ -147,6 +151,7 @@ fn main() -> ExitCode {
     let mut tests: Vec<_> = CASES.iter().map(test).collect();
     let forks = scenarios.iter().find(|one| one.start == Start::Fork);
     let forks = forks.expect("one of them forks").clone();
+    let served = is_served_the_same(&q35, &scenarios);
     tests.push(reachable(Test::test(
         "why_machines_are_not_forked_is_told_once",
         move || {
@@ -154,6 +159,7 @@ fn main() -> ExitCode {
             Ok(())
         },
     )));
+    tests.push(reachable(served));
     tests.push(reachable(Test::test(
         "a_trial_is_entered_before_a_step",
         || {
@@ -162,6 +168,28 @@ fn main() -> ExitCode {
         },
     )));
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// Ignored where this host has no registry to give.
+fn is_served_the_same(q35: &Profile, scenarios: &[Scenario]) -> Test {
+    let scenario = scenarios.iter().find(|one| one.machine.registry.is_some());
+    let scenario = scenario.expect("one of them has a registry").clone();
+    let trial = Trial {
+        profile: q35.clone(),
+        scenario: Arc::new(scenario),
+    };
+    let missing = trial.registry_within_reach().err();
+    let test = Test::test(
+        "a_registry_serves_the_same_when_its_trial_is_replayed",
+        move || {
+            served::is_the_same(&trial);
+            Ok(())
+        },
+    );
+    match missing {
+        Some(why) => test.with_ignored_flag(true).with_kind(why),
+        None => test,
+    }
 }
 
 /// Where the evidence of a trial is that ended, and what became of its machine.

@@ -93,6 +93,9 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
     let (trial, cold) = past.trial().map_err(Refusal::infrastructure)?;
     let artifacts = past.artifacts(given(&options.boot)?, project, options.any_artifacts);
     let artifacts = artifacts.map_err(Refusal::infrastructure)?;
+    if !options.any_artifacts {
+        past.same_images(&trial).map_err(Refusal::infrastructure)?;
+    }
     trial
         .profile
         .check_host()

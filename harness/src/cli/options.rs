@@ -307,7 +307,7 @@ Exit status: 0 it passed now, 1 it is red again, 3 there was no verdict";
 pub(super) struct ReplayOptions {
     /// The evidence folder of a trial
     pub(super) evidence: PathBuf,
-    /// Boot what is here, also where the trial booted something else
+    /// Boot and serve what is here, also where the trial had something else
     #[arg(long)]
     pub(super) any_artifacts: bool,
     #[command(flatten)]

@@ -32,11 +32,12 @@ impl Storage {
         Ok(Self { images })
     }
 
-    /// What it holds, as text that changes when any of it does.
-    pub fn content(&self) -> Vec<String> {
-        let one =
-            |image: &Published| format!("{}:{} {}", image.name, image.tag, image.config.display());
-        self.images.iter().map(one).collect()
+    /// Each image with the file that tells what is in it: its configuration names its layers by what
+    /// they hold.
+    pub fn images(&self) -> impl Iterator<Item = (String, &Path)> {
+        let one = |image: &'_ Published| format!("{}:{}", image.name, image.tag);
+        let images = self.images.iter();
+        images.map(move |image| (one(image), image.config.as_path()))
     }
 
     /// Writes it into a folder that is not there yet. Layers are linked where that is possible: a

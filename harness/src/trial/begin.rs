@@ -16,6 +16,7 @@ use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
 use crate::profile::{Bus, ResolvedFirmware};
+use crate::registry::Storage;
 use crate::scenario::{Start, WaitForStep};
 
 use super::deadline::{self, Deadline};
@@ -204,7 +205,7 @@ impl Trial {
             inputs["metadata"] = json!(spec.metadata);
         }
         if let Some(registry) = &spec.registry {
-            inputs["registry"] = json!(registry.storage.content());
+            inputs["registry"] = json!(images(&registry.storage)?);
             inputs["account"] = json!(registry.account.is_some());
         }
         if let Some(ready) = &self.scenario.ready {
@@ -337,6 +338,14 @@ fn firmware(files: &ResolvedFirmware) -> Result<Value, Failure> {
         ResolvedFirmware::Flash { code, vars } => json!([content(code)?, content(vars)?]),
         ResolvedFirmware::Bios(image) => content(image)?.into(),
     })
+}
+
+/// What a registry serves at first: each image, and what it holds, as a hash.
+pub(super) fn images(storage: &Storage) -> Result<BTreeMap<String, String>, Failure> {
+    let images = storage.images();
+    images
+        .map(|(name, config)| Ok((name, content(config)?)))
+        .collect()
 }
 
 /// What a file holds, as a hash: read once a process, for all trials boot the same files.

@@ -25,6 +25,7 @@ mod setups;
 mod snapshot;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -187,6 +188,15 @@ impl Trial {
         let mut images = wanted.images.iter();
         images
             .try_for_each(|name| images::within_reach(root.root(), name).map_err(|why| why.short()))
+    }
+
+    /// What the machine's registry serves at first in this tree, each image with a hash of what it
+    /// holds; nothing where it has none.
+    fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
+        match &self.scenario.machine.registry {
+            Some(wanted) => begin::images(&registry(wanted)?.storage),
+            None => Ok(BTreeMap::new()),
+        }
     }
 
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {

@@ -1,6 +1,7 @@
 //! What a trial needs to run again, kept in its evidence: a small tree of its own, with the
 //! scenario, its snapshots and the profile, and a file that tells what was booted.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,9 @@ pub(super) struct Record {
     pub(super) profiles: Vec<String>,
     pub(super) kernel: FileRecord,
     pub(super) initrd: FileRecord,
+    /// What the machine's registry served at first: each image and a hash of what it holds.
+    #[serde(default)]
+    pub(super) images: BTreeMap<String, String>,
     /// Whether machines were booted that could have been forked.
     pub(super) cold: bool,
     /// What power cuts were drawn from.
@@ -76,6 +80,7 @@ impl Trial {
             profiles: self.scenario.profiles.clone(),
             kernel: FileRecord::of(&artifacts.kernel)?,
             initrd: FileRecord::of(&artifacts.initrd)?,
+            images: self.served_images()?,
             cold: settings.checkpoints.is_none(),
             seed: settings.seed,
         };

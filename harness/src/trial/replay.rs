@@ -1,5 +1,6 @@
 //! A trial run again from what its evidence holds.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -208,6 +209,25 @@ impl Past {
         ))
     }
 
+    /// Makes sure that the registry of the trial's machine would serve what it served then: its images
+    /// are made in this tree.
+    ///
+    /// # Errors
+    /// It would serve something else, or an image cannot be made.
+    pub fn same_images(&self, trial: &Trial) -> Result<(), String> {
+        let was = self.record()?.images;
+        let here = trial.served_images().map_err(|why| why.text().to_owned())?;
+        let other = other_images(&was, &here);
+        if other.is_empty() {
+            return Ok(());
+        }
+        let other = other.join("\n  ");
+        Err(format!(
+            "the images that the trial's registry served are not here:\n  {other}\n\
+             put images/ back as it was then, or serve what is here with --any-artifacts"
+        ))
+    }
+
     /// The same for a machine that runs already and boots it only when it is rebooted: something
     /// else will do, and is told of.
     ///
@@ -242,6 +262,18 @@ fn differences(record: &Record, artifacts: &Artifacts) -> Vec<String> {
     let kernel = differs("kernel", &record.kernel, &artifacts.kernel);
     let initrd = differs("initrd", &record.initrd, &artifacts.initrd);
     kernel.into_iter().chain(initrd).collect()
+}
+
+/// Those that are not what they were.
+fn other_images(was: &BTreeMap<String, String>, here: &BTreeMap<String, String>) -> Vec<String> {
+    let differ = was
+        .iter()
+        .filter(|(name, hash)| here.get(*name) != Some(hash));
+    let told = differ.map(|(name, was)| match here.get(name) {
+        Some(here) => format!("{name} has another content: {here} and not {was}"),
+        None => format!("{name} is not made here"),
+    });
+    told.collect()
 }
 
 /// Why a file is not the one that was booted.
@@ -316,6 +348,28 @@ mod tests {
         write(tree.scenarios_folder(), &format!("{name}.yaml"), text);
         write(folder.join(TREE), FILE, record.to_string());
         Past::open(&folder).unwrap()
+    }
+
+    #[test]
+    fn images_that_are_not_what_they_were_are_told() {
+        let images = |all: &[(&str, &str)]| {
+            let all = all
+                .iter()
+                .map(|(name, hash)| (name.to_string(), hash.to_string()));
+            all.collect::<BTreeMap<_, _>>()
+        };
+        let was = images(&[("tea:1", "green"), ("cup:1", "blue")]);
+        assert!(other_images(&was, &was).is_empty());
+        let here = images(&[("tea:1", "black"), ("cup:2", "blue")]);
+        assert_eq!(
+            other_images(&was, &here),
+            [
+                "cup:1 is not made here",
+                "tea:1 has another content: black and not green"
+            ]
+        );
+        // One of before images were recorded.
+        assert!(other_images(&BTreeMap::new(), &here).is_empty());
     }
 
     #[test]

@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
 use std::net::TcpStream;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
-use harness::project::Project;
+
+use crate::tree;
 
 const SCENARIO: &str = "\
 name: tea
@@ -70,19 +70,10 @@ pub fn is_entered(artifacts: &Artifacts) {
 }
 
 impl Tree {
-    /// With the profiles and the checkpoints of this one.
+    /// With the checkpoints of this one.
     fn new(artifacts: &Artifacts) -> Self {
-        let project = Project::find();
-        let folder = tempfile::tempdir().unwrap();
-        let file = |name: &str| folder.path().join(name);
-        for part in ["scenarios", "target"] {
-            std::fs::create_dir(file(part)).unwrap();
-        }
-        std::fs::write(file("scenarios/tea.yaml"), SCENARIO).unwrap();
-        let link = |to: &Path, name: &str| symlink(std::path::absolute(to).unwrap(), file(name));
-        link(&project.profiles_folder(), "qemu-profiles").unwrap();
-        std::fs::create_dir_all(project.checkpoints_folder()).unwrap();
-        link(&project.checkpoints_folder(), "target/checkpoints").unwrap();
+        let folder = tree::with(&["target/checkpoints"]);
+        std::fs::write(folder.path().join("scenarios/tea.yaml"), SCENARIO).unwrap();
         let artifacts = artifacts.clone();
         Self { folder, artifacts }
     }
