@@ -64,11 +64,16 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
             let name = drive.file.file_name().unwrap_or_default();
             vec![format!("cp \"$here\"/{} {file}", name.to_string_lossy())]
         }
-        Origin::Overlay { base, format } => vec![format!(
-            "qemu-img create -q -f qcow2 -F {} -b {} {file}",
-            format.name(),
-            quoted(&base.to_string_lossy()),
-        )],
+        Origin::Overlay { base, format } => {
+            let base = quoted(&base.to_string_lossy());
+            vec![
+                is_there(&drive.id, &base),
+                format!(
+                    "qemu-img create -q -f qcow2 -F {} -b {base} {file}",
+                    format.name()
+                ),
+            ]
+        }
         Origin::Blank(blank) => {
             let made = format!("truncate -s {}M {file}", blank.mib);
             let table = disks::partition_table(blank);
@@ -87,6 +92,13 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
                 .collect()
         }
     }
+}
+
+/// Checkpoints are removed when they are old or too many.
+fn is_there(disk: &str, base: &str) -> String {
+    let told = "printf '%s\\n' \"$0: $disk lies on a file that is gone, as checkpoints go: $base; \
+                the trial runs again by: cargo harness replay $here\" >&2";
+    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {told}; exit 1; }}")
 }
 
 /// One word for a POSIX shell, in which the private folder becomes `$work`.
@@ -108,7 +120,59 @@ fn quote(word: &str, private: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Format;
     use super::*;
+    use crate::profile::Bus;
+
+    /// What a shell makes of the lines for a disk on top of this file, with a qemu-img that only says
+    /// that it was called.
+    fn layered_on(base: &Path) -> std::process::Output {
+        let drive = Drive {
+            id: "disk0".into(),
+            file: "/private/disk0.qcow2".into(),
+            format: Format::Qcow2,
+            bus: Bus::Virtio,
+            read_only: false,
+            origin: Origin::Overlay {
+                base: base.into(),
+                format: Format::Raw,
+            },
+            socket: None,
+        };
+        let lines = remake(&drive, &|word| shell::quote(word)).join("\n");
+        let lines = format!("set -eu\nhere=/evidence\nqemu-img() {{ echo \"$@\"; }}\n{lines}");
+        let shell = std::process::Command::new("bash")
+            .args(["-c", &lines, "qemu.sh"])
+            .output();
+        shell.unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_gone_is_told_in_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("it's a disk.img");
+        let gone = layered_on(&base);
+        let said = String::from_utf8(gone.stderr).unwrap();
+        assert_eq!(
+            (gone.status.code(), said.lines().count()),
+            (Some(1), 1),
+            "{said}"
+        );
+        let wanted = format!("is gone, as checkpoints go: {}; ", base.display());
+        assert!(
+            said.contains(&wanted) && said.contains("harness replay /evidence"),
+            "{said}"
+        );
+        assert!(gone.stdout.is_empty());
+
+        std::fs::write(&base, "").unwrap();
+        let there = layered_on(&base);
+        let made = String::from_utf8(there.stdout).unwrap();
+        assert!(
+            there.status.success() && made.starts_with("create -q"),
+            "{made}"
+        );
+    }
 
     #[test]
     fn words_are_quoted_for_a_shell() {
