@@ -6,12 +6,23 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::Flock;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::poll::{Poll, wait_until};
 
 /// Who was stopped (Ctrl-Z) is waited for no longer than this: nobody may be there to wake it.
 const STANDS_STILL: Duration = Duration::from_secs(60);
+
+/// Opens, or makes, and locks a file.
+pub(crate) fn take(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(file)?;
+    Flock::lock(opened, how).map_err(|(_, errno)| errno.into())
+}
 
 /// Writes down who holds a lock, for those who wait.
 pub(crate) fn sign(lock: &mut Flock<File>) -> io::Result<()> {
@@ -89,12 +100,10 @@ fn is_stopped(pid: u32) -> bool {
 mod tests {
     use std::process::Command;
 
-    use nix::fcntl::FlockArg;
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
     use super::*;
-    use crate::machine::folder::lock;
 
     #[tokio::test]
     async fn who_stands_still_is_not_waited_for_long() {
@@ -103,10 +112,10 @@ mod tests {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = child.id();
         // In the name of the child.
-        let mut held = lock(&file, FlockArg::LockExclusive).unwrap();
+        let mut held = take(&file, FlockArg::LockExclusive).unwrap();
         held.write_all(pid.to_string().as_bytes()).unwrap();
         let limits = (Duration::from_secs(60), Duration::ZERO);
-        let attempt = || lock(&file, FlockArg::LockExclusiveNonblock);
+        let attempt = || take(&file, FlockArg::LockExclusiveNonblock);
         let wait = wait_at_most("the kettle", &file, limits, "makes tea", attempt);
         let stop = async {
             let raw = Pid::from_raw(pid.try_into().unwrap());
@@ -128,12 +137,12 @@ mod tests {
     async fn the_lock_is_had_when_its_holder_lets_go() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.lock");
-        let mut held = lock(&file, FlockArg::LockExclusive).unwrap();
+        let mut held = take(&file, FlockArg::LockExclusive).unwrap();
         sign(&mut held).unwrap();
         assert_eq!(holder(&file), Some(std::process::id()));
         let mut held = Some(held);
         let attempt = || {
-            let tried = lock(&file, FlockArg::LockExclusiveNonblock);
+            let tried = take(&file, FlockArg::LockExclusiveNonblock);
             // After the first look.
             drop(held.take());
             tried

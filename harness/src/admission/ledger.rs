@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::demand::{Demand, Host, Share};
 use crate::host::memory;
 use crate::lock;
-use crate::machine::folder::{lock, make_own};
+use crate::machine::folder::make_own;
 use crate::poll::{Poll, wait_until};
 
 /// Held by who is next, while it waits.
@@ -93,7 +93,7 @@ impl Ledger {
     async fn turn(&self, limit: Duration) -> io::Result<Flock<File>> {
         let file = self.folder.join(TURN);
         let holds = "is next, and waits for room itself";
-        let take = || lock(&file, FlockArg::LockExclusiveNonblock);
+        let take = || lock::take(&file, FlockArg::LockExclusiveNonblock);
         let mut turn = lock::wait("its turn", &file, limit, holds, take).await?;
         lock::sign(&mut turn)?;
         Ok(turn)
@@ -125,7 +125,7 @@ impl Ledger {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let file = self.folder.join(format!("{pid}-{number}.{SLOT}"));
-        let mut held = lock(&file, FlockArg::LockExclusive)?;
+        let mut held = lock::take(&file, FlockArg::LockExclusive)?;
         let slot = serde_json::to_string(&Slot { pid, demand })?;
         held.set_len(0)?;
         held.write_all(slot.as_bytes())?;

@@ -6,36 +6,28 @@
 //! that of the last use.
 
 mod explain;
+mod folder;
+mod keep;
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File, FileTimes, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::hash::Hash;
-use crate::host::room;
 use crate::lock;
-use crate::machine::folder::lock as file_lock;
 use crate::machine::{KeyPair, Saved};
 
-pub use explain::{Difference, Explained};
+use folder::{begin, contents, finish, open, private};
 
-/// Who is let in to the machine; readable by its owner alone.
-const KEY: &str = "login-key";
-/// What it was made from, for people who wonder why it is not used.
-const RECIPE: &str = "recipe.json";
-/// A checkpoint that nobody used for so long goes.
-const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Above this many bytes on disk, or half of what there is room for, those that were not used for
-/// longest go.
-const LARGEST: u64 = 12 << 30;
+pub use explain::{Difference, Explained};
+pub use keep::Listed;
 
 /// The folder of all checkpoints.
 #[derive(Debug, Clone)]
@@ -135,11 +127,11 @@ impl Store {
     /// says that another one has that.
     fn look(&self, name: &str) -> io::Result<Found> {
         let (folder, file) = (self.folder.join(name), self.lock_file(name));
-        let shared = file_lock(&file, FlockArg::LockSharedNonblock)?;
+        let shared = lock::take(&file, FlockArg::LockSharedNonblock)?;
         if let Ok(held) = open(&folder, shared) {
             return Ok(Found::There(held));
         }
-        let mut ours = file_lock(&file, FlockArg::LockExclusiveNonblock)?;
+        let mut ours = lock::take(&file, FlockArg::LockExclusiveNonblock)?;
         if contents(&folder).is_ok() {
             // It was made between the two locks: the next look finds it.
             return Err(io::ErrorKind::WouldBlock.into());
@@ -148,159 +140,19 @@ impl Store {
         Ok(Found::Ours(ours))
     }
 
-    /// Whether the checkpoint of a recipe is there.
-    pub fn has(&self, recipe: &Recipe) -> bool {
-        contents(&self.folder.join(recipe.name())).is_ok()
-    }
-
-    /// Why one that has a folder is not used.
-    fn damage(&self, name: &str) -> Option<String> {
-        let file = self.lock_file(name);
-        match file_lock(&file, FlockArg::LockSharedNonblock) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let who = lock::holder(&file).map(|pid| format!("pid {pid}"));
-                let who = who.unwrap_or_else(|| "another process".into());
-                Some(format!("{who} makes it now"))
-            }
-            _ => contents(&self.folder.join(name)).err(),
-        }
-    }
-
     fn lock_file(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.lock"))
     }
-
-    /// Makes room for another one: removes what is old or too much, but for `keep` and what is in use.
-    fn sweep(&self, keep: &str) {
-        let mut found = self.list();
-        found.sort_by_key(|one| std::cmp::Reverse(one.used));
-        let taken = found.iter().map(|one| one.bytes).sum();
-        let largest = largest(taken, room::free(&self.folder));
-        let mut total = 0;
-        for one in found {
-            total += one.bytes;
-            let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
-            // Nobody goes on from what a maker that was killed left, nor can want one that does not
-            // say what it was made of.
-            let folder = self.folder.join(&one.name);
-            let old = old || one.recipe.is_none() || contents(&folder).is_err();
-            if one.name != keep && (old || total > largest) {
-                self.remove(&one.name);
-            }
-        }
-    }
-
-    /// Those that are there.
-    pub fn list(&self) -> Vec<Listed> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
-        let named = entries.flatten().filter_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let used = self.lock_file(&name).metadata().ok()?.modified().ok()?;
-            let bytes = on_disk(&entry.path());
-            let recipe = read_recipe(&entry.path());
-            Some(Listed {
-                name,
-                recipe,
-                used,
-                bytes,
-            })
-        });
-        named.collect()
-    }
-
-    /// Removes one, unless it is in use.
-    pub fn remove(&self, name: &str) -> bool {
-        let free = file_lock(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
-        free.is_ok_and(|_free| std::fs::remove_dir_all(self.folder.join(name)).is_ok())
-    }
-}
-
-/// A checkpoint that is there.
-#[derive(Debug, Clone)]
-pub struct Listed {
-    /// Its name.
-    pub name: String,
-    /// What it was made from; none where that cannot be read.
-    pub recipe: Option<Recipe>,
-    /// When it was last used.
-    pub used: SystemTime,
-    /// What it takes on disk.
-    pub bytes: u64,
-}
-
-fn largest(taken: u64, free: Option<u64>) -> u64 {
-    free.map_or(LARGEST, |free| LARGEST.min((taken + free) / 2))
-}
-
-fn private(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-fn begin(folder: &Path, recipe: &Recipe) -> io::Result<()> {
-    // What a maker that was killed left.
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => private(folder)?,
-    }
-    let text = serde_json::to_string_pretty(recipe)?;
-    std::fs::write(folder.join(RECIPE), format!("{text}\n"))
-}
-
-/// The last file makes it whole.
-fn finish(folder: &Path, keys: &KeyPair) -> io::Result<()> {
-    std::fs::write(folder.join(format!("{KEY}.pub")), &keys.public)?;
-    let mut key = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(folder)?;
-    write!(key, "{}", keys.private)?;
-    key.as_file().sync_all()?;
-    key.persist(folder.join(KEY))?;
-    Ok(())
-}
-
-fn read_recipe(folder: &Path) -> Option<Recipe> {
-    serde_json::from_slice(&std::fs::read(folder.join(RECIPE)).ok()?).ok()
-}
-
-/// What is in a folder; or why that is not whole.
-fn contents(folder: &Path) -> Result<(Saved, KeyPair), String> {
-    let saved = Saved::open(folder)?;
-    let read = |name: &str| {
-        let file = folder.join(name);
-        std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
-    };
-    let keys = KeyPair {
-        private: read(KEY)?,
-        public: read(&format!("{KEY}.pub"))?,
-    };
-    Ok((saved, keys))
-}
-
-/// What is in a folder, which counts as used now.
-fn open(folder: &Path, lock: Flock<File>) -> Result<Held, String> {
-    let (saved, keys) = contents(folder)?;
-    // Only its age suffers when this cannot be written.
-    let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
-    Ok(Held {
-        saved,
-        keys,
-        _lock: lock,
-    })
-}
-
-/// What a folder's files take, which are sparse.
-fn on_disk(folder: &Path) -> u64 {
-    /// Of `st_blocks`, see stat(2).
-    const BLOCK: u64 = 512;
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK));
-    sizes.sum()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use serde_json::json;
+
+    use super::folder::KEY;
+    use super::*;
 
     /// The smallest saved machine there is.
     fn make(folder: &Path) -> io::Result<KeyPair> {
@@ -352,13 +204,6 @@ mod tests {
         assert_eq!(made.get(), 3);
         drop(obtain(&store, &json!({ "kernel": "two" }), &made).await);
         assert_eq!((made.get(), store.list().len()), (4, 2));
-    }
-
-    #[test]
-    fn they_take_half_of_the_room_at_most() {
-        assert_eq!(largest(1 << 30, None), LARGEST);
-        assert_eq!(largest(1 << 30, Some(3 << 30)), 2 << 30);
-        assert_eq!(largest(LARGEST, Some(3 * LARGEST)), LARGEST);
     }
 
     #[tokio::test]
@@ -431,7 +276,7 @@ mod tests {
         let store = Store::new(parent.path().to_owned());
         let name = recipe(json!(1)).name();
         let file = store.lock_file(&name);
-        let mut held = file_lock(&file, FlockArg::LockExclusive).unwrap();
+        let mut held = lock::take(&file, FlockArg::LockExclusive).unwrap();
         lock::sign(&mut held).unwrap();
         let limit = Duration::from_millis(50);
         let never = async |_: &Path| panic!("somebody else makes it");

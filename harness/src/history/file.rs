@@ -8,7 +8,7 @@ use nix::fcntl::FlockArg;
 use serde::{Deserialize, Serialize};
 
 use crate::evidence::now;
-use crate::machine::folder::lock;
+use crate::lock;
 
 /// So many passes are remembered.
 const PASSES: usize = 10;
@@ -108,7 +108,7 @@ impl History {
     pub fn add(&self, trial: &str, took: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         std::fs::create_dir_all(folder)?;
-        let _alone = lock(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let _alone = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         let mut content = self.content();
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();

@@ -19,7 +19,8 @@ use nix::fcntl::FlockArg;
 use super::qemu::Qemu;
 use super::scale;
 use crate::hash::Hash;
-use crate::machine::{folder::lock, process::Owned};
+use crate::lock;
+use crate::machine::process::Owned;
 
 /// A kernel under KVM is there in two; more than this is of no use.
 const LIMIT_SECONDS: u64 = 8;
@@ -55,7 +56,7 @@ pub fn prove(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
         return try_boot(qemu, kernel);
     };
     // Two at once: one boots, the other reads what came of it.
-    let _one = lock(&kept.with_extension("lock"), FlockArg::LockExclusive);
+    let _one = lock::take(&kept.with_extension("lock"), FlockArg::LockExclusive);
     if let Ok(verdict) = std::fs::read_to_string(&kept) {
         return if verdict.is_empty() {
             Ok(())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::power_off_limit;
 use super::other;
-use crate::machine::folder::lock;
+use crate::lock;
 use crate::machine::{Blank, MachineError, disks};
 use crate::trial::write_key;
 
@@ -58,7 +58,7 @@ impl StateFolder {
     /// Takes the folder for a machine of this process.
     pub(super) fn claim(&self) -> Result<Claim, MachineError> {
         fs::create_dir_all(&self.folder).map_err(|e| self.unusable(&e))?;
-        match lock(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
+        match lock::take(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
                 // Of a machine that is gone.
                 let _ = fs::remove_file(self.login_key());

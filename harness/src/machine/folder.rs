@@ -14,6 +14,8 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 use tempfile::TempDir;
 
+use crate::lock;
+
 const LOCK: &str = "owner.lock";
 
 /// A folder that is removed with this value.
@@ -42,13 +44,13 @@ impl PrivateFolder {
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         make_own(parent)?;
         // One at a time: a new folder is not yet locked when it appears.
-        let _gate = lock(&parent.join("gate.lock"), FlockArg::LockExclusive)?;
+        let _gate = lock::take(&parent.join("gate.lock"), FlockArg::LockExclusive)?;
         sweep(parent);
         let folder = tempfile::Builder::new()
             .prefix("machine-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir_in(parent)?;
-        let lock = lock(&folder.path().join(LOCK), FlockArg::LockExclusive)?;
+        let lock = lock::take(&folder.path().join(LOCK), FlockArg::LockExclusive)?;
         let open = File::open(folder.path())?;
         Ok(Self {
             folder,
@@ -99,8 +101,8 @@ pub(crate) fn make_own(parent: &Path) -> io::Result<()> {
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let folder = entry.path();
-        let stale =
-            folder.is_dir() && lock(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
+        let stale = folder.is_dir()
+            && lock::take(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
         if stale && let Err(error) = std::fs::remove_dir_all(&folder) {
             eprintln!(
                 "warning: {} of a machine that is gone stays: {error}",
@@ -108,17 +110,6 @@ fn sweep(parent: &Path) {
             );
         }
     }
-}
-
-/// Opens, or makes, and locks a file.
-pub(crate) fn lock(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
-    let opened = File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(file)?;
-    Flock::lock(opened, how).map_err(|(_, errno)| errno.into())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::append;
 use crate::event::{Event, Listener, What};
 use crate::ladder::{Ladder, median};
-use crate::machine::folder::lock;
+use crate::lock;
 
 /// So many boots are kept; this many more are let pass before the file is written anew.
 const KEPT: usize = 500;
@@ -55,7 +55,7 @@ impl History {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
         // Beside the file, for that is replaced now and then.
-        let _ours = lock(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let _ours = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         append(&self.file, &format!("{}\n", serde_json::to_string(boot)?))?;
         let text = std::fs::read_to_string(&self.file)?;
         let lines: Vec<&str> = text.lines().collect();

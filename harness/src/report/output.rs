@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::stream::Stream;
 use super::{junit, page};
 use crate::event::{Event, Listener, Listeners, What};
-use crate::machine::folder::lock;
+use crate::lock;
 use crate::project::Project;
 
 /// The variable that names the file of the page.
@@ -167,8 +167,8 @@ impl Writer {
             return Ok(());
         };
         // One process at a time, so that the last one to write has seen all.
-        let ours =
-            folder(file).and_then(|_| lock(&file.with_extension("lock"), FlockArg::LockExclusive));
+        let ours = folder(file)
+            .and_then(|_| lock::take(&file.with_extension("lock"), FlockArg::LockExclusive));
         let _ours = ours.map_err(|error| cannot(file, &error))?;
         let added = state.journal.append_last(file);
         added.map_err(|error| cannot(file, &error))?;

@@ -54,11 +54,11 @@ async fn who_waits_is_let_in_when_somebody_leaves() {
     let wait = ledger.admit(ONE, host);
     let leave = async {
         // It has looked once, in vain, when the turn is taken.
-        let taken = async || match lock(&ledger.folder.join(TURN), FlockArg::LockExclusiveNonblock)
-        {
-            Ok(_) => Poll::NotYet("nobody waits".into()),
-            Err(_) => Poll::Ready(()),
-        };
+        let taken =
+            async || match lock::take(&ledger.folder.join(TURN), FlockArg::LockExclusiveNonblock) {
+                Ok(_) => Poll::NotYet("nobody waits".into()),
+                Err(_) => Poll::Ready(()),
+            };
         wait_until("a waiter", Duration::from_secs(60), taken)
             .await
             .unwrap();
