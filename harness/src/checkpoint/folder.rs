@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use nix::fcntl::Flock;
 
-use super::{Held, Recipe};
+use super::{Held, Recipe, written};
 use crate::machine::{KeyPair, Saved};
 
 /// Who is let in to the machine; readable by its owner alone.
@@ -38,6 +38,7 @@ pub(super) fn finish(folder: &Path, keys: &KeyPair) -> io::Result<()> {
         .tempfile_in(folder)?;
     write!(key, "{}", keys.private)?;
     key.as_file().sync_all()?;
+    written::sign(folder)?;
     key.persist(folder.join(KEY))?;
     Ok(())
 }
@@ -57,12 +58,14 @@ pub(super) fn contents(folder: &Path) -> Result<(Saved, KeyPair), String> {
         private: read(KEY)?,
         public: read(&format!("{KEY}.pub"))?,
     };
+    written::check(folder)?;
     Ok((saved, keys))
 }
 
 /// What is in a folder, which counts as used now.
 pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<Held, String> {
     let (saved, keys) = contents(folder)?;
+    written::write_out(folder);
     // Only its age suffers when this cannot be written.
     let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
     Ok(Held {

@@ -8,6 +8,7 @@
 mod explain;
 mod folder;
 mod keep;
+mod written;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -152,7 +153,9 @@ mod tests {
     use serde_json::json;
 
     use super::folder::KEY;
+    use super::written::{BOOT, MARK};
     use super::*;
+    use crate::poll::{Poll, wait_until};
 
     /// The smallest saved machine there is.
     fn make(folder: &Path) -> io::Result<KeyPair> {
@@ -268,6 +271,29 @@ mod tests {
         drop(obtained.await.unwrap());
         let left: Vec<_> = store.list().into_iter().map(|one| one.name).collect();
         assert_eq!(left, [wanted.name()]);
+    }
+
+    #[tokio::test]
+    async fn what_a_power_cut_may_have_hurt_is_made_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::new(parent.path().to_owned());
+        let (made, inputs) = (std::cell::Cell::new(0), json!("kettle"));
+        drop(obtain(&store, &inputs, &made).await);
+        let folder = parent.path().join(recipe(inputs.clone()).name());
+        let marked = async || match folder.join(MARK).exists() {
+            true => Poll::Ready(()),
+            false => Poll::NotYet("no mark".to_owned()),
+        };
+        wait_until("the mark", PATIENCE, marked).await.unwrap();
+        std::fs::write(folder.join(BOOT), "another run of the host").unwrap();
+        drop(obtain(&store, &inputs, &made).await);
+        assert_eq!(made.get(), 1);
+
+        std::fs::remove_file(folder.join(MARK)).unwrap();
+        let why = why_not(&store, &inputs);
+        assert!(why.contains("when this host was started anew"), "{why}");
+        drop(obtain(&store, &inputs, &made).await);
+        assert_eq!(made.get(), 2);
     }
 
     #[tokio::test]

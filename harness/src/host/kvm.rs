@@ -90,8 +90,8 @@ fn verdict_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
     }
     .join("harness/kvm");
     std::fs::create_dir_all(&folder).ok()?;
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let key = Hash::default().file(kernel).ok()?.text(boot.trim());
+    let boot = super::boot_id().ok()?;
+    let key = Hash::default().file(kernel).ok()?.text(&boot);
     Some(folder.join(key.text(&qemu.version).finish()))
 }
 
