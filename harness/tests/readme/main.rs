@@ -1,6 +1,7 @@
 //! The README does what it says: its commands are taken from its text and run, in their order, on this
 //! host or on a machine, which must print what the README shows. A command that nobody runs is red.
 
+mod ends;
 mod guest;
 mod host;
 mod text;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         ),
         test("commands_for_the_host", true, Readme::host_does_it),
         test("commands_for_the_machine", true, Readme::machine_does_it),
+        test("commands_that_end_the_machine", true, Readme::machine_ends),
         test("a_whole_scenario", true, Readme::scenario_holds),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
@@ -113,6 +115,7 @@ impl Readme {
             .filter_map(|one| host::fate(one).err())
             .collect();
         wrong.extend(host::idle(&on_host));
+        wrong.extend(ends::faults(&self.inline));
         let read = self.commands(Fate::OnlyRead).chain(self.mentioned());
         wrong.extend(read.filter_map(|one| host::read(one).err()));
         for block in &self.blocks {
@@ -148,6 +151,13 @@ impl Readme {
         )?)
     }
 
+    fn machine_ends(&self) -> Result<(), Failed> {
+        Ok(harness(
+            self.tree()?.path(),
+            &["test", ends::SCENARIOS, "--jobs", "1"],
+        )?)
+    }
+
     fn scenario_holds(&self) -> Result<(), Failed> {
         let tree = self.tree()?;
         for block in self.yaml(Yaml::Scenario) {
@@ -167,7 +177,6 @@ impl Readme {
             .iter()
             .filter(|one| host::is_for_the_machine(one));
         steps.extend(typed.map(guest::typed));
-        // Docker's own words are told of as they were in 2015, too.
         let is_ours = |one: &&Command| ["rancherctl", "system-docker"].contains(&one.program());
         let mentioned = self.inline.iter().filter(is_ours);
         steps.extend(
@@ -175,6 +184,7 @@ impl Readme {
                 .filter(|one| one.text.contains(' '))
                 .map(guest::mentioned),
         );
+        steps.extend(ends::of_docker(&self.inline));
         steps
     }
 
@@ -227,6 +237,7 @@ impl Readme {
         for block in self.yaml(Yaml::PartOfScenario) {
             made.push(guest::whole(block)?);
         }
+        made.extend(ends::scenarios(&self.inline));
         for (name, scenario) in made {
             write(name, serde_yaml::to_string(&scenario)?)?;
         }
