@@ -107,7 +107,7 @@ fn speed() -> Finding {
 /// A program, what it is for, and its package on Debian and Ubuntu.
 struct Tool(&'static str, &'static str, &'static str, State);
 
-const TOOLS: [Tool; 9] = [
+const TOOLS: [Tool; 10] = [
     Tool(
         "qemu-img",
         "layers above disk images",
@@ -138,6 +138,12 @@ const TOOLS: [Tool; 9] = [
         "socat",
         "leads their network to that",
         "socat",
+        State::Degraded,
+    ),
+    Tool(
+        "xorriso",
+        "makes config drives of ISO 9660",
+        "xorriso",
         State::Degraded,
     ),
     Tool("ssh", "`harness ssh`", "openssh-client", State::Degraded),

@@ -89,7 +89,7 @@ use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
 pub use tls::Certificates;
 pub(crate) use volume::LONGEST_LABEL;
-pub use volume::Volume;
+pub use volume::{FileSystemKind, Volume};
 
 /// This host, in the network that QEMU makes for a guest without metadata.
 const HOST_ADDRESS: &str = "10.0.2.2";

@@ -184,7 +184,7 @@ fn volumes(
         let file = folder.file(&name);
         let made = volume
             .write(&file)
-            .and_then(|()| fs::copy(&file, evidence.file(&name)));
+            .and_then(|()| fs::copy(&file, evidence.file(&name)).map_err(|e| e.to_string()));
         match made {
             Ok(_) => Ok(volume::drive(&id, file, spec.profile.profile.disk_bus)),
             Err(e) => Err(MachineError::Start(format!("{name} cannot be made: {e}"))),

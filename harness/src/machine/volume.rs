@@ -1,16 +1,30 @@
-//! Volumes that tell a machine something: small FAT file systems, read-only. The config drive, as
+//! Volumes that tell a machine something: small file systems, read-only. The config drive, as
 //! OpenStack hands it to a machine, is the one named `config-2`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::plan::{Drive, Format, Origin};
+use crate::host::command;
 use crate::profile::Bus;
+
+/// The file system of a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileSystemKind {
+    /// FAT.
+    #[default]
+    Fat,
+    /// ISO 9660 with long names, as clouds make it.
+    Iso9660,
+}
 
 /// A volume that a machine is given.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +33,8 @@ pub struct Volume {
     pub label: String,
     /// What its files hold, by their paths.
     pub files: BTreeMap<String, String>,
+    /// Its file system.
+    pub file_system: FileSystemKind,
 }
 
 /// The most letters of a label.
@@ -34,11 +50,44 @@ impl Volume {
         Self {
             label: "config-2".into(),
             files: [(path, user_data.to_owned())].into(),
+            file_system: FileSystemKind::Fat,
         }
     }
 
     /// Writes it.
-    pub(super) fn write(&self, file: &Path) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// No room, or no `xorriso`.
+    pub(super) fn write(&self, file: &Path) -> Result<(), String> {
+        match self.file_system {
+            FileSystemKind::Fat => self.write_fat(file).map_err(|error| error.to_string()),
+            FileSystemKind::Iso9660 => self.write_iso(file),
+        }
+    }
+
+    fn write_iso(&self, file: &Path) -> Result<(), String> {
+        let xorriso =
+            command::find("xorriso").ok_or("no xorriso on this host; apt install xorriso")?;
+        let folder = self.lay_out().map_err(|error| error.to_string())?;
+        let mut make = Command::new(xorriso);
+        make.args(["-as", "mkisofs", "-quiet", "-J", "-r", "-V", &self.label]);
+        command::run(make.arg("-o").arg(file).arg(folder.path())).map(drop)
+    }
+
+    /// Its files in a folder.
+    fn lay_out(&self) -> io::Result<tempfile::TempDir> {
+        let folder = tempfile::tempdir()?;
+        for (path, text) in &self.files {
+            let path = folder.path().join(path);
+            if let Some(above) = path.parent() {
+                std::fs::create_dir_all(above)?;
+            }
+            std::fs::write(path, text)?;
+        }
+        Ok(folder)
+    }
+
+    fn write_fat(&self, file: &Path) -> io::Result<()> {
         let disk = File::options()
             .create_new(true)
             .read(true)
@@ -111,5 +160,29 @@ mod tests {
             file.read_to_string(&mut read).unwrap();
             assert_eq!(read, *expected);
         }
+    }
+
+    #[test]
+    fn an_iso_has_its_label_and_its_files_by_their_long_names() {
+        if command::find("xorriso").is_none() {
+            eprintln!("skipped: no xorriso on this host");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.img");
+        let mut written = Volume::config_drive("#cloud-config\n");
+        written.file_system = FileSystemKind::Iso9660;
+        written.write(&file).unwrap();
+        // ECMA-119, 8.4: the primary volume descriptor is in sector 16.
+        let image = std::fs::read(&file).unwrap();
+        let descriptor = &image[16 * 2048..];
+        assert_eq!(&descriptor[1..6], b"CD001");
+        assert_eq!(&descriptor[40..72], format!("{:32}", "config-2").as_bytes());
+        let mut list = Command::new("xorriso");
+        list.arg("-indev")
+            .arg(&file)
+            .args(["-find", "/", "-type", "f"]);
+        let found = command::run(&mut list).unwrap();
+        assert!(found.contains("'/openstack/latest/user_data'"), "{found}");
     }
 }

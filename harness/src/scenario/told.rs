@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::file::MachineFile;
-use crate::machine::{Metadata, Page, Volume};
+use crate::machine::{FileSystemKind, Metadata, Page, Volume};
 
 /// What stands for the trial's key in what a machine is told.
 const KEY_HERE: &str = "<ssh_key>";
@@ -25,6 +25,7 @@ impl MachineFile {
         let volume = |volume: &VolumeFile| Volume {
             label: volume.label.clone(),
             files: volume.files.iter().map(file).collect(),
+            file_system: volume.format,
         };
         self.volumes.iter().map(volume).collect()
     }
@@ -52,6 +53,9 @@ pub struct VolumeFile {
     pub label: String,
     /// What its files hold, by their paths.
     pub files: BTreeMap<String, String>,
+    /// Its file system: `fat` or `iso9660`.
+    #[serde(default)]
+    pub format: FileSystemKind,
 }
 
 /// A page of a cloud's metadata.

@@ -5,21 +5,17 @@
 
 use std::fs::{File as Opened, OpenOptions, Permissions};
 use std::io::{BufRead as _, BufReader, Result as IoResult, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::time::Duration;
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
 use crate::user_data::{File, Owner, Told};
-use crate::{Problem, save, say, tell_console};
+use crate::{Problem, save, say, tell_console, watch};
 
 /// What the console has of its own, thrown away with it.
 const FOLDER: &str = "/var/lib/cloud-init";
@@ -60,12 +56,31 @@ pub(crate) fn finish() -> Result<(), String> {
         return Ok(());
     }
     let mut status = Status::read();
-    if status.turn != Turn::Asking {
-        return script(&Kept::of_machine().told(), &mut status);
+    let kept = match status.turn {
+        Turn::Asking => {
+            let kept = save::save_all(&mut status);
+            // Also where nothing could be kept, what was kept before holds.
+            all(&mut status)?;
+            kept
+        }
+        _ => script(&Kept::of_machine().told(), &mut status),
+    };
+    match status.turn {
+        Turn::NoAnswer => kept.and(late(&mut status)),
+        _ => kept,
     }
-    let kept = save::save_all(&mut status);
-    // Also where nothing could be kept, what was kept before holds.
-    all(&mut status)?;
+}
+
+/// Does what a volume says that comes late, as far as it was not done already.
+fn late(status: &mut Status) -> Result<(), String> {
+    let before = Kept::of_machine().state();
+    let kept = save::save_late(status);
+    let now = Kept::of_machine().state();
+    if now.user_data != before.user_data {
+        all(status)?;
+    } else if now.layer != before.layer {
+        set_up_console();
+    }
     kept
 }
 
@@ -199,25 +214,9 @@ fn script(told: &Told, status: &mut Status) -> Result<(), String> {
 
 /// Whether somebody takes connections on a socket, once they had their time.
 fn answers(socket: &Path, limit: Duration) -> nix::Result<bool> {
-    let until = Instant::now() + limit;
-    let changes = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let folder = socket.parent().unwrap_or(Path::new("/"));
-    // An engine that listens gives its socket an owner and a mode.
-    let of_interest =
-        AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
-    changes.add_watch(folder, of_interest)?;
-    loop {
-        if UnixStream::connect(socket).is_ok() {
-            return Ok(true);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        // Rounded up, so that the time is over when nothing has changed.
-        let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-        if poll(&mut [PollFd::new(changes.as_fd(), PollFlags::POLLIN)], left)? == 0 {
-            return Ok(false);
-        }
-        changes.read_events()?;
-    }
+    let found = watch::look(folder, limit, || UnixStream::connect(socket).ok())?;
+    Ok(found.is_some())
 }
 
 fn run(script: &[u8]) -> Result<std::process::ExitStatus, String> {

@@ -18,6 +18,13 @@ pub(crate) struct Kept {
     folder: PathBuf,
 }
 
+/// The two files of it, where they are there.
+#[derive(PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) layer: Option<Vec<u8>>,
+    pub(crate) user_data: Option<Vec<u8>>,
+}
+
 impl Kept {
     pub(crate) fn of_machine() -> Self {
         Self {
@@ -36,6 +43,15 @@ impl Kept {
     pub(crate) fn told(&self) -> Told {
         let kept = std::fs::read(self.folder.join(USER_DATA));
         kept.map_or_else(|_| Told::default(), |bytes| user_data::parse(&bytes))
+    }
+
+    /// What lies there, to see later whether it is something else.
+    pub(crate) fn state(&self) -> State {
+        let read = |name| std::fs::read(self.folder.join(name)).ok();
+        State {
+            layer: read(config::CLOUD_LAYER),
+            user_data: read(USER_DATA),
+        }
     }
 
     /// Keeps what was found; what it came to, with what does not fit the configuration. User-data

@@ -8,7 +8,8 @@
 //! It is done in two places. `save` is a system container that runs before the console: it asks what
 //! answers at once (volumes, files) and keeps what it hears. In the console, where there are people's
 //! folders and accounts, `write` writes the files before anything else starts, and `finish` does in
-//! the background what may take long: it asks what is reached over the network, and runs the script.
+//! the background what may take long: it asks what is reached over the network, runs the script, and
+//! where nobody said anything waits for a volume that comes late.
 //! So no cloud that does not answer keeps anybody from the console.
 //!
 //! Not its job: acting on the configuration. The console and the supervisor do.
@@ -20,6 +21,7 @@ mod save;
 mod source;
 mod status;
 mod user_data;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,8 +1,15 @@
 //! Asking the datasources, and keeping what the first one says that says something.
 
+use std::path::Path;
+use std::time::Duration;
+
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
-use crate::{Found, Kind, RUN, Source, say};
+use crate::{Found, Kind, RUN, Source, say, watch};
+
+/// How long a volume may still take to come when people can log in; a cloud over the network has as
+/// long.
+const LATE: Duration = Duration::from_secs(30);
 
 /// What the first datasources had to say.
 enum Heard {
@@ -14,8 +21,8 @@ enum Heard {
     Nothing,
 }
 
-/// There is something left to do in the console.
-pub(crate) const TO_DO: &str = "/run/cloud-init/to-do";
+/// What is left to do in the console: the words that this program is called with there.
+const TO_DO: &str = "/run/cloud-init/to-do";
 
 /// Before the console: asks what answers at once.
 pub(crate) fn save() -> Result<(), String> {
@@ -25,9 +32,14 @@ pub(crate) fn save() -> Result<(), String> {
     let heard = ask(&config.cloud_init.datasources, true, &mut status);
     let kept = take(heard, &mut status);
     let kept_data = Kept::of_machine().told();
-    if status.turn == Turn::Asking || !kept_data.files.is_empty() || kept_data.script.is_some() {
-        std::fs::write(TO_DO, "").map_err(|error| format!("{TO_DO}: {error}"))?;
-    }
+    let has_work = !kept_data.files.is_empty() || kept_data.script.is_some();
+    let words = match status.turn {
+        _ if has_work => "write finish",
+        Turn::Asking => "finish",
+        Turn::NoAnswer if !volumes(&config.cloud_init.datasources).is_empty() => "finish",
+        _ => return kept,
+    };
+    std::fs::write(TO_DO, words).map_err(|error| format!("{TO_DO}: {error}"))?;
     kept
 }
 
@@ -36,6 +48,27 @@ pub(crate) fn save_all(status: &mut Status) -> Result<(), String> {
     let config = config::load_machine().config;
     let heard = ask(&config.cloud_init.datasources, false, status);
     take(heard, status)
+}
+
+/// In the background, where nobody said anything: waits for a volume that comes late.
+pub(crate) fn save_late(status: &mut Status) -> Result<(), String> {
+    let config = config::load_machine().config;
+    let volumes = volumes(&config.cloud_init.datasources);
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    let look = || match ask(&volumes, true, status) {
+        Heard::From(name, found) => Some(Heard::From(name, found)),
+        Heard::Later | Heard::Nothing => None,
+    };
+    let heard = watch::look(Path::new("/dev"), LATE, look).map_err(|e| format!("/dev: {e}"))?;
+    take(heard.unwrap_or(Heard::Nothing), status)
+}
+
+/// Those of the datasources that are on disks.
+fn volumes(datasources: &[String]) -> Vec<String> {
+    let is_volume = |name: &&String| Source::parse(name, "").is_ok_and(|one| one.is_volume());
+    datasources.iter().filter(is_volume).cloned().collect()
 }
 
 /// Does all of it now with these datasources, or with those of the configuration.
@@ -113,4 +146,23 @@ fn take(heard: Heard, status: &mut Status) -> Result<(), String> {
     }
     status.write();
     kept.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_volumes_may_come_late() {
+        let names = [
+            "configdrive:/m",
+            "cmdline",
+            "floppy",
+            "file:/home/x",
+            "nocloud",
+            "ec2",
+        ];
+        let found = volumes(&names.map(str::to_owned));
+        assert_eq!(found, ["configdrive:/m", "nocloud"]);
+    }
 }

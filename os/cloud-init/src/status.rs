@@ -64,8 +64,12 @@ impl Status {
     /// Tells what cannot be read of a datasource, here and on the console.
     pub(crate) fn trouble(&mut self, datasource: &str, why: &str) {
         let what = format!("datasource `{datasource}`: {why}");
-        crate::say(&what);
-        self.problems.push(Problem::at(None, what));
+        let problem = Problem::at(None, &what);
+        // It may be asked more than once.
+        if !self.problems.contains(&problem) {
+            crate::say(&what);
+            self.problems.push(problem);
+        }
     }
 
     /// Tells a problem of user-data in the same way.
@@ -73,5 +77,19 @@ impl Status {
         let from = self.datasource.as_deref().unwrap_or("the datasources");
         crate::say(&format!("user-data of {from}: {problem}"));
         self.problems.push(problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_asked_again_is_complained_of_once() {
+        let mut status = Status::default();
+        status.trouble("nocloud", "it cannot be mounted");
+        status.trouble("nocloud", "it cannot be mounted");
+        status.trouble("configdrive", "it cannot be mounted");
+        assert_eq!(status.problems.len(), 2);
     }
 }

@@ -82,6 +82,11 @@ impl Source {
         !matches!(self, Self::Page(_) | Self::Ec2(_) | Self::Gce(_))
     }
 
+    /// Whether it is on a disk, which may come late.
+    pub fn is_volume(&self) -> bool {
+        matches!(self, Self::ConfigDrive(_) | Self::NoCloud(_))
+    }
+
     /// What it says, or `None` where there is no such thing.
     ///
     /// # Errors

@@ -9,7 +9,6 @@ mod logins;
 mod start_script;
 mod users;
 
-use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use config::Config;
@@ -21,7 +20,7 @@ use crate::sys::{Linux, Sys as _};
 /// Where cloud-init is.
 const CLOUD_INIT: &str = "/usr/lib/rancher/cloud-init";
 
-/// Is there when something is left to do for it.
+/// What is left to do for it, the words that it is called with.
 const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
 /// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for
@@ -76,9 +75,8 @@ fn is_console(
 /// Has cloud-init do what is left to do here: what it writes is there before anything else starts,
 /// and what may take long is not waited for.
 fn cloud_init(report: &mut Report) {
-    if !Path::new(CLOUD_INIT_TO_DO).exists() {
-        return;
-    }
+    // Nothing is, where it is not there.
+    let to_do = std::fs::read_to_string(CLOUD_INIT_TO_DO).unwrap_or_default();
     let mut program = |word: &str| {
         let mut command = Command::new(CLOUD_INIT);
         command.arg(word).stdin(Stdio::null());
@@ -86,12 +84,17 @@ fn cloud_init(report: &mut Report) {
             report.say(&format!("rancher: console: {CLOUD_INIT} {word}: {error}"));
         })
     };
-    if let Ok(mut write) = program("write") {
+    let is_left = |wanted| to_do.split_whitespace().any(|word| word == wanted);
+    if is_left("write")
+        && let Ok(mut write) = program("write")
+    {
         // It says itself what went wrong.
         let _ = write.wait();
     }
-    #[allow(clippy::zombie_processes, reason = "`keep` waits for every child")]
-    let _ = program("finish");
+    if is_left("finish") {
+        #[allow(clippy::zombie_processes, reason = "`keep` waits for every child")]
+        let _ = program("finish");
+    }
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
