@@ -12,12 +12,15 @@ use config::{Document, Store, check};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Failure, Result, several, warn};
+use super::{Failure, Result, doubts, several};
 
 /// Edits a draft and saves it, or says what is wrong with it and keeps it for the next time.
 pub fn edit(store: &Store) -> Result<()> {
     edit_with(store, open)?;
-    warn(&config::load_machine());
+    // What was not changed was doubtful before, but who edits all of it sees all of it.
+    if let Ok(document) = Document::parse("", store.text()?) {
+        doubts::tell_of(store, &document.value);
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use config::{Document, Loaded, Problem, Store, check, edit, path};
 use serde_yaml::Value;
 
-use super::{Failure, Result, several, warn};
+use super::{Failure, Result, doubts, several, warn};
 
 /// How standard input is called.
 const STANDARD_INPUT: &str = "standard input";
@@ -35,7 +35,7 @@ fn read_checked(input: Option<&Path>) -> Result<Document> {
 pub fn import(store: &Store, input: Option<&Path>) -> Result<()> {
     let document = read_checked(input)?;
     store.change(|old| with_secrets_of(old, &document))?;
-    warn(&config::load_machine());
+    doubts::tell_of(store, &document.value);
     Ok(())
 }
 
@@ -104,7 +104,7 @@ fn without_secrets(text: &str) -> Result<String> {
 pub fn merge(store: &Store, input: Option<&Path>) -> Result<()> {
     let document = read_checked(input)?;
     store.change(|old| merged(old, &document.value))?;
-    warn(&config::load_machine());
+    doubts::tell_of(store, &document.value);
     Ok(())
 }
 

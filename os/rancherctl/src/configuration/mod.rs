@@ -3,6 +3,7 @@
 //! What is changed is the user's document (`rancher.yml`), as a text: comments and order stay. What is
 //! read are all layers, as the machine reads them at its next boot.
 
+mod doubts;
 mod draft;
 mod exchange;
 mod values;

@@ -1,12 +1,11 @@
 //! Single values: `get`, `set`, `unset`, and `diff` that shows those which are set.
 
-use std::path::Path;
-
 use config::edit::{self, flow_value};
-use config::{Layer, Loaded, Misfit, Store, Why, path};
+use config::{Loaded, Misfit, Store, Why, path};
 use serde_yaml::Value;
 
-use super::{Failure, Result, warn};
+use super::doubts::{self, last_word};
+use super::{Failure, Result};
 
 /// Prints a value; nothing where there is none, as RancherOS always did.
 pub fn get(key: &str) -> Result<()> {
@@ -45,15 +44,7 @@ pub fn set(store: &Store, key: &str, words: &[String]) -> Result<()> {
     let keys = path::parse(key)?;
     let value = typed(&keys, &words.join(" ")).map_err(|misfit| misfit.to_string())?;
     store.change(|old| Ok::<_, Failure>(edit::set(old, &keys, &value)?))?;
-    let loaded = config::load_machine();
-    tell(
-        too_late(&keys)
-            .into_iter()
-            .chain(doubts(&loaded, store, &keys)),
-    );
-    if keys[0].contains("docker") {
-        warn(&loaded);
-    }
+    doubts::tell(store, &[keys]);
     Ok(())
 }
 
@@ -74,7 +65,7 @@ fn typed(keys: &[String], text: &str) -> Result<Value, Misfit> {
 }
 
 /// Whether a value fits at a key.
-fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
+pub fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
     let mut document = config::defaults();
     // As in the document: name servers may be a list.
     if keys[..] == ["dns"] || value.is_sequence() {
@@ -85,60 +76,6 @@ fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
         config::merge(&mut document, &layer);
     }
     config::fit(&document).map(drop)
-}
-
-/// Keys that are read before the disk with the document is there.
-const EARLY: [&str; 2] = ["rescue", "state"];
-
-/// What is set in the document and does nothing there.
-fn too_late(keys: &[String]) -> Option<String> {
-    let key = path::join(keys);
-    EARLY.contains(&keys[0].as_str()).then(|| {
-        format!(
-            "warning: this does nothing: `{key}` is read before the disk with this document is there; \
-             put `rancher.{key}=…` on the kernel command line"
-        )
-    })
-}
-
-/// Why what the document says at a key may not hold.
-fn doubts(loaded: &Loaded, store: &Store, keys: &[String]) -> Vec<String> {
-    let name = store.path().to_string_lossy().into_owned();
-    let mut doubts = Vec::new();
-    let good = store.path().with_file_name(config::GOOD_LAYER);
-    if loaded.last_good {
-        let mut mistakes = loaded.problems.iter();
-        let mistake = mistakes.find(|problem| problem.place.starts_with(&name));
-        let what = mistake.map_or(name.clone(), |problem| {
-            format!("{}: {}", problem.place, problem.why)
-        });
-        doubts.push(format!(
-            "warning: this is kept, and does not hold until a mistake is mended: {what}"
-        ));
-    }
-    // A layer above the user's document may say otherwise.
-    let is_own = |layer: &Layer| layer.name == name || Path::new(&layer.name) == good;
-    let own = loaded.layers.iter().position(is_own);
-    let above = &loaded.layers[own.map_or(0, |own| own + 1)..];
-    if let Some(layer) = last_word(above, keys) {
-        doubts.push(format!(
-            "note: {} says otherwise, and has the last word",
-            layer.name
-        ));
-    }
-    doubts
-}
-
-fn tell(lines: impl IntoIterator<Item = String>) {
-    for line in lines {
-        eprintln!("{line}");
-    }
-}
-
-/// The uppermost layer that says something at a key.
-fn last_word<'l>(layers: &'l [Layer], keys: &[String]) -> Option<&'l Layer> {
-    let mut down = layers.iter().rev();
-    down.find(|layer| path::get(&layer.value, keys).is_some())
 }
 
 /// Takes values back to their defaults.
@@ -153,7 +90,7 @@ pub fn unset(store: &Store, keys: &[String]) -> Result<()> {
             Ok::<_, Failure>(new)
         })?;
         match fits(&keys, Value::Null) {
-            _ if changed => tell(doubts(&config::load_machine(), store, &keys)),
+            _ if changed => doubts::tell(store, &[keys]),
             Err(misfit) if matches!(misfit.why, Why::Unknown(_)) => {
                 return Err(Failure(misfit.to_string()));
             }
@@ -242,42 +179,6 @@ mod tests {
             "\"-----BEGIN\\nA\\n\""
         );
         assert_eq!(made("environment.HTTP_PROXY", "http://p:1"), "'http://p:1'");
-    }
-
-    #[test]
-    fn what_does_nothing_in_the_document_is_told() {
-        let told = |key: &str| too_late(&path::parse(key).unwrap());
-        for key in ["state.dev", "rescue"] {
-            let told = told(key).unwrap();
-            assert!(told.contains(&format!("`rancher.{key}=…`")), "{told}");
-        }
-        assert_eq!(told("hostname"), None);
-    }
-
-    #[test]
-    fn what_waits_for_a_mistake_to_be_mended_is_told() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::at(folder.path());
-        let write = |name: &str, text| std::fs::write(folder.path().join(name), text).unwrap();
-        let doubts = |cmdline: &str| {
-            let keys = ["hostname".to_owned()];
-            doubts(&config::load(folder.path(), cmdline), &store, &keys)
-        };
-        write(config::GOOD_LAYER, "hostname: box\n");
-        write(config::USER_LAYER, "hostname: ship\n");
-        assert_eq!(doubts("").len(), 0);
-        write(config::USER_LAYER, "hostname: ship\nmodules: loop\n");
-        let told = doubts("").join("\n");
-        assert!(
-            told.starts_with("warning: ") && told.contains("rancher.yml:2:1: `modules` must be"),
-            "{told}"
-        );
-        assert_eq!(
-            doubts("").len(),
-            1,
-            "the last good document is no layer above"
-        );
-        assert_eq!(doubts("rancher.hostname=x").len(), 2);
     }
 
     #[test]
