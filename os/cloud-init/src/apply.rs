@@ -5,12 +5,14 @@
 
 use std::fs::{File as Opened, OpenOptions, Permissions};
 use std::io::{BufRead as _, BufReader, Result as IoResult, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::os::unix::fs::{PermissionsExt as _, fchown};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use init::log::Lines;
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
@@ -267,16 +269,11 @@ fn interpreter(script: &[u8]) -> String {
 
 /// Copies lines to the log and to the console.
 fn copy(pipe: std::io::PipeReader) {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(LOG);
-    let mut log = log.ok();
+    let mut log = Lines::open(LOG.as_ref()).ok();
     for line in BufReader::new(pipe).split(b'\n') {
         let Ok(line) = line else { return };
         if let Some(log) = &mut log {
-            let _ = log.write_all(&[&line[..], b"\n"].concat());
+            let _ = log.write(&line);
         }
         tell_console(&format!("cloud-init: {}", String::from_utf8_lossy(&line)));
     }

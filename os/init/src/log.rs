@@ -1,8 +1,9 @@
 //! Logs of programs that only ever append to theirs.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Result};
-use std::path::Path;
+use std::io::{ErrorKind, Result, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 /// A log of so many octets is continued in a new file; the machine's log has the same measure.
 const MOST: u64 = 256 << 10;
@@ -15,6 +16,47 @@ pub fn open(log: &Path) -> Result<File> {
     // One that is too long is better than none.
     let _ = turn_over(log);
     OpenOptions::new().create(true).append(true).open(log)
+}
+
+/// A log that is turned over while it is written, too: what somebody else's program says has no bound.
+#[derive(Debug)]
+pub struct Lines {
+    log: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Lines {
+    /// Opens it to append to it; what it says is for root alone.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn open(log: &Path) -> Result<Self> {
+        let _ = turn_over(log);
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(log)?;
+        Ok(Self {
+            log: log.into(),
+            length: file.metadata()?.len(),
+            file,
+        })
+    }
+
+    /// Writes a line, without its end.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&mut self, line: &[u8]) -> Result<()> {
+        if self.length > MOST {
+            *self = Self::open(&self.log)?;
+        }
+        let line = [line, b"\n"].concat();
+        self.length += line.len() as u64;
+        self.file.write_all(&line)
+    }
 }
 
 /// Gives a log that is long the name `LOG.0`, in the place of an older one.
@@ -56,5 +98,31 @@ mod tests {
         turn_over(&log).unwrap();
         assert_eq!(old.metadata().unwrap().len(), MOST + 7);
         assert!(!log.exists() && turn_over(&log).is_ok());
+    }
+
+    #[test]
+    fn who_never_ends_to_talk_fills_no_disk() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("a.log");
+        let line = [b'x'; 1023];
+        let mut lines = Lines::open(&log).unwrap();
+        for _ in 0..4 * MOST / 1024 {
+            lines.write(&line).unwrap();
+        }
+        lines.write(b"the end").unwrap();
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        let lengths = files.map(|file| file.unwrap().metadata().unwrap().len());
+        let lengths: Vec<_> = lengths.collect();
+        assert!(
+            lengths.len() == 2 && lengths.iter().all(|length| *length <= MOST + 1024),
+            "{lengths:?}"
+        );
+        assert!(std::fs::read(&log).unwrap().ends_with(b"x\nthe end\n"));
+        assert_eq!(log.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        drop(lines);
+        // It goes on where it was.
+        Lines::open(&log).unwrap().write(b"more").unwrap();
+        assert!(std::fs::read(&log).unwrap().ends_with(b"the end\nmore\n"));
     }
 }
