@@ -47,6 +47,26 @@ pub struct Ended {
     pub errors: String,
 }
 
+/// How a program that may take long is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// It is killed then.
+    pub limit: Duration,
+    /// How often it is told that it still runs.
+    pub tell: Duration,
+}
+
+/// What became of a program that was not waited for without end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ended by itself.
+    Ended(Ended),
+    /// It took too long, was killed, and is gone.
+    Killed,
+    /// It was killed and is still there: the kernel does something for it that does not end.
+    Hangs,
+}
+
 /// What a file system has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Free {
@@ -99,10 +119,17 @@ pub trait Sys {
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
     /// Runs a program to its end; returns its standard output.
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String>;
-    /// Runs a program whose exit status says more than that it failed.
-    fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended>;
-    /// The same of a program that is ended, and has failed, when it takes longer.
+    /// Runs a program whose exit status says more than that it failed; when it takes longer it is
+    /// ended, and has failed.
     fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended>;
+    /// The same of one that may take long, with a word now and then for how long it has run.
+    fn ask_patiently(
+        &mut self,
+        program: &str,
+        arguments: &[&str],
+        patience: Patience,
+        tell: &mut dyn FnMut(Duration),
+    ) -> Result<Outcome>;
     /// Keeps what the kernel tells of devices from now on, for `device_came`.
     fn watch_devices(&mut self) -> Result<()>;
     /// What came next; none when nothing did for so long.
@@ -216,7 +243,8 @@ impl Sys for Linux {
     }
 
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
-        let ended = self.ask(program, arguments)?;
+        let output = command(program, arguments).output();
+        let ended: Ended = output.map_err(at(program))?.into();
         match ended.status {
             0 => Ok(ended.output),
             status => Err(format!(
@@ -227,13 +255,18 @@ impl Sys for Linux {
         }
     }
 
-    fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended> {
-        let output = command(program, arguments).output();
-        Ok(output.map_err(at(program))?.into())
-    }
-
     fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended> {
         bounded::output(command(program, arguments), limit).map_err(at(program))
+    }
+
+    fn ask_patiently(
+        &mut self,
+        program: &str,
+        arguments: &[&str],
+        patience: Patience,
+        tell: &mut dyn FnMut(Duration),
+    ) -> Result<Outcome> {
+        bounded::outcome(command(program, arguments), patience, tell).map_err(at(program))
     }
 
     fn watch_devices(&mut self) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::sys::{Content, Ended, Extent, Free};
+use crate::sys::{Content, Ended, Extent, Free, Outcome, Patience};
 use crate::uevents::Came;
 
 const PLENTY: Free = Free {
@@ -26,6 +26,8 @@ struct Recorder {
     /// Programs by how their command line begins, and how they end: each time the next one, and the
     /// last for ever. Others succeed.
     ends: BTreeMap<&'static str, VecDeque<(i32, &'static str)>>,
+    /// Programs that do not end, and whether they can be ended.
+    hangs: Vec<(&'static str, Outcome)>,
     /// What is on the disks that are there.
     disks: BTreeMap<&'static str, Content>,
     /// A file in the place of /dev/vda: what knows its file system is run in earnest.
@@ -100,7 +102,7 @@ impl Sys for Recorder {
         self.note(format!("run {program} {}", arguments.join(" ")))
             .map(|()| "/dev/vda\n".into())
     }
-    fn ask(&mut self, program: &str, arguments: &[&str]) -> Result<Ended> {
+    fn ask_within(&mut self, program: &str, arguments: &[&str], _: Duration) -> Result<Ended> {
         let line = format!("{program} {}", arguments.join(" "));
         self.note(format!("ask {line}"))?;
         if let Some(disk) = &mut self.real
@@ -121,16 +123,22 @@ impl Sys for Recorder {
         Ok(Ended {
             status,
             output: output.into(),
-            errors: String::new(),
+            errors: output.into(),
         })
     }
-    fn ask_within(&mut self, program: &str, arguments: &[&str], _: Duration) -> Result<Ended> {
-        let ended = self.ask(program, arguments)?;
-        Ok(Ended {
-            output: String::new(),
-            errors: ended.output,
-            ..ended
-        })
+    fn ask_patiently(
+        &mut self,
+        program: &str,
+        arguments: &[&str],
+        patience: Patience,
+        tell: &mut dyn FnMut(Duration),
+    ) -> Result<Outcome> {
+        let ended = self.ask_within(program, arguments, patience.limit)?;
+        tell(patience.tell);
+        let line = format!("{program} {}", arguments.join(" "));
+        let mut hangs = self.hangs.iter();
+        let hangs = hangs.find(|(begin, _)| line.starts_with(begin));
+        Ok(hangs.map_or(Outcome::Ended(ended), |(_, how)| how.clone()))
     }
     fn watch_devices(&mut self) -> Result<()> {
         self.note("watch devices".into())

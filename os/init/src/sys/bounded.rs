@@ -3,35 +3,61 @@
 use std::io::{Error, Result};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::Ended;
+use super::{Ended, Outcome, Patience};
 
 /// For a program that was killed to be gone.
 const GONE: Duration = Duration::from_secs(1);
 
 /// Runs a program to its end, and kills it where that takes longer than the limit.
-pub fn output(mut command: Command, limit: Duration) -> Result<Ended> {
+pub fn output(command: Command, limit: Duration) -> Result<Ended> {
+    let patience = Patience { limit, tell: limit };
+    match outcome(command, patience, &mut |_| ())? {
+        Outcome::Ended(ended) => Ok(ended),
+        Outcome::Killed | Outcome::Hangs => {
+            let seconds = limit.as_secs();
+            Err(Error::other(format!("it is not done after {seconds} s")))
+        }
+    }
+}
+
+/// The same of a program that may take long: `tell` is told now and then for how long it has run.
+pub fn outcome(
+    mut command: Command,
+    patience: Patience,
+    tell: &mut dyn FnMut(Duration),
+) -> Result<Outcome> {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn()?;
     let pid = i32::try_from(child.id()).map_err(Error::other)?;
-    let (tell, told) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
     std::thread::Builder::new().spawn(move || {
         // Nobody may be waiting any more.
-        let _ = tell.send(child.wait_with_output());
+        let _ = end.send(child.wait_with_output());
     })?;
-    if let Ok(output) = told.recv_timeout(limit) {
-        return output.map(Ended::from);
+    let begin = Instant::now();
+    loop {
+        let left = patience.limit.saturating_sub(begin.elapsed());
+        if let Ok(output) = ended.recv_timeout(left.min(patience.tell)) {
+            return output.map(|output| Outcome::Ended(output.into()));
+        }
+        if begin.elapsed() >= patience.limit {
+            break;
+        }
+        tell(begin.elapsed());
     }
     // It may just have ended by itself.
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-    // So that it is waited for before this process becomes another one, which would not.
-    let _ = told.recv_timeout(GONE);
-    let seconds = limit.as_secs();
-    Err(Error::other(format!("it is not done after {seconds} s")))
+    // So that it is waited for before this process becomes another one, which would not. One that
+    // waits for a disk that does not answer is not gone before the disk answers.
+    Ok(match ended.recv_timeout(GONE) {
+        Ok(_) => Outcome::Killed,
+        Err(_) => Outcome::Hangs,
+    })
 }
 
 #[cfg(test)]
@@ -68,5 +94,17 @@ mod tests {
         let pid = std::fs::read_to_string(&file).unwrap();
         let here = std::path::Path::new("/proc").join(pid.trim());
         assert!(!here.exists(), "{} is left", here.display());
+    }
+
+    #[test]
+    fn what_takes_long_is_told_of() {
+        let patience = Patience {
+            limit: Duration::from_secs(60),
+            tell: Duration::from_millis(50),
+        };
+        let mut told = 0;
+        let ended = outcome(shell("sleep 0.5"), patience, &mut |_| told += 1).unwrap();
+        assert!(matches!(ended, Outcome::Ended(Ended { status: 0, .. })));
+        assert!((1..=10).contains(&told), "{told}");
     }
 }

@@ -15,6 +15,9 @@ const QUIET: Duration = Duration::from_secs(1);
 
 const BLKID: &str = "/usr/sbin/blkid";
 
+/// How long a look at the disks may take: it reads a few blocks of each, and one of them may hang.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// The disk, as soon as it is there; none when it does not come.
 ///
 /// A machine without one is not kept waiting, unless the configuration says that it has one.
@@ -60,7 +63,8 @@ fn look(sys: &mut dyn Sys, state: &config::State) -> Result<Option<String>> {
     if dev.contains('=') {
         // What it found before is not asked: there is no such file.
         let arguments = ["-c", "/dev/null", "-l", "-o", "device", "-t", dev];
-        let found = sys.ask(BLKID, &arguments)?.output.trim().to_owned();
+        let found = sys.ask_within(BLKID, &arguments, LOOK)?;
+        let found = found.output.trim().to_owned();
         return Ok(Some(found).filter(|device| !device.is_empty()));
     }
     let there = match state.autoformat.is_empty() {
@@ -77,11 +81,13 @@ pub const NOTHING: i32 = 2;
 /// The type of the file system on a disk; empty when none is known.
 pub fn file_system(sys: &mut dyn Sys, device: &str) -> Result<String> {
     let arguments = ["-p", "-o", "value", "-s", "TYPE", device];
-    Ok(sys.ask(BLKID, &arguments)?.output.trim().to_owned())
+    let found = sys.ask_within(BLKID, &arguments, LOOK)?;
+    Ok(found.output.trim().to_owned())
 }
 
 /// Whether blkid knows nothing of what is on a disk: no file system, no partitions, no part of a
 /// larger whole.
 pub fn is_unknown(sys: &mut dyn Sys, device: &str) -> Result<bool> {
-    Ok(sys.ask(BLKID, &["-p", device])?.status == NOTHING)
+    let known = sys.ask_within(BLKID, &["-p", device], LOOK)?;
+    Ok(known.status == NOTHING)
 }

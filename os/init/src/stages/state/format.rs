@@ -1,8 +1,15 @@
 //! A file system for a machine that has none yet. A disk with data is never touched: it must be
 //! blank, as a program that knows what disks hold sees it and by its bytes.
 
+use std::time::Duration;
+
 use super::{Boot, find};
 use crate::sys::{Content, Extent, Result};
+
+const MKE2FS: &str = "/usr/sbin/mke2fs";
+
+/// How long it may take: it writes a little in many places, also of a disk of terabytes.
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// What a state disk is called where `state.dev` does not say it.
 const LABEL: &str = "RANCHER_STATE";
@@ -50,7 +57,15 @@ fn format(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()
     boot.report
         .say(&format!("rancher: {device} is formatted as the state disk"));
     let arguments = [&["-q", "-t", "ext4"], name.as_slice(), &[device]].concat();
-    boot.sys.run("/usr/sbin/mke2fs", &arguments).map(drop)
+    let ended = boot.sys.ask_within(MKE2FS, &arguments, LIMIT)?;
+    match ended.status {
+        0 => Ok(()),
+        status => Err(format!(
+            "{MKE2FS} {}: exit status {status}: {}",
+            arguments.join(" "),
+            ended.errors.trim()
+        )),
+    }
 }
 
 /// What the next boot will find the file system by.

@@ -12,6 +12,7 @@ const PROBE: &str = "/usr/sbin/blkid -p /dev/";
 const CHECK: &str = "/usr/sbin/e2fsck -p";
 const REPAIR: &str = "/usr/sbin/e2fsck -y";
 const NOTHING: (i32, &str) = (2, "");
+const MINUTE: Duration = Duration::from_secs(60);
 
 impl Recorder {
     fn with(mut self, program: &'static str, ends: &[(i32, &'static str)]) -> Self {
@@ -126,7 +127,7 @@ fn only_the_first_blank_disk_is_formatted_and_only_one() {
         .iter()
         .filter(|step| step.contains("mke2fs"))
         .collect();
-    let line = "run /usr/sbin/mke2fs -q -t ext4 -L RANCHER_STATE /dev/vdb";
+    let line = "ask /usr/sbin/mke2fs -q -t ext4 -L RANCHER_STATE /dev/vdb";
     assert_eq!(formatted, [line]);
     assert!(recorder.did("read /dev/vda Whole"));
     assert!(recorder.did("mount /dev/vdb /var ext4"));
@@ -266,7 +267,8 @@ impl Disk {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let ended = Linux::default().ask(program, arguments).unwrap();
+        let ended = Linux::default().ask_within(program, arguments, MINUTE);
+        let ended = ended.unwrap();
         assert_eq!(ended.status, 0, "{program} {arguments:?}: {ended:?}");
     }
 
@@ -291,7 +293,8 @@ impl Disk {
             other => other.into(),
         }));
         let real: Vec<_> = real.iter().map(String::as_str).collect();
-        Some(Linux::default().ask("prlimit", &real).unwrap())
+        let ended = Linux::default().ask_within("prlimit", &real, MINUTE);
+        Some(ended.unwrap())
     }
 }
 
@@ -320,6 +323,67 @@ fn a_repair_that_fails_leaves_the_disk_as_it_was() {
     let disk = recorder.real.unwrap();
     let (now, before) = (without_time(disk.content()), without_time(disk.before));
     assert!(now == before, "the disk was changed");
+}
+
+/// Boots with a program that does not end.
+fn hanging(recorder: Recorder, program: &'static str, how: Outcome) -> Recorder {
+    let mut recorder = Recorder {
+        hangs: vec![(program, how)],
+        ..recorder
+    };
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(!recorder.did("/var ext4"));
+    recorder
+}
+
+#[test]
+fn a_check_that_does_not_end_leaves_a_machine_in_memory() {
+    for how in [Outcome::Killed, Outcome::Hangs] {
+        let recorder = hanging(Recorder::default(), CHECK, how.clone());
+        assert!(!recorder.did(REPAIR) && !recorder.did("e2undo"));
+        let mut required = Recorder {
+            cmdline: "rancher.state.required",
+            hangs: vec![(CHECK, how)],
+            ..Default::default()
+        };
+        assert_eq!(boot(&mut required).unwrap_err().stage, "state");
+    }
+}
+
+#[test]
+fn a_repair_that_does_not_end_leaves_the_disk_as_it_was() {
+    let cut_off = Recorder {
+        real: Some(Disk::damaged("400000")),
+        ..Default::default()
+    };
+    let recorder = hanging(cut_off, REPAIR, Outcome::Killed);
+    assert!(recorder.did("e2undo -f") && recorder.did("rm /run/state.e2undo"));
+    let disk = recorder.real.unwrap();
+    let (now, before) = (without_time(disk.content()), without_time(disk.before));
+    assert!(now == before, "the disk was changed");
+}
+
+#[test]
+fn what_cannot_be_undone_now_can_be_undone_later() {
+    let damaged = || Recorder::default().with(CHECK, &[(4, "")]);
+    // Nothing else writes where e2fsck still may.
+    let recorder = hanging(damaged(), REPAIR, Outcome::Hangs);
+    assert!(!recorder.did("e2undo -f") && !recorder.did("rm /run/state.e2undo"));
+    let hopeless = damaged().with(REPAIR, &[(8, "")]);
+    let recorder = hanging(hopeless, "/usr/sbin/e2undo", Outcome::Hangs);
+    assert!(recorder.did("e2undo -f") && !recorder.did("rm /run/state.e2undo"));
+}
+
+#[test]
+fn disks_that_do_not_answer_leave_a_machine_in_memory() {
+    for look in [LOOK, "/usr/sbin/blkid -p -o value"] {
+        let mut recorder = Recorder {
+            fails: vec![look],
+            ..Default::default()
+        };
+        assert_eq!(boot(&mut recorder), Ok(()));
+        assert!(!recorder.did("/var ext4"), "{look}");
+    }
 }
 
 #[test]
