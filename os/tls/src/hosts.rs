@@ -1,10 +1,36 @@
 //! What this machine is known by.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use x509_parser::extensions::GeneralName;
+
+/// The name that every machine has for itself.
+pub const ITSELF: &str = "localhost";
+
+/// The names and addresses that a certificate is for, in its order (RFC 5280, 4.2.1.6).
+pub fn of_certificate(cert: &str) -> Option<Vec<String>> {
+    let der = pem::parse(cert).ok()?;
+    let (_, cert) = x509_parser::parse_x509_certificate(der.contents()).ok()?;
+    let names = cert.subject_alternative_name().ok()??.value;
+    Some(names.general_names.iter().filter_map(host).collect())
+}
+
+fn host(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let v4 = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let address = v4.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+            address.ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
+}
 
 /// Its own names and the addresses that it has now.
 pub fn of_this_machine() -> Vec<String> {
-    let mut hosts = vec!["localhost".to_owned()];
+    let mut hosts = vec![ITSELF.to_owned()];
     if let Ok(name) = nix::unistd::gethostname() {
         hosts.extend(name.into_string());
     }

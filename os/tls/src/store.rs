@@ -130,15 +130,27 @@ impl Store {
         Ok((authority, server))
     }
 
-    /// What the certificate is for, where the machine made it by itself and nobody set another.
+    /// What the certificate is for, where the machine made it by itself and nobody set another. One that
+    /// was made before that was noted says it itself: the machine's own begin with its own name for
+    /// itself, and who says another name hardly says that one.
     fn hosts(&self) -> Option<Vec<String>> {
         let made = std::fs::read_to_string(self.folder.join(config::GENERATED_LAYER)).ok()?;
         let made: Value = serde_yaml::from_str(&made).ok()?;
         let made = made.get("userdocker")?;
-        let hosts = made.get(HOSTS)?.as_sequence()?.iter();
-        let hosts = hosts.filter_map(|host| host.as_str().map(str::to_owned));
         let cert = self.load().tls_server_cert?;
-        (made.get("tls_server_cert")?.as_str()? == cert).then(|| hosts.collect())
+        if made.get("tls_server_cert")?.as_str()? != cert {
+            return None;
+        }
+        let Some(noted) = made.get(HOSTS) else {
+            let hosts = hosts::of_certificate(&cert);
+            return hosts.filter(|hosts| hosts.first().is_some_and(|host| host == hosts::ITSELF));
+        };
+        let hosts = noted.as_sequence()?.iter();
+        Some(
+            hosts
+                .filter_map(|host| host.as_str().map(str::to_owned))
+                .collect(),
+        )
     }
 
     /// Who signs; made at its first use.
@@ -283,6 +295,39 @@ mod tests {
         std::fs::write(folder.path().join(config::USER_LAYER), own).unwrap();
         store.renew_for(vec!["10.0.2.15".into()]).unwrap();
         assert_eq!(store.load().tls_server_cert.as_deref(), Some("mine"));
+    }
+
+    #[test]
+    fn a_certificate_of_before_hosts_were_noted_says_itself_what_it_is_for() {
+        let (folder, store) = store();
+        let as_before = |hosts: &[&str]| {
+            let hosts = hosts.iter().map(|host| (*host).to_owned());
+            store.own_server(hosts.collect()).unwrap();
+            let path = folder.path().join(config::GENERATED_LAYER);
+            let made = std::fs::read_to_string(&path).unwrap();
+            let mut made: Value = serde_yaml::from_str(&made).unwrap();
+            made["userdocker"]
+                .as_mapping_mut()
+                .unwrap()
+                .shift_remove(HOSTS);
+            config::write_layer(&path, &made).unwrap();
+            store.load().tls_server_cert.unwrap()
+        };
+        let own = ["localhost", "box", "10.0.2.15", "fd00::5", "127.0.0.1"];
+        let first = as_before(&own);
+        assert_eq!(store.hosts().unwrap(), own);
+        store.renew_for(vec!["10.0.2.15".into()]).unwrap();
+        assert!(
+            store.load().tls_server_cert.unwrap() == first,
+            "it is for that"
+        );
+        store.renew_for(vec!["10.0.2.16".into()]).unwrap();
+        let now = store.load().tls_server_cert.unwrap();
+        assert!(has_address(&now, [10, 0, 2, 15]) && has_address(&now, [10, 0, 2, 16]));
+        // Somebody has said for what that one is.
+        let chosen = as_before(&["box.example"]);
+        store.renew_for(vec!["10.0.2.16".into()]).unwrap();
+        assert!(store.load().tls_server_cert.unwrap() == chosen);
     }
 
     #[test]
