@@ -5,13 +5,14 @@
 //! programs it starts.
 
 mod host_keys;
+mod keys;
 mod logins;
 mod start_script;
 mod users;
 
 use std::process::{Command, ExitCode, Stdio};
 
-use config::Config;
+use config::Loaded;
 
 use crate::report::Report;
 use crate::respawn::keep;
@@ -39,7 +40,7 @@ pub fn main() -> ExitCode {
     for problem in &loaded.problems {
         report.say(&format!("rancher: {problem}"));
     }
-    for (what, done) in set_up(&loaded.config) {
+    for (what, done) in set_up(&loaded) {
         if let Err(error) = done {
             report.say(&format!("rancher: console: {what}: {error}"));
         }
@@ -98,15 +99,13 @@ fn cloud_init(report: &mut Report) {
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(config: &Config) -> [(&'static str, std::io::Result<()>); 5] {
+fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 5] {
+    let config = &loaded.config;
     [
         ("hostname", hostname(&config.hostname)),
         ("home", users::home()),
         ("password", users::password(config.password.as_deref())),
-        (
-            "authorized keys",
-            users::authorized_keys(&config.ssh_authorized_keys),
-        ),
+        ("authorized keys", keys::lay_out(loaded)),
         ("host keys", host_keys::lay_out(&config.ssh.keys)),
     ]
 }

@@ -1,6 +1,5 @@
-//! User `rancher`: home, password and keys.
+//! User `rancher`: home and password.
 
-use std::collections::BTreeSet;
 use std::fs::Permissions;
 use std::io::{Error, Result};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -9,9 +8,9 @@ use std::path::Path;
 use sha_crypt::{Sha512Params, sha512_simple};
 
 /// `rancher`'s number and that of its group, as RancherOS always had it.
-const RANCHER: u32 = 1100;
+pub const RANCHER: u32 = 1100;
 
-const HOME: &str = "/home/rancher";
+pub const HOME: &str = "/home/rancher";
 
 /// Rounds of the password's hash: the default of crypt(5).
 const ROUNDS: usize = 5_000;
@@ -35,7 +34,7 @@ pub fn accounts() -> Result<()> {
         let old = std::fs::read_to_string(path).map_err(told)?;
         let new = with_line(&old, line);
         if new != old {
-            replace(path.as_ref(), &new, mode, 0).map_err(told)?;
+            replace(path.as_ref(), new.as_bytes(), mode, None).map_err(told)?;
         }
     }
     Ok(())
@@ -69,7 +68,7 @@ pub fn password(password: Option<&str>) -> Result<()> {
     };
     let path = Path::new("/etc/shadow");
     let shadow = with_password(&std::fs::read_to_string(path)?, "rancher", &hash);
-    replace(path, &shadow, 0o600, 0)
+    replace(path, shadow.as_bytes(), 0o600, None)
 }
 
 /// A shadow(5) file with one user's hash changed.
@@ -83,30 +82,9 @@ fn with_password(shadow: &str, user: &str, hash: &str) -> String {
     shadow.lines().map(|text| line(text) + "\n").collect()
 }
 
-/// Adds the configured keys to those that are there.
-pub fn authorized_keys(keys: &[String]) -> Result<()> {
-    let folder_path = Path::new(HOME).join(".ssh");
-    let path = folder_path.join("authorized_keys");
-    if keys.is_empty() {
-        return Ok(());
-    }
-    folder(&folder_path, 0o700, (RANCHER, RANCHER))?;
-    let old = std::fs::read_to_string(&path).unwrap_or_default();
-    replace(&path, &with_keys(&old, keys), 0o600, RANCHER)
-}
-
-fn with_keys(old: &str, keys: &[String]) -> String {
-    let mut seen = BTreeSet::new();
-    let lines = old.lines().chain(keys.iter().map(|key| key.trim()));
-    lines
-        .filter(|line| seen.insert(*line))
-        .map(|line| format!("{line}\n"))
-        .collect()
-}
-
 /// Makes a folder, of a mode and for an owner. One that is there and has this owner keeps the mode
 /// that the owner gave it.
-fn folder(path: &Path, mode: u32, (user, group): (u32, u32)) -> Result<()> {
+pub fn folder(path: &Path, mode: u32, (user, group): (u32, u32)) -> Result<()> {
     if std::fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == user) {
         return Ok(());
     }
@@ -116,13 +94,15 @@ fn folder(path: &Path, mode: u32, (user, group): (u32, u32)) -> Result<()> {
     chown(path, Some(user), Some(group))
 }
 
-/// Writes a file beside its place, synced, and renames it.
-fn replace(path: &Path, content: &str, mode: u32, owner: u32) -> Result<()> {
+/// Writes a file beside its place, synced, and renames it; it is root's unless told.
+pub fn replace(path: &Path, content: &[u8], mode: u32, owner: Option<u32>) -> Result<()> {
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
     std::fs::write(&new, content)?;
     std::fs::set_permissions(&new, Permissions::from_mode(mode))?;
-    chown(&new, Some(owner), Some(owner))?;
+    if let Some(owner) = owner {
+        chown(&new, Some(owner), Some(owner))?;
+    }
     std::fs::File::open(&new)?.sync_all()?;
     std::fs::rename(&new, path)
 }
@@ -165,11 +145,5 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
         folder(&path, 0o755, me).unwrap();
         assert_eq!(mode(), 0o700);
-    }
-
-    #[test]
-    fn keys_are_added_once_and_none_is_lost() {
-        let keys = ["b".to_owned(), " c ".to_owned(), "b".to_owned()];
-        assert_eq!(with_keys("a\nb\n", &keys), "a\nb\nc\n");
     }
 }
