@@ -7,15 +7,20 @@
 mod host_keys;
 mod keys;
 mod logins;
+mod people;
 mod start_script;
 mod users;
 
+use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use config::Loaded;
+use nix::poll::PollFlags;
+use nix::sys::inotify::Inotify;
+use people::People;
 
 use crate::report::Report;
-use crate::respawn::keep;
+use crate::respawn::{Program, keep, keep_wanted};
 use crate::sys::{Linux, Sys as _};
 
 /// Where cloud-init is.
@@ -48,11 +53,12 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("set-up") {
         return ExitCode::SUCCESS;
     }
+    let people = known_people(&mut report);
     cloud_init(&mut report);
     if let Err(error) = start_script::begin() {
         report.say(&format!("rancher: console: start.sh: {error}"));
     }
-    match keep(logins::programs(&loaded.config)) {
+    match keep_all(&people, logins::programs(&loaded.config), &mut report) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report.say(&format!("rancher: console: {error}"));
@@ -71,6 +77,38 @@ fn is_console(
         Some(file) => Err(format!("it has no {file}")),
         None => accounts().map_err(|error| format!("it cannot have a user rancher: {error}")),
     }
+}
+
+/// Makes people known here who were added in a console before. Where that fails nobody is kept: all
+/// would be forgotten.
+fn known_people(report: &mut Report) -> Option<(People, Inotify)> {
+    let people = People::here();
+    let known = people.restore().and_then(|()| Ok(people.watch()?));
+    match known {
+        Ok(changes) => Some((people, changes)),
+        Err(error) => {
+            report.say(&format!("rancher: console: people: {error}"));
+            None
+        }
+    }
+}
+
+/// Keeps the logins running, and who is added meanwhile.
+fn keep_all(
+    people: &Option<(People, Inotify)>,
+    programs: Vec<Program>,
+    report: &mut Report,
+) -> nix::Result<()> {
+    let Some((people, changes)) = people else {
+        return keep(programs);
+    };
+    keep_wanted(&[(changes.as_fd(), PollFlags::POLLIN)], || {
+        while changes.read_events().is_ok() {}
+        if let Err(error) = people.keep() {
+            report.say(&format!("rancher: console: people: {error}"));
+        }
+        programs.clone()
+    })
 }
 
 /// Has cloud-init do what is left to do here: what it writes is there before anything else starts,

@@ -7,8 +7,13 @@ use std::path::Path;
 
 use sha_crypt::{Sha512Params, sha512_simple};
 
+use super::people::with_more_members;
+
 /// `rancher`'s number and that of its group, as RancherOS always had it.
 pub const RANCHER: u32 = 1100;
+
+/// The numbers of the machine's own groups.
+pub const GROUPS: [u32; 3] = [RANCHER, 1101, 1103];
 
 pub const HOME: &str = "/home/rancher";
 
@@ -40,15 +45,24 @@ pub fn accounts() -> Result<()> {
     Ok(())
 }
 
-/// A file of lines `NAME:…` with this line in the place of that name's.
+/// A file of lines `NAME:…` with this line in the place of that name's. Members that a group of this
+/// number has are added to those of the line.
 fn with_line(old: &str, line: &str) -> String {
     let name = |line: &str| line.split(':').next().map(str::to_owned);
-    let mut lines: Vec<&str> = old.lines().collect();
+    let mut lines: Vec<String> = old.lines().map(str::to_owned).collect();
     match lines.iter_mut().find(|one| name(one) == name(line)) {
-        Some(found) => *found = line,
-        None => lines.push(line),
+        Some(found) if is_group(line) && found.split(':').nth(2) == line.split(':').nth(2) => {
+            *found = with_more_members(line, found);
+        }
+        Some(found) => *found = line.to_owned(),
+        None => lines.push(line.to_owned()),
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Whether a line is one of group(5).
+fn is_group(line: &str) -> bool {
+    line.split(':').count() == 4
 }
 
 /// Makes the home folder, on whatever is mounted on `/home`.
@@ -131,6 +145,8 @@ mod tests {
             with,
             "sudo:x:1103:rancher\nadm:x:4:\ndocker:x:1101:rancher\n"
         );
+        let more = with_line("docker:x:1101:ann,rancher\n", "docker:x:1101:rancher");
+        assert_eq!(more, "docker:x:1101:rancher,ann\n");
     }
 
     #[test]
