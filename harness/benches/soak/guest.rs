@@ -24,9 +24,10 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots it for the first time, and gives the user an image.
-    pub async fn start() -> Result<Self> {
+    /// Boots it for the first time, with these lines in its cloud-config, and gives the user an image.
+    pub async fn start(cloud_config: &str) -> Result<Self> {
         let bench = Bench::prepare("soak")?;
+        let user_data = bench.spec.user_data.clone().unwrap_or_default();
         let spec = MachineSpec {
             disks: vec![Disk::Blank(Blank {
                 mib: STATE_MIB,
@@ -34,6 +35,7 @@ impl Guest {
                 ..Blank::default()
             })],
             write_cache: true,
+            user_data: Some(user_data + cloud_config),
             ..bench.spec.clone()
         };
         let evidence = bench.evidence()?;

@@ -35,7 +35,7 @@ const WHOLE: [(&str, &str); 4] = [
 /// Cuts the power so often.
 pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
-    let mut guest = Guest::start().await?;
+    let mut guest = Guest::start("").await?;
     let line = guest.line().await?;
     for command in BEFORE {
         line.ask(command).await.map_err(|why| guest.failed(why))?;

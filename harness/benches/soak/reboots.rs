@@ -9,18 +9,28 @@ use crate::guest::{Guest, Line};
 
 /// For a machine to go down, on the reference host.
 const DOWN_SECONDS: u64 = 120;
+/// What the config drive says beside who may log in.
+const CLOUD_CONFIG: &str = "\
+rancher: { environment: { CLOUD: heard } }
+write_files: [{ path: /opt/from-cloud, content: tea, owner: 'rancher:docker', permissions: 0640 }]
+";
 /// What is enabled.
-const ENABLED: [&str; 6] = [
+const ENABLED: [&str; 9] = [
     "sudo rancherctl config set hostname soaked",
     "sudo rancherctl config set userdocker.use_tls true",
     "sudo rancherctl config set environment.LEVEL 3",
     "sudo rancherctl config set services.own '{image: \"rancher/os-base:${VERSION}\", \
      command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}'",
+    "sudo rancherctl config set addons.extra '{services: {extra: {image: \"rancher/os-base:${VERSION}\", \
+     command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",
+    "sudo rancherctl addon enable extra",
+    "sudo mkdir -p /opt/rancher/bin && cd /opt/rancher/bin && \
+     printf '#!/bin/sh\ncat /proc/sys/kernel/random/boot_id\n' | sudo tee start.sh && sudo chmod +x start.sh",
     "sudo rancherctl tls generate",
     "docker run -d --restart always --name clock busybox /bin/busybox sleep 100000",
 ];
 /// What must stay the same, and who tells.
-const SAME: [(&str, &str); 5] = [
+const SAME: [(&str, &str); 8] = [
     (
         "containers of the user",
         "docker ps --format '{{.Names}} {{.Image}}' | sort",
@@ -30,6 +40,17 @@ const SAME: [(&str, &str); 5] = [
         // cloud-init ends by itself, sooner or later.
         "sudo system-docker ps -a --format '{{.Names}} {{.Image}}' | sort; \
          sudo system-docker ps --format '{{.Names}}' | grep -vx cloud-init | sort",
+    ),
+    ("addons", "sudo rancherctl addon list"),
+    (
+        "cloud-config",
+        "rancherctl cloud-init status; stat -c '%n %U %G %a' /opt/from-cloud; sudo cat /opt/from-cloud",
+    ),
+    (
+        // It runs beside the logins, and has said which boot this is.
+        "start.sh",
+        "for try in $(seq 100); do \
+         sudo cmp -s /proc/sys/kernel/random/boot_id /var/log/start.log && exit; sleep 0.2; done; exit 1",
     ),
     (
         "configuration",
@@ -62,7 +83,7 @@ struct Picture {
 
 /// Reboots so often.
 pub async fn soak(count: u16) -> Result<Vec<Figure>> {
-    let guest = Guest::start().await?;
+    let guest = Guest::start(CLOUD_CONFIG).await?;
     let line = guest.ready().await?;
     for command in ENABLED {
         line.ask(command)
