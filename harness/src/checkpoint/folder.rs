@@ -20,9 +20,20 @@ pub(super) fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Takes one away. Just then its mark may be set (see [`written`]): once, for in a folder that is gone
+/// nothing is made.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            std::fs::remove_dir_all(folder)
+        }
+        done => done,
+    }
+}
+
 pub(super) fn begin(folder: &Path, recipe: &Recipe) -> io::Result<()> {
     // What a maker that was killed left.
-    match std::fs::remove_dir_all(folder) {
+    match remove(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => private(folder)?,
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::FlockArg;
 
-use super::folder::{contents, read_recipe};
+use super::folder::{contents, read_recipe, remove};
 use super::{Recipe, Store};
 use crate::host::room;
 use crate::lock;
@@ -91,7 +91,7 @@ impl Store {
     /// Removes one, unless it is in use.
     pub fn remove(&self, name: &str) -> bool {
         let free = lock::take(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
-        free.is_ok_and(|_free| std::fs::remove_dir_all(self.folder.join(name)).is_ok())
+        free.is_ok_and(|_free| remove(&self.folder.join(name)).is_ok())
     }
 }
 

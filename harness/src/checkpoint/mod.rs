@@ -25,7 +25,7 @@ use crate::hash::Hash;
 use crate::lock;
 use crate::machine::{KeyPair, Saved};
 
-use folder::{begin, contents, finish, open, private};
+use folder::{begin, contents, finish, open, private, remove};
 
 pub use explain::{Difference, Explained};
 pub use keep::Listed;
@@ -113,7 +113,7 @@ impl Store {
             Err(error) => Err(error),
         };
         if let Err(error) = made {
-            let _ = std::fs::remove_dir_all(&folder);
+            let _ = remove(&folder);
             return Err(error);
         }
         ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;

@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::host;
 
@@ -51,22 +51,30 @@ pub(super) fn write_out(folder: &Path) {
 }
 
 fn write_all(folder: &File) -> io::Result<()> {
-    let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
-    for entry in std::fs::read_dir(&path)? {
+    for entry in std::fs::read_dir(path_of(folder))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             File::open(entry.path())?.sync_all()?;
         }
     }
     folder.sync_all()?;
-    File::create(Path::new(&path).join(MARK))?.sync_all()?;
+    set_mark(folder)
+}
+
+fn set_mark(folder: &File) -> io::Result<()> {
+    File::create(path_of(folder).join(MARK))?.sync_all()?;
     folder.sync_all()
+}
+
+fn path_of(folder: &File) -> PathBuf {
+    format!("/proc/self/fd/{}", folder.as_raw_fd()).into()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::folder::remove;
     use super::*;
     use crate::poll::{Poll, wait_until};
 
@@ -107,5 +115,23 @@ mod tests {
         std::fs::create_dir(&folder).unwrap();
         assert!(write_all(&first).is_err());
         assert!(!folder.join(MARK).exists());
+    }
+
+    #[test]
+    fn one_goes_while_its_mark_is_set() {
+        let parent = tempfile::tempdir().unwrap();
+        for number in 0..100 {
+            let folder = parent.path().join(number.to_string());
+            std::fs::create_dir(&folder).unwrap();
+            // Enough that it takes a while to take them away.
+            for file in 0..50 {
+                File::create(folder.join(file.to_string())).unwrap();
+            }
+            let open = File::open(&folder).unwrap();
+            let marking = std::thread::spawn(move || set_mark(&open));
+            remove(&folder).unwrap();
+            let _ = marking.join().unwrap();
+            assert!(!folder.exists());
+        }
     }
 }
