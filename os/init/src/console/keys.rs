@@ -1,13 +1,15 @@
 //! The keys that let people in as `rancher`: those of the configuration, beside those that people wrote
 //! into the file themselves.
 //!
-//! A key that the configuration no longer has goes, for who takes it out means that. So what the
-//! configuration has put there is noted in a file of its own; what is not noted is somebody's, and stays.
+//! A key that somebody takes out of the machine's document goes, for they mean that. So what is there
+//! because of that document is noted in a file of its own; what is not noted stays. That of a cloud
+//! stays, too, when the cloud says something else: it often says only what is new, and would lock out
+//! whom it let in first.
 
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-use config::Loaded;
+use config::{GOOD_LAYER, Layer, Loaded, USER_LAYER};
 
 use super::users::{HOME, RANCHER, folder, replace};
 
@@ -24,7 +26,47 @@ pub fn lay_out(loaded: &Loaded) -> Result<()> {
         owner: RANCHER,
         noted: NOTED.into(),
     };
-    keys.lay_out(&loaded.config.ssh_authorized_keys, are_known(loaded))
+    keys.lay_out(&Configured::of(loaded))
+}
+
+/// What the configuration says of keys.
+#[derive(Default)]
+struct Configured {
+    /// Those that are to be there.
+    keys: Vec<String>,
+    /// Those of the machine's document.
+    of_document: Vec<String>,
+    /// Those of any layer: one that lies above hides them, and takes nothing away.
+    of_any: Vec<String>,
+    /// Whether these are all.
+    are_known: bool,
+}
+
+impl Configured {
+    fn of(loaded: &Loaded) -> Self {
+        let of_layer = |layer: &Layer| {
+            let keys = layer.value.get(KEYS).and_then(|keys| keys.as_sequence());
+            let keys = keys.into_iter().flatten().filter_map(|key| key.as_str());
+            Vec::from_iter(keys.map(|key| key.trim().to_owned()))
+        };
+        let is_document = |layer: &&Layer| {
+            let name = Path::new(&layer.name);
+            name.ends_with(USER_LAYER) || name.ends_with(GOOD_LAYER)
+        };
+        let keys = loaded.config.ssh_authorized_keys.iter();
+        let keys = keys.map(|key| key.trim().to_owned());
+        Self {
+            keys: keys.filter(|key| !key.is_empty()).collect(),
+            of_document: loaded
+                .layers
+                .iter()
+                .filter(is_document)
+                .flat_map(of_layer)
+                .collect(),
+            of_any: loaded.layers.iter().flat_map(of_layer).collect(),
+            are_known: are_known(loaded),
+        }
+    }
 }
 
 /// Whether these are all keys that are configured: what could not be read may have more, and nobody is
@@ -43,33 +85,28 @@ struct Keys {
 }
 
 impl Keys {
-    fn lay_out(&self, configured: &[String], are_known: bool) -> Result<()> {
+    fn lay_out(&self, configured: &Configured) -> Result<()> {
         let path = self.folder.join("authorized_keys");
         let old = read(&path)?.unwrap_or_default();
-        let noted = read(&self.noted)?;
-        let configured = configured.iter().map(|key| key.trim().as_bytes());
-        let configured = Vec::from_iter(configured.filter(|key| !key.is_empty()));
-        let there = lines(&old);
-        let ours = match &noted {
-            Some(noted) => lines(noted),
-            // Of before it was noted: what is configured and there was put there.
-            None => Vec::from_iter(there.iter().copied().filter(|key| configured.contains(key))),
-        };
-        let gone = ours.iter().filter(|key| !configured.contains(key));
+        let noted = read(&self.noted)?.unwrap_or_default();
+        let has = |keys: &[String], line: &[u8]| keys.iter().any(|key| key.as_bytes() == line);
+        let (there, ours) = (lines(&old), lines(&noted));
+        let gone = ours.iter().filter(|key| !has(&configured.of_any, key));
         let gone = Vec::from_iter(gone.copied().filter(|key| there.contains(key)));
-        let stay = !are_known && !gone.is_empty();
+        let stay = !configured.are_known && !gone.is_empty();
         let gone = if stay { vec![] } else { gone };
-        let mut added = Vec::from_iter(configured.iter().copied());
-        added.retain(|key| !there.contains(key));
+        let added = configured.keys.iter().map(String::as_bytes);
+        let added = Vec::from_iter(added.filter(|key| !there.contains(key)));
         let left = there.iter().filter(|line| !gone.contains(line));
         let new = joined(left.copied().chain(added.iter().copied()));
 
-        // What is in the file and of the configuration is noted at any moment.
-        let note = |keys: &[u8]| match noted.as_deref() == Some(keys) {
+        // What is in the file because of the document is noted at any moment.
+        let note = |keys: &[u8]| match noted == keys {
             true => Ok(()),
             false => replace(&self.noted, keys, 0o600, None),
         };
-        let all = joined(ours.iter().copied().chain(added.iter().copied()));
+        let of_document = added.iter().filter(|key| has(&configured.of_document, key));
+        let all = joined(ours.iter().copied().chain(of_document.copied()));
         note(&all)?;
         if new != joined(there.iter().copied()) {
             folder(&self.folder, 0o700, (self.owner, self.owner))?;
@@ -136,9 +173,15 @@ mod tests {
             std::fs::write(self.keys.folder.join("authorized_keys"), text).unwrap();
         }
 
-        fn after(&self, configured: &[&str]) -> String {
-            let configured = Vec::from_iter(configured.iter().map(|key| (*key).to_owned()));
-            self.keys.lay_out(&configured, true).unwrap();
+        fn after(&self, document: &[&str]) -> String {
+            self.after_all(document, document)
+        }
+
+        /// With those that hold, and those of the document.
+        fn after_all(&self, keys: &[&str], document: &[&str]) -> String {
+            self.keys
+                .lay_out(&configured(keys, document, true))
+                .unwrap();
             self.now()
         }
 
@@ -147,11 +190,21 @@ mod tests {
         }
     }
 
+    fn configured(keys: &[&str], document: &[&str], are_known: bool) -> Configured {
+        let owned = |keys: &[&str]| Vec::from_iter(keys.iter().map(|key| (*key).to_owned()));
+        Configured {
+            keys: owned(keys),
+            of_document: owned(document),
+            of_any: owned(&[keys, document].concat()),
+            are_known,
+        }
+    }
+
     #[test]
     fn keys_are_added_once_and_those_of_people_stay() {
         let home = Home::new();
         home.write("# mine\na\nb");
-        assert_eq!(home.after(&["b", " c ", "b", ""]), "# mine\na\nb\nc\n");
+        assert_eq!(home.after(&["b", "c", "b"]), "# mine\na\nb\nc\n");
         assert_eq!(home.after(&["b", "c"]), "# mine\na\nb\nc\n");
         assert_eq!(home.folder.path().read_dir().unwrap().count(), 2);
     }
@@ -169,18 +222,38 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_of_before_notes_what_is_configured() {
+    fn what_a_cloud_says_no_more_or_hides_stays() {
         let home = Home::new();
-        home.write("a\nmine\nold\n");
-        assert_eq!(home.after(&["a"]), "a\nmine\nold\n");
-        assert_eq!(home.after(&[]), "mine\nold\n");
+        assert_eq!(home.after_all(&["cloud"], &[]), "cloud\n");
+        assert_eq!(home.after_all(&["other"], &["a"]), "cloud\nother\n");
+        assert_eq!(home.after(&["a"]), "cloud\nother\na\n");
+        assert_eq!(home.after_all(&["other"], &["a"]), "cloud\nother\na\n");
+        assert_eq!(home.after_all(&["other"], &[]), "cloud\nother\n");
+    }
+
+    #[test]
+    fn whose_a_key_is_is_told_by_the_layers() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |layer: &str, keys: &str| {
+            std::fs::write(folder.path().join(layer), format!("{KEYS}: {keys}\n")).unwrap();
+        };
+        write(USER_LAYER, "[' a ', '']");
+        write(config::CLOUD_LAYER, "[b]");
+        let found = Configured::of(&config::load(folder.path(), ""));
+        assert_eq!(found.keys, ["b"]);
+        assert_eq!(found.of_document, ["a", ""]);
+        assert_eq!(found.of_any, ["a", "", "b"]);
+        assert!(found.are_known);
     }
 
     #[test]
     fn a_mistake_locks_nobody_out() {
         let home = Home::new();
         home.after(&["a"]);
-        let told = home.keys.lay_out(&["b".into()], false).unwrap_err();
+        let told = home
+            .keys
+            .lay_out(&configured(&["b"], &["b"], false))
+            .unwrap_err();
         assert!(told.to_string().contains("stays until"), "{told}");
         assert_eq!(home.now(), "a\nb\n");
         assert_eq!(home.after(&["b"]), "b\n");
@@ -199,13 +272,14 @@ mod tests {
     fn a_file_that_cannot_be_read_is_not_written() {
         let home = Home::new();
         std::fs::create_dir_all(home.keys.folder.join("authorized_keys")).unwrap();
-        assert!(home.keys.lay_out(&["a".into()], true).is_err());
+        assert!(home.keys.lay_out(&configured(&["a"], &[], true)).is_err());
         let home = Home::new();
         home.write("a\n");
         let mut odd = std::fs::read(home.keys.folder.join("authorized_keys")).unwrap();
         odd.extend(b"k \xff\n");
         std::fs::write(home.keys.folder.join("authorized_keys"), &odd).unwrap();
-        home.keys.lay_out(&["b".into()], true).unwrap();
+        let keys = configured(&["b"], &[], true);
+        home.keys.lay_out(&keys).unwrap();
         let now = std::fs::read(home.keys.folder.join("authorized_keys")).unwrap();
         assert_eq!(now, b"a\nk \xff\nb\n");
     }
