@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_yaml::Value;
 
 use crate::document::layer;
-use crate::{CLOUD_LAYER, Config, Document, GENERATED_LAYER, Problem};
+use crate::{CLOUD_LAYER, Config, Document, GENERATED_LAYER, GOOD_LAYER, Problem, USER_LAYER};
 use stack::Stack;
 
 /// The compiled defaults.
@@ -37,6 +37,14 @@ pub struct Layer {
     pub value: Value,
     /// The file that it comes from.
     pub document: Option<Document>,
+}
+
+impl Layer {
+    /// Whether it is the user's document, or the last good one in its place.
+    pub fn is_users(&self) -> bool {
+        let name = self.document.as_ref().map(|one| Path::new(&one.name));
+        name.is_some_and(|name| name.ends_with(USER_LAYER) || name.ends_with(GOOD_LAYER))
+    }
 }
 
 /// Merges `upper` into `lower`: mappings key by key, anything else takes the place of what was there.
@@ -84,7 +92,6 @@ pub fn check(document: &Document) -> Vec<Problem> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{GOOD_LAYER, USER_LAYER};
 
     fn with(user: &str, cmdline: &str) -> Loaded {
         let folder = tempfile::tempdir().unwrap();

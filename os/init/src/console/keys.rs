@@ -9,7 +9,7 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-use config::{GOOD_LAYER, Layer, Loaded, USER_LAYER};
+use config::{Layer, Loaded};
 
 use super::users::{HOME, RANCHER, folder, replace};
 
@@ -49,10 +49,6 @@ impl Configured {
             let keys = keys.into_iter().flatten().filter_map(|key| key.as_str());
             Vec::from_iter(keys.map(|key| key.trim().to_owned()))
         };
-        let is_document = |layer: &&Layer| {
-            let name = Path::new(&layer.name);
-            name.ends_with(USER_LAYER) || name.ends_with(GOOD_LAYER)
-        };
         let keys = loaded.config.ssh_authorized_keys.iter();
         let keys = keys.map(|key| key.trim().to_owned());
         Self {
@@ -60,7 +56,7 @@ impl Configured {
             of_document: loaded
                 .layers
                 .iter()
-                .filter(is_document)
+                .filter(|layer| layer.is_users())
                 .flat_map(of_layer)
                 .collect(),
             of_any: loaded.layers.iter().flat_map(of_layer).collect(),
@@ -237,7 +233,7 @@ mod tests {
         let write = |layer: &str, keys: &str| {
             std::fs::write(folder.path().join(layer), format!("{KEYS}: {keys}\n")).unwrap();
         };
-        write(USER_LAYER, "[' a ', '']");
+        write(config::USER_LAYER, "[' a ', '']");
         write(config::CLOUD_LAYER, "[b]");
         let found = Configured::of(&config::load(folder.path(), ""));
         assert_eq!(found.keys, ["b"]);

@@ -1,7 +1,5 @@
 //! What keeps the document from doing what it says: told by everything that changes it.
 
-use std::path::Path;
-
 use config::{Document, Layer, Loaded, Store, Why, path};
 use serde_yaml::Value;
 
@@ -84,10 +82,7 @@ fn waits(loaded: &Loaded, store: &Store) -> Option<String> {
 
 /// Keys of which a layer above the user's document says something else.
 fn overruled(loaded: &Loaded, store: &Store, keys: &[Vec<String>]) -> Vec<String> {
-    let name = store.path().to_string_lossy().into_owned();
-    let good = store.path().with_file_name(config::GOOD_LAYER);
-    let is_own = |layer: &Layer| layer.name == name || Path::new(&layer.name) == good;
-    let own = loaded.layers.iter().position(is_own);
+    let own = loaded.layers.iter().position(Layer::is_users);
     let above = &loaded.layers[own.map_or(0, |own| own + 1)..];
     let document = Document::read(&store.path()).ok().flatten();
     let mine = |keys: &[String]| path::get(&document.as_ref()?.value, keys).cloned();
