@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use init::log::Lines;
+use nix::sys::inotify::AddWatchFlags;
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
@@ -217,7 +218,9 @@ fn script(told: &Told, status: &mut Status) -> Result<(), String> {
 /// Whether somebody takes connections on a socket, once they had their time.
 fn answers(socket: &Path, limit: Duration) -> nix::Result<bool> {
     let folder = socket.parent().unwrap_or(Path::new("/"));
-    let found = watch::look(folder, limit, || UnixStream::connect(socket).ok())?;
+    // An engine that listens gives its socket an owner and a mode.
+    let owned = AddWatchFlags::IN_ATTRIB;
+    let found = watch::look(folder, owned, limit, || UnixStream::connect(socket).ok())?;
     Ok(found.is_some())
 }
 

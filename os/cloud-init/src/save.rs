@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::inotify::AddWatchFlags;
+
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
 use crate::{Found, Kind, RUN, Source, say, watch};
@@ -61,7 +63,10 @@ pub(crate) fn save_late(status: &mut Status) -> Result<(), String> {
         Heard::From(name, found) => Some(Heard::From(name, found)),
         Heard::Later | Heard::Nothing => None,
     };
-    let heard = watch::look(Path::new("/dev"), LATE, look).map_err(|e| format!("/dev: {e}"))?;
+    // Not with what becomes of terminals, each time that somebody logs in.
+    let changes = AddWatchFlags::empty();
+    let heard =
+        watch::look(Path::new("/dev"), changes, LATE, look).map_err(|e| format!("/dev: {e}"))?;
     take(heard.unwrap_or(Heard::Nothing), status)
 }
 
