@@ -47,6 +47,23 @@ pub struct Ended {
     pub errors: String,
 }
 
+impl Ended {
+    /// Its standard output, where it ended well.
+    ///
+    /// # Errors
+    /// What it said, and its status.
+    pub fn well(self, program: &str, arguments: &[&str]) -> Result<String> {
+        match self.status {
+            0 => Ok(self.output),
+            status => Err(format!(
+                "{program} {}: exit status {status}: {}",
+                arguments.join(" "),
+                self.errors.trim()
+            )),
+        }
+    }
+}
+
 /// How a program that may take long is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -245,14 +262,7 @@ impl Sys for Linux {
     fn run(&mut self, program: &str, arguments: &[&str]) -> Result<String> {
         let output = command(program, arguments).output();
         let ended: Ended = output.map_err(at(program))?.into();
-        match ended.status {
-            0 => Ok(ended.output),
-            status => Err(format!(
-                "{program} {}: exit status {status}: {}",
-                arguments.join(" "),
-                ended.errors.trim()
-            )),
-        }
+        ended.well(program, arguments)
     }
 
     fn ask_within(&mut self, program: &str, arguments: &[&str], limit: Duration) -> Result<Ended> {

@@ -58,14 +58,7 @@ fn format(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()
         .say(&format!("rancher: {device} is formatted as the state disk"));
     let arguments = [&["-q", "-t", "ext4"], name.as_slice(), &[device]].concat();
     let ended = boot.sys.ask_within(MKE2FS, &arguments, LIMIT)?;
-    match ended.status {
-        0 => Ok(()),
-        status => Err(format!(
-            "{MKE2FS} {}: exit status {status}: {}",
-            arguments.join(" "),
-            ended.errors.trim()
-        )),
-    }
+    ended.well(MKE2FS, &arguments).map(drop)
 }
 
 /// What the next boot will find the file system by.
