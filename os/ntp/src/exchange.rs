@@ -1,5 +1,6 @@
 //! A question to a time server, and what its answer says.
 
+use std::collections::BTreeMap;
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,18 +13,53 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Seconds from 1900, where NTP begins to count, to 1970.
 const EPOCH: u64 = 2_208_988_800;
 
-/// How many seconds the clock is behind, by the middle one of the servers that answer.
-pub fn offset(servers: &[String]) -> Option<f64> {
-    let asked = servers.iter().map(|server| (server, ask(server)));
-    let mut offsets: Vec<f64> = asked
-        .filter_map(|(server, answer)| {
-            answer
-                .map_err(|error| eprintln!("ntp: {server}: {error}"))
-                .ok()
-        })
-        .collect();
-    offsets.sort_by(f64::total_cmp);
-    offsets.get(offsets.len() / 2).copied()
+/// Time servers, and what was said of those that gave no answer.
+pub struct Servers {
+    names: Vec<String>,
+    failed: BTreeMap<String, String>,
+}
+
+impl Servers {
+    /// `HOST` or `HOST:PORT` each.
+    pub fn new(names: Vec<String>) -> Self {
+        let failed = BTreeMap::new();
+        Self { names, failed }
+    }
+
+    /// Whether there is nobody to ask.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// How many seconds the clock is behind, by the middle one of the servers that answer.
+    ///
+    /// Says which do not, each once until it fails in another way: a machine that no time server can
+    /// be reached from would fill its log, and be awake for it.
+    pub fn offset(&mut self) -> Option<f64> {
+        let mut offsets = Vec::new();
+        for server in &self.names {
+            match ask(server) {
+                Ok(offset) => {
+                    self.failed.remove(server);
+                    offsets.push(offset);
+                }
+                Err(error) => {
+                    if let Some(news) = news(&mut self.failed, server, error.to_string()) {
+                        eprintln!("ntp: {news}");
+                    }
+                }
+            }
+        }
+        offsets.sort_by(f64::total_cmp);
+        offsets.get(offsets.len() / 2).copied()
+    }
+}
+
+/// What is to be said of a server that failed, where that was not said the last time.
+fn news(failed: &mut BTreeMap<String, String>, server: &str, error: String) -> Option<String> {
+    let told = format!("{server}: {error}");
+    let before = failed.insert(server.to_owned(), error.clone());
+    (before != Some(error)).then_some(told)
 }
 
 fn ask(server: &str) -> std::io::Result<f64> {
@@ -124,6 +160,17 @@ mod tests {
             sent.wrapping_add(4 * SECOND),
         );
         assert_eq!(evaluate(&packet, sent, sent), Some(4.0));
+    }
+
+    #[test]
+    fn a_failure_is_told_when_it_is_another_one() {
+        let mut failed = BTreeMap::new();
+        let mut told = |server: &str, error: &str| news(&mut failed, server, error.into());
+        assert_eq!(told("a", "refused"), Some("a: refused".into()));
+        assert_eq!(told("a", "refused"), None);
+        assert_eq!(told("b", "refused"), Some("b: refused".into()));
+        assert_eq!(told("a", "no route"), Some("a: no route".into()));
+        assert_eq!(told("a", "refused"), Some("a: refused".into()));
     }
 
     #[test]

@@ -43,10 +43,10 @@ fn run() -> nix::Result<()> {
     signals.add(Signal::SIGTERM);
     signals.thread_block()?;
     let end = SignalFd::new(&signals)?;
-    let servers = config::load_machine().config.ntp.servers;
+    let mut servers = exchange::Servers::new(config::load_machine().config.ntp.servers);
     let mut wait = FIRST_WAIT;
     loop {
-        let pause = match exchange::offset(&servers) {
+        let pause = match servers.offset() {
             _ if servers.is_empty() => PollTimeout::NONE,
             Some(offset) => {
                 wait = FIRST_WAIT;
