@@ -1,6 +1,7 @@
 #!/bin/sh
 # What udhcpc calls when a lease changes (busybox, examples/udhcp/simple.script). resolv.conf is
 # written in place: it is mounted into other containers, and a renamed file would not reach them.
+# shellcheck disable=SC2154 # what the lease says is in the environment
 case "$1" in
 deconfig)
     ip addr flush dev "$interface"
