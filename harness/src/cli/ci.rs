@@ -31,7 +31,8 @@ pub(super) fn matrix(project: &Project, shards: u16) -> ExitCode {
 fn jobs(profiles: &[Profile], scenarios: &[Scenario], shards: usize) -> Vec<Value> {
     let of = |profile: &Profile| {
         let name = profile.name.clone();
-        let wanted = scenarios.iter().filter(|s| s.profiles.contains(&name));
+        let wanted = scenarios.iter();
+        let wanted = wanted.filter(|s| s.all_profiles().any(|one| one == name));
         let shards = wanted.count().min(shards);
         let job = move |number| json!({ "profile": name, "shard": format!("{number}/{shards}") });
         (1..=shards).map(job).collect::<Vec<_>>()
@@ -73,7 +74,7 @@ fn known(project: &Project) -> Result<BTreeMap<String, f64>, Refusal> {
     let there = |trial: &str| {
         let (profile, name) = trial.split_once("::").unwrap_or_default();
         let mut scenarios = scenarios.iter();
-        scenarios.any(|s| s.name == name && s.profiles.iter().any(|p| p == profile))
+        scenarios.any(|s| s.name == name && s.all_profiles().any(|one| one == profile))
     };
     let mut known = BTreeMap::new();
     for (known_as, median) in medians {
@@ -98,6 +99,7 @@ mod tests {
         for (n, scenario) in scenarios.iter_mut().enumerate() {
             let on: &[&str] = if n == 0 { &["pc", "q35"] } else { &["q35"] };
             scenario.profiles = on.iter().map(|name| (*name).to_owned()).collect();
+            scenario.more_profiles.clear();
         }
         let jobs = |shards| Value::from(jobs(&profiles, &scenarios, shards));
         let job = |profile, shard| json!({ "profile": profile, "shard": shard });

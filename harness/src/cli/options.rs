@@ -17,6 +17,7 @@ Exit status:
 
 Environment:
   HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
+  HARNESS_ALL_PROFILES=1          run scenarios on their `more_profiles`, too (cargo test)
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
   HARNESS_MACHINE_LIMIT=MIB       keep the machine of a red trial in at most so much; 0 keeps none
@@ -234,6 +235,9 @@ pub(super) struct TestOptions {
     /// Only trials on this profile
     #[arg(long)]
     pub(super) profile: Option<String>,
+    /// Trials on all profiles that scenarios name, their `more_profiles` among them
+    #[arg(long, conflicts_with = "profile")]
+    pub(super) all_profiles: bool,
     #[command(flatten)]
     pub(super) pace: Pace,
     /// Keep the evidence of trials that passed

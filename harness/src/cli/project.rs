@@ -28,6 +28,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     };
     let options = suite::Options {
         profile: options.profile,
+        all_profiles: options.all_profiles || environment.all_profiles,
         keep: options.keep || environment.keep,
         tell: options.pace.tells() || streams || environment.tell,
         cold: options.cold || environment.cold,
@@ -109,7 +110,10 @@ pub(super) fn list(project: &Project) -> ExitCode {
         .max()
         .unwrap_or_default();
     let line = |s: &Scenario| {
-        let profiles = s.profiles.join(", ");
+        let mut profiles = s.profiles.join(", ");
+        if !s.more_profiles.is_empty() {
+            profiles += &format!("; when asked: {}", s.more_profiles.join(", "));
+        }
         format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
     };
     let scenarios: String = scenarios.iter().map(line).collect();

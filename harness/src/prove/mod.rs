@@ -110,9 +110,9 @@ fn settings(project: &Project, options: &Options) -> Settings {
 /// Each sabotage on the first profile of its scenario, or on the one that is wanted.
 fn proofs(profiles: &[Profile], scenarios: Vec<Scenario>, only: Option<&str>) -> Vec<Proof> {
     let of = |scenario: Scenario| {
-        let mut named = scenario.profiles.iter();
+        let mut named = scenario.all_profiles();
         let name = named.find(|name| only.is_none_or(|only| only == *name));
-        let profile = profiles.iter().find(|one| Some(&one.name) == name);
+        let profile = profiles.iter().find(|one| Some(&*one.name) == name);
         profile.map_or_else(Vec::new, |profile| {
             Proof::all(&Arc::new(scenario.clone()), profile)
         })

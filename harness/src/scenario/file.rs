@@ -27,6 +27,10 @@ pub struct ScenarioFile<S = StepFile> {
     /// The profiles (`qemu-profiles/*.yaml`) it runs on: one trial each.
     #[serde(default = "default_profiles")]
     pub profiles: Vec<String>,
+    /// Others that it runs on where somebody asks for one of them (`--profile`) or for all
+    /// (`--all-profiles`), as a CI matrix does: what a change seldom breaks there alone.
+    #[serde(default)]
+    pub more_profiles: Vec<String>,
     /// What the machine is given beside its profile, added to what its setup gives it.
     #[serde(default)]
     pub machine: MachineFile,

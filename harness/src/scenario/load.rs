@@ -30,6 +30,8 @@ pub struct Scenario {
     pub about: String,
     /// The profiles it runs on.
     pub profiles: Vec<String>,
+    /// Others that it runs on where one of them, or all, is asked for.
+    pub more_profiles: Vec<String>,
     /// What the machine is given, by the setups and by the scenario.
     pub machine: MachineFile,
     /// What its machine went through before, the first setup first.
@@ -52,6 +54,14 @@ pub struct Scenario {
     pub sabotaged: bool,
     /// What should be better about its file, and keeps it from nothing.
     pub warnings: Vec<SourceError>,
+}
+
+impl Scenario {
+    /// All profiles that it may run on, those that it always runs on first.
+    pub fn all_profiles(&self) -> impl Iterator<Item = &str> {
+        let all = self.profiles.iter().chain(&self.more_profiles);
+        all.map(String::as_str)
+    }
 }
 
 /// A step that is known to do one thing.
@@ -178,6 +188,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         name: head.name,
         about: head.about,
         profiles: head.profiles,
+        more_profiles: head.more_profiles,
         machine: head.machine,
         setups,
         start: head.start,

@@ -72,6 +72,7 @@ fn all_that_is_wrong_is_told() {
         r"name: coffee
 about: ''
 profiles: [q35, p35]
+more_profiles: [pc, q35]
 machine:
   ssh_key: false
 steps:

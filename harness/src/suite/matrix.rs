@@ -1,4 +1,4 @@
-//! Which trials there are: each scenario on each of its profiles.
+//! Which trials there are: each scenario on each of its profiles, and on more where they are asked for.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,26 +11,40 @@ use crate::trial::Trial;
 
 use super::Options;
 
-/// Each scenario on each of its profiles, in the order of their names.
-pub(super) fn all(
-    profiles: Vec<Profile>,
-    scenarios: Vec<Scenario>,
-    only: Option<&str>,
-) -> Vec<Trial> {
+/// The profiles that scenarios run on.
+pub(super) enum On<'a> {
+    /// Those that each always runs on.
+    Usual,
+    /// All that each may run on.
+    All,
+    /// This one, where they may.
+    One(&'a str),
+}
+
+impl On<'_> {
+    fn wants(&self, scenario: &Scenario, profile: &str) -> bool {
+        let may = || scenario.all_profiles().any(|name| name == profile);
+        match self {
+            Self::Usual => scenario.profiles.iter().any(|name| name == profile),
+            Self::All => may(),
+            Self::One(only) => *only == profile && may(),
+        }
+    }
+}
+
+/// Each scenario on each of these profiles, in the order of their names.
+pub(super) fn all(profiles: Vec<Profile>, scenarios: Vec<Scenario>, on: &On<'_>) -> Vec<Trial> {
     let scenarios: Vec<_> = scenarios.into_iter().map(Arc::new).collect();
     let of = |profile: Profile| {
-        let wanted = scenarios.iter().filter({
-            let name = profile.name.clone();
-            move |scenario| scenario.profiles.contains(&name)
-        });
-        let trial = move |s: &Arc<Scenario>| Trial {
+        let wanted = scenarios.iter();
+        let wanted = wanted.filter(|scenario| on.wants(scenario, &profile.name));
+        let trial = |s: &Arc<Scenario>| Trial {
             profile: profile.clone(),
             scenario: s.clone(),
         };
         wanted.map(trial).collect::<Vec<_>>()
     };
     let mut trials: Vec<_> = profiles.into_iter().flat_map(of).collect();
-    trials.retain(|trial| only.is_none_or(|only| trial.profile.name == only));
     trials.sort_by_key(Trial::name);
     trials
 }
@@ -89,4 +103,28 @@ pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
     }
     let room = host.map_or(Ok(()), |host| host.could(demand(trial, true)));
     room.err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Project;
+
+    #[test]
+    fn more_profiles_are_for_whoever_asks() {
+        let (profiles, mut scenarios) = Project::find().load().unwrap();
+        scenarios.truncate(1);
+        let scenario = &mut scenarios[0];
+        scenario.name = "tea".into();
+        scenario.profiles = vec!["q35".into()];
+        scenario.more_profiles = vec!["pc".into(), "q35-scsi".into()];
+        let names = |on: On<'_>| {
+            let trials = all(profiles.clone(), scenarios.clone(), &on);
+            trials.iter().map(Trial::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(On::Usual), ["q35::tea"]);
+        assert_eq!(names(On::All), ["pc::tea", "q35-scsi::tea", "q35::tea"]);
+        assert_eq!(names(On::One("pc")), ["pc::tea"]);
+        assert_eq!(names(On::One("q35-nvme")), [""; 0]);
+    }
 }

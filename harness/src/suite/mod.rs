@@ -31,11 +31,12 @@ use crate::terminal::colour;
 use crate::trial::{self, Settings, Trial};
 
 pub use options::{
-    COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE, Options, RETRIES_VARIABLE,
-    SHARD_VARIABLE, VERBOSE_VARIABLE,
+    ALL_PROFILES_VARIABLE, COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE,
+    Options, RETRIES_VARIABLE, SHARD_VARIABLE, VERBOSE_VARIABLE,
 };
 pub use shard::Shard;
 
+use matrix::On;
 use run::{Ready, Shared, known_as};
 pub(crate) use run::{room, runtime};
 
@@ -45,7 +46,7 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    let all = matrix::all(profiles, scenarios, options.profile.as_deref());
+    let all = matrix::all(profiles, scenarios, &on(arguments, options));
     if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
         eprintln!("no scenario runs on a profile `{profile}`; see `harness list`");
         return exit::USAGE.into();
@@ -76,13 +77,26 @@ pub(crate) fn load(project: &Project) -> Result<(Vec<Profile>, Vec<Scenario>), E
     Ok(loaded)
 }
 
-/// All trials of a tree, by name.
+/// All trials of a tree, on each profile that they may run on, by name.
 ///
 /// # Errors
 /// All that is wrong in its scenarios and profiles.
 pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
     let (profiles, scenarios) = project.load()?;
-    Ok(matrix::all(profiles, scenarios, None))
+    Ok(matrix::all(profiles, scenarios, &On::All))
+}
+
+/// Whoever names a trial in full (`PROFILE::SCENARIO`) has named its profile.
+fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
+    let in_full = || {
+        let filter = arguments.filter.as_deref();
+        filter.is_some_and(|filter| filter.contains("::"))
+    };
+    match &options.profile {
+        Some(only) => On::One(only),
+        None if options.all_profiles || in_full() => On::All,
+        None => On::Usual,
+    }
 }
 
 fn count(errors: usize) -> String {

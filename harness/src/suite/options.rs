@@ -24,11 +24,16 @@ pub const RETRIES_VARIABLE: &str = "HARNESS_RETRIES";
 /// The variable that has flaky trials told and not failed.
 pub const FLAKY_OK_VARIABLE: &str = "HARNESS_FLAKY_OK";
 
+/// The variable that has scenarios run on their `more_profiles`, too.
+pub const ALL_PROFILES_VARIABLE: &str = "HARNESS_ALL_PROFILES";
+
 /// What the command line and the environment may change.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only trials on this profile.
     pub profile: Option<String>,
+    /// Trials on all profiles that scenarios name, not only on those that they always run on.
+    pub all_profiles: bool,
     /// Keep the evidence of trials that passed.
     pub keep: bool,
     /// Tell each step on stderr.
@@ -67,6 +72,7 @@ impl Options {
         let set = |name| value(name).is_some_and(|value| value != "0");
         Ok(Self {
             profile: None,
+            all_profiles: set(ALL_PROFILES_VARIABLE),
             keep: set(KEEP_VARIABLE),
             tell: set(VERBOSE_VARIABLE),
             cold: set(COLD_VARIABLE),

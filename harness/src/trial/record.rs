@@ -77,7 +77,7 @@ impl Trial {
             trial: self.name(),
             profile: self.profile.name.clone(),
             scenario: self.scenario.name.clone(),
-            profiles: self.scenario.profiles.clone(),
+            profiles: self.scenario.all_profiles().map(str::to_owned).collect(),
             kernel: FileRecord::of(&artifacts.kernel)?,
             initrd: FileRecord::of(&artifacts.initrd)?,
             images: self.served_images()?,

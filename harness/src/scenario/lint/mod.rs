@@ -84,20 +84,7 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
             "leave the key away for `q35`",
         );
     }
-    for (number, wanted) in head.profiles.iter().enumerate() {
-        let path = format!("profiles[{number}]");
-        if !profiles.contains(wanted) {
-            let hint = known_profiles(wanted, profiles);
-            lint.value(&path, format!("there is no profile `{wanted}`"), hint);
-        }
-        if head.profiles[..number].contains(wanted) {
-            lint.value(
-                &path,
-                format!("the profile `{wanted}` is here twice"),
-                "leave one away",
-            );
-        }
-    }
+    named_profiles(lint, head, profiles);
     if let Some(known) = &head.known_failure {
         known_failure(lint, known);
     }
@@ -155,6 +142,28 @@ fn known_failure(lint: &mut Lint<'_>, known: &KnownFailure) {
         if text.trim().is_empty() {
             let path = format!("known_failure.{key}");
             lint.value(&path, format!("`{key}` says nothing"), hint);
+        }
+    }
+}
+
+/// Each profile of the head is one that exists, and is there once.
+fn named_profiles<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
+    let mut before: Vec<&String> = Vec::new();
+    for (key, list) in [
+        ("profiles", &head.profiles),
+        ("more_profiles", &head.more_profiles),
+    ] {
+        for (number, wanted) in list.iter().enumerate() {
+            let path = format!("{key}[{number}]");
+            if !profiles.contains(wanted) {
+                let hint = known_profiles(wanted, profiles);
+                lint.value(&path, format!("there is no profile `{wanted}`"), hint);
+            }
+            if before.contains(&wanted) {
+                let message = format!("the profile `{wanted}` is here twice");
+                lint.value(&path, message, "leave one away");
+            }
+            before.push(wanted);
         }
     }
 }
