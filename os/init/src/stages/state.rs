@@ -53,11 +53,7 @@ fn mount_state(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Stri
     if state.dev == "none" {
         return Ok(Some("state.dev is none".into()));
     }
-    let found = match find::wait_for(boot, state)? {
-        Some(device) => Some(device),
-        None => format::first_blank(boot, state)?,
-    };
-    let Some(device) = found else {
+    let Some(device) = find_or_make(boot, state)? else {
         let reason = format!("no disk is {}", state.dev);
         return match state.required {
             true => Err(format!("{reason}, and state.required asks for it")),
@@ -68,6 +64,21 @@ fn mount_state(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Stri
     boot.report
         .say(&format!("Mounting state device {device} to /var"));
     Ok(None)
+}
+
+/// The state disk; a blank one becomes it where that is asked for and there is none.
+fn find_or_make(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<String>> {
+    if let Some(device) = find::wait_for(boot, state)? {
+        return Ok(Some(device));
+    }
+    let Some(blank) = format::first_blank(boot, state)? else {
+        return Ok(None);
+    };
+    if let Some(device) = find::before_format(boot, state, &blank)? {
+        return Ok(Some(device));
+    }
+    format::format(boot, state, &blank)?;
+    Ok(Some(blank))
 }
 
 fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {

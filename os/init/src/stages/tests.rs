@@ -21,8 +21,8 @@ struct Recorder {
     over: Vec<&'static str>,
     /// What is left on the state disk; plenty unless told.
     left: Option<Free>,
-    /// What devices come, in this order, and which of them bring the state disk.
-    comes: VecDeque<Came>,
+    /// What devices come, each so long after the one before.
+    comes: VecDeque<(Duration, Came)>,
     /// Programs by how their command line begins, and how they end: each time the next one, and the
     /// last for ever. Others succeed.
     ends: BTreeMap<&'static str, VecDeque<(i32, &'static str)>>,
@@ -143,9 +143,15 @@ impl Sys for Recorder {
     fn watch_devices(&mut self) -> Result<()> {
         self.note("watch devices".into())
     }
-    fn device_came(&mut self, _: Duration) -> Result<Option<Came>> {
+    fn device_came(&mut self, limit: Duration) -> Result<Option<Came>> {
         self.done.push("wait".into());
-        Ok(self.comes.pop_front())
+        match self.comes.front_mut() {
+            Some((after, _)) if *after > limit => {
+                *after -= limit;
+                Ok(None)
+            }
+            _ => Ok(self.comes.pop_front().map(|(_, came)| came)),
+        }
     }
     fn content(&mut self, device: &str, extent: Extent) -> Result<Content> {
         self.done.push(format!("read {device} {extent:?}"));

@@ -13,6 +13,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// and loading waits for what they find at once.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// The same before a blank disk becomes the state disk. That happens once in the life of a disk, and
+/// would leave a machine whose state disk was only late with two that have its name.
+const BEFORE_FORMAT: Duration = Duration::from_secs(5);
+
 const BLKID: &str = "/usr/sbin/blkid";
 
 /// How long a look at the disks may take: it reads a few blocks of each, and one of them may hang.
@@ -29,21 +33,42 @@ pub fn wait_for(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Str
         true => LIMIT,
         false => QUIET,
     };
+    if let Some(device) = look(boot.sys, state)? {
+        return Ok(Some(device));
+    }
+    if patience == LIMIT {
+        boot.report
+            .say(&format!("rancher: waiting for {} for 30 s", state.dev));
+    }
+    late(boot.sys, state, patience)
+}
+
+/// The disk, where it comes after all before `blank` is formatted in its place.
+pub fn before_format(
+    boot: &mut Boot<'_>,
+    state: &config::State,
+    blank: &str,
+) -> Result<Option<String>> {
+    if state.dev == blank {
+        return Ok(None);
+    }
+    let seconds = BEFORE_FORMAT.as_secs();
+    boot.report.say(&format!(
+        "rancher: {blank} is blank; waiting {seconds} s for {} before it is formatted",
+        state.dev
+    ));
+    late(boot.sys, state, BEFORE_FORMAT)
+}
+
+/// The disk, where it comes before there was no new device for so long.
+fn late(sys: &mut dyn Sys, state: &config::State, patience: Duration) -> Result<Option<String>> {
     let deadline = Instant::now() + LIMIT;
-    let mut told = false;
-    loop {
-        if let Some(device) = look(boot.sys, state)? {
+    while comes(sys, patience, deadline)? {
+        if let Some(device) = look(sys, state)? {
             return Ok(Some(device));
         }
-        if patience == LIMIT && !told {
-            boot.report
-                .say(&format!("rancher: waiting for {} for 30 s", state.dev));
-            told = true;
-        }
-        if !comes(boot.sys, patience, deadline)? {
-            return Ok(None);
-        }
     }
+    Ok(None)
 }
 
 /// Waits for a disk; false when none came.

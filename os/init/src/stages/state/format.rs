@@ -14,14 +14,11 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// What a state disk is called where `state.dev` does not say it.
 const LABEL: &str = "RANCHER_STATE";
 
-/// Formats the first disk of `state.autoformat` that is blank, or marked to be formatted.
+/// The first disk of `state.autoformat` that is blank, or marked to be formatted.
 pub fn first_blank(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<String>> {
     for device in &state.autoformat {
         match why_not(boot, state, device)? {
-            None => {
-                format(boot, state, device)?;
-                return Ok(Some(device.clone()));
-            }
+            None => return Ok(Some(device.clone())),
             Some(reason) => boot
                 .report
                 .say(&format!("rancher: {device} is not formatted: {reason}")),
@@ -52,7 +49,8 @@ fn why_not(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<O
     })
 }
 
-fn format(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {
+/// Makes a disk the state disk.
+pub fn format(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {
     let name = name(&state.dev, device)?;
     boot.report
         .say(&format!("rancher: {device} is formatted as the state disk"));

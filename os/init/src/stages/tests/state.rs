@@ -57,6 +57,7 @@ fn a_disk_that_comes_late_is_found() {
             Came::Other,
             Came::Disk,
         ]
+        .map(|came| (Duration::ZERO, came))
         .into(),
         ..Default::default()
     }
@@ -172,6 +173,40 @@ fn nothing_is_formatted_where_the_disk_is_found() {
     .on("/dev/vdb", Content::Zero);
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(!recorder.did("read /dev/vdb") && !recorder.did("mke2fs"));
+}
+
+#[test]
+fn nothing_is_formatted_where_the_disk_is_only_late() {
+    let late = |seconds| {
+        let mut recorder = Recorder {
+            cmdline: "rancher.state.autoformat=[/dev/vda]",
+            comes: [(Duration::from_secs(seconds), Came::Disk)].into(),
+            ..Default::default()
+        }
+        .with(LOOK, &[NOTHING, (0, "/dev/sdb1\n")])
+        .with(PROBE, &[NOTHING])
+        .on("/dev/vda", Content::Zero);
+        assert_eq!(boot(&mut recorder), Ok(()));
+        recorder
+    };
+    let found = late(4);
+    assert!(found.did("mount /dev/sdb1 /var ext4") && !found.did("mke2fs"));
+    let formatted = late(40);
+    assert!(formatted.did("mount /dev/vda /var ext4") && formatted.did("mke2fs"));
+}
+
+#[test]
+fn a_blank_disk_that_is_the_state_disk_by_its_path_is_not_waited_for_twice() {
+    let mut recorder = Recorder {
+        cmdline: "rancher.state.dev=/dev/vda rancher.state.autoformat=[/dev/vda]",
+        ..Default::default()
+    }
+    .with(PROBE, &[NOTHING])
+    .on("/dev/vda", Content::Zero);
+    assert_eq!(boot(&mut recorder), Ok(()));
+    assert!(recorder.did("mke2fs"));
+    let waits = recorder.done.iter().filter(|step| *step == "wait");
+    assert_eq!(waits.count(), 1);
 }
 
 #[test]
