@@ -33,6 +33,9 @@ struct Times {
     answer: f64,
     /// What QEMU had of the processors until then, which other load of the host does not change.
     processor: f64,
+    /// Blocks of the guest's code that QEMU translated until then, which is most of the work of an
+    /// emulated fork and the same on every host; 0 under KVM.
+    blocks: f64,
     /// What was reached on the way, in order.
     rungs: Vec<(String, f64)>,
 }
@@ -66,6 +69,8 @@ pub async fn measure(
             "{:8.3} s  of processors for QEMU until then",
             median(&processor)
         );
+        let blocks: Vec<_> = all.iter().map(|times| times.blocks).collect();
+        println!("{:8.0}    blocks of code translated", median(&blocks));
     }
     let answers = |all: &[Times]| all.iter().map(|times| times.answer).collect::<Vec<_>>();
     let (outputs, dockers) = (answers(&commands), answers(&containers));
@@ -120,6 +125,7 @@ async fn one(
     let answer = (at - begin).as_secs_f64();
     let processor = processor_seconds(fork.pid())
         .map_err(|e| MachineError::Other(format!("processor time of QEMU: {e}")))?;
+    let blocks = translated_blocks(&fork).await?;
     let mut rungs = qemu_rungs(evidence, begin_clock);
     rungs.push(("the guest runs".into(), running));
     for (what, at) in ssh.rungs() {
@@ -130,8 +136,18 @@ async fn one(
     Ok(Times {
         answer,
         processor,
+        blocks,
         rungs,
     })
+}
+
+/// By QEMU's monitor: a line `TB count            39081` of `info jit`.
+async fn translated_blocks(fork: &Machine) -> std::result::Result<f64, MachineError> {
+    let asked = serde_json::json!({ "command-line": "info jit" });
+    let printed = fork.qmp("human-monitor-command", asked).await?;
+    let mut lines = printed.as_str().unwrap_or_default().lines();
+    let count = lines.find_map(|line| line.strip_prefix("TB count")?.trim().parse().ok());
+    Ok(count.unwrap_or_default())
 }
 
 /// Of all threads of a process (the first number of proc(5)'s `schedstat`, in nanoseconds).
