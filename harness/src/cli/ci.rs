@@ -31,8 +31,7 @@ pub(super) fn matrix(project: &Project, shards: u16) -> ExitCode {
 fn jobs(profiles: &[Profile], scenarios: &[Scenario], shards: usize) -> Vec<Value> {
     let of = |profile: &Profile| {
         let name = profile.name.clone();
-        let wanted = scenarios.iter();
-        let wanted = wanted.filter(|s| s.all_profiles().any(|one| one == name));
+        let wanted = scenarios.iter().filter(|s| s.may_run_on(&name));
         let shards = wanted.count().min(shards);
         let job = move |number| json!({ "profile": name, "shard": format!("{number}/{shards}") });
         (1..=shards).map(job).collect::<Vec<_>>()
@@ -74,7 +73,7 @@ fn known(project: &Project) -> Result<BTreeMap<String, f64>, Refusal> {
     let there = |trial: &str| {
         let (profile, name) = trial.split_once("::").unwrap_or_default();
         let mut scenarios = scenarios.iter();
-        scenarios.any(|s| s.name == name && s.all_profiles().any(|one| one == profile))
+        scenarios.any(|s| s.name == name && s.may_run_on(profile))
     };
     let mut known = BTreeMap::new();
     for (known_as, median) in medians {

@@ -62,6 +62,11 @@ impl Scenario {
         let all = self.profiles.iter().chain(&self.more_profiles);
         all.map(String::as_str)
     }
+
+    /// Whether this is one of them.
+    pub fn may_run_on(&self, profile: &str) -> bool {
+        self.all_profiles().any(|name| name == profile)
+    }
 }
 
 /// A step that is known to do one thing.

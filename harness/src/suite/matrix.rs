@@ -23,11 +23,10 @@ pub(super) enum On<'a> {
 
 impl On<'_> {
     fn wants(&self, scenario: &Scenario, profile: &str) -> bool {
-        let may = || scenario.all_profiles().any(|name| name == profile);
         match self {
             Self::Usual => scenario.profiles.iter().any(|name| name == profile),
-            Self::All => may(),
-            Self::One(only) => *only == profile && may(),
+            Self::All => scenario.may_run_on(profile),
+            Self::One(only) => *only == profile && scenario.may_run_on(profile),
         }
     }
 }

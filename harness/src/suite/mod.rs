@@ -86,15 +86,17 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
     Ok(matrix::all(profiles, scenarios, &On::All))
 }
 
-/// Whoever names a trial in full (`PROFILE::SCENARIO`) has named its profile.
+/// Whoever names a trial in full (`PROFILE::SCENARIO`) has named its profile. Not of a shard: what is
+/// in one must not depend on a filter, for cargo-nextest asks for a shard's trials and then runs each
+/// by its name.
 fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
-    let in_full = || {
+    let in_full = options.shard.is_none() && {
         let filter = arguments.filter.as_deref();
         filter.is_some_and(|filter| filter.contains("::"))
     };
     match &options.profile {
         Some(only) => On::One(only),
-        None if options.all_profiles || in_full() => On::All,
+        None if options.all_profiles || in_full => On::All,
         None => On::Usual,
     }
 }
@@ -301,5 +303,28 @@ mod tests {
         longest_first(&mut trials, &usual);
         let order: Vec<_> = trials.iter().map(libtest_mimic::Trial::name).collect();
         assert_eq!(order, ["q35::new", "q35::long", "q35::short"]);
+    }
+
+    fn on_of(filter: &str, shard: Option<&str>) -> &'static str {
+        let arguments = Arguments {
+            filter: Some(filter.into()),
+            ..Arguments::default()
+        };
+        let options = Options {
+            shard: shard.map(|shard| shard.parse().unwrap()),
+            ..Options::default()
+        };
+        match on(&arguments, &options) {
+            On::Usual => "usual",
+            On::All => "all",
+            On::One(_) => "one",
+        }
+    }
+
+    #[test]
+    fn a_filter_never_changes_what_is_in_a_shard() {
+        assert_eq!(on_of("tea", None), "usual");
+        assert_eq!(on_of("q35-scsi::tea", None), "all");
+        assert_eq!(on_of("q35::tea", Some("2/5")), on_of("tea", Some("2/5")));
     }
 }
