@@ -44,27 +44,6 @@ pub fn typed(command: &Command) -> Value {
     }
 }
 
-/// A command that stands in the text: its program knows it.
-pub fn mentioned(command: &Command) -> Value {
-    let mut words: Vec<&str> = Vec::new();
-    for word in command.text.split_whitespace() {
-        let word = word.trim_matches(['[', ']', '…']);
-        let is_of_option = words.last().is_some_and(|before| before.starts_with('-'));
-        // What stands for something: a command that takes any word would take `--help` for one, too.
-        if is_of_option || word.contains(char::is_lowercase) {
-            words.push(word);
-        }
-    }
-    // `help` is help itself.
-    let help = if words.contains(&"help") {
-        ""
-    } else {
-        " --help"
-    };
-    let line = format!("{}{help}", words.join(" "));
-    json!({ "name": command.name(), "ssh": { "run": line } })
-}
-
 /// Files of the machine that the README shows: there is nothing wrong with them.
 pub fn file(block: &Block) -> Vec<Value> {
     let file = format!("readme-{}", block.line);
@@ -133,7 +112,7 @@ pub fn is_cloud_config(block: &Block) -> bool {
         .is_some_and(|line| line == "#cloud-config")
 }
 
-fn upload(to: &str, content: &str, executable: bool) -> Value {
+pub fn upload(to: &str, content: &str, executable: bool) -> Value {
     let to = format!("/home/rancher/{to}");
     json!({ "ssh": { "upload": { "content": content, "to": to, "executable": executable } } })
 }

@@ -4,6 +4,7 @@
 mod ends;
 mod guest;
 mod host;
+mod spoken;
 mod text;
 
 use std::path::Path;
@@ -116,6 +117,7 @@ impl Readme {
             .collect();
         wrong.extend(host::idle(&on_host));
         wrong.extend(ends::faults(&self.inline));
+        wrong.extend(spoken::idle(&self.inline));
         let read = self.commands(Fate::OnlyRead).chain(self.mentioned());
         wrong.extend(read.filter_map(|one| host::read(one).err()));
         for block in &self.blocks {
@@ -177,13 +179,7 @@ impl Readme {
             .iter()
             .filter(|one| host::is_for_the_machine(one));
         steps.extend(typed.map(guest::typed));
-        let is_ours = |one: &&Command| ["rancherctl", "system-docker"].contains(&one.program());
-        let mentioned = self.inline.iter().filter(is_ours);
-        steps.extend(
-            mentioned
-                .filter(|one| one.text.contains(' '))
-                .map(guest::mentioned),
-        );
+        steps.extend(spoken::steps(&self.inline));
         steps.extend(ends::of_docker(&self.inline));
         steps
     }
@@ -207,10 +203,17 @@ impl Readme {
                 link(&path.strip_prefix(&root)?.to_string_lossy())?;
             }
         }
-        std::fs::create_dir_all(project.checkpoints_folder())?;
-        ["qemu-profiles", "target/checkpoints"]
-            .into_iter()
-            .try_for_each(link)?;
+        for folder in [project.checkpoints_folder(), root.join("target/images")] {
+            std::fs::create_dir_all(folder)?;
+        }
+        [
+            "qemu-profiles",
+            "images",
+            "target/checkpoints",
+            "target/images",
+        ]
+        .into_iter()
+        .try_for_each(link)?;
 
         let write = |path: String, text: String| {
             let path = tree.path().join(format!("scenarios/{path}.yaml"));
@@ -227,7 +230,7 @@ impl Readme {
         let mut made = vec![
             (
                 guest::SCENARIO.to_owned(),
-                guest::scenario(guest::SCENARIO, &self.steps()),
+                spoken::with_registry(guest::scenario(guest::SCENARIO, &self.steps())),
             ),
             (
                 host::ANY_SCENARIO.to_owned(),

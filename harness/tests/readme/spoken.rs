@@ -1,0 +1,122 @@
+//! Commands for the machine that stand in the README's text: they are run too, with something in the
+//! place of each word that stands for something.
+
+use serde_json::{Value, json};
+
+use super::guest;
+use super::text::Command;
+
+/// An addon that is small.
+const ADDON: &str = "clock";
+
+/// What stands for something, and what is put there.
+const WORDS: [(&str, &str); 7] = [
+    ("COMMAND", "config"),
+    ("FILE", "document.yml"),
+    ("KEY", "hostname"),
+    ("KEY…", "hostname"),
+    ("NAME", "syslog"),
+    ("NAME…", ADDON),
+    ("VALUE", "box"),
+];
+
+/// Commands that the README speaks of without what they need: they are asked for their help.
+const NAMES: [&str; 5] = [
+    "rancherctl addon",
+    "rancherctl addon pull",
+    "rancherctl config",
+    "rancherctl env",
+    "sudo system-docker",
+];
+
+/// Whether it is one, and not the name of a program alone or of what it writes.
+fn is_command(command: &Command) -> bool {
+    ["rancherctl", "system-docker"].contains(&command.program()) && command.text.contains(' ')
+}
+
+/// The steps that run them, in the README's order.
+pub fn steps(inline: &[Command]) -> Vec<Value> {
+    let mut steps = vec![
+        guest::upload("addon.yml", &addon().to_string(), false),
+        json!({ "ssh": { "run": "rancherctl config merge -i addon.yml", "as": "root" } }),
+    ];
+    let commands = inline.iter().filter(|one| is_command(one));
+    steps.extend(commands.flat_map(of));
+    steps
+}
+
+/// The machine has the registry that the addon comes from.
+pub fn with_registry(mut scenario: Value) -> Value {
+    scenario["machine"]["registry"] = json!({ "images": ["base"] });
+    scenario
+}
+
+/// A document with an addon out of the registry.
+fn addon() -> Value {
+    let registry = "10.0.2.100:5000";
+    let clock = json!({
+        "image": format!("{registry}/rancher/os-base"),
+        "command": ["/usr/bin/sleep", "3600"],
+        "volumes": ["/usr:/usr:ro"],
+    });
+    json!({
+        "registries": { "insecure": [registry] },
+        "addons": { ADDON: { "services": { ADDON: clock } } },
+    })
+}
+
+fn of(command: &Command) -> Vec<Value> {
+    let line = filled(&command.text);
+    if line == "sudo system-docker restart console" {
+        return restart_console(command, &line);
+    }
+    let run = match NAMES.contains(&command.text.as_str()) {
+        true => format!("{line} --help"),
+        // An editor that changes nothing.
+        false if line.ends_with(" edit") => format!("EDITOR=true {line}"),
+        false => line,
+    };
+    let mut steps = vec![json!({ "name": command.name(), "ssh": { "run": run, "as": "root" } })];
+    let name = format!("{}: and lets people in", command.name());
+    steps.push(json!({ "name": name, "ssh": { "run": "true" } }));
+    steps
+}
+
+/// The command ends the login that it was typed in.
+fn restart_console(command: &Command, line: &str) -> Vec<Value> {
+    let run = format!("sudo touch /of-this-console && (setsid {line} > /dev/null 2>&1 &)");
+    let name = format!("{}: it is another one", command.name());
+    vec![
+        json!({ "name": command.name(), "ssh": { "run": run } }),
+        json!({ "name": name, "wait_for": { "ssh": { "run": "test ! -e /of-this-console" } } }),
+    ]
+}
+
+/// What may be left out is there.
+fn filled(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| {
+        let word = word.trim_matches(['[', ']']);
+        let known = WORDS.iter().find(|(wanted, _)| *wanted == word);
+        known.map_or(word, |(_, put)| *put)
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Entries of the tables above that no command needs.
+pub fn idle(inline: &[Command]) -> Vec<String> {
+    let commands: Vec<_> = inline.iter().filter(|one| is_command(one)).collect();
+    let has = |wanted: &str| {
+        let words = commands
+            .iter()
+            .flat_map(|one| one.text.split_whitespace())
+            .map(|word| word.trim_matches(['[', ']']));
+        words.into_iter().any(|word| word == wanted)
+    };
+    let words = WORDS.iter().filter(|(word, _)| !has(word));
+    let words = words.map(|(word, _)| format!("no command of the README's text has a `{word}`"));
+    let names = NAMES
+        .iter()
+        .filter(|name| commands.iter().all(|one| one.text != **name));
+    let names = names.map(|name| format!("the README does not speak of `{name}`"));
+    words.chain(names).collect()
+}
