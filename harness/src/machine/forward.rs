@@ -1,7 +1,8 @@
 //! A socket on this host that leads to a unix socket in the guest, over SSH.
 //!
 //! bollard speaks to a unix socket; each connection to ours becomes a `direct-streamlocal` channel
-//! of an SSH connection, whose thread moves the bytes. Responses may be endless (logs, exec, wait).
+//! of an SSH connection, or one of a command, whose thread moves the bytes. Responses may be endless
+//! (logs, exec, wait).
 
 mod pipe;
 
@@ -11,6 +12,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
+use ssh2::{Channel, Session};
 
 use super::MachineError;
 use super::folder::PrivateFolder;
@@ -20,6 +22,10 @@ use pipe::Pipe;
 
 /// For the guest to open one channel, on the reference host.
 const OPEN_SECONDS: u64 = 20;
+
+/// How libssh2 tells that a server does not forward to unix sockets (Dropbear before 2024.84, which
+/// Ubuntu 24.04 has), or is not to (`AllowStreamLocalForwarding no`): reasons of RFC 4254, 5.1.
+const NOT_FORWARDED: [&str; 2] = ["unknown channel type", "administratively prohibited"];
 
 /// Forwards until it is dropped, or the connection ends.
 pub(super) struct Forward {
@@ -154,9 +160,7 @@ fn open(
     guest_path: &str,
 ) -> Result<Option<Pipe>, Trouble> {
     let end = Instant::now() + scale::seconds(OPEN_SECONDS);
-    match connection.until(end, |session| {
-        session.channel_direct_streamlocal(guest_path, None)
-    }) {
+    match channel(connection, guest_path, end) {
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
         Err(Trouble::Deadline) => Err(Trouble::Deadline),
         Err(trouble) => {
@@ -171,5 +175,22 @@ fn open(
             );
             Ok(None)
         }
+    }
+}
+
+/// A channel to a socket of the guest: the server's own or, where it has none, one to the command by
+/// which `docker -H ssh://` gets there, too.
+fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, Trouble> {
+    let direct = connection.until(end, |session| {
+        session.channel_direct_streamlocal(guest_path, None)
+    });
+    match direct {
+        Err(Trouble::Broken(why)) if NOT_FORWARDED.iter().any(|one| why.contains(one)) => {
+            let mut channel = connection.until(end, Session::channel_session)?;
+            let dial = format!("exec docker --host unix://{guest_path} system dial-stdio");
+            connection.until(end, |_| channel.exec(&dial))?;
+            Ok(channel)
+        }
+        direct => direct,
     }
 }

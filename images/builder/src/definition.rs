@@ -30,7 +30,10 @@ pub struct Definition {
     /// distribution does it: an image for a registry, which is not put into the root.
     #[serde(default)]
     pub suite: Option<String>,
-    /// The definition that it is the same as, but for its suite and components.
+    /// Who signs that distribution's archive, where Debian's keys do not.
+    #[serde(default)]
+    pub keyring: Option<Keyring>,
+    /// The definition that it is the same as, but for its suite, keyring and components.
     #[serde(default)]
     pub like: Option<String>,
     /// The parts of that distribution's archive that its packages lie in.
@@ -63,6 +66,16 @@ pub struct Definition {
     /// Kernel modules by name (root only); what they depend on comes with them.
     #[serde(default)]
     pub modules: Modules,
+}
+
+/// The keys of an archive, as a file of a package of Debian, whose own keys a host has.
+#[derive(Debug, Clone, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Keyring {
+    /// The package.
+    pub package: String,
+    /// Its file, absolute.
+    pub file: PathBuf,
 }
 
 fn main_component() -> Vec<String> {
@@ -152,6 +165,7 @@ fn alike(definition: &Definition, other: Option<&Definition>) -> Result<Definiti
     Ok(Definition {
         name: definition.name.clone(),
         suite: definition.suite.clone(),
+        keyring: definition.keyring.clone(),
         components: definition.components.clone(),
         ..other.clone()
     })
@@ -180,6 +194,21 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let all = load_all(&folder).unwrap();
         assert!(all.contains_key("console"), "{:?}", all.keys());
+    }
+
+    #[test]
+    fn one_that_is_like_another_is_of_its_own_distribution() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let all = load_all(&folder).unwrap();
+        let (debian, ubuntu) = (&all["debian-console"], &all["ubuntu-console"]);
+        assert_eq!(ubuntu.packages, debian.packages);
+        assert_eq!(ubuntu.suite.as_deref(), Some("noble"));
+        assert_eq!(debian.keyring, None);
+        let keyring = ubuntu
+            .keyring
+            .as_ref()
+            .expect("Debian's keys do not sign it");
+        assert_eq!(keyring.package, "ubuntu-keyring");
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const SUITE: &str = "trixie";
 /// Changes when what is kept of the packages does.
 const VERSION: u32 = 1;
 
+/// What the names of kept sets of keys begin with.
+const KEYRING: &str = "keyring-";
+
 /// Where a package set says what is in it.
 const INDEX: &str = ".packages";
 
@@ -105,29 +108,47 @@ pub fn fetch<'a>(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Packages> {
     let names: BTreeSet<&str> = names.map(String::as_str).collect();
+    fetch_as("packages", layout, &names, progress)
+}
+
+/// A package with the keys that something is signed with, which are no part of the OS.
+pub fn fetch_keyring(layout: &Layout, of: &str, package: &str) -> Result<Packages> {
+    let packages = BTreeSet::from([package]);
+    fetch_as(&format!("{KEYRING}{of}"), layout, &packages, &mut |_| ())
+}
+
+/// Packages that are kept under a name; what was kept under it before and is another set goes.
+fn fetch_as(
+    name: &str,
+    layout: &Layout,
+    packages: &BTreeSet<&str>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Packages> {
     let mut key = Key::new("packages", VERSION);
     key.add(SUITE).add(INDEX_HOOK);
-    for name in &names {
-        key.add(name);
+    for package in packages {
+        key.add(package);
     }
-    let folder = layout.cache.join(format!("packages-{}", key.finish()));
+    let folder = layout.cache.join(format!("{name}-{}", key.finish()));
     if folder.is_dir() {
-        progress(Progress::Kept("packages"));
+        progress(Progress::Kept(name));
         return Packages::open(folder);
     }
-    progress(Progress::Begin("packages"));
+    progress(Progress::Begin(name));
     let fresh =
         tempfile::tempdir_in(&layout.cache).context(|| "make a folder for packages".into())?;
-    unpack_set(&names, fresh.path())?;
+    unpack_set(packages, fresh.path())?;
     std::fs::rename(fresh.keep(), &folder).context(|| format!("keep {}", folder.display()))?;
-    cache::sweep(&layout.cache, "packages-", &folder);
-    progress(Progress::Done("packages"));
+    cache::sweep(&layout.cache, &format!("{name}-"), &folder);
+    progress(Progress::Done(name));
     Packages::open(folder)
 }
 
 /// Removes the kept package sets.
 pub fn forget(layout: &Layout) -> Result<()> {
-    cache::sweep(&layout.cache, "packages-", Path::new(""));
+    for kept in ["packages-", KEYRING] {
+        cache::sweep(&layout.cache, kept, Path::new(""));
+    }
     Ok(())
 }
 

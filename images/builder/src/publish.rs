@@ -67,7 +67,9 @@ pub fn within_reach(workspace: &Path, name: &str) -> Result<()> {
     if kept(&layout, &chain)?.is_dir() {
         return Ok(());
     }
-    chain.into_iter().try_for_each(system::within_reach)
+    let _lock = layout.lock()?;
+    let mut chain = chain.into_iter();
+    chain.try_for_each(|definition| system::within_reach(&layout, definition))
 }
 
 const CONFIG: &str = "config.json";
@@ -129,7 +131,7 @@ fn write(
     for definition in chain {
         if let Some(suite) = &definition.suite {
             let path = layer(&layers);
-            system::install(definition, suite, &path)?;
+            system::install(layout, definition, suite, &path)?;
             add(&mut layers, path)?;
         }
         let own = own_files(layout, all, definition, &below)?;
