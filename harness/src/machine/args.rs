@@ -67,7 +67,8 @@ impl Args {
 
 fn board(args: &mut Args, plan: &Plan) {
     let machine = match plan.board {
-        Board::Q35 => "q35",
+        // Disks on SATA have a controller of their own; the board's would only be waited for.
+        Board::Q35 => "q35,sata=off",
         Board::Pc => "pc",
     };
     let accel = match plan.accelerator {

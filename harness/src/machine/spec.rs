@@ -124,6 +124,7 @@ mod tests {
                 "no_timer_check",
                 "cryptomgr.notests",
                 "init_on_alloc=0",
+                "initcall_blacklist=jent_mod_init,crypto_kdf108_init",
                 "b",
                 "c"
             ]

@@ -19,6 +19,7 @@ struct Recorder {
     fails: Vec<&'static str>,
     cmdline: &'static str,
     over: Vec<&'static str>,
+    scsi_hosts: Vec<&'static str>,
     /// What is left on the state disk; plenty unless told.
     left: Option<Free>,
     /// What devices come, each so long after the one before.
@@ -89,6 +90,7 @@ impl Sys for Recorder {
             "/root.d" => self.over.iter().map(|&name| name.into()).collect(),
             "/modules" => vec!["00-loop.ko".into(), "01-squashfs.ko".into()],
             "/sys/bus" => vec!["pci".into()],
+            "/sys/class/scsi_host" => self.scsi_hosts.iter().map(|&name| name.into()).collect(),
             _ => vec!["0000:00:01.0".into()],
         })
     }
@@ -180,6 +182,20 @@ fn the_boot_in_order() {
     let mut recorder = Recorder::default();
     assert_eq!(boot(&mut recorder), Ok(()));
     insta::assert_snapshot!(recorder.done.join("\n"));
+}
+
+#[test]
+fn drivers_of_scsi_disks_are_loaded_where_there_is_a_controller_for_them() {
+    for scsi_hosts in [vec![], vec!["host0"]] {
+        let mut recorder = Recorder {
+            scsi_hosts,
+            ..Default::default()
+        };
+        assert_eq!(boot(&mut recorder), Ok(()));
+        let loaded = |step: &String| step.contains("modprobe -a -b -q sd_mod sr_mod");
+        let loaded = recorder.done.iter().any(loaded);
+        assert_eq!(loaded, !recorder.scsi_hosts.is_empty());
+    }
 }
 
 #[test]
