@@ -8,9 +8,14 @@ const LIMIT: Duration = Duration::from_secs(8);
 /// How often it is looked: nobody tells of it.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// What the kernel tells the console of: its errors and worse (`console_loglevel` in syslog(2)).
+const ONLY_ERRORS: &str = "4";
+
 /// Returns when it is done, or which file systems can still be written.
 pub fn make_read_only() -> Result<(), String> {
     nix::unistd::sync();
+    // It would go on with "Emergency Remount complete" in the middle of what we say when it is done.
+    let _ = std::fs::write("/proc/sys/kernel/printk", ONLY_ERRORS);
     // Every file system at once, whoever has files open ("Linux Magic System Request Key Hacks" in the
     // kernel's documentation). The kernel does it in its own time.
     std::fs::write("/proc/sysrq-trigger", "u")
