@@ -375,7 +375,8 @@ mod tests {
             r#""mem-path":"/saved, one/memory","qom-type":"memory-backend-file","share":false"#;
         assert!(text.contains(memory), "{text}");
         assert!(
-            text.contains("-machine q35,memory-backend=ram") && text.contains("-incoming defer")
+            text.contains("-machine q35,sata=off,memory-backend=ram")
+                && text.contains("-incoming defer")
         );
     }
 
