@@ -23,9 +23,9 @@ use pipe::Pipe;
 /// For the guest to open one channel, on the reference host.
 const OPEN_SECONDS: u64 = 20;
 
-/// How libssh2 tells that a server does not forward to unix sockets (Dropbear before 2024.84, which
-/// Ubuntu 24.04 has), or is not to (`AllowStreamLocalForwarding no`): reasons of RFC 4254, 5.1.
-const NOT_FORWARDED: [&str; 2] = ["unknown channel type", "administratively prohibited"];
+/// How libssh2 tells that a server does not forward to unix sockets (SSH_OPEN_UNKNOWN_CHANNEL_TYPE of
+/// RFC 4254, 5.1): Dropbear does since 2024.84, and Ubuntu 24.04 has one from before.
+const NOT_FORWARDED: &str = "unknown channel type";
 
 /// Forwards until it is dropped, or the connection ends.
 pub(super) struct Forward {
@@ -185,7 +185,7 @@ fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Ch
         session.channel_direct_streamlocal(guest_path, None)
     });
     match direct {
-        Err(Trouble::Broken(why)) if NOT_FORWARDED.iter().any(|one| why.contains(one)) => {
+        Err(Trouble::Broken(why)) if why.contains(NOT_FORWARDED) => {
             let mut channel = connection.until(end, Session::channel_session)?;
             let dial = format!("exec docker --host unix://{guest_path} system dial-stdio");
             connection.until(end, |_| channel.exec(&dial))?;

@@ -1,4 +1,4 @@
-//! Commands that stand in the README's text and change the machine that they are typed on: they are run
+//! Commands that stand in the README's text and end the machine or the user's containers: they are run
 //! as well, and whoever comes after them finds the machine as it must be then.
 
 use serde_json::{Value, json};

@@ -76,10 +76,7 @@ fn of(command: &Command) -> Vec<Value> {
         false if line.ends_with(" edit") => format!("EDITOR=true {line}"),
         false => line,
     };
-    let mut steps = vec![json!({ "name": command.name(), "ssh": { "run": run, "as": "root" } })];
-    let name = format!("{}: and lets people in", command.name());
-    steps.push(json!({ "name": name, "ssh": { "run": "true" } }));
-    steps
+    vec![json!({ "name": command.name(), "ssh": { "run": run, "as": "root" } })]
 }
 
 /// The command ends the login that it was typed in.
@@ -92,31 +89,32 @@ fn restart_console(command: &Command, line: &str) -> Vec<Value> {
     ]
 }
 
-/// What may be left out is there.
+/// The words, of which none is left out that may be.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split_whitespace();
+    words.map(|word| word.trim_matches(['[', ']']))
+}
+
 fn filled(text: &str) -> String {
-    let words = text.split_whitespace().map(|word| {
-        let word = word.trim_matches(['[', ']']);
+    let put = |word| {
         let known = WORDS.iter().find(|(wanted, _)| *wanted == word);
         known.map_or(word, |(_, put)| *put)
-    });
-    words.collect::<Vec<_>>().join(" ")
+    };
+    words(text).map(put).collect::<Vec<_>>().join(" ")
 }
 
 /// Entries of the tables above that no command needs.
 pub fn idle(inline: &[Command]) -> Vec<String> {
-    let commands: Vec<_> = inline.iter().filter(|one| is_command(one)).collect();
+    let commands = inline.iter().filter(|one| is_command(one));
+    let texts: Vec<_> = commands.map(|one| one.text.as_str()).collect();
     let has = |wanted: &str| {
-        let words = commands
+        texts
             .iter()
-            .flat_map(|one| one.text.split_whitespace())
-            .map(|word| word.trim_matches(['[', ']']));
-        words.into_iter().any(|word| word == wanted)
+            .any(|text| words(text).any(|word| word == wanted))
     };
-    let words = WORDS.iter().filter(|(word, _)| !has(word));
-    let words = words.map(|(word, _)| format!("no command of the README's text has a `{word}`"));
-    let names = NAMES
-        .iter()
-        .filter(|name| commands.iter().all(|one| one.text != **name));
-    let names = names.map(|name| format!("the README does not speak of `{name}`"));
-    words.chain(names).collect()
+    let idle = WORDS.iter().filter(|(word, _)| !has(word));
+    let idle = idle.map(|(word, _)| format!("no command of the README's text has a `{word}`"));
+    let gone = NAMES.iter().filter(|name| !texts.contains(name));
+    let gone = gone.map(|name| format!("the README does not speak of `{name}`"));
+    idle.chain(gone).collect()
 }

@@ -18,19 +18,19 @@ pub(super) fn drivers(boot: &mut Boot<'_>) -> Result<()> {
     }
     wanted.sort();
     wanted.dedup();
-    load(boot, &wanted);
+    load(boot, wanted.iter().map(String::as_str));
     // A disk behind a controller whose driver came now asks for its own later than we look. Where there
-    // is no such controller nobody needs them, and they are a twentieth of an emulated boot.
+    // is no such controller they would only take their time.
     let hosts = boot.sys.list("/sys/class/scsi_host").unwrap_or_default();
     if !hosts.is_empty() {
-        load(boot, &["sd_mod".to_owned(), "sr_mod".to_owned()]);
+        load(boot, ["sd_mod", "sr_mod"]);
     }
     Ok(())
 }
 
 /// Not every device has a module for it: the status says nothing.
-fn load(boot: &mut Boot<'_>, modules: &[String]) {
+fn load<'a>(boot: &mut Boot<'_>, modules: impl IntoIterator<Item = &'a str>) {
     let mut arguments = vec!["-a", "-b", "-q"];
-    arguments.extend(modules.iter().map(String::as_str));
+    arguments.extend(modules);
     let _ = boot.sys.run("/usr/sbin/modprobe", &arguments);
 }
