@@ -8,6 +8,7 @@
 pub mod admission;
 pub mod artifacts;
 pub mod checkpoint;
+mod client;
 pub mod event;
 pub mod evidence;
 pub mod exit;

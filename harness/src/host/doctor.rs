@@ -107,7 +107,7 @@ fn speed() -> Finding {
 /// A program, what it is for, and its package on Debian and Ubuntu.
 struct Tool(&'static str, &'static str, &'static str, State);
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     Tool(
         "qemu-img",
         "layers above disk images",
@@ -144,6 +144,12 @@ const TOOLS: [Tool; 10] = [
         "xorriso",
         "makes config drives of ISO 9660",
         "xorriso",
+        State::Degraded,
+    ),
+    Tool(
+        "bwrap",
+        "keeps a person's computer apart from this one (steps `client`)",
+        "bubblewrap",
         State::Degraded,
     ),
     Tool("ssh", "`harness ssh`", "openssh-client", State::Degraded),

@@ -297,6 +297,11 @@ impl Machine {
         self.target.port
     }
 
+    /// The host key that the last login met, in the form of the wire.
+    pub fn host_key(&self) -> Option<Vec<u8>> {
+        self.target.identity.pinned()
+    }
+
     /// QEMU's process id. That of an emulated machine is another one after a reset.
     pub fn pid(&self) -> u32 {
         self.chassis.now().qemu.pid()

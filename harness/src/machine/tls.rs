@@ -51,7 +51,10 @@ impl Machine {
     }
 
     /// The port of this host that leads to one of the guest, from its first use on.
-    async fn forwarded(&self, port: u16) -> Result<u16, MachineError> {
+    ///
+    /// # Errors
+    /// QEMU does not forward it.
+    pub async fn forwarded(&self, port: u16) -> Result<u16, MachineError> {
         let qmp = &self.now_qmp();
         if let Some(local) = local_port(&launch::network_table(qmp).await?, port) {
             return Ok(local);

@@ -5,6 +5,7 @@
 //! them together and `schema` tells editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
+mod client;
 mod docker;
 mod fault;
 mod file;
@@ -19,6 +20,7 @@ mod supply;
 mod told;
 mod value;
 
+pub use client::ClientStep;
 pub use docker::{
     DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep, DockerTls, EngineName,
 };

@@ -8,6 +8,7 @@
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
+use super::client::ClientStep;
 use super::docker::{DockerStep, EngineName};
 use super::fault::{
     ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
@@ -43,6 +44,8 @@ pub struct StepFile {
     pub hotplug: Option<HotplugStep>,
     /// Somebody who knows what time it is.
     pub time_server: Option<TimeServerStep>,
+    /// A command on a person's computer beside the machine.
+    pub client: Option<ClientStep>,
     /// A panic of the kernel, after which the machine comes back.
     pub crash: Option<CrashStep>,
     /// A signal to processes or to a container.
@@ -94,6 +97,7 @@ fn one_kind(schema: &mut Schema) {
         "events",
         "hotplug",
         "time_server",
+        "client",
     ];
     let kinds = kinds.iter().chain(&FAULTS);
     let one = kinds.map(|kind| serde_json::json!({ "required": [kind] }));
@@ -121,6 +125,8 @@ pub enum Action {
     Hotplug(HotplugStep),
     /// See [`TimeServerStep`].
     TimeServer(TimeServerStep),
+    /// See [`ClientStep`].
+    Client(ClientStep),
     /// See [`FaultStep`].
     Fault(FaultStep),
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Recipe, Store};
+use crate::client;
 use crate::event::What;
 use crate::evidence::Evidence;
 use crate::hash::Hash;
@@ -85,6 +86,9 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
+        if self.wants_client() {
+            client::computer().map_err(Failure::Infrastructure)?;
+        }
         if let Some(store) = self.wants_checkpoints(settings) {
             let forked = match self.never_forks() {
                 Some(why) => Err(Failure::Infrastructure(why.into())),

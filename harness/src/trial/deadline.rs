@@ -37,7 +37,7 @@ fn of_kind(action: &Action) -> Duration {
         Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) => 15,
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::WaitFor(step) => 90 + step.silence.map_or(0, |span| span.0.as_secs()),
-        Action::Docker(_) => 90,
+        Action::Docker(_) | Action::Client(_) => 90,
         Action::Reboot(_) | Action::PowerCut(_) => 240,
         Action::Fault(fault) => return fault.limit(),
     };

@@ -40,6 +40,7 @@ fn action(action: &Action) -> String {
             None => "plug in".into(),
         },
         Action::TimeServer(_) => "a time server".into(),
+        Action::Client(step) => format!("client: {}", short(&step.run)),
         Action::Fault(step) => fault::fault(step),
     }
 }

@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
+use crate::client;
 use crate::event::{Listeners, StepHead, What};
 use crate::evidence::Evidence;
 use crate::history::Usual;
@@ -191,12 +192,23 @@ impl Trial {
     }
 
     /// What the machine's registry serves at first in this tree, each image with a hash of what it
-    /// holds; nothing where it has none.
+    /// holds, and the root of a person's computer beside it; nothing where it has neither.
     fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
-        match &self.scenario.machine.registry {
-            Some(wanted) => begin::images(&registry(wanted)?.storage),
-            None => Ok(BTreeMap::new()),
+        let mut served = match &self.scenario.machine.registry {
+            Some(wanted) => begin::images(&registry(wanted)?.storage)?,
+            None => BTreeMap::new(),
+        };
+        if self.wants_client() {
+            let computer = client::computer().map_err(Failure::Infrastructure)?;
+            served.insert("client".into(), computer.fingerprint.clone());
         }
+        Ok(served)
+    }
+
+    /// Whether steps use a person's computer.
+    fn wants_client(&self) -> bool {
+        let steps = &mut self.scenario.steps.iter();
+        steps.any(|step| matches!(step.action, Action::Client(_)))
     }
 
     fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {

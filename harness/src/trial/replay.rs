@@ -223,7 +223,7 @@ impl Past {
         }
         let other = other.join("\n  ");
         Err(format!(
-            "the images that the trial's registry served are not here:\n  {other}\n\
+            "the images that the trial's registry served, or its client's root, are not here:\n  {other}\n\
              put images/ back as it was then, or serve what is here with --any-artifacts"
         ))
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bollard::Docker;
 
+use crate::client::Client;
 use crate::host::TimeServer;
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use crate::scenario::Account;
@@ -32,6 +33,8 @@ pub struct Session<'a> {
     pub broken: Broken,
     /// Who tells the machine the time, where a step asked for it.
     pub time_server: Option<TimeServer>,
+    /// A person's computer, from the first step on that used it.
+    pub client: Option<Client>,
     seed: Option<u64>,
     /// What people should know about this trial.
     notes: Vec<String>,
@@ -50,6 +53,7 @@ impl<'a> Session<'a> {
             disks: 0..0,
             broken: Broken::default(),
             time_server: None,
+            client: None,
             seed: None,
             notes: Vec::new(),
             ssh: None,

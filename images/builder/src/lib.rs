@@ -10,6 +10,7 @@
 mod archive;
 mod binaries;
 mod cache;
+mod computer;
 mod definition;
 mod initrd;
 mod libraries;
@@ -24,6 +25,7 @@ mod tree;
 
 use std::path::{Path, PathBuf};
 
+pub use computer::{Computer, computer};
 pub use manifest::{Manifest, Package, Sizes};
 pub use publish::{Published, publish, within_reach};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::{self, Key};
-use crate::{BuildError, Context, Layout, Package, Progress, Result, program};
+use crate::{BuildError, Context, Layout, Package, Progress, Result, computer, program};
 
 /// The Debian release that everything comes from.
 pub const SUITE: &str = "trixie";
@@ -78,18 +78,14 @@ impl Packages {
     }
 
     fn open(root: PathBuf) -> Result<Self> {
-        let read = |name: &str| {
-            let path = root.join(INDEX).join(name);
-            std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))
-        };
         let mut versions = BTreeMap::new();
         let mut owners = BTreeMap::new();
-        for line in read("versions")?.lines() {
+        for line in self::versions(&root)?.lines() {
             let Some((name, version)) = line.split_once('\t') else {
                 continue;
             };
             versions.insert(name.to_owned(), version.to_owned());
-            for file in read(&format!("{name}.list"))?.lines() {
+            for file in index(&root, &format!("{name}.list"))?.lines() {
                 owners.insert(file.trim_start_matches("./").into(), name.to_owned());
             }
         }
@@ -99,6 +95,16 @@ impl Packages {
             owners,
         })
     }
+}
+
+/// The packages of an unpacked set with their versions, a line each.
+pub fn versions(root: &Path) -> Result<String> {
+    index(root, "versions")
+}
+
+fn index(root: &Path, name: &str) -> Result<String> {
+    let path = root.join(INDEX).join(name);
+    std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))
 }
 
 /// The packages that definitions name, fetched when they are not kept from before.
@@ -146,13 +152,14 @@ fn fetch_as(
 
 /// Removes the kept package sets.
 pub fn forget(layout: &Layout) -> Result<()> {
-    for kept in ["packages-", KEYRING] {
+    for kept in ["packages-", KEYRING, computer::KEPT] {
         cache::sweep(&layout.cache, kept, Path::new(""));
     }
     Ok(())
 }
 
-fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
+/// Unpacks packages and all that they depend on into a folder.
+pub fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
     let step = "fetch Debian packages";
     let include: Vec<&str> = names.iter().copied().collect();
     let mut command = Command::new("mmdebstrap");

@@ -118,7 +118,10 @@ pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
         let hint = "break it in the steps of a scenario";
         let message = "a setup breaks nothing";
         lint.refuse(breaks, &format!("steps[{number}]"), message, hint);
-        let lent = matches!(step.action, Action::Hotplug(_) | Action::TimeServer(_));
+        let lent = matches!(
+            step.action,
+            Action::Hotplug(_) | Action::TimeServer(_) | Action::Client(_)
+        );
         let hint = "do it in the steps of a scenario";
         let message = "this would not be there in the machines that go on from a setup";
         lint.refuse(lent, &format!("steps[{number}]"), message, hint);
@@ -223,7 +226,8 @@ fn needs_login(action: &Action) -> bool {
         | Action::Docker(_)
         | Action::Reboot(_)
         | Action::PowerCut(_)
-        | Action::TimeServer(_) => true,
+        | Action::TimeServer(_)
+        | Action::Client(_) => true,
         Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
         Action::Serial(_) | Action::Events(_) | Action::Hotplug(_) => false,
         // What mends the network is what is wanted.

@@ -19,6 +19,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
         ("events", step.events.map(Action::Events)),
         ("hotplug", step.hotplug.map(Action::Hotplug)),
         ("time_server", step.time_server.map(Action::TimeServer)),
+        ("client", step.client.map(Action::Client)),
         ("crash", fault(step.crash.map(Fault::Crash))),
         ("kill", fault(step.kill.map(Fault::Kill))),
         ("pause", fault(step.pause.map(Fault::Pause))),

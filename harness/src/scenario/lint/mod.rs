@@ -1,6 +1,7 @@
 //! What is wrong with a scenario although each word of it is known: combinations that cannot be,
 //! steps that do nothing, scenarios that cannot fail.
 
+mod client;
 mod docker;
 mod expectation;
 mod fault;
@@ -257,6 +258,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
         Action::TimeServer(step) => {
             absolute(lint, &step.tell, &format!("{path}.time_server.tell"));
         }
+        Action::Client(step) => client::step(lint, step, &format!("{path}.client")),
         Action::Fault(step) => fault::step(lint, step, path),
     }
     Some(action)
@@ -393,7 +395,9 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let needs = match &step.action {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
-            Action::Docker(_) | Action::Reboot(_) | Action::TimeServer(_) => true,
+            Action::Docker(_) | Action::Reboot(_) | Action::TimeServer(_) | Action::Client(_) => {
+                true
+            }
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
             Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) | Action::Hotplug(_) => {
                 false

@@ -1,5 +1,6 @@
 //! The steps, each kind in a file.
 
+mod client;
 mod container;
 mod docker;
 mod events;
@@ -40,6 +41,7 @@ pub async fn perform(
         Action::Events(step) => events::judge(step, &session.machine.boot_events()),
         Action::Hotplug(step) => hotplug::perform(step, session).await,
         Action::TimeServer(step) => time_server::perform(step, session, deadline).await,
+        Action::Client(step) => Box::pin(client::perform(step, session, deadline)).await,
         Action::Fault(step) => fault::perform(step, session, deadline).await,
     }
 }

@@ -1,0 +1,49 @@
+//! Ports of the machine as sockets that a computer without a network can reach.
+
+use std::io;
+use std::path::Path;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpStream, UnixListener};
+use tokio::task::JoinSet;
+
+/// Ports that are open until this is dropped.
+#[derive(Default)]
+pub struct Doors {
+    ports: Vec<u16>,
+    served: JoinSet<()>,
+}
+
+impl Doors {
+    /// Opens a port of the machine, to which `local` of this host leads, as the socket `file`; `path`
+    /// is a short way there.
+    pub(super) fn add(&mut self, port: u16, local: u16, file: &Path, path: &str) -> io::Result<()> {
+        // One of the command before.
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        self.ports.push(port);
+        self.served.spawn(serve(listener, local));
+        Ok(())
+    }
+
+    /// Those that are open.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.iter().copied()
+    }
+}
+
+async fn serve(listener: UnixListener, local: u16) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut near, _)) = listener.accept().await {
+        connections.spawn(async move {
+            // Whoever asked sees the end of his connection when the machine ends or refuses it.
+            if let Ok(mut far) = TcpStream::connect(("127.0.0.1", local)).await {
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            }
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
