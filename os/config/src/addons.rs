@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-use crate::fit::nearest;
+use crate::fit::{self, nearest};
 use crate::{Config, Service, merge};
 
 /// What an addon brings.
@@ -67,7 +67,8 @@ fn with(services: &Services, addon: &Addon) -> Result<Services, String> {
         let there = services.get(name).cloned().unwrap_or_default();
         let mut value = serde_yaml::to_value(there).map_err(told)?;
         merge(&mut value, &Value::Mapping(changes.clone()));
-        let mut service: Service = serde_yaml::from_value(value).map_err(told)?;
+        let read = fit::read::<Service>(&value);
+        let mut service = read.map_err(|misfit| format!("services: {name}: {misfit}"))?;
         if service.image.is_empty() {
             return Err(format!("services: {name}: it names no image"));
         }

@@ -87,9 +87,11 @@ fn guess(text: &str) -> Value {
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        _ => text
-            .parse::<i64>()
-            .map_or_else(|_| Value::String(text.into()), Value::from),
+        // `007` is text, or a number where one belongs.
+        _ => match text.parse::<i64>() {
+            Ok(number) if number.to_string() == text => Value::from(number),
+            _ => Value::String(text.into()),
+        },
     }
 }
 
@@ -112,6 +114,8 @@ mod tests {
         assert_eq!(layer("rancher.a=[x,2]"), "a:\n- x\n- 2\n");
         assert_eq!(layer("rancher.dev=LABEL=X"), "dev: LABEL=X\n");
         assert_eq!(layer("rancher.a=\"b c\""), "a: b c\n");
+        assert_eq!(layer("rancher.a=1.10"), "a: '1.10'\n");
+        assert_eq!(layer("rancher.a=007"), "a: '007'\n");
     }
 
     #[test]

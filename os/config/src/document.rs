@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_yaml::{Mapping, Value};
 
 use crate::tree::Node;
-use crate::{Misfit, merge};
+use crate::{Misfit, merge, written};
 
 /// A document.
 #[derive(Debug, Clone)]
@@ -51,7 +51,7 @@ impl Document {
     /// It is no YAML, or no mapping.
     pub fn parse(name: &str, text: String) -> Result<Self, Problem> {
         let text = without_mark(text);
-        let value = match serde_yaml::from_str(&text) {
+        let value = match written::read(&text) {
             Ok(Value::Null) => Mapping::new(),
             Ok(Value::Mapping(value)) => value,
             Ok(_) => {

@@ -14,7 +14,7 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_yaml::Value;
 
-use crate::{Config, path};
+use crate::{Config, path, written};
 
 /// A value that does not fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +46,12 @@ pub enum Why {
 /// # Errors
 /// The first value that does not fit.
 pub fn fit(document: &Value) -> Result<Config, Misfit> {
-    Config::deserialize(Node(document))
+    read(document)
+}
+
+/// A part of a document, by the same rules.
+pub(crate) fn read<'de, T: Deserialize<'de>>(part: &'de Value) -> Result<T, Misfit> {
+    T::deserialize(Node(part))
 }
 
 impl Misfit {
@@ -139,6 +144,13 @@ impl serde::de::Error for Misfit {
     }
 }
 
+/// A scalar as YAML reads it, that was kept as it is written.
+fn again(value: &Value) -> Value {
+    let text = value.as_str();
+    let read = text.and_then(|text| serde_yaml::from_str(text).ok());
+    read.unwrap_or_else(|| value.clone())
+}
+
 /// A value about to be read.
 struct Node<'de>(&'de Value);
 
@@ -165,16 +177,18 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::Bool(flag) => visitor.visit_bool(*flag),
-            other => Err(Misfit::wants("`true` or `false`", other)),
+        match again(self.0).as_bool() {
+            Some(flag) => visitor.visit_bool(flag),
+            None => Err(Misfit::wants("`true` or `false`", self.0)),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0 {
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            other => Err(Misfit::wants("text", other)),
+        match (self.0, written::scalar(self.0)) {
+            (Value::String(text), _) => visitor.visit_borrowed_str(text),
+            // A key that is text takes it as it is written.
+            (_, Some(text)) => visitor.visit_string(text),
+            (other, None) => Err(Misfit::wants("text", other)),
         }
     }
 
@@ -183,7 +197,7 @@ impl<'de> Deserializer<'de> for Node<'de> {
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        match self.0.as_u64() {
+        match again(self.0).as_u64() {
             Some(number) => visitor.visit_u64(number),
             None => Err(Misfit::wants("a number", self.0)),
         }
@@ -321,8 +335,7 @@ mod tests {
             "dns: [8.8.8.8]",
             "dns: {nameserver: [8.8.8.8]}",
             "modules: loop",
-            "modules: [loop, 7]",
-            "hostname: 12",
+            "modules: [loop, [7]]",
             "hostname: [a]",
             "hostnam: a",
             "enabled_addons: [a]",
@@ -330,14 +343,14 @@ mod tests {
             "state: 3",
             "state: {required: maybe}",
             "state: {requird: true}",
-            "userdocker: {tls_server_key: 12}",
+            "userdocker: {tls_server_key: [12]}",
             "network: {interfaces: {eth0: {mtu: big}}}",
             "network: {interfaces: {eth0: {dhpc: true}}}",
             "network: {interfaces: {eth0: {address: 10.0.0.2}}}",
             "network: {interfaces: {eth0: {address: [10.0.0.2/24, 7]}}}",
             "network: {interfaces: {eth0: {gateway: 10.0.0.1/24}}}",
             "network: {interfaces: {br0: {bridge: [eth0]}}}",
-            "environment: {A: 1}",
+            "environment: {A: [1]}",
             "services: {mine: {comand: [a]}}",
             "1: a",
         ];

@@ -173,6 +173,50 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn text_is_as_it_was_written_in_every_key_and_layer() {
+        let text = "hostname: 007\npassword: 1.10\nenvironment: {RELEASE: 1.10, HEX: 0x10, 2.0: True}\n\
+                    dns: {search: [1e3]}\nservices: {mine: {image: 1.0, privileged: True, \
+                    command: [sleep, 3600, 1.50], labels: {v: 1.20}, environment: [7]}}\n\
+                    addons: {a: {services: {b: {image: x, labels: {v: 1.30}, disabled: False}}}}\n\
+                    enabledAddons: [a]\nregistries: {credentials: {a: {username: 010, password: 2.50}}}\n\
+                    network: {interfaces: {eth0: {mtu: 0x5dc, dhcp: FALSE}, br0: {bridge: True}}}\n";
+        let check = |loaded: &Loaded| {
+            let config = &loaded.config;
+            assert_eq!(problems(loaded), Vec::<String>::new());
+            assert_eq!(config.password.as_deref(), Some("1.10"));
+            assert_eq!(config.hostname, "007");
+            let environment: Vec<_> = config.environment.iter().collect();
+            let text = |text: &str| text.to_owned();
+            assert_eq!(environment[0], (&text("2.0"), &text("True")));
+            assert_eq!(environment[1], (&text("HEX"), &text("0x10")));
+            assert_eq!(environment[2], (&text("RELEASE"), &text("1.10")));
+            assert_eq!(config.dns.search, ["1e3"]);
+            let services = config.effective_services();
+            let mine = &services["mine"];
+            assert!(mine.privileged && mine.image == "1.0" && mine.labels["v"] == "1.20");
+            assert_eq!(mine.command, ["sleep", "3600", "1.50"]);
+            assert_eq!(services["b"].labels["v"], "1.30");
+            let credentials = config.registries.credentials_for("a.b/c");
+            assert_eq!(credentials, None);
+            assert_eq!(config.network.interfaces["eth0"].mtu, Some(1500));
+            assert_eq!(config.network.interfaces["eth0"].dhcp, Some(false));
+            let bridge = config.network.interfaces["br0"].bridge.as_ref();
+            assert_eq!(bridge, Some(&crate::Bridge::Is(true)));
+        };
+        check(&with(text, ""));
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CLOUD_LAYER), text).unwrap();
+        check(&load(folder.path(), ""));
+        let argument = |text: &str| with("", text).config;
+        assert_eq!(argument("rancher.hostname=007").hostname, "007");
+        assert_eq!(
+            argument("rancher.environment.R=1.10").environment["R"],
+            "1.10"
+        );
+        assert_eq!(argument("rancher.dns.search=[007]").dns.search, ["007"]);
+    }
+
+    #[test]
     fn the_command_line_wins_over_the_file() {
         let loaded = with("hostname: one\n", "rancher.hostname=two");
         assert_eq!(loaded.config.hostname, "two");
@@ -216,7 +260,7 @@ pub(crate) mod tests {
 
     #[test]
     fn a_mistake_in_a_list_leaves_the_rest_of_it() {
-        let loaded = with("ssh_authorized_keys: [a, 7, b]\n", "");
+        let loaded = with("ssh_authorized_keys: [a, [], b]\n", "");
         assert_eq!(loaded.config.ssh_authorized_keys, ["a", "b"]);
         assert_eq!(loaded.problems[0].place, "CONF/rancher.yml:1:26");
     }

@@ -23,6 +23,7 @@ mod schema;
 mod services;
 mod store;
 mod tree;
+pub mod written;
 
 pub use addons::Addon;
 pub use cmdline::{Argument, arguments};

@@ -231,7 +231,12 @@ impl Visitor<'_> for Bridging {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Bridge, E> {
-        Ok(Bridge::PartOf(name.into()))
+        // As YAML has them, and as they were kept.
+        Ok(match name {
+            "True" | "TRUE" => Bridge::Is(true),
+            "False" | "FALSE" => Bridge::Is(false),
+            name => Bridge::PartOf(name.into()),
+        })
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{Addon, Dns, Network, Registries};
 
@@ -27,7 +26,6 @@ pub struct Config {
     /// Where user-data comes from.
     pub cloud_init: CloudInit,
     /// Variables of all system containers, the user's Docker among them, and of what `rancherctl env` runs.
-    #[serde(deserialize_with = "texts")]
     pub environment: BTreeMap<String, String>,
     /// Who knows what time it is.
     pub ntp: Ntp,
@@ -50,18 +48,6 @@ pub struct Config {
     pub addons: BTreeMap<String, Addon>,
     /// The system containers, by name.
     pub services: BTreeMap<String, Service>,
-}
-
-/// Values that are text, whatever they look like: `DEBUG: 1` is a variable like any other.
-fn texts<'de, D: Deserializer<'de>>(source: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let values = BTreeMap::<String, serde_yaml::Value>::deserialize(source)?;
-    let text = |(name, value): (String, serde_yaml::Value)| match value {
-        serde_yaml::Value::String(text) => Ok((name, text)),
-        serde_yaml::Value::Bool(flag) => Ok((name, flag.to_string())),
-        serde_yaml::Value::Number(number) => Ok((name, number.to_string())),
-        _ => Err(D::Error::custom(format!("the value of {name} is no text"))),
-    };
-    values.into_iter().map(text).collect()
 }
 
 /// The disk that keeps what outlives a reboot; it is mounted on `/var`.

@@ -12,6 +12,8 @@ pub struct Node {
     pub bytes: Range<usize>,
     /// What it is.
     pub kind: Kind,
+    /// The number of its anchor, or of the one that it is an alias of; 0 is none.
+    pub anchor: usize,
 }
 
 /// What a value is.
@@ -133,13 +135,17 @@ impl<'a> Events<'a> {
     /// The value that begins with an event.
     fn node(&mut self, first: &Event<'a>, bytes: Range<usize>) -> Option<Node> {
         match first {
-            Event::Scalar(_, style, ..) => Some(self.scalar(*style, bytes)),
-            Event::Alias(_) => Some(Node {
+            Event::Scalar(_, style, anchor, _) => Some(Node {
+                anchor: *anchor,
+                ..self.scalar(*style, bytes)
+            }),
+            Event::Alias(anchor) => Some(Node {
                 bytes,
                 kind: Kind::Alias,
+                anchor: *anchor,
             }),
-            Event::SequenceStart(..) => self.sequence(bytes),
-            Event::MappingStart(..) => self.mapping(bytes),
+            Event::SequenceStart(anchor, _) => self.sequence(bytes, *anchor),
+            Event::MappingStart(anchor, _) => self.mapping(bytes, *anchor),
             _ => None,
         }
     }
@@ -156,10 +162,11 @@ impl<'a> Events<'a> {
         Node {
             bytes: bytes.start..bytes.start + length,
             kind,
+            anchor: 0,
         }
     }
 
-    fn sequence(&mut self, start: Range<usize>) -> Option<Node> {
+    fn sequence(&mut self, start: Range<usize>, anchor: usize) -> Option<Node> {
         let flow = self.text[start.start..].starts_with('[');
         let mut items = Vec::new();
         loop {
@@ -169,13 +176,14 @@ impl<'a> Events<'a> {
                 return Some(Node {
                     bytes: start.start..end(flow, &bytes, last, &start),
                     kind: Kind::Sequence { flow, items },
+                    anchor,
                 });
             }
             items.push(self.node(&event, bytes)?);
         }
     }
 
-    fn mapping(&mut self, start: Range<usize>) -> Option<Node> {
+    fn mapping(&mut self, start: Range<usize>, anchor: usize) -> Option<Node> {
         let flow = self.text[start.start..].starts_with('{');
         let mut entries = Vec::new();
         loop {
@@ -186,6 +194,7 @@ impl<'a> Events<'a> {
                     return Some(Node {
                         bytes: start.start..end(flow, &key, last, &start),
                         kind: Kind::Mapping { flow, entries },
+                        anchor,
                     });
                 }
                 Event::Scalar(name, ..) => {

@@ -46,7 +46,8 @@ fn said(user_data: Content, about: Content) -> Result<Option<Found>, String> {
         (Ok(None), Ok(None)) => return Ok(None),
         (Err(why), Ok(None)) | (Ok(None) | Err(_), Err(why)) => return Err(why.clone()),
         (Ok(Some(_)), Err(why)) => Err(why.clone()),
-        (_, Ok(about)) => serde_yaml::from_slice(about.as_deref().unwrap_or_default())
+        (_, Ok(about)) => text(about.as_deref().unwrap_or_default())
+            .and_then(|about| config::written::read(&about).map_err(|error| error.to_string()))
             .map_err(|error| format!("the meta-data: {error}; it is ignored")),
     };
     let about = about.unwrap_or_else(|why| {
@@ -55,16 +56,20 @@ fn said(user_data: Content, about: Content) -> Result<Option<Found>, String> {
     });
     let name = ["local-hostname", "hostname"]
         .iter()
-        .find_map(|key| about.get(*key)?.as_str());
+        .find_map(|key| config::written::text(about.get(*key)?));
     Ok(Some(Found {
         user_data: user_data.transpose(),
         keys: ["public_keys", "public-keys"]
             .iter()
             .flat_map(|key| keys(about.get(*key)))
             .collect(),
-        hostname: name.map(str::to_owned),
+        hostname: name,
         problems,
     }))
+}
+
+fn text(bytes: &[u8]) -> Result<String, String> {
+    String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
 }
 
 /// Keys by name, as a list, or as one text.

@@ -21,7 +21,7 @@ const RANCHER: &str = "rancher";
 const TYPOS: usize = 2;
 
 pub(super) fn parse(text: &str) -> Told {
-    let directives = match serde_yaml::from_str(text) {
+    let directives = match config::written::read(text) {
         Ok(Value::Mapping(directives)) => directives,
         Ok(Value::Null) => Mapping::new(),
         Ok(_) => return Told::broken(Problem::at(2, "it is not a mapping of directives")),
@@ -166,10 +166,9 @@ impl Reader<'_> {
         }
         match known {
             "ssh_authorized_keys" => self.keys(key, value),
-            "hostname" => match value {
-                Value::String(_) => self.merge(known, value),
-                Value::Number(number) => self.merge(known, &number.to_string().into()),
-                _ => self.problem(key, "`hostname` is no text; it is ignored"),
+            "hostname" => match config::written::text(value) {
+                Some(name) => self.merge(known, &name.into()),
+                None => self.problem(key, "`hostname` is no text; it is ignored"),
             },
             _ => {
                 let (files, problems) = files::read(self.text, key, value);

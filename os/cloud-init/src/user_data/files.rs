@@ -4,6 +4,7 @@ use std::io::Read as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use config::written;
 use flate2::read::MultiGzDecoder;
 use serde_yaml::{Mapping, Value};
 
@@ -65,7 +66,7 @@ pub(super) fn read(text: &str, key: &str, value: &Value) -> (Vec<File>, Vec<Prob
             "" => format!("entry {} of `write_files`", number + 1),
             path => format!("`write_files`: {path}"),
         };
-        match one(text, entry) {
+        match one(entry) {
             Ok((file, stray)) => {
                 files.push(File { line, ..file });
                 let stray = stray.map(|key| format!("{name}: `{key}` is not known; it is ignored"));
@@ -88,7 +89,7 @@ fn line_with(text: &str, path: &str) -> Option<usize> {
 }
 
 /// One entry, and a key in it that nobody knows.
-fn one(text: &str, entry: &Value) -> Result<(File, Option<String>), String> {
+fn one(entry: &Value) -> Result<(File, Option<String>), String> {
     let Value::Mapping(entry) = entry else {
         return Err("it is no mapping of `path`, `content` and so on".into());
     };
@@ -106,7 +107,7 @@ fn one(text: &str, entry: &Value) -> Result<(File, Option<String>), String> {
             "path" => (),
             "content" => file.content = Content(raw(value)?),
             "encoding" => encoding = value.as_str().ok_or("`encoding` is no word")?,
-            "permissions" => file.mode = mode(text, value)?,
+            "permissions" => file.mode = mode(value)?,
             "owner" => file.owner = owner(value)?,
             other => stray = Some(other.to_owned()),
         }
@@ -129,10 +130,10 @@ fn path(entry: &Mapping) -> Result<String, String> {
 fn raw(value: &Value) -> Result<Vec<u8>, String> {
     match value {
         Value::Null => Ok(Vec::new()),
-        Value::String(text) => Ok(text.clone().into_bytes()),
-        Value::Number(number) => Ok(number.to_string().into_bytes()),
-        Value::Bool(flag) => Ok(flag.to_string().into_bytes()),
-        _ => Err("`content` is no text".into()),
+        value => match written::text(value) {
+            Some(text) => Ok(text.into_bytes()),
+            None => Err("`content` is no text".into()),
+        },
     }
 }
 
@@ -176,31 +177,16 @@ fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
-/// A mode is octal, quoted or not. YAML reads `755` as a number, and `0o755` as another one.
-fn mode(text: &str, value: &Value) -> Result<u32, String> {
+/// A mode is octal, quoted or not.
+fn mode(value: &Value) -> Result<u32, String> {
     let wrong = || "`permissions` is no mode as `0644`".to_owned();
-    let digits = match value {
-        Value::String(digits) => digits.trim_start_matches("0o").to_owned(),
-        Value::Number(number) => {
-            let number = number.as_u64().ok_or_else(wrong)?;
-            let octal = format!("{number:o}");
-            match text.contains(&format!("0o{octal}")) || text.contains(&format!("0o0{octal}")) {
-                true => octal,
-                false => number.to_string(),
-            }
-        }
-        _ => return Err(wrong()),
-    };
-    let mode = u32::from_str_radix(&digits, 8).map_err(|_| wrong())?;
+    let digits = written::text(value).ok_or_else(wrong)?;
+    let mode = u32::from_str_radix(digits.trim_start_matches("0o"), 8).map_err(|_| wrong())?;
     (mode <= 0o7777).then_some(mode).ok_or_else(wrong)
 }
 
 fn owner(value: &Value) -> Result<Owner, String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return Err("`owner` is no `USER:GROUP`".into()),
-    };
+    let text = written::text(value).ok_or("`owner` is no `USER:GROUP`")?;
     let (user, group) = text.split_once(':').unwrap_or((&text, ""));
     let some = |name: &str| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
     Ok(Owner {
@@ -216,7 +202,7 @@ mod tests {
 
     fn files(list: &str) -> (Vec<File>, Vec<Problem>) {
         let text = format!("#cloud-config\nwrite_files:\n{list}");
-        let value: Value = serde_yaml::from_str(&text).unwrap();
+        let value = written::read(&text).unwrap();
         read(&text, "write_files", &value["write_files"])
     }
 

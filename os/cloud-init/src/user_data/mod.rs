@@ -5,6 +5,7 @@
 mod directives;
 mod files;
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
@@ -70,7 +71,7 @@ pub fn parse(bytes: &[u8]) -> Told {
 }
 
 fn parse_plain(bytes: &[u8]) -> Told {
-    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    let bytes = &without_windows(bytes);
     if bytes.starts_with(b"#!") {
         return Told {
             kind: Kind::Script,
@@ -90,6 +91,33 @@ fn parse_plain(bytes: &[u8]) -> Told {
         return Told::broken(Problem::at(1, what));
     }
     directives::parse(text)
+}
+
+/// A text that an editor of Windows has saved, as one without its marks: byte order marks, UTF-16,
+/// and CR LF, which the kernel takes for a part of the interpreter's name.
+fn without_windows(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let utf_16 = |rest: &[u8], read: fn([u8; 2]) -> u16| {
+        let pairs = rest.chunks_exact(2).map(|pair| read([pair[0], pair[1]]));
+        String::from_utf16_lossy(&pairs.collect::<Vec<_>>()).into_bytes()
+    };
+    let bytes: Cow<'_, [u8]> = match bytes {
+        [0xef, 0xbb, 0xbf, rest @ ..] => rest.into(),
+        [0xff, 0xfe, rest @ ..] if rest.len().is_multiple_of(2) && !rest.is_empty() => {
+            utf_16(rest, u16::from_le_bytes).into()
+        }
+        [0xfe, 0xff, rest @ ..] if rest.len().is_multiple_of(2) && !rest.is_empty() => {
+            utf_16(rest, u16::from_be_bytes).into()
+        }
+        _ => bytes.into(),
+    };
+    // What follows the first line may be no text: it tells.
+    let first = bytes.split(|byte| *byte == b'\n').next();
+    if !first.is_some_and(|line| line.ends_with(b"\r")) {
+        return bytes;
+    }
+    let ends_line = |at: usize| bytes[at] == b'\r' && bytes.get(at + 1) == Some(&b'\n');
+    let kept = (0..bytes.len()).filter(|&at| !ends_line(at));
+    kept.map(|at| bytes[at]).collect::<Vec<_>>().into()
 }
 
 /// What was packed, or what never was.
@@ -130,6 +158,38 @@ mod tests {
             Kind::CloudConfig
         );
         assert_eq!(kind(b"\xff\xff"), Kind::Broken);
+    }
+
+    #[test]
+    fn text_saved_on_windows_is_what_it_would_be_elsewhere() {
+        let unix = "#!/bin/sh\necho 'ü'\n";
+        let windows = unix.replace('\n', "\r\n");
+        let utf_16 = |read: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            let all = format!("\u{feff}{windows}");
+            all.encode_utf16().flat_map(read).collect()
+        };
+        let ways = [
+            windows.clone().into_bytes(),
+            format!("\u{feff}{windows}").into_bytes(),
+            utf_16(u16::to_le_bytes),
+            utf_16(u16::to_be_bytes),
+            gzip(windows.as_bytes()),
+        ];
+        for bytes in ways {
+            let told = parse(&bytes);
+            assert_eq!(told.kind, Kind::Script, "{bytes:?}");
+            assert_eq!(told.script.as_deref(), Some(unix.as_bytes()), "{bytes:?}");
+        }
+        // Its first line says that it is none of Windows'.
+        let other = b"#!/bin/sh\nprintf 'a\r\n'\n";
+        assert_eq!(parse(other).script.as_deref(), Some(other.as_slice()));
+        let config =
+            "#cloud-config\r\nwrite_files:\r\n- path: /a\r\n  content: |\r\n    x\r\n    y\r\n";
+        for text in [config.to_owned(), format!("\u{feff}{config}")] {
+            let told = parse(text.as_bytes());
+            assert_eq!((told.kind, &told.problems), (Kind::CloudConfig, &vec![]));
+            assert_eq!(told.files[0].content.0, b"x\ny\n");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn set(store: &Store, key: &str, words: &[String]) -> Result<()> {
 /// The value that a text stands for at a key: what YAML makes of it, or the text itself.
 fn typed(keys: &[String], text: &str) -> Result<Value, Misfit> {
     let as_text = Value::from(text);
-    let value = match serde_yaml::from_str(text) {
+    let value = match config::written::read(text) {
         Ok(Value::String(_)) if !text.starts_with(['\'', '"']) => as_text.clone(),
         Ok(Value::Null) | Err(_) => as_text.clone(),
         Ok(value) => value,
@@ -151,8 +151,10 @@ mod tests {
 
     #[test]
     fn a_text_is_what_belongs_at_its_key() {
-        assert_eq!(made("hostname", "7"), "'7'");
+        assert_eq!(made("hostname", "7"), "7");
         assert_eq!(made("password", "0123"), "0123");
+        assert_eq!(made("environment.RELEASE", "1.10"), "'1.10'");
+        assert_eq!(made("environment", "{R: 1.10}"), "{R: '1.10'}");
         assert_eq!(made("password", "a # b: c"), "'a # b: c'");
         assert_eq!(made("hostname", "\"x\""), "x");
         assert_eq!(made("state.required", "true"), "true");
