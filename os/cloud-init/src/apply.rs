@@ -3,9 +3,9 @@
 //! Once in the life of a console, which is as long as what lies in it: a console that is only started
 //! again has its files and what the script did.
 
-use std::fs::{File as Opened, OpenOptions, Permissions};
-use std::io::{BufRead as _, BufReader, Result as IoResult, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -15,10 +15,11 @@ use std::time::Duration;
 use init::log::Lines;
 use nix::sys::inotify::AddWatchFlags;
 
+use crate::files::{replace, write_files};
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
-use crate::user_data::{File, Owner, Told};
-use crate::{Problem, save, say, tell_console, watch};
+use crate::user_data::Told;
+use crate::{save, say, tell_console, watch};
 
 /// What the console has of its own, thrown away with it.
 const FOLDER: &str = "/var/lib/cloud-init";
@@ -28,6 +29,15 @@ const BEGUN: &str = "/var/lib/cloud-init/begun";
 
 /// The script.
 const SCRIPT: &str = "/var/lib/cloud-init/script";
+
+/// `runcmd`, as a script.
+const COMMANDS: &str = "/var/lib/cloud-init/runcmd";
+
+/// `bootcmd`, as a script.
+const BOOT_COMMANDS: &str = "/var/lib/cloud-init/bootcmd";
+
+/// How long nobody can log in because of `bootcmd`.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the script says.
 const LOG: &str = "/var/log/cloud-init.log";
@@ -48,7 +58,9 @@ pub(crate) fn write() -> Result<(), String> {
     if Path::new(BEGUN).exists() || status.turn == Turn::Asking {
         return Ok(());
     }
-    write_files(&Kept::of_machine().told(), &mut status);
+    let told = Kept::of_machine().told();
+    boot_commands(&told, &mut status);
+    write_files(&told, &mut status);
     status.write();
     Ok(())
 }
@@ -91,6 +103,7 @@ fn late(status: &mut Status) -> Result<(), String> {
 pub(crate) fn all(status: &mut Status) -> Result<(), String> {
     set_up_console();
     let told = Kept::of_machine().told();
+    boot_commands(&told, status);
     write_files(&told, status);
     status.write();
     script(&told, status)
@@ -109,110 +122,94 @@ fn set_up_console() {
     }
 }
 
-fn write_files(told: &Told, status: &mut Status) {
-    for file in &told.files {
-        match write_file(file) {
-            Ok(()) => status.files.push(file.path.clone()),
-            Err(why) => {
-                let what = format!("`write_files`: {}: {why}", file.path);
-                status.problem(Problem::at(file.line, what));
-            }
-        }
-    }
-}
-
-fn write_file(file: &File) -> Result<(), String> {
-    let path = Path::new(&file.path);
-    let owner = numbers(&file.owner)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-    replace(path, &file.content.0, file.mode, owner).map_err(|error| error.to_string())
-}
-
-/// The numbers of an owner, by the accounts of this console. A user without a group has his own.
-fn numbers(owner: &Owner) -> Result<(u32, u32), String> {
-    let read = |path: &str| std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"));
-    let user = match &owner.user {
-        None => (0, 0),
-        Some(name) => {
-            account(&read("/etc/passwd")?, name).ok_or(format!("there is no user `{name}`"))?
-        }
+/// Runs `bootcmd`, and waits for its end, but not for ever: people cannot log in yet.
+fn boot_commands(told: &Told, status: &mut Status) {
+    let Some(script) = &told.boot_commands else {
+        return;
     };
-    let group = match &owner.group {
-        None => user.1,
-        Some(name) => {
-            let (number, _) =
-                account(&read("/etc/group")?, name).ok_or(format!("there is no group `{name}`"))?;
-            number
-        }
-    };
-    Ok((user.0, group))
-}
-
-/// Number and, of a user, group of an account by its name or number (passwd(5), group(5)).
-fn account(table: &str, wanted: &str) -> Option<(u32, u32)> {
-    let named = table.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let (name, number) = (fields.next()?, fields.nth(1)?);
-        if name != wanted && number != wanted {
-            return None;
-        }
-        let number = number.parse().ok()?;
-        let group = fields.next().and_then(|group| group.parse().ok());
-        Some((number, group.unwrap_or(number)))
+    let script = script.clone();
+    let (ended, has_ended) = mpsc::channel();
+    // What goes on longer is a child of the console's first program.
+    std::thread::spawn(move || {
+        // Nobody may be waiting any more.
+        let _ = ended.send(run_quietly(&script, BOOT_COMMANDS));
     });
-    named.or_else(|| wanted.parse().ok().map(|number| (number, number)))
-}
-
-/// Writes a file beside its place, synced, and renames it.
-pub(crate) fn replace(path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> IoResult<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)?;
-    let mut new = tempfile::NamedTempFile::new_in(folder)?;
-    new.write_all(content)?;
-    let file = new.as_file();
-    // Root's it is already, and others cannot give files away.
-    if owner != (0, 0) {
-        fchown(file, Some(owner.0), Some(owner.1))?;
-    }
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.sync_all()?;
-    match new.persist(path) {
-        Ok(_) => Opened::open(folder)?.sync_all(),
-        // Something is mounted there, as on /etc/hosts: it cannot be replaced, but written.
-        Err(error) if error.error.kind() == std::io::ErrorKind::ResourceBusy => {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
-            file.write_all(content)?;
-            file.sync_all()
+    let became = match has_ended.recv_timeout(BOOT_LIMIT) {
+        Ok(Ok(code)) => format!("it ended with {code}"),
+        Ok(Err(why)) => why,
+        Err(_) => format!(
+            "it still runs after {} s and is not waited for",
+            BOOT_LIMIT.as_secs()
+        ),
+    };
+    status.bootcmd = Some(became.clone());
+    match std::fs::read_to_string(LOG) {
+        _ if became != SUCCESS => say(&format!("bootcmd: {became}; see {LOG}")),
+        Ok(log) => {
+            let reports = log.lines().filter(|line| line.starts_with("bootcmd, line"));
+            reports.for_each(say);
         }
-        Err(error) => Err(error.error),
+        Err(_) => (),
     }
 }
 
-/// Runs the script, if there is one, and waits for its end.
+/// How a script ends that has nothing to complain of.
+const SUCCESS: &str = "it ended with exit status: 0";
+
+/// Runs a script whose output goes to the log alone.
+fn run_quietly(script: &[u8], path: &str) -> Result<std::process::ExitStatus, String> {
+    let told = |error: std::io::Error| error.to_string();
+    replace(path.as_ref(), script, 0o700, (0, 0)).map_err(told)?;
+    let mut options = OpenOptions::new();
+    let log = options.create(true).append(true).mode(0o600);
+    let log = log.open(LOG).map_err(told)?;
+    let errors = log.try_clone().map_err(told)?;
+    let mut command = program(path);
+    command.stdout(log).stderr(errors);
+    command.status().map_err(told)
+}
+
+/// Runs the script or `runcmd`, if there is one, and waits for its end.
 fn script(told: &Told, status: &mut Status) -> Result<(), String> {
     replace(BEGUN.as_ref(), b"", 0o600, (0, 0)).map_err(|error| format!("{FOLDER}: {error}"))?;
-    let Some(script) = &told.script else {
-        return Ok(());
-    };
-    replace(SCRIPT.as_ref(), script, 0o700, (0, 0)).map_err(|e| format!("{SCRIPT}: {e}"))?;
-    if !answers(config::USER_DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
-        let limit = DOCKER_LIMIT.as_secs();
-        say(&format!(
-            "no Docker after {limit} s; the script begins without"
-        ));
+    if let Some(script) = &told.script {
+        status.script = Some("it runs".into());
+        status.script = Some(run_with_docker(script, SCRIPT, "the script", status)?);
     }
-    status.script = Some("it runs".into());
-    status.write();
-    let ended = run(script);
-    match &ended {
-        Ok(code) if code.success() => (),
-        Ok(code) => say(&format!("the script ended with {code}; see {LOG}")),
-        Err(why) => say(&format!("the script cannot be run: {why}")),
+    if let Some(commands) = &told.commands {
+        let kept = Kept::of_machine();
+        if kept.has_run(commands) {
+            status.runcmd = Some("it ran in an earlier boot".into());
+        } else {
+            status.runcmd = Some("it runs".into());
+            status.runcmd = Some(run_with_docker(commands, COMMANDS, "runcmd", status)?);
+            kept.remember_run(commands)?;
+        }
     }
-    status.script = Some(ended.map_or_else(|why| why, |code| format!("it ended with {code}")));
     status.write();
     Ok(())
+}
+
+/// Runs a script when the user's Docker answers; how it ended.
+fn run_with_docker(
+    script: &[u8],
+    path: &str,
+    name: &str,
+    status: &Status,
+) -> Result<String, String> {
+    replace(path.as_ref(), script, 0o700, (0, 0)).map_err(|e| format!("{path}: {e}"))?;
+    status.write();
+    if !answers(config::USER_DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
+        let limit = DOCKER_LIMIT.as_secs();
+        say(&format!("no Docker after {limit} s; {name} begins without"));
+    }
+    let ended = run(script, path);
+    match &ended {
+        Ok(code) if code.success() => (),
+        Ok(code) => say(&format!("{name} ended with {code}; see {LOG}")),
+        Err(why) => say(&format!("{name} cannot be run: {why}")),
+    }
+    Ok(ended.map_or_else(|why| why, |code| format!("it ended with {code}")))
 }
 
 /// Whether somebody takes connections on a socket, once they had their time.
@@ -224,10 +221,9 @@ fn answers(socket: &Path, limit: Duration) -> nix::Result<bool> {
     Ok(found.is_some())
 }
 
-fn run(script: &[u8]) -> Result<std::process::ExitStatus, String> {
-    let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
-    let errors = writer.try_clone().map_err(|error| error.to_string())?;
-    let mut command = Command::new(SCRIPT);
+/// A program with what it may rely on around it.
+fn program(path: &str) -> Command {
+    let mut command = Command::new(path);
     command
         .current_dir("/")
         .env("HOME", "/root")
@@ -235,9 +231,15 @@ fn run(script: &[u8]) -> Result<std::process::ExitStatus, String> {
             "PATH",
             "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         )
-        .stdin(Stdio::null())
-        .stdout(writer)
-        .stderr(errors);
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(script: &[u8], path: &str) -> Result<std::process::ExitStatus, String> {
+    let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
+    let errors = writer.try_clone().map_err(|error| error.to_string())?;
+    let mut command = program(path);
+    command.stdout(writer).stderr(errors);
     let child = command.spawn();
     // Its ends of the pipe, which would keep it open.
     drop(command);
@@ -287,37 +289,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_are_found_by_name_and_number() {
-        let users =
-            "root:x:0:0:root:/root:/bin/bash\nrancher:x:1100:1101:R:/home/rancher:/bin/bash\n";
-        assert_eq!(account(users, "rancher"), Some((1100, 1101)));
-        assert_eq!(account(users, "1100"), Some((1100, 1101)));
-        assert_eq!(account(users, "33"), Some((33, 33)));
-        assert_eq!(account(users, "nobody"), None);
-        assert_eq!(
-            account("docker:x:1101:rancher\n", "docker"),
-            Some((1101, 1101))
-        );
-    }
-
-    #[test]
-    fn a_file_is_replaced_whole_with_its_mode() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/b/file");
-        for (content, mode) in [("one", 0o755), ("two", 0o600)] {
-            replace(&path, content.as_bytes(), mode, (0, 0)).unwrap();
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-            let found = path.metadata().unwrap().permissions().mode();
-            assert_eq!(found & 0o7777, mode);
-        }
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            1
-        );
-        assert!(replace(folder.path(), b"x", 0o644, (0, 0)).is_err());
-    }
-
-    #[test]
     fn a_socket_is_waited_for_until_somebody_listens() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
@@ -328,7 +299,8 @@ mod tests {
         let waiting = std::thread::spawn(move || answers(&place, Duration::from_secs(20)));
         std::fs::remove_file(&socket).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        std::fs::set_permissions(&socket, Permissions::from_mode(0o660)).unwrap();
+        std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o660))
+            .unwrap();
         assert_eq!(waiting.join().unwrap(), Ok(true));
     }
 

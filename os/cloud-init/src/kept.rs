@@ -5,10 +5,16 @@ use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
-use crate::{Found, Kind, Problem, Told, apply, user_data};
+use crate::{Found, Kind, Problem, Told, files, user_data};
 
 /// User-data as it was said last, where it could be understood.
 const USER_DATA: &str = "user-data";
+
+/// Which machine the cloud says that this is.
+const INSTANCE: &str = "instance-id";
+
+/// `runcmd` as it ran, after the machine that it ran for.
+const RAN: &str = "runcmd-done";
 
 /// The key of the configuration that has the keys.
 const KEYS: &str = "ssh_authorized_keys";
@@ -43,6 +49,25 @@ impl Kept {
     pub(crate) fn told(&self) -> Told {
         let kept = std::fs::read(self.folder.join(USER_DATA));
         kept.map_or_else(|_| Told::default(), |bytes| user_data::parse(&bytes))
+    }
+
+    /// Whether commands ran, in this boot or an earlier one, for the machine that this is.
+    pub(crate) fn has_run(&self, commands: &[u8]) -> bool {
+        let ran = std::fs::read(self.folder.join(RAN));
+        ran.is_ok_and(|ran| ran == self.run(commands))
+    }
+
+    /// Remembers that they ran.
+    pub(crate) fn remember_run(&self, commands: &[u8]) -> Result<(), String> {
+        let path = self.folder.join(RAN);
+        let done = files::replace(&path, &self.run(commands), 0o600, (0, 0));
+        done.map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    fn run(&self, commands: &[u8]) -> Vec<u8> {
+        // Not every cloud gives its machines names.
+        let instance = std::fs::read(self.folder.join(INSTANCE)).unwrap_or_default();
+        [&instance, &b"\n"[..], commands].concat()
     }
 
     /// What lies there, to see later whether it is something else.
@@ -82,20 +107,23 @@ impl Kept {
             let layer = Value::Mapping(told.layer.clone());
             config::write_layer(&path, &layer).map_err(|e| format!("{}: {e}", path.display()))?;
         }
+        if let Some(instance) = &found.instance {
+            self.keep_file(INSTANCE, instance.as_bytes())?;
+        }
         match told.kind {
             Kind::Broken => Ok(()),
-            _ => self.keep_user_data(bytes),
+            _ => self.keep_file(USER_DATA, bytes),
         }?;
         Ok(told)
     }
 
-    fn keep_user_data(&self, bytes: &[u8]) -> Result<(), String> {
-        let path = self.folder.join(USER_DATA);
+    fn keep_file(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+        let path = self.folder.join(name);
         // A boot that hears the same again writes nothing.
         if std::fs::read(&path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }
-        apply::replace(&path, bytes, 0o600, (0, 0)).map_err(|e| format!("{}: {e}", path.display()))
+        files::replace(&path, bytes, 0o600, (0, 0)).map_err(|e| format!("{}: {e}", path.display()))
     }
 }
 
@@ -143,7 +171,7 @@ fn add(layer: &mut Mapping, more: &[String], name: Option<&str>) {
 
 /// What of a layer does not fit the configuration.
 fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = user_data::plain(bytes);
     let Ok(folder) = tempfile::tempdir() else {
         return vec![];
     };
@@ -151,6 +179,15 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
     if config::write_layer(&path, &Value::Mapping(layer.clone())).is_err() {
         return vec![];
     }
+    let early = config::EARLY.iter().filter(|key| layer.contains_key(**key));
+    let early = early.map(|key| {
+        let what = format!(
+            "`{key}` is read before any disk is there; it is ignored; hint: put `rancher.{key}…` on the \
+             kernel command line"
+        );
+        Problem::at(user_data::line_of(&text, key), what)
+    });
+    let early: Vec<_> = early.collect();
     let problem = |problem: config::Problem| {
         let what = format!("{}; it is ignored", problem.why);
         Problem::at(user_data::line_of(&text, &problem.key), what)
@@ -159,6 +196,7 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
         .problems
         .into_iter()
         .map(problem)
+        .chain(early)
         .collect()
 }
 
@@ -171,6 +209,7 @@ mod tests {
             user_data: Some(Ok(user_data.into())),
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             hostname: Some("named".into()),
+            instance: Some("i-1".into()),
             problems: vec![],
         }
     }
@@ -239,6 +278,22 @@ mod tests {
     }
 
     #[test]
+    fn commands_run_once_for_what_they_say_and_the_machine_that_they_are_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = Kept::in_folder(folder.path());
+        kept.keep(&found("#cloud-config\n", &[])).unwrap();
+        assert!(!kept.has_run(b"ls"));
+        kept.remember_run(b"ls").unwrap();
+        assert!(kept.has_run(b"ls") && !kept.has_run(b"ls -l"));
+        let other = Found {
+            instance: Some("i-2".into()),
+            ..found("#cloud-config\n", &[])
+        };
+        kept.keep(&other).unwrap();
+        assert!(!kept.has_run(b"ls"));
+    }
+
+    #[test]
     fn what_lies_there_is_for_root_alone() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
@@ -262,7 +317,7 @@ mod tests {
         let text =
             "#cloud-config\nhostname: pot\nrancher:\n  state:\n    required: x\n  nonsense: 1\n";
         let problems: Vec<_> = check(text.as_bytes()).iter().map(|one| one.line).collect();
-        assert_eq!(problems, [Some(5), Some(6)]);
+        assert_eq!(problems, [Some(5), Some(6), Some(4)]);
         assert_eq!(check(b"#cloud-config\nhostname: pot\n"), []);
     }
 }

@@ -15,6 +15,7 @@
 //! Not its job: acting on the configuration. The console and the supervisor do.
 
 mod apply;
+mod files;
 mod kept;
 mod problem;
 mod save;

@@ -7,7 +7,7 @@ use nix::sys::inotify::AddWatchFlags;
 
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
-use crate::{Found, Kind, RUN, Source, say, watch};
+use crate::{Found, Kind, RUN, Source, files, say, watch};
 
 /// How long a volume may still take to come when people can log in; a cloud over the network has as
 /// long.
@@ -34,7 +34,8 @@ pub(crate) fn save() -> Result<(), String> {
     let heard = ask(&config.cloud_init.datasources, true, &mut status);
     let kept = take(heard, &mut status);
     let kept_data = Kept::of_machine().told();
-    let has_work = !kept_data.files.is_empty() || kept_data.script.is_some();
+    files::write_early(&kept_data);
+    let has_work = !kept_data.files.is_empty() || kept_data.has_commands();
     let words = match status.turn {
         _ if has_work => "write finish",
         Turn::Asking => "finish",

@@ -42,6 +42,12 @@ pub struct Status {
     /// What became of the script.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
+    /// What became of `bootcmd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootcmd: Option<String>,
+    /// What became of `runcmd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runcmd: Option<String>,
     /// What is wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
@@ -57,7 +63,7 @@ impl Status {
     /// Tells it. Whether it can be told changes nothing else.
     pub(crate) fn write(&self) {
         if let Ok(text) = serde_yaml::to_string(self) {
-            let _ = crate::apply::replace(PATH.as_ref(), text.as_bytes(), 0o644, (0, 0));
+            let _ = crate::files::replace(PATH.as_ref(), text.as_bytes(), 0o644, (0, 0));
         }
     }
 

@@ -115,6 +115,13 @@ impl Document {
     }
 }
 
+/// The line of the key or item at a path in a text, or of the nearest that it stands under; the first
+/// is 1.
+pub fn line(text: &str, path: &[String]) -> Option<usize> {
+    let byte = Node::of(text)?.place(path)?;
+    Some(text[..byte].matches('\n').count() + 1)
+}
+
 /// A text without the mark that editors of Windows begin it with: it is no part of the YAML.
 pub(crate) fn without_mark(text: String) -> String {
     match text.strip_prefix('\u{feff}') {

@@ -49,6 +49,15 @@ pub fn fit(document: &Value) -> Result<Config, Misfit> {
     read(document)
 }
 
+/// Whether the configuration has this key.
+pub fn is_key(name: &str) -> bool {
+    let mut document = crate::defaults();
+    let at = [name.to_owned()];
+    path::put(&mut document, &at, Value::Null);
+    let misfit = fit(&document).err();
+    !misfit.is_some_and(|misfit| misfit.path == at && matches!(misfit.why, Why::Unknown(_)))
+}
+
 /// A part of a document, by the same rules.
 pub(crate) fn read<'de, T: Deserialize<'de>>(part: &'de Value) -> Result<T, Misfit> {
     T::deserialize(Node(part))
@@ -106,7 +115,7 @@ impl fmt::Display for Misfit {
 }
 
 /// The known key that somebody may have meant.
-pub(crate) fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+pub fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let plain = |text: &str| text.replace(['_', '-'], "").to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&plain(key), &plain(other));
     let near = known.iter().copied().min_by_key(|other| distance(other))?;

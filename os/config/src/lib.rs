@@ -28,13 +28,16 @@ pub mod written;
 pub use addons::Addon;
 pub use cmdline::{Argument, arguments};
 pub use dns::Dns;
-pub use document::{Document, Problem};
-pub use fit::{Misfit, Why, fit};
+pub use document::{Document, Problem, line};
+pub use fit::{Misfit, Why, fit, is_key, nearest};
 pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
 pub use network::{Address, Addresses, Bridge, Interface, Network};
 pub use registries::{Credentials, ENGINE_SETTINGS, Host, Mirror, Registries};
 pub use schema::{CloudInit, Config, Ntp, Service, Ssh, State, UserDocker};
 pub use store::{Store, write, write_layer};
+
+/// Keys that are read before any disk is there: only the kernel command line says them.
+pub const EARLY: [&str; 2] = ["rescue", "state"];
 
 /// The version of the OS.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

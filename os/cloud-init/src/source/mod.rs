@@ -24,6 +24,8 @@ pub struct Found {
     pub keys: Vec<String>,
     /// The name that it gives the machine.
     pub hostname: Option<String>,
+    /// How it calls this machine, where no other is called so.
+    pub instance: Option<String>,
     /// What else it has and cannot be read.
     pub problems: Vec<String>,
 }

@@ -107,6 +107,7 @@ impl<'a> Talk<'a> {
             keys,
             hostname,
             problems: self.problems,
+            instance: None,
         }))
     }
 

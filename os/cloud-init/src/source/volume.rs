@@ -64,6 +64,9 @@ fn said(user_data: Content, about: Content) -> Result<Option<Found>, String> {
             .flat_map(|key| keys(about.get(*key)))
             .collect(),
         hostname: name,
+        instance: ["instance-id", "uuid"]
+            .iter()
+            .find_map(|key| config::written::text(about.get(*key)?)),
         problems,
     }))
 }

@@ -5,11 +5,22 @@
 
 use serde_yaml::{Mapping, Value};
 
-use super::{Kind, Told, files};
+use config::written;
+
+use super::{Kind, Told, commands, elsewhere, files};
 use crate::Problem;
 
 /// What can be told beside `rancher:`.
-const DIRECTIVES: [&str; 3] = ["ssh_authorized_keys", "hostname", "write_files"];
+const DIRECTIVES: [&str; 8] = [
+    "ssh_authorized_keys",
+    "hostname",
+    "write_files",
+    "bootcmd",
+    "runcmd",
+    "fqdn",
+    "ntp",
+    "resolv_conf",
+];
 
 /// What people put directives below that belongs on top.
 const WRAPPERS: [&str; 3] = ["cloud_config", "cloud_init", RANCHER];
@@ -21,7 +32,7 @@ const RANCHER: &str = "rancher";
 const TYPOS: usize = 2;
 
 pub(super) fn parse(text: &str) -> Told {
-    let directives = match config::written::read(text) {
+    let directives = match written::read(text) {
         Ok(Value::Mapping(directives)) => directives,
         Ok(Value::Null) => Mapping::new(),
         Ok(_) => return Told::broken(Problem::at(2, "it is not a mapping of directives")),
@@ -40,6 +51,12 @@ pub(super) fn parse(text: &str) -> Told {
     for (key, value) in &directives {
         reader.top(key, value);
     }
+    // Its own name is not overruled by the longer one.
+    if let Some(name) = reader.told.full_name.take()
+        && !reader.told.layer.contains_key("hostname")
+    {
+        reader.merge("hostname", &name.into());
+    }
     reader.told
 }
 
@@ -57,6 +74,16 @@ pub(crate) fn line_of(text: &str, key: &str) -> Option<usize> {
     text.lines().position(gives).map(|index| index + 1)
 }
 
+/// The line of an item of a list at the top, or of the key.
+pub(super) fn line_at(text: &str, key: &str, item: Option<usize>) -> Option<usize> {
+    let number = item.map(|item| item.to_string());
+    let path: Vec<_> = [Some(key.to_owned()), number]
+        .into_iter()
+        .flatten()
+        .collect();
+    config::line(text, &path).or_else(|| line_of(text, key))
+}
+
 struct Reader<'a> {
     text: &'a str,
     told: Told,
@@ -64,8 +91,16 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn problem(&mut self, key: &str, what: impl Into<String>) {
-        let problem = Problem::at(line_of(self.text, key), what);
+        let problem = Problem::at(line_at(self.text, key, None), what);
         self.told.problems.push(problem);
+    }
+
+    /// Tells a key below one at the top that is left out.
+    fn unsupported(&mut self, outer: &str, key: &str) {
+        let path = [outer.to_owned(), key.to_owned()];
+        let what = format!("`{key}` below `{outer}` is not supported; it is ignored");
+        let line = config::line(self.text, &path);
+        self.told.problems.push(Problem::at(line, what));
     }
 
     /// A key at the top.
@@ -74,6 +109,9 @@ impl Reader<'_> {
             return self.problem("?", "a directive that is no word; it is ignored");
         };
         let name = key.replace('-', "_");
+        if elsewhere::asks_for_nothing(&name, value) {
+            return;
+        }
         match value {
             Value::Mapping(inner) if name == RANCHER => self.rancher(key, inner),
             _ if name == RANCHER => self.problem(key, "`rancher` is no mapping; it is ignored"),
@@ -82,18 +120,29 @@ impl Reader<'_> {
             {
                 self.wrapped(key, inner);
             }
+            _ if elsewhere::key(&name).is_some() => self.elsewhere(key, &name),
             _ if self.directive(key, &name, value) => (),
-            _ if is_configuration(&name) => {
+            _ if config::is_key(&name) => {
                 let what =
                     format!("`{key}` is taken as if it stood below `rancher:`; write it there");
                 self.problem(key, what);
                 self.merge(&name, value);
             }
-            _ => self.problem(
-                key,
-                format!("directive `{key}` is not known; it is ignored"),
-            ),
+            _ => {
+                let hint = config::nearest(&name, &DIRECTIVES);
+                let hint =
+                    hint.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+                let what = format!("directive `{key}` is not known; it is ignored{hint}");
+                self.problem(key, what);
+            }
         }
+    }
+
+    /// A key of cloud-init that is none here.
+    fn elsewhere(&mut self, key: &str, name: &str) {
+        let instead = elsewhere::key(name).unwrap_or_default();
+        let what = format!("`{key}` is not supported; it is ignored; hint: {instead}");
+        self.problem(key, what);
     }
 
     /// What is merged into the configuration, but for directives that stand there by mistake.
@@ -118,6 +167,8 @@ impl Reader<'_> {
                 {
                     self.wrapped(key, inner);
                 }
+                // Also a key of the configuration, with other words.
+                _ if name == "ntp" => self.merge(key, value),
                 _ if is_directive(&name).is_some() => self.misplaced(outer, key, &name, value),
                 _ => self.merge(key, value),
             }
@@ -166,10 +217,18 @@ impl Reader<'_> {
         }
         match known {
             "ssh_authorized_keys" => self.keys(key, value),
-            "hostname" => match config::written::text(value) {
+            "hostname" => match written::text(value) {
                 Some(name) => self.merge(known, &name.into()),
                 None => self.problem(key, "`hostname` is no text; it is ignored"),
             },
+            "bootcmd" => self.told.boot_commands = self.commands(key, value),
+            "runcmd" => self.told.commands = self.commands(key, value),
+            "fqdn" => match written::text(value) {
+                Some(name) => self.told.full_name = Some(name),
+                None => self.problem(key, "`fqdn` is no text; it is ignored"),
+            },
+            "ntp" => self.ntp(key, value),
+            "resolv_conf" => self.resolv_conf(key, value),
             _ => {
                 let (files, problems) = files::read(self.text, key, value);
                 self.told.files.extend(files);
@@ -177,6 +236,57 @@ impl Reader<'_> {
             }
         }
         true
+    }
+
+    /// The script of a list of commands.
+    fn commands(&mut self, key: &str, value: &Value) -> Option<Vec<u8>> {
+        let (script, problems) = commands::read(self.text, key, value);
+        self.told.problems.extend(problems);
+        script
+    }
+
+    /// Time servers as cloud-init has them: `servers` and `pools` are all asked.
+    fn ntp(&mut self, key: &str, value: &Value) {
+        let mut servers = Vec::new();
+        let Value::Mapping(entries) = value else {
+            return self.problem(
+                key,
+                "`ntp` is no mapping of `servers` and `pools`; it is ignored",
+            );
+        };
+        for (name, value) in entries {
+            match name.as_str().unwrap_or_default() {
+                "servers" | "pools" => servers.extend(value.as_sequence().into_iter().flatten()),
+                "enabled" if value.as_bool() == Some(false) => {
+                    servers.clear();
+                    break;
+                }
+                "enabled" => (),
+                other => self.unsupported(key, other),
+            }
+        }
+        let is_off = entries.get("enabled").and_then(Value::as_bool) == Some(false);
+        if is_off || !servers.is_empty() {
+            let servers = servers.into_iter().cloned().collect();
+            let servers = Mapping::from_iter([("servers".into(), Value::Sequence(servers))]);
+            self.merge("ntp", &Value::Mapping(servers));
+        }
+    }
+
+    /// Name servers as cloud-init has them.
+    fn resolv_conf(&mut self, key: &str, value: &Value) {
+        let Value::Mapping(entries) = value else {
+            return self.problem(key, "`resolv_conf` is no mapping; it is ignored");
+        };
+        let mut dns = Mapping::new();
+        for (name, value) in entries {
+            match name.as_str().unwrap_or_default() {
+                "nameservers" => drop(dns.insert("nameservers".into(), value.clone())),
+                "searchdomains" => drop(dns.insert("search".into(), value.clone())),
+                other => self.unsupported(key, other),
+            }
+        }
+        self.merge("dns", &Value::Mapping(dns));
     }
 
     /// The lines of a list of keys; what is no line of text is left out by itself.
@@ -208,7 +318,10 @@ impl Reader<'_> {
 
 /// The directive that a name is, or nearly is.
 fn is_directive(name: &str) -> Option<&'static str> {
-    let near = |known: &&&str| strsim::damerau_levenshtein(known, name) <= TYPOS;
+    let near = |known: &&&str| {
+        let typos = TYPOS.min(known.len() / 4);
+        strsim::damerau_levenshtein(known, name) <= typos
+    };
     DIRECTIVES.iter().find(near).copied()
 }
 
@@ -216,12 +329,6 @@ fn holds_directive(inner: &Mapping) -> bool {
     let name = |key: &Value| key.as_str().map(|key| key.replace('-', "_"));
     let mut names = inner.keys().filter_map(name);
     names.any(|name| name == RANCHER || is_directive(&name).is_some())
-}
-
-/// Whether the configuration has this key.
-fn is_configuration(name: &str) -> bool {
-    let defaults = serde_yaml::to_value(config::from_cmdline("").config);
-    matches!(defaults, Ok(Value::Mapping(keys)) if keys.contains_key(name))
 }
 
 #[cfg(test)]
@@ -296,6 +403,36 @@ mod tests {
             [Some(2), Some(3), Some(4), Some(5)],
             "{:?}",
             said(&told)
+        );
+    }
+
+    #[test]
+    fn what_cloud_init_knows_is_done_or_told_with_what_to_use_instead() {
+        let told = told(
+            "fqdn: box.example.org\nntp: {pools: [a], servers: [b], config: {x: 1}}\n\
+             resolv_conf: {nameservers: [1.1.1.1], searchdomains: [x.org], options: {}}\n\
+             manage_etc_hosts: true\npackage_update: false\npassword: tea\n\
+             packages: [vim]\nusers-and-more: 1\nlocale: C\nca-certs: {}\nruncmds: [ls]\n",
+        );
+        let layer = Value::Mapping(told.layer.clone());
+        assert_eq!(layer["hostname"], "box.example.org");
+        let servers: Vec<_> = layer["ntp"]["servers"]
+            .as_sequence()
+            .unwrap()
+            .iter()
+            .collect();
+        assert_eq!(servers, ["a", "b"]);
+        assert_eq!(layer["dns"]["search"][0], "x.org");
+        assert_eq!(layer["password"], "tea");
+        assert!(told.commands.is_some());
+        let said = said(&told);
+        let lines: Vec<_> = told.problems.iter().map(|problem| problem.line).collect();
+        let wanted = [3, 4, 7, 8, 9, 10, 11, 12].map(Some);
+        assert_eq!(lines, wanted, "{said:?}");
+        assert!(
+            said[3].contains("hint: run the program as a container"),
+            "{}",
+            said[3]
         );
     }
 

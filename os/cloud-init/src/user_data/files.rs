@@ -9,7 +9,8 @@ use flate2::read::MultiGzDecoder;
 use serde_yaml::{Mapping, Value};
 
 use super::LIMIT;
-use super::directives::line_of;
+use super::directives::line_at;
+use super::elsewhere;
 use crate::Problem;
 
 /// The mode of a file that names none.
@@ -26,6 +27,8 @@ pub struct File {
     pub mode: u32,
     /// Whose it is.
     pub owner: Owner,
+    /// Whether what is there stays, and the content is added unless it is there already.
+    pub append: bool,
     /// The line in the user-data that names it, where that is known.
     pub line: Option<usize>,
 }
@@ -53,7 +56,7 @@ pub struct Owner {
 pub(super) fn read(text: &str, key: &str, value: &Value) -> (Vec<File>, Vec<Problem>) {
     let Value::Sequence(entries) = value else {
         let what = "`write_files` is not a list; it is ignored";
-        return (vec![], vec![Problem::at(line_of(text, key), what)]);
+        return (vec![], vec![Problem::at(line_at(text, key, None), what)]);
     };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for (number, entry) in entries.iter().enumerate() {
@@ -61,16 +64,18 @@ pub(super) fn read(text: &str, key: &str, value: &Value) -> (Vec<File>, Vec<Prob
             .get("path")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let line = line_with(text, path).or_else(|| line_of(text, key));
+        let line = line_with(text, path).or_else(|| line_at(text, key, Some(number)));
         let name = match path {
             "" => format!("entry {} of `write_files`", number + 1),
             path => format!("`write_files`: {path}"),
         };
         match one(entry) {
-            Ok((file, stray)) => {
+            Ok((file, doubts)) => {
+                let content = doubtful_content(&file);
+                let doubts = doubts.into_iter().chain(content);
+                let doubts = doubts.map(|what| Problem::at(line, format!("{name}: {what}")));
+                problems.extend(doubts);
                 files.push(File { line, ..file });
-                let stray = stray.map(|key| format!("{name}: `{key}` is not known; it is ignored"));
-                problems.extend(stray.map(|what| Problem::at(line, what)));
             }
             Err(why) => problems.push(Problem::at(
                 line,
@@ -88,8 +93,18 @@ fn line_with(text: &str, path: &str) -> Option<usize> {
     found.filter(|_| !path.is_empty())
 }
 
-/// One entry, and a key in it that nobody knows.
-fn one(entry: &Value) -> Result<(File, Option<String>), String> {
+/// What is wrong with a file that is written all the same.
+fn doubtful_content(file: &File) -> Option<String> {
+    if let Some(instead) = elsewhere::file(&file.path) {
+        return Some(format!(
+            "it is written, and nothing here reads it; hint: {instead}"
+        ));
+    }
+    None
+}
+
+/// One entry, and what is wrong with it.
+fn one(entry: &Value) -> Result<(File, Vec<String>), String> {
     let Value::Mapping(entry) = entry else {
         return Err("it is no mapping of `path`, `content` and so on".into());
     };
@@ -98,10 +113,11 @@ fn one(entry: &Value) -> Result<(File, Option<String>), String> {
         content: Content(Vec::new()),
         mode: MODE,
         owner: Owner::default(),
+        append: false,
         line: None,
     };
     let mut encoding = "";
-    let mut stray = None;
+    let mut doubts = Vec::new();
     for (key, value) in entry {
         match key.as_str().unwrap_or_default() {
             "path" => (),
@@ -109,11 +125,28 @@ fn one(entry: &Value) -> Result<(File, Option<String>), String> {
             "encoding" => encoding = value.as_str().ok_or("`encoding` is no word")?,
             "permissions" => file.mode = mode(value)?,
             "owner" => file.owner = owner(value)?,
-            other => stray = Some(other.to_owned()),
+            "append" => {
+                file.append = value
+                    .as_bool()
+                    .ok_or("`append` is neither true nor false")?
+            }
+            // Accounts and folders are there when files are written.
+            "defer" => (),
+            "source" if entry.contains_key("content") => {
+                doubts.push("`source` is not fetched; its `content` is written".into());
+            }
+            "source" => {
+                return Err(
+                    "`source` is not fetched; hint: write `content`, or fetch it with \
+                            `runcmd`"
+                        .into(),
+                );
+            }
+            other => doubts.push(format!("`{other}` is not known; it is ignored")),
         }
     }
     file.content = Content(decoded(file.content.0, encoding)?);
-    Ok((file, stray))
+    Ok((file, doubts))
 }
 
 fn path(entry: &Mapping) -> Result<String, String> {
@@ -261,17 +294,26 @@ mod tests {
     fn an_entry_that_cannot_be_written_is_told_with_its_line() {
         let (files, problems) = files(
             "- {path: /good, owner: 'rancher:docker'}\n- {path: relative}\n- {content: x}\n- /x\n\
-             - path: /odd\n  apend: true\n",
+             - path: /odd\n  apend: true\n\
+             - {path: /etc/sysctl.d/a, source: {uri: x}, content: y, defer: true}\n\
+             - {path: /x, source: {uri: x}}\n- {path: /y, append: true}\n",
         );
         let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
-        assert_eq!(paths, ["/good", "/odd"]);
+        assert_eq!(paths, ["/good", "/odd", "/etc/sysctl.d/a", "/y"]);
+        assert!(files[3].append && !files[2].append);
         let owner = &files[0].owner;
         assert_eq!(
             (owner.user.as_deref(), owner.group.as_deref()),
             (Some("rancher"), Some("docker"))
         );
         let lines: Vec<_> = problems.iter().map(|problem| problem.line).collect();
-        assert_eq!(lines, [Some(4), Some(2), Some(2), Some(7)], "{problems:?}");
+        let wanted = [4, 5, 6, 7, 9, 9, 10].map(Some);
+        assert_eq!(lines, wanted, "{problems:?}");
+        assert!(
+            problems[5].what.contains("hint: set `rancher: { sysctl"),
+            "{}",
+            problems[5]
+        );
         for path in ["/", "/a/", "/a/../b", "a"] {
             assert_eq!(super::tests::files(&format!("- {{path: {path}}}\n")).0, []);
         }

@@ -2,7 +2,9 @@
 //!
 //! Reading it never fails: what is not understood is a [`Problem`], and the rest holds.
 
+mod commands;
 mod directives;
+mod elsewhere;
 mod files;
 
 use std::borrow::Cow;
@@ -48,11 +50,23 @@ pub struct Told {
     pub files: Vec<File>,
     /// The script, with the line that names its interpreter.
     pub script: Option<Vec<u8>>,
+    /// The script of `bootcmd`.
+    pub boot_commands: Option<Vec<u8>>,
+    /// The script of `runcmd`.
+    pub commands: Option<Vec<u8>>,
+    /// The name of the machine with its domain; holds where it has no other.
+    full_name: Option<String>,
     /// What was left out or is to be written otherwise, and why.
     pub problems: Vec<Problem>,
 }
 
 impl Told {
+    /// Whether there is something to run.
+    pub(crate) fn has_commands(&self) -> bool {
+        let all = [&self.script, &self.boot_commands, &self.commands];
+        all.iter().any(|one| one.is_some())
+    }
+
     pub(crate) fn broken(problem: Problem) -> Self {
         Self {
             kind: Kind::Broken,
@@ -60,6 +74,12 @@ impl Told {
             ..Self::default()
         }
     }
+}
+
+/// User-data as it is read, to find lines in it.
+pub(crate) fn plain(bytes: &[u8]) -> String {
+    let bytes = unzipped(bytes).unwrap_or_default();
+    String::from_utf8_lossy(&without_windows(&bytes)).into_owned()
 }
 
 /// Reads user-data, compressed by gzip or not.

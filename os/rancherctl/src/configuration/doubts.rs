@@ -6,9 +6,6 @@ use serde_yaml::Value;
 use super::values::fits;
 use super::warn;
 
-/// Keys that are read before the disk with the document is there.
-const EARLY: [&str; 2] = ["rescue", "state"];
-
 /// Tells it of keys that somebody has named.
 pub fn tell(store: &Store, keys: &[Vec<String>]) {
     let loaded = config::load_machine();
@@ -50,7 +47,7 @@ fn lines(loaded: &Loaded, store: &Store, keys: &[Vec<String>]) -> Vec<String> {
 /// What is set in the document and does nothing there.
 fn too_late(keys: &[String]) -> Option<String> {
     let key = path::join(keys);
-    let known = EARLY.contains(&keys[0].as_str()) && is_known(keys);
+    let known = config::EARLY.contains(&keys[0].as_str()) && is_known(keys);
     known.then(|| {
         format!(
             "warning: this does nothing: `{key}` is read before the disk with this document is there; \
