@@ -34,6 +34,12 @@ impl Scale {
         Self((took.as_secs_f64() / REFERENCE.as_secs_f64()).clamp(1.0, SLOWEST))
     }
 
+    /// A host that is so many times slower.
+    #[cfg(test)]
+    pub(crate) fn of_factor(factor: f64) -> Self {
+        Self(factor)
+    }
+
     /// The factor.
     pub fn factor(self) -> f64 {
         self.0

@@ -263,11 +263,8 @@ fn lines(args: &mut Args, wires: Wires) {
     args.device(&["virtserialport", "bus=ports.0", "chardev=events", &name]);
 }
 
-/// How it begins, and what comes after a reset, where somebody sees to it.
+/// What comes after a reset, where somebody sees to it.
 fn run(args: &mut Args, plan: &Plan) {
-    if plan.waits {
-        args.add("-S", &[]);
-    }
     if plan.ends_at_reset() {
         args.add("-action", &["reboot=shutdown"]);
     }
@@ -314,7 +311,6 @@ mod tests {
             ssh_port: 40000,
             memory_file: None,
             incoming: None,
-            waits: false,
             balloon: false,
             registry: None,
         }

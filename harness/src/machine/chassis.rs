@@ -64,21 +64,33 @@ pub(super) struct Chassis {
 }
 
 impl Make {
-    /// Starts QEMU and gives its lines away.
+    /// Starts QEMU and gives its lines away. QEMU runs the guest when this returns, unless it waits
+    /// for a saved state; where there are settings they hold before the guest's first instruction.
     async fn start(
         &self,
         plan: Plan,
         disks: &[Served],
         lines: &Lines,
         resets: &Resets,
+        settings: &[Setting],
     ) -> Result<Running, MachineError> {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         let (qemu, evidence) = (&self.spec.profile.qemu, &self.evidence);
-        let launched = launch::launch(qemu, &plan, disks, evidence).map_err(start)?;
+        let waits = !settings.is_empty();
+        let launched = launch::launch(qemu, &plan, waits, disks, evidence).map_err(start)?;
         lines.lead_to(launched.serial, launched.events);
         let log = evidence.append("qmp.log").map_err(start)?;
         let qmp = Qmp::new(launched.qmp, log, Arc::clone(resets));
         launch::greet(&launched.qemu, &qmp, &plan, evidence).await?;
+        for Setting {
+            command, arguments, ..
+        } in settings
+        {
+            qmp.execute(command, arguments.clone()).await?;
+        }
+        if waits {
+            qmp.execute("cont", Value::Null).await?;
+        }
         Ok(Running {
             qemu: launched.qemu,
             qmp: Arc::new(qmp),
@@ -88,17 +100,23 @@ impl Make {
 }
 
 impl Chassis {
-    /// Starts the first QEMU.
-    pub(super) async fn new(make: Make, plan: Plan, lines: &Lines) -> Result<Self, MachineError> {
+    /// Starts the first QEMU, with what held in the machine before a power cut.
+    pub(super) async fn new(
+        make: Make,
+        plan: Plan,
+        settings: Vec<Setting>,
+        lines: &Lines,
+    ) -> Result<Self, MachineError> {
         let disks = launch::served(&plan).map_err(|e| MachineError::Start(e.to_string()))?;
         let resets = Resets::default();
-        let running = Arc::new(make.start(plan, &disks, lines, &resets).await?);
+        let running = make.start(plan, &disks, lines, &resets, &settings);
+        let running = Arc::new(running.await?);
         let stopped = false;
         Ok(Self {
             now: watch::Sender::new(Now { running, stopped }),
             disks,
             resets,
-            settings: Mutex::default(),
+            settings: Mutex::new(settings),
             make,
         })
     }
@@ -147,11 +165,9 @@ impl Chassis {
     /// What another QEMU is started with.
     pub(super) fn next(&self) -> Next {
         self.resets.fetch_add(1, Ordering::Relaxed);
-        let mut plan = self.now().plan.clone().powered_on();
-        plan.waits = true;
         Next {
             make: self.make.clone(),
-            plan,
+            plan: self.now().plan.clone().powered_on(),
             disks: self.disks.clone(),
             resets: Arc::clone(&self.resets),
             settings: self.settings().clone(),
@@ -186,13 +202,8 @@ impl Next {
             let _ = std::fs::remove_file(file);
         }
         let make = &self.make;
-        let running = make.start(self.plan, &self.disks, lines, &self.resets);
-        let running = running.await?;
-        for setting in self.settings {
-            let qmp = &running.qmp;
-            qmp.execute(setting.command, setting.arguments).await?;
-        }
-        running.qmp.execute("cont", Value::Null).await?;
-        Ok(running)
+        let (disks, settings) = (&self.disks, &self.settings);
+        make.start(self.plan, disks, lines, &self.resets, settings)
+            .await
     }
 }

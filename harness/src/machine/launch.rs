@@ -54,10 +54,11 @@ pub(super) struct Launched {
 }
 
 /// Starts QEMU, with the disks that this process serves; what it says goes to `qemu.log` of the
-/// evidence.
+/// evidence. With `waits` the guest does not run before QEMU is told to continue.
 pub(super) fn launch(
     qemu: &Path,
     plan: &Plan,
+    waits: bool,
     disks: &[Served],
     evidence: &Evidence,
 ) -> io::Result<Launched> {
@@ -79,6 +80,9 @@ pub(super) fn launch(
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log);
+    if waits {
+        command.arg("-S");
+    }
     if std::env::var_os(TUNABLES.0).is_none() {
         command.env(TUNABLES.0, TUNABLES.1);
     }

@@ -216,7 +216,7 @@ impl Machine {
             _registry: registry.map(Arc::new),
             folder: Arc::new(folder),
         };
-        Self::launch(make, plan, identity, told_before, 0).await
+        Self::launch(make, plan, Vec::new(), identity, told_before, 0).await
     }
 
     /// Runs `work` but ends it at once when the machine goes bad (panic line, QEMU gone).

@@ -46,8 +46,6 @@ pub struct Plan {
     pub memory_file: Option<MemoryFile>,
     /// Whether it waits for the state of a saved machine instead of starting.
     pub incoming: Option<Incoming>,
-    /// Whether it waits to be told to go on.
-    pub waits: bool,
     /// Whether it has a device that takes memory from the guest.
     pub balloon: bool,
     /// What leads its network to its registry, as QEMU is told.

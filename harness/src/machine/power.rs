@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::cache::Served;
-use super::chassis::{Chassis, Make};
+use super::chassis::{Chassis, Make, Setting};
 use super::events::Events;
 use super::lines::Lines;
 use super::plan::Plan;
@@ -26,6 +26,7 @@ impl Machine {
     pub(super) async fn launch(
         make: Make,
         plan: Plan,
+        settings: Vec<Setting>,
         identity: Identity,
         told_before: bool,
         earlier: usize,
@@ -43,7 +44,7 @@ impl Machine {
         );
         let events = Events::new(events, log("events.jsonl")?, earlier);
         let port = plan.ssh_port;
-        let chassis = Arc::new(Chassis::new(make, plan, &lines).await?);
+        let chassis = Arc::new(Chassis::new(make, plan, settings, &lines).await?);
         let off_meant = Arc::new(AtomicBool::new(false));
         let (tell_end, over) = watch::channel(None);
         let keeper = Keeper {
@@ -128,12 +129,14 @@ impl Machine {
         written.map_err(|error| MachineError::Other(format!("{LOG}: {error}")))
     }
 
-    /// The same machine from power-on, also where this one went on from a saved one.
+    /// The same machine from power-on, also where this one went on from a saved one. What was plugged
+    /// in, pulled or broken stays so.
     async fn power_on_again(&self) -> Result<Self, MachineError> {
         let make = self.chassis.make.clone();
         let plan = self.chassis.now().plan.clone().powered_on();
         let identity = Identity::new(plan.nonce.clone(), plan.direct.is_some());
         let (told, boots) = (self.tells_of_its_boot(), self.events.boots());
-        Self::launch(make, plan, identity, told, boots).await
+        let settings = self.chassis.settings().clone();
+        Self::launch(make, plan, settings, identity, told, boots).await
     }
 }

@@ -96,7 +96,6 @@ pub(super) fn prepare(
             }
             Begin::Kept(_) => Some(Incoming::Told),
         },
-        waits: false,
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
     };

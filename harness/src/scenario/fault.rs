@@ -38,13 +38,14 @@ pub enum FaultStep {
     Undo(Undone),
 }
 
-/// The kernel panics; the machine must come back by itself where the kernel is told to reboot after
-/// a panic (`kernel.panic`), and is reset where not. It is ready again when the step ends.
+/// The kernel panics; the machine must come back by itself. It is ready again when the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrashStep {
     /// What makes it panic.
     pub by: CrashCause,
+    /// The kernel stops after a panic (`kernel.panic` is 0), and the machine is reset by hand.
+    pub reset: bool,
 }
 
 /// What makes a kernel panic.

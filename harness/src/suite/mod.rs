@@ -3,6 +3,7 @@
 //! `matrix` and `shard` say which trials there are, `run` brings one to its end, `retry` judges its
 //! attempts. Not here: whether this host has room for one more machine ([`crate::admission`]).
 
+mod interrupt;
 mod matrix;
 mod options;
 mod retry;
@@ -36,6 +37,7 @@ pub use options::{
 };
 pub use shard::Shard;
 
+use interrupt::Progress;
 use matrix::On;
 use run::{Ready, Shared, known_as};
 pub(crate) use run::{room, runtime};
@@ -131,7 +133,8 @@ fn run_trials(
         drop(libtest_mimic::run(arguments, listed));
         return without_boots(arguments, &chosen);
     }
-    let ready = match prepare(project, options, trials) {
+    let progress = Progress::watch();
+    let ready = match prepare(project, options, trials, &progress) {
         Ok(ready) => shared.ready.get_or_init(|| ready),
         Err(why) => {
             eprintln!("error: {why}");
@@ -187,7 +190,12 @@ fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
 }
 
 /// What a run needs before its first trial.
-fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Ready, String> {
+fn prepare(
+    project: &Project,
+    options: &Options,
+    trials: &[Trial],
+    progress: &Progress,
+) -> Result<Ready, String> {
     // Before minutes go into a run whose files cannot be written.
     let outputs = options.outputs.listen(Listeners::default(), project)?;
     let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
@@ -205,6 +213,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
     let recorder = Recorder::default();
     let mut listeners = outputs
         .with(recorder.clone())
+        .with(progress.clone())
         .with(Boots::new(&project.history_folder()));
     if options.tell {
         listeners = listeners.with(Lines::new());
@@ -214,6 +223,7 @@ fn prepare(project: &Project, options: &Options, trials: &[Trial]) -> Result<Rea
         None if !options.tell => listeners = listeners.with(Warnings),
         None => {}
     }
+    progress.tells(listeners.clone(), live.is_some());
     Ok(Ready {
         settings: Settings {
             evidence: project.evidence_folder(),

@@ -268,9 +268,9 @@ impl Trial {
         if let Err(fault) = ready {
             outcome::screen(&machine, evidence).await;
             let fate = self.keep(&machine, keys, maker.settings, &log).await;
-            let red = Red::boot(fault, &ran).compose(self, &machine, evidence, fate);
+            let failure = Red::boot(fault, &ran).conclude(self, &machine, evidence, fate);
             machine.stop().await;
-            return Err(Failure::Red(red));
+            return Err(failure);
         }
         save(&machine, folder, evidence).await
     }

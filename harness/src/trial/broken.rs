@@ -1,7 +1,7 @@
 //! What steps broke. It is mended at the end of the trial whatever the verdict, because the machine
 //! may go on after it, and by `undo` before.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use crate::machine::{BrokenDisk, Machine, MachineError, Relay};
 use crate::scenario::{Account, Undone};
@@ -65,6 +65,11 @@ impl Breakage {
         }
     }
 
+    /// Whether it is still so after the power was off.
+    fn outlives_power_cut(&self) -> bool {
+        !matches!(self, Self::Paused | Self::Clock)
+    }
+
     fn name(&self) -> String {
         match self {
             Self::Paused => "the machine stands still".into(),
@@ -80,27 +85,29 @@ impl Breakage {
 
 /// All that is broken, in the order in which it was.
 #[derive(Debug, Default)]
-pub struct Broken(Vec<(Weak<Machine>, Breakage)>);
+pub struct Broken(Vec<Breakage>);
+
+impl Broken {
+    /// The power was off: the machine has a clock that is right, and runs.
+    pub fn after_power_cut(&mut self) {
+        self.0.retain(Breakage::outlives_power_cut);
+    }
+}
 
 impl Session<'_> {
     /// Remembers what a step broke.
     pub fn broke(&mut self, what: Breakage) {
-        self.broken.0.push((Arc::downgrade(&self.machine), what));
+        self.broken.0.push(what);
     }
 
     /// Whether the machine stands still, is off, or has no network that can be relied on.
     pub fn is_silent(&self) -> bool {
-        let here = |machine: &Weak<Machine>| {
-            let machine = machine.upgrade();
-            machine.is_some_and(|machine| Arc::ptr_eq(&machine, &self.machine))
-        };
         let silences = |one: &Breakage| {
             use Breakage as B;
             matches!(one, B::Paused | B::Link { .. } | B::Packets { .. })
         };
         let mut broken = self.broken.0.iter();
-        self.machine.was_switched_off()
-            || broken.any(|(machine, one)| here(machine) && silences(one))
+        self.machine.was_switched_off() || broken.any(silences)
     }
 
     /// Mends what `which` says, the last first.
@@ -113,16 +120,12 @@ impl Session<'_> {
         deadline: &Deadline,
     ) -> Result<(), Fault> {
         let all = std::mem::take(&mut self.broken.0);
-        let (wanted, rest) = all.into_iter().partition(|(_, one)| which(one));
+        let (wanted, rest) = all.into_iter().partition(which);
         self.broken.0 = rest;
         let wanted: Vec<_> = wanted;
         let mut first = Ok(());
-        for (machine, one) in wanted.into_iter().rev() {
-            // Another machine, that took its place, has nothing of it.
-            let there = machine
-                .upgrade()
-                .is_some_and(|machine| Arc::ptr_eq(&machine, &self.machine) && !machine.is_over());
-            if there {
+        for one in wanted.into_iter().rev() {
+            if !self.machine.is_over() {
                 first = first.and(self.mend_one(one, deadline).await);
             }
         }
@@ -188,4 +191,26 @@ impl Session<'_> {
 async fn resume(machine: &Machine) -> Result<(), Fault> {
     let went_on: Result<_, MachineError> = machine.qmp("cont", serde_json::Value::Null).await;
     Ok(went_on.map(drop)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_cut_starts_a_machine_and_its_clock_and_leaves_the_rest_broken() {
+        let full = Breakage::Full {
+            number: 0,
+            file: "/var/filler".into(),
+        };
+        let mut broken = Broken(vec![
+            Breakage::Paused,
+            full,
+            Breakage::Clock,
+            Breakage::Memory,
+        ]);
+        broken.after_power_cut();
+        let left: Vec<_> = broken.0.iter().map(Breakage::name).collect();
+        assert_eq!(left, ["disk 0 is full", "memory is taken"]);
+    }
 }

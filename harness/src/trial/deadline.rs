@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::history::Usually;
+use crate::host::scale::Scale;
 use crate::scenario::{Action, Step};
 
 use super::fault::Fault;
@@ -49,25 +50,27 @@ fn of_kind(action: &Action) -> Duration {
 pub struct Patience {
     /// On this host.
     pub limit: Duration,
+    /// On the reference host, as the file or the kind of the step has it.
+    base: Duration,
     usually: Option<Usually>,
 }
 
 impl Patience {
-    /// By what the file says, which is never exceeded, or else by the kind of the step; and by what
-    /// it usually takes, where that is known.
+    /// By what the file says, which is scaled for this host and then never exceeded, or else by the
+    /// kind of the step; and by what it usually takes, where that is known.
     pub fn of(step: &Step, usually: Option<Usually>, pace: Pace) -> Self {
         let usually = usually.filter(Usually::is_known);
-        let (base, most) = match step.timeout {
-            Some(written) => (scaled(written), scaled(written)),
-            None => {
-                let base = scaled(of_kind(&step.action));
-                (base, base.mul_f64(LONGEST))
-            }
+        let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));
+        let here = scaled(base);
+        let most = match step.timeout {
+            Some(_) => here,
+            None => here.mul_f64(LONGEST),
         };
         let late = usually.map(|usually| Duration::from_secs_f64(usually.longest * LATE));
-        let limit = late.map_or(base, |late| late.max(base.mul_f64(SHORTEST)));
+        let limit = late.map_or(here, |late| late.max(here.mul_f64(SHORTEST)));
         Self {
             limit: limit.mul_f64(pace.0).min(most),
+            base,
             usually,
         }
     }
@@ -77,13 +80,33 @@ impl Patience {
         Self::of(step, None, Pace(1.0))
     }
 
-    /// A fault at the deadline, with what is usual.
+    /// A fault at the deadline, with where the deadline came from and what is usual.
     pub fn told(&self, fault: Fault) -> Fault {
+        let fault = fault.with("timeout", self.origin(Scale::of_host()));
         match self.usually {
             Some(usually) => fault.with("it usually takes", usually.to_string()),
             None => fault,
         }
     }
+}
+
+impl Patience {
+    /// The deadline as a product: that of the reference host, and how much slower this host is.
+    fn origin(&self, scale: Scale) -> String {
+        let product = in_words(self.base, scale);
+        let here = scale.apply(self.base);
+        match self.limit.as_secs_f64() / here.as_secs_f64() {
+            0.99..1.01 => product,
+            by => format!("{product} x {by:.1} for what is usual"),
+        }
+    }
+}
+
+/// `5 s x 2.7 for this host`.
+pub(super) fn in_words(limit: Duration, scale: Scale) -> String {
+    let factor = scale.factor();
+    let limit = (limit.as_secs_f64() * 10.0).round() / 10.0;
+    format!("{limit} s x {factor:.1} for this host")
 }
 
 /// How much longer than usual the steps of a trial have taken so far: a host that was measured when
@@ -208,12 +231,35 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_is_told_as_a_product() {
+        let scale = Scale::of_factor(2.7);
+        let told = |limit| {
+            let patience = Patience {
+                limit,
+                base: Duration::from_secs(5),
+                usually: None,
+            };
+            patience.origin(scale)
+        };
+        let written = Duration::from_millis(13_500);
+        assert_eq!(told(written), "5 s x 2.7 for this host");
+        assert_eq!(
+            told(written * 2),
+            "5 s x 2.7 for this host x 2.0 for what is usual"
+        );
+    }
+
+    #[test]
     fn a_late_step_says_what_is_usual() {
         let told = |usually| {
             let patience = Patience::of(&step(None), usually, IDLE);
             patience.told(Fault::new("late")).render()
         };
-        assert_eq!(told(None), "  late");
+        let limit = format!(
+            "  late\n  timeout: {}",
+            in_words(Duration::from_secs(60), Scale::of_host())
+        );
+        assert_eq!(told(None), limit);
         assert!(told(usually(4.0, 5)).contains("in the last 5 passes"));
     }
 }

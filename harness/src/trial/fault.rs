@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::machine::{MachineError, Output};
+use crate::machine::{Badness, MachineError, Output};
 
 /// Why a step is red: the machine did something else than was expected, or nothing at all.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Fault {
     pub seen: Vec<(String, String)>,
     /// Whether a line to the machine broke, or it did not answer: there may be a reason to that.
     pub is_line: bool,
+    /// Whether QEMU failed and not the machine in it, so that there is nothing to judge.
+    pub is_qemu: bool,
 }
 
 impl Fault {
@@ -22,6 +24,7 @@ impl Fault {
             what: what.into(),
             seen: Vec::new(),
             is_line: false,
+            is_qemu: false,
         }
     }
 
@@ -58,8 +61,13 @@ impl Fault {
 
 impl From<MachineError> for Fault {
     fn from(error: MachineError) -> Self {
+        let is_qemu = matches!(
+            error,
+            MachineError::Bad(Badness::QemuEnded(_)) | MachineError::Start(_)
+        );
         Self {
             is_line: true,
+            is_qemu,
             ..Self::new(error.to_string())
         }
     }

@@ -11,7 +11,7 @@ use crate::scenario::{Scenario, Setup};
 
 use super::describe;
 use super::fault::{Fault, indent, printable};
-use super::{Fate, RedVerdict, Trial};
+use super::{Failure, Fate, RedVerdict, Trial};
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;
@@ -73,7 +73,7 @@ impl Red {
     }
 
     /// All there is to say, with what the machine said last.
-    pub fn compose(
+    fn compose(
         &self,
         trial: &Trial,
         machine: &Machine,
@@ -102,6 +102,22 @@ impl Red {
                 Place::Boot | Place::Setup(..) => None,
             },
             machine: fate,
+        }
+    }
+
+    /// The verdict. Where QEMU failed there is none.
+    pub fn conclude(
+        &self,
+        trial: &Trial,
+        machine: &Machine,
+        evidence: &Evidence,
+        fate: Fate,
+    ) -> Failure {
+        let red = self.compose(trial, machine, evidence, fate);
+        if self.fault.is_qemu {
+            Failure::Infrastructure(red.text)
+        } else {
+            Failure::Red(red)
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::artifacts::Artifacts;
 use crate::event::What;
+use crate::host::scale::Scale;
 use crate::scenario::Step;
 
 use super::begin::Begun;
@@ -49,9 +50,9 @@ impl Trial {
             let machine = &session.machine;
             outcome::screen(machine, log.evidence).await;
             let fate = self.keep(machine, &begun.keys, settings, log).await;
-            let red = red.compose(self, machine, log.evidence, fate);
+            let failure = red.conclude(self, machine, log.evidence, fate);
             machine.stop().await;
-            return Err(Failure::Red(red));
+            return Err(failure);
         }
         // A step may have put another machine in its place.
         let machine = Arc::clone(&session.machine);
@@ -146,12 +147,13 @@ pub(super) async fn within(
     patience: Patience,
 ) -> Result<(), Fault> {
     /// What a wait gets to say what it saw last, before it is cut off.
-    const LAST_WORDS: Duration = Duration::from_secs(3);
+    const LAST_WORDS: Duration = Duration::from_secs(1);
 
     if whole.left().is_zero() {
-        let limit = whole.limit().as_secs_f64();
+        let limit = whole.limit().div_f64(Scale::of_host().factor());
+        let limit = deadline::in_words(limit, Scale::of_host());
         return Err(Fault::new(format!(
-            "the scenario's {limit:.0} s were over before this step"
+            "the scenario's timeout ({limit}) was over before this step"
         )));
     }
     let limit = patience.limit.min(whole.left());

@@ -87,8 +87,7 @@ impl<'a> Session<'a> {
     pub fn go_on_with(&mut self, machine: &Arc<Machine>) {
         if !Arc::ptr_eq(&self.machine, machine) {
             self.forget();
-            // What steps broke of the other one went with it.
-            self.broken = Broken::default();
+            self.broken.after_power_cut();
             self.machine = Arc::clone(machine);
         }
     }

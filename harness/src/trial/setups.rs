@@ -118,9 +118,9 @@ impl Trial {
             let fate = self
                 .keep(&begun.machine, &begun.keys, maker.settings, &log)
                 .await;
-            let red = red.compose(self, &begun.machine, evidence, fate);
+            let failure = red.conclude(self, &begun.machine, evidence, fate);
             begun.machine.stop().await;
-            return Err(Failure::Red(red));
+            return Err(failure);
         }
         save(&begun.machine, folder, evidence).await?;
         Ok(begun.keys)

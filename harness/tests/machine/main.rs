@@ -12,6 +12,7 @@ mod kill;
 mod plugged;
 mod power;
 mod reset;
+mod restarts;
 
 use std::path::Path;
 use std::time::Duration;

@@ -105,6 +105,29 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
 }
 
 #[tokio::test]
+async fn a_machine_comes_back_from_each_reset_panic_and_power_cut_of_a_long_chain() {
+    let Some(guest) = guest::get() else { return };
+    let bench = bench();
+    let mut spec = with_disk(&guest, &["panic=1"]);
+    spec.write_cache = true;
+    let mut machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let mut ssh = ready(&machine).await;
+    printed(&ssh, "echo kept | dd of=/dev/vda bs=512 conv=sync,fsync").await;
+    for key in [Some('b'), None, Some('c'), None, None, Some('b')] {
+        let before = printed(&ssh, BOOT_ID).await;
+        ssh = match key {
+            Some(key) => reset(&machine, &ssh, key).await,
+            None => {
+                machine = machine.power_cut(7).await.unwrap().0;
+                ready(&machine).await
+            }
+        };
+        assert_ne!(printed(&ssh, BOOT_ID).await, before, "after {key:?}");
+        assert_eq!(printed(&ssh, "head -c 4 /dev/vda").await, "kept");
+    }
+}
+
+#[tokio::test]
 async fn what_is_broken_stays_broken_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();

@@ -22,10 +22,10 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let before = boot_id(session, deadline).await?;
-    let reboots = reboots_by_itself(session, deadline).await?;
+    as_told(step, &kernel_panic(session, deadline).await?)?;
     session.machine.expect_reboot().await;
     session.machine.serial().expect_panic();
-    let ready = come_back(step, reboots, session, deadline).await;
+    let ready = come_back(step, session, deadline).await;
     session.machine.serial().watch_again();
     session.forget();
     if let Err(fault) = ready {
@@ -39,17 +39,30 @@ pub(super) async fn perform(
     Ok(())
 }
 
-/// Whether this kernel is told to reboot after a panic.
-async fn reboots_by_itself(session: &mut Session<'_>, deadline: &Deadline) -> Result<bool, Fault> {
-    let seconds = session
-        .as_root("cat /proc/sys/kernel/panic", deadline)
-        .await?;
-    Ok(seconds.trim() != "0")
+/// After how many seconds this kernel reboots; 0 for never.
+async fn kernel_panic(session: &mut Session<'_>, deadline: &Deadline) -> Result<String, Fault> {
+    let seconds = session.as_root("cat /proc/sys/kernel/panic", deadline);
+    Ok(seconds.await?.trim().to_owned())
+}
+
+/// Whether the kernel does what the scenario says of it: reboot, or stop until somebody resets it.
+fn as_told(step: &CrashStep, kernel_panic: &str) -> Result<(), Fault> {
+    let what = match (kernel_panic == "0", step.reset) {
+        (true, false) => {
+            "the machine does not come back after a panic: kernel.panic is 0\n\
+             hint: boot with `panic=10`, or write `crash: { reset: true }` to have it reset by hand"
+        }
+        (false, true) => {
+            "the machine reboots by itself after a panic, so nobody resets it\n\
+             hint: remove `reset: true`"
+        }
+        _ => return Ok(()),
+    };
+    Err(Fault::new(what).with("kernel.panic", kernel_panic))
 }
 
 async fn come_back(
     step: &CrashStep,
-    reboots: bool,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
@@ -61,7 +74,7 @@ async fn come_back(
         panicked = machine.serial().expect(panic, deadline.left()) => drop(panicked?),
         failed = cause(step.by, session, deadline) => return Err(failed),
     }
-    if !reboots {
+    if step.reset {
         machine.qmp("system_reset", Value::Null).await?;
     }
     // From its first sign of life on a new kernel is watched as any other.
@@ -93,5 +106,28 @@ async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -
     match injected {
         Err(error) => error.into(),
         Ok(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_stops_after_a_panic_is_red_unless_the_scenario_resets_it() {
+        let told = |reset, kernel_panic| {
+            let step = CrashStep {
+                reset,
+                ..CrashStep::default()
+            };
+            as_told(&step, kernel_panic).map_err(|fault| fault.what)
+        };
+        assert_eq!(told(false, "10"), Ok(()));
+        assert_eq!(told(false, "-1"), Ok(()));
+        assert_eq!(told(true, "0"), Ok(()));
+        let stops = told(false, "0").unwrap_err();
+        assert!(stops.contains("kernel.panic is 0"), "{stops}");
+        let reboots = told(true, "-1").unwrap_err();
+        assert!(reboots.contains("remove `reset: true`"), "{reboots}");
     }
 }
