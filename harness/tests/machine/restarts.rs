@@ -17,7 +17,7 @@ use crate::{LONG, bench};
 const FAKE: &str = r#"#!/bin/bash
 runs=true
 for word in "$@"; do [ "$word" = -S ] && runs=false; done
-devices='' link=true
+devices='' list='' link=true
 printf '{"QMP":{}}\n' >&4
 while read -r line <&4; do
     [[ $line =~ \"id\":([0-9]+) ]] && id=${BASH_REMATCH[1]}
@@ -25,11 +25,13 @@ while read -r line <&4; do
     case $line in
         *'"execute":"cont"'*) runs=true ;;
         *'"execute":"stop"'*) runs=false ;;
-        *'"execute":"device_add"'*) devices+=x ;;
+        *'"execute":"device_add"'*)
+            list+="{\"name\":\"plugged_disk${#devices}\"},"
+            devices+=x ;;
         *'"execute":"set_link"'*)
             link=true
             [[ $line == *'"up":false'* ]] && link=false ;;
-        *'"execute":"qom-list"'*) answer='[]' ;;
+        *'"execute":"qom-list"'*) answer="[${list%,}]" ;;
         *'"execute":"query-status"'*)
             answer="{\"runs\":$runs,\"devices\":\"$devices\",\"link\":$link}" ;;
         *'"execute":"system_reset"'*)
