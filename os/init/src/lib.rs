@@ -5,7 +5,8 @@
 //! subreaper that keeps containerd, the `supervisor` and `power-button` running. The supervisor starts
 //! the system containers through the Docker API. `console` is the first program of the console's container,
 //! and keeps its logins running in the same way; `user_docker` begins that of the user's engine, and `shim`
-//! what containerd starts beside a container. `power` ends all of it.
+//! what containerd starts beside a container. `runtime` is what that calls for containers of the user, whose
+//! files lie in the `tree`. `power` ends all of it.
 //!
 //! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
 //! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
@@ -21,10 +22,12 @@ pub mod power;
 pub mod power_button;
 pub mod report;
 pub mod respawn;
+pub mod runtime;
 pub mod shim;
 pub mod stages;
 pub mod supervisor;
 pub mod sys;
+pub mod tree;
 pub mod uevents;
 pub mod user_docker;
 

@@ -38,6 +38,9 @@ const SHIM: &str = "/usr/bin/containerd-shim-runc-v2";
 /// Where the address of the services' shim is kept, beside what else containerd forgets at a reboot.
 const ADDRESS: &str = "/run/containerd/services.shim";
 
+/// Where the runtime of the user's containers is found, by the name that the engine asks for.
+const USER_PROGRAMS: &str = "/usr/lib/rancher-user";
+
 /// The namespace of system-docker's containers in containerd.
 const NAMESPACE: &str = "system";
 
@@ -68,22 +71,29 @@ pub fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Containerd's program, which looks for the runtime where all do.
+/// Containerd's program, which looks for the runtime where all do; that of the user's containers finds
+/// [`crate::runtime`] first.
 fn program(shim: &Path, arguments: &[OsString]) -> Command {
     let mut command = Command::new(shim);
-    command.args(arguments).env("PATH", crate::SEARCH_PATH);
+    let path = if namespace(arguments).is_some_and(|name| name != NAMESPACE) {
+        format!("{USER_PROGRAMS}:{}", crate::SEARCH_PATH)
+    } else {
+        crate::SEARCH_PATH.to_owned()
+    };
+    command.args(arguments).env("PATH", path);
     command
 }
 
 /// Whether these ask for a shim in system-docker's namespace: `client.Command` of containerd 1.7,
 /// `runtime/v2/shim/util.go`.
 fn is_start(arguments: &[OsString]) -> bool {
-    let option = |name: &str| {
-        let at = arguments.iter().position(|one| one == name)?;
-        arguments.get(at + 1)
-    };
     arguments.last().map(OsString::as_os_str) == Some(OsStr::new("start"))
-        && option("-namespace").map(OsString::as_os_str) == Some(OsStr::new(NAMESPACE))
+        && namespace(arguments) == Some(OsStr::new(NAMESPACE))
+}
+
+fn namespace(arguments: &[OsString]) -> Option<&OsStr> {
+    let at = arguments.iter().position(|one| one == "-namespace")?;
+    arguments.get(at + 1).map(OsString::as_os_str)
 }
 
 /// What is asked of a bundle's `config.json`: the OCI runtime specification, section "Annotations".

@@ -5,6 +5,7 @@ mod room;
 mod root;
 mod settings;
 mod state;
+mod tree;
 
 pub(crate) use settings::call;
 
@@ -31,7 +32,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -74,6 +75,12 @@ const STAGES: [Stage; 12] = [
         name: "room",
         on_failure: OnFailure::GoOn,
         run: room::room,
+    },
+    // Bind mounts of the user's containers then name the engine's own folders.
+    Stage {
+        name: "tree",
+        on_failure: OnFailure::GoOn,
+        run: tree::tree,
     },
     // Arguments and files that do not fit are left out one by one; the rest holds.
     Stage {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::engine;
 use crate::report::Report;
 use crate::sys::Linux;
+use crate::tree;
 
 /// Where the engine reads its certificates.
 const CERTIFICATES: &str = "/etc/docker/tls";
@@ -27,6 +28,9 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 /// Comes back only when there is no engine.
 pub fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Err(why) = tree::engine::enter_tree() {
+        tell(&why.to_string());
+    }
     if config::load_machine().config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,

@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         Some("user-docker") => init::user_docker::main(),
         // As containerd calls it.
         Some("containerd-shim-runc-v2") => init::shim::main(),
+        // As the shim of the user's containers calls it.
+        Some("runc") => init::runtime::main(),
         Some("network") => network::main(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),

@@ -40,8 +40,12 @@ pub fn main() -> ExitCode {
         eprintln!("this image is no console: {why}");
         return ExitCode::FAILURE;
     }
-    let loaded = config::load_machine();
     let mut report = Report::new();
+    let mut tell = |what: String| report.say(&format!("rancher: console: tree: {what}"));
+    if let Err(error) = crate::tree::console::enter_tree(&mut tell) {
+        tell(error.to_string());
+    }
+    let loaded = config::load_machine();
     for problem in &loaded.problems {
         report.say(&format!("rancher: {problem}"));
     }
