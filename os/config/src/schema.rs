@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Addon, Dns, Network, Registries};
+use crate::{Addon, Dns, Mount, Network, Registries};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Config {
     pub modules: Vec<String>,
     /// The disk that keeps what outlives a reboot.
     pub state: State,
+    /// File systems and swap to mount at boot.
+    pub mounts: Vec<Mount>,
     /// Who may log in over SSH: lines as in `authorized_keys`.
     pub ssh_authorized_keys: Vec<String>,
     /// The password of user `rancher`; without one nobody can log in by password.

@@ -17,6 +17,8 @@ pub mod console;
 pub mod engine;
 pub mod keeper;
 pub mod log;
+pub mod machine_programs;
+pub mod mounts;
 pub mod pid1;
 pub mod power;
 pub mod power_button;

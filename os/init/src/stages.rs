@@ -8,6 +8,7 @@ mod state;
 mod tree;
 
 pub(crate) use settings::call;
+pub(crate) use state::find;
 
 use nix::mount::MsFlags;
 

@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         Some("containerd-shim-runc-v2") => init::shim::main(),
         // As the shim of the user's containers calls it.
         Some("runc") => init::runtime::main(),
+        // As people call them in the console.
+        Some(name) if init::machine_programs::NAMES.contains(&name) => {
+            init::machine_programs::main(name)
+        }
         Some("network") => network::main(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),

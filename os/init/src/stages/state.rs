@@ -1,7 +1,7 @@
 //! What outlives a boot, and where.
 
 mod check;
-mod find;
+pub(crate) mod find;
 mod format;
 
 use nix::mount::MsFlags;

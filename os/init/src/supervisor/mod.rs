@@ -24,6 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
+use crate::mounts;
 use crate::report::{Event, Report};
 use crate::sys::Linux;
 use container::Containers;
@@ -176,6 +177,8 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
                 service::bring_up(&name, service, &shared).await;
                 if service.reload_config() {
                     reload(&shared).await;
+                    // A cloud may name disks; what comes after has its files there.
+                    mount_all(&shared).await;
                 }
             }
             done.send_replace(true);
@@ -203,6 +206,18 @@ async fn reload(shared: &Shared) {
         if !known.contains(&warning) {
             shared.say(&format!("rancher: {warning}"));
         }
+    }
+}
+
+/// Mounts what the configuration says, beside what else goes on.
+async fn mount_all(shared: &Shared) {
+    let mounts = shared.now().config.mounts.clone();
+    if mounts.is_empty() {
+        return;
+    }
+    let mounted = tokio::task::spawn_blocking(move || mounts::mount_all(&mounts)).await;
+    if let Err(error) = mounted {
+        shared.failure("mounts", &error.to_string());
     }
 }
 

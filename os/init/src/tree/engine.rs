@@ -9,8 +9,8 @@ use nix::mount::{MsFlags, mount};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::root::{enter, propagate, remount};
 use super::TREE;
+use super::root::{enter, propagate, remount};
 
 /// The folder of the signs between console and engine.
 pub const SIGNS: &str = "/run/tree";
@@ -75,8 +75,14 @@ fn programs(stage: &Path) -> Result<()> {
         usr.display()
     );
     let overlay = Some("overlay");
-    mount(overlay, &usr, overlay, MsFlags::empty(), Some(layers.as_str()))
-        .map_err(|error| Error::other(format!("/usr: {error}")))?;
+    mount(
+        overlay,
+        &usr,
+        overlay,
+        MsFlags::empty(),
+        Some(layers.as_str()),
+    )
+    .map_err(|error| Error::other(format!("/usr: {error}")))?;
     for name in ["bin", "lib", "lib64", "sbin"] {
         let place = stage.join(name);
         match std::fs::symlink_metadata(&place) {
@@ -105,7 +111,10 @@ fn wait_for_console() -> Result<()> {
             )));
         }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        poll(&mut [PollFd::new(signs.as_fd(), PollFlags::POLLIN)], timeout)?;
+        poll(
+            &mut [PollFd::new(signs.as_fd(), PollFlags::POLLIN)],
+            timeout,
+        )?;
         let _ = signs.read_events();
     }
     Ok(())

@@ -17,8 +17,11 @@
 
 pub mod console;
 pub mod engine;
+mod path;
 mod place;
 mod root;
+
+pub use path::place;
 
 /// Where the tree is in the machine's own mount namespace, and in that of containers that have it.
 pub const TREE: &str = "/tree";

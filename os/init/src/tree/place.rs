@@ -164,7 +164,16 @@ mod tests {
     fn folders() -> Folders {
         let folder = tempfile::tempdir().unwrap();
         let (image, tree) = (folder.path().join("image"), folder.path().join("tree"));
-        for path in ["etc", "usr/bin", "var/cache", "var/lib/dpkg", "var/lib/docker", "home", "mnt", "tree"] {
+        for path in [
+            "etc",
+            "usr/bin",
+            "var/cache",
+            "var/lib/dpkg",
+            "var/lib/docker",
+            "home",
+            "mnt",
+            "tree",
+        ] {
             std::fs::create_dir_all(image.join(path)).unwrap();
         }
         std::fs::create_dir(&tree).unwrap();
@@ -172,7 +181,11 @@ mod tests {
         std::os::unix::fs::symlink("../run", image.join("var/run")).unwrap();
         std::fs::write(image.join(".dockerenv"), "").unwrap();
         let _folder = folder;
-        Folders { image, tree, _folder }
+        Folders {
+            image,
+            tree,
+            _folder,
+        }
     }
 
     #[test]
@@ -182,13 +195,25 @@ mod tests {
         let paths: Vec<_> = found.iter().map(Entry::path).collect();
         assert_eq!(
             paths,
-            [".dockerenv", "bin", "etc", "usr", "var/cache", "var/run", "var/lib/dpkg"]
+            [
+                ".dockerenv",
+                "bin",
+                "etc",
+                "usr",
+                "var/cache",
+                "var/run",
+                "var/lib/dpkg"
+            ]
         );
     }
 
     #[test]
     fn folders_of_people_persist_and_their_files_beside_them_do_not() {
-        let Folders { image, tree, _folder } = folders();
+        let Folders {
+            image,
+            tree,
+            _folder,
+        } = folders();
         for folder in ["data/db", "var/www"] {
             std::fs::create_dir_all(tree.join(folder)).unwrap();
             std::fs::write(tree.join(folder).join("file"), "kept").unwrap();
@@ -200,20 +225,33 @@ mod tests {
             assert!(prepare(&tree, &found).is_empty());
             assert!(tree.join("data/db/file").exists() && tree.join("var/www/file").exists());
             assert!(!tree.join("thrown-away").exists());
-            assert_eq!(std::fs::read_link(tree.join("disk")).unwrap(), Path::new("/mnt/disk"));
-            assert_eq!(std::fs::read_link(tree.join("var/run")).unwrap(), Path::new("../run"));
+            assert_eq!(
+                std::fs::read_link(tree.join("disk")).unwrap(),
+                Path::new("/mnt/disk")
+            );
+            assert_eq!(
+                std::fs::read_link(tree.join("var/run")).unwrap(),
+                Path::new("../run")
+            );
             assert!(tree.join("usr").is_dir() && tree.join("var/lib/dpkg").is_dir());
         }
     }
 
     #[test]
     fn a_link_takes_the_place_of_an_empty_folder_only() {
-        let Folders { image, tree, _folder } = folders();
+        let Folders {
+            image,
+            tree,
+            _folder,
+        } = folders();
         std::fs::create_dir_all(tree.join("bin")).unwrap();
         std::fs::create_dir_all(tree.join("var/run/full")).unwrap();
         let found = entries(&image, &["tree"]).unwrap();
         let failed = prepare(&tree, &found);
-        assert_eq!(std::fs::read_link(tree.join("bin")).unwrap(), Path::new("usr/bin"));
+        assert_eq!(
+            std::fs::read_link(tree.join("bin")).unwrap(),
+            Path::new("usr/bin")
+        );
         let paths: Vec<_> = failed.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(paths, ["var/run"], "somebody's files stay");
     }

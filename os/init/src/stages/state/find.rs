@@ -85,19 +85,24 @@ fn comes(sys: &mut dyn Sys, patience: Duration, deadline: Instant) -> Result<boo
 
 fn look(sys: &mut dyn Sys, state: &config::State) -> Result<Option<String>> {
     let dev = state.dev.as_str();
-    if dev.contains('=') {
+    // One with nothing on it may be for formatting.
+    if !dev.contains('=') && !state.autoformat.is_empty() && is_unknown(sys, dev)? {
+        return Ok(None);
+    }
+    device(sys, dev)
+}
+
+/// The device that a path or a property (`LABEL=…`) names, where it is there.
+pub fn device(sys: &mut dyn Sys, named: &str) -> Result<Option<String>> {
+    if named.contains('=') {
         // What it found before is not asked: there is no such file.
-        let arguments = ["-c", "/dev/null", "-l", "-o", "device", "-t", dev];
+        let arguments = ["-c", "/dev/null", "-l", "-o", "device", "-t", named];
         let found = sys.ask_within(BLKID, &arguments, LOOK)?;
         let found = found.output.trim().to_owned();
         return Ok(Some(found).filter(|device| !device.is_empty()));
     }
-    let there = match state.autoformat.is_empty() {
-        true => sys.content(dev, Extent::Beginning).is_ok(),
-        // One with nothing on it may be for formatting.
-        false => !is_unknown(sys, dev)?,
-    };
-    Ok(there.then(|| dev.to_owned()))
+    let is_there = sys.content(named, Extent::Beginning).is_ok();
+    Ok(is_there.then(|| named.to_owned()))
 }
 
 /// blkid's exit status where there is no disk, or nothing on it that it knows.
