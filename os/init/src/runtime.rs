@@ -53,7 +53,7 @@ fn rewrite(bundle: &Path, tree: &Path) -> Result<(), String> {
     let mut spec: Value = serde_json::from_slice(&text).map_err(|error| told(&error))?;
     let mut changed = false;
     let root = spec.pointer_mut("/root/path");
-    for path in root {
+    if let Some(path) = root {
         changed |= replace(path, tree)?;
     }
     let mounts = spec.get_mut("mounts").and_then(Value::as_array_mut);

@@ -3,6 +3,7 @@
 mod check;
 pub(crate) mod find;
 mod format;
+mod grow;
 
 use nix::mount::MsFlags;
 
@@ -84,6 +85,10 @@ fn find_or_make(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Str
 fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {
     let found = find::file_system(boot.sys, device)?;
     if found.starts_with("ext") {
+        // A disk that stays as large as it was is as good as before.
+        if let Err(error) = grow::partition(boot, device) {
+            boot.report.say(&format!("rancher: {device}: {error}"));
+        }
         check::check(boot, device)?;
     }
     let kind = match state.fstype.as_str() {
@@ -94,5 +99,11 @@ fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()>
         asked => asked,
     };
     boot.mount(device, "/var", kind, MsFlags::empty(), "")
-        .map_err(|error| format!("{error} (as {kind})"))
+        .map_err(|error| format!("{error} (as {kind})"))?;
+    if kind == "ext4"
+        && let Err(error) = grow::file_system(boot, device)
+    {
+        boot.report.say(&format!("rancher: {device}: {error}"));
+    }
+    Ok(())
 }
