@@ -30,6 +30,9 @@ pub struct Definition {
     /// distribution does it: an image for a registry, which is not put into the root.
     #[serde(default)]
     pub suite: Option<String>,
+    /// An image of files of packages that is for a registry alone, and not put into the root.
+    #[serde(default)]
+    pub registry: bool,
     /// Who signs that distribution's archive, where Debian's keys do not.
     #[serde(default)]
     pub keyring: Option<Keyring>,
@@ -95,6 +98,11 @@ pub struct Modules {
 }
 
 impl Definition {
+    /// Whether it is a part of the OS.
+    fn of_the_os(&self) -> bool {
+        self.suite.is_none() && !self.registry
+    }
+
     /// The folder that is copied into the image as it is.
     pub fn files(&self) -> PathBuf {
         self.folder.join("files")
@@ -103,14 +111,12 @@ impl Definition {
 
 /// Those that the OS itself is made of.
 pub fn of_the_os(all: BTreeMap<String, Definition>) -> BTreeMap<String, Definition> {
-    all.into_iter()
-        .filter(|(_, one)| one.suite.is_none())
-        .collect()
+    all.into_iter().filter(|(_, one)| one.of_the_os()).collect()
 }
 
 /// The Debian packages that the OS is made of.
 pub fn packages(all: &BTreeMap<String, Definition>) -> impl Iterator<Item = &String> {
-    let os = all.values().filter(|one| one.suite.is_none());
+    let os = all.values().filter(|one| one.of_the_os());
     os.flat_map(|one| &one.packages)
 }
 

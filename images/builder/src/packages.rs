@@ -19,6 +19,9 @@ const VERSION: u32 = 1;
 /// What the names of kept sets of keys begin with.
 const KEYRING: &str = "keyring-";
 
+/// What the names of kept sets of one image's packages begin with.
+const OWN: &str = "own-";
+
 /// Where a package set says what is in it.
 const INDEX: &str = ".packages";
 
@@ -123,6 +126,12 @@ pub fn fetch_keyring(layout: &Layout, of: &str, package: &str) -> Result<Package
     fetch_as(&format!("{KEYRING}{of}"), layout, &packages, &mut |_| ())
 }
 
+/// The packages of an image that is no part of the OS.
+pub fn fetch_own(layout: &Layout, of: &str, packages: &[String]) -> Result<Packages> {
+    let packages = packages.iter().map(String::as_str).collect();
+    fetch_as(&format!("{OWN}{of}"), layout, &packages, &mut |_| ())
+}
+
 /// Packages that are kept under a name; what was kept under it before and is another set goes.
 fn fetch_as(
     name: &str,
@@ -152,7 +161,7 @@ fn fetch_as(
 
 /// Removes the kept package sets.
 pub fn forget(layout: &Layout) -> Result<()> {
-    for kept in ["packages-", KEYRING, computer::KEPT] {
+    for kept in ["packages-", KEYRING, OWN, computer::KEPT] {
         cache::sweep(&layout.cache, kept, Path::new(""));
     }
     Ok(())

@@ -161,6 +161,9 @@ fn own_files(
     if definition.suite.is_some() {
         return root::on_top(definition);
     }
-    let packages = packages::fetch(layout, definition::packages(all), &mut |_| ())?;
+    let packages = match definition.registry {
+        true => packages::fetch_own(layout, &definition.name, &definition.packages)?,
+        false => packages::fetch(layout, definition::packages(all), &mut |_| ())?,
+    };
     root::content(definition, &packages, below)
 }

@@ -34,7 +34,8 @@ pub fn install(layout: &Layout, definition: &Definition, suite: &str, to: &Path)
 
 /// Whether the archive that a definition's suite lies in can be reached from here, and why not.
 pub fn within_reach(layout: &Layout, definition: &Definition) -> Result<()> {
-    let Some(suite) = &definition.suite else {
+    let own = definition.registry.then_some(packages::SUITE);
+    let Some(suite) = definition.suite.as_deref().or(own) else {
         return Ok(());
     };
     let mut command = of_archive(layout, definition)?;

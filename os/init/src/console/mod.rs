@@ -29,6 +29,9 @@ const CLOUD_INIT: &str = "/usr/lib/rancher/cloud-init";
 /// What is left to do for it, the words that it is called with.
 const CLOUD_INIT_TO_DO: &str = "/run/cloud-init/to-do";
 
+/// Where people put programs of their own, which persist; the consoles' images have it in `PATH`.
+const OWN_PROGRAMS: &str = "/opt/bin";
+
 /// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for
 /// the one without which nobody could log in.
 pub fn main() -> ExitCode {
@@ -141,11 +144,12 @@ fn cloud_init(report: &mut Report) {
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 5] {
+fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 6] {
     let config = &loaded.config;
     [
         ("hostname", hostname(&config.hostname)),
         ("home", users::home()),
+        (OWN_PROGRAMS, std::fs::create_dir_all(OWN_PROGRAMS)),
         ("password", users::password(config.password.as_deref())),
         ("authorized keys", keys::lay_out(loaded)),
         ("host keys", host_keys::lay_out(&config.ssh.keys)),

@@ -1,0 +1,5 @@
+# For commands over SSH, too, which no profile is read for.
+case :$PATH: in
+    *:/opt/bin:*) ;;
+    *) PATH=/opt/bin:$PATH ;;
+esac
