@@ -310,7 +310,7 @@ mod tests {
         let wanted = [4, 5, 6, 7, 9, 9, 10].map(Some);
         assert_eq!(lines, wanted, "{problems:?}");
         assert!(
-            problems[5].what.contains("hint: set `rancher: { sysctl"),
+            problems[5].what.contains("hint: set it with `bootcmd`"),
             "{}",
             problems[5]
         );
