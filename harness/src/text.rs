@@ -66,10 +66,27 @@ pub fn bounded(text: &str, most: usize, rest: &str) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    let head = &text[..text.floor_char_boundary(most / 4)];
-    let tail = &text[text.ceil_char_boundary(text.len() - most / 4 * 3)..];
+    let head = &text[..floor_boundary(text, most / 4)];
+    let tail = &text[ceil_boundary(text, text.len() - most / 4 * 3)..];
     let left_out = text.len() - head.len() - tail.len();
     format!("{head}\n[{left_out} bytes are left out here{rest}]\n{tail}")
+}
+
+/// The last place up to `at` where no character is cut; `str::floor_char_boundary` of Rust 1.91.
+pub fn floor_boundary(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    let mut places = (0..=at).rev();
+    places
+        .find(|&place| text.is_char_boundary(place))
+        .unwrap_or(0)
+}
+
+/// The first such place from `at` on.
+pub fn ceil_boundary(text: &str, at: usize) -> usize {
+    let mut places = at..text.len();
+    places
+        .find(|&place| text.is_char_boundary(place))
+        .unwrap_or(text.len())
 }
 
 #[cfg(test)]

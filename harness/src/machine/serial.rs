@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::lines::Ends;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
+use crate::text::{ceil_boundary, floor_boundary};
 use console::Console;
 use times::Times;
 
@@ -71,7 +72,7 @@ impl State {
     fn add(&mut self, text: &str) -> usize {
         self.text.push_str(text);
         if self.text.len() > 2 * KEPT {
-            let gone = self.text.ceil_char_boundary(self.text.len() - KEPT);
+            let gone = ceil_boundary(&self.text, self.text.len() - KEPT);
             self.text.drain(..gone);
             self.gone += gone;
             self.cursor = self.cursor.saturating_sub(gone);
@@ -83,7 +84,7 @@ impl State {
     /// bytes since the first, was searched already but for a match that is not whole yet.
     fn take_match(&mut self, pattern: &Regex, searched: usize) -> Option<String> {
         let unsearched = searched.saturating_sub(self.gone + LONGEST_MATCH);
-        let from = self.text.floor_char_boundary(unsearched.max(self.cursor));
+        let from = floor_boundary(&self.text, unsearched.max(self.cursor));
         let behind = &self.text[self.cursor..];
         let found = pattern.find_at(behind, from - self.cursor)?;
         let (text, end) = (found.as_str().to_owned(), found.end());
