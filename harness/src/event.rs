@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::evidence::now;
 use crate::ladder::Ladder;
+use crate::text::printable;
 use crate::trial::Fate;
 
 /// Something that happened, and when.
@@ -139,6 +140,97 @@ pub enum What {
     },
 }
 
+impl Event {
+    /// The same in letters that act on nothing: some of them are a guest's.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        let (texts, paths) = self.what.words();
+        for text in texts {
+            *text = printable(text);
+        }
+        for path in paths {
+            if let Some(text) = path.to_str() {
+                *path = printable(text).into();
+            }
+        }
+        self
+    }
+}
+
+impl What {
+    /// All of its texts, and its paths.
+    fn words(&mut self) -> (Vec<&mut String>, Vec<&mut PathBuf>) {
+        let (mut texts, mut paths) = (Vec::new(), Vec::new());
+        match self {
+            Self::RunBegins { trials, ignored } => {
+                texts.extend(trials);
+                texts.extend(ignored.iter_mut().flat_map(|(trial, why)| [trial, why]));
+            }
+            Self::TrialBegins {
+                trial,
+                about,
+                file,
+                steps,
+                evidence,
+            } => {
+                texts.extend([trial, about]);
+                texts.extend(steps.iter_mut().map(|step| &mut step.what));
+                paths.extend([file, evidence]);
+            }
+            Self::StepBegins { trial, what, .. } => texts.extend([trial, what]),
+            Self::StepEnds {
+                trial, what, fault, ..
+            } => texts.extend([trial, what].into_iter().chain(fault)),
+            Self::Boot { trial, ladder } => {
+                texts.extend([
+                    trial,
+                    &mut ladder.profile,
+                    &mut ladder.accelerator,
+                    &mut ladder.build,
+                ]);
+                for rung in &mut ladder.rungs {
+                    texts.extend([&mut rung.stage].into_iter().chain(&mut rung.error));
+                }
+                paths.push(&mut ladder.evidence);
+            }
+            Self::Setup {
+                trial,
+                setup,
+                evidence,
+                ..
+            } => {
+                texts.extend([trial, setup]);
+                paths.push(evidence);
+            }
+            Self::Note { trial, text } => texts.extend([text].into_iter().chain(trial)),
+            Self::AttemptEnds {
+                trial,
+                why,
+                evidence,
+                machine,
+                ..
+            }
+            | Self::TrialEnds {
+                trial,
+                why,
+                evidence,
+                machine,
+                ..
+            } => {
+                texts.extend([trial].into_iter().chain(why));
+                paths.extend(evidence);
+                match machine {
+                    Some(Fate::No { why }) => texts.push(why),
+                    Some(Fate::Yes { folder, .. }) => paths.push(folder),
+                    None => {}
+                }
+            }
+            Self::RunEnds { .. } => {}
+        }
+        (texts, paths)
+    }
+}
+
 /// A step as it is announced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepHead {
@@ -184,7 +276,7 @@ impl Listeners {
 
     /// Tells all of them, and gives back what was told.
     pub fn tell(&self, what: What) -> Event {
-        let event = Event { at: now(), what };
+        let event = Event { at: now(), what }.printable();
         for listener in &self.0 {
             listener.hear(&event);
         }

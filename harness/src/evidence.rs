@@ -62,6 +62,25 @@ impl Evidence {
             .open(self.file(name))
     }
 
+    /// Adds a file of this name, or, when there is one, of this name after a number; gives its name.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn add(&self, name: &str, content: &[u8]) -> io::Result<String> {
+        for number in 1.. {
+            let name = match number {
+                1 => file_name(name),
+                _ => format!("{number}-{}", file_name(name)),
+            };
+            match File::create_new(self.file(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(mut file) => return file.write_all(content).map(|()| name),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
     /// Appends one event to `steps.jsonl` (flushed at once).
     pub fn record(&self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();
@@ -110,7 +129,8 @@ fn file_name(name: &str) -> String {
 fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
     for number in 0.. {
         let folder = parent.join(format!("{name}-{:.0}-{number}", now().floor()));
-        match DirBuilder::new().mode(0o755).create(&folder) {
+        // Passwords and keys are in it.
+        match DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map(|()| folder),
         }
@@ -122,6 +142,7 @@ fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::event::What;
+    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn start_steps_and_result_are_kept() {
@@ -129,6 +150,11 @@ mod tests {
         let evidence = Evidence::begin(parent.path(), "q35::boot").unwrap();
         let twin = Evidence::begin(parent.path(), "q35::boot").unwrap();
         assert_ne!(evidence.folder(), twin.folder());
+        let mode = evidence.folder().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        for name in ["stdout.txt", "2-stdout.txt"] {
+            assert_eq!(evidence.add("stdout.txt", b"long").unwrap(), name);
+        }
         let event = |took| Event {
             at: 1.0,
             what: What::RunEnds { took },

@@ -29,4 +29,5 @@ pub mod scenario;
 pub mod source;
 pub mod suite;
 pub mod terminal;
+pub mod text;
 pub mod trial;

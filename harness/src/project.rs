@@ -84,7 +84,11 @@ impl Project {
     /// A path as short as the user would write it.
     fn short(&self, path: PathBuf) -> PathBuf {
         let here = std::env::current_dir().unwrap_or_default();
-        path.strip_prefix(here).map(Path::to_owned).unwrap_or(path)
+        match path.strip_prefix(here) {
+            Ok(short) if short.as_os_str().is_empty() => ".".into(),
+            Ok(short) => short.to_owned(),
+            Err(_) => path,
+        }
     }
 
     /// Reads all profiles.

@@ -17,6 +17,8 @@ use crate::lock;
 use crate::machine::folder::make_own;
 use crate::poll::{Poll, wait_until};
 
+/// A folder that every process of a host sees (FHS 3.0, 3.18).
+const SHARED: &str = "/tmp";
 /// Held by who is next, while it waits.
 const TURN: &str = "turn.lock";
 /// How files of machines end.
@@ -55,13 +57,14 @@ struct Slot {
 }
 
 impl Ledger {
-    /// That of this user on this host.
+    /// That of this user on this host: one for all of the user's jobs, each of which may have another
+    /// `TMPDIR`.
     ///
     /// # Errors
-    /// The folder for temporary files cannot be written, or somebody else has our place in it.
+    /// The folder cannot be made, or somebody else has our place.
     pub fn of_host() -> io::Result<Self> {
         let name = format!("harness-{}-admission", Uid::current());
-        Self::in_folder(std::env::temp_dir().join(name))
+        Self::in_folder(Path::new(SHARED).join(name))
     }
 
     /// One in a folder of its own.

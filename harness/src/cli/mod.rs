@@ -16,6 +16,7 @@ use clap::{CommandFactory, Parser};
 
 use harness::exit;
 use harness::project::Project;
+use harness::text::printable;
 
 use options::{Command, Options};
 
@@ -53,7 +54,7 @@ fn print(text: &str) {
 pub(crate) fn run() -> ExitCode {
     let options = Options::parse();
     perform(options.command, &Project::find()).unwrap_or_else(|refusal| {
-        eprintln!("error: {}", refusal.why);
+        eprintln!("error: {}", printable(&refusal.why));
         refusal.status.into()
     })
 }

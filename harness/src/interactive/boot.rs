@@ -101,6 +101,7 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
         disks: vec![Disk::Kept(state.disk(options.fresh)?)],
         user_data: user_data.text,
         ssh_port: Some(options.port),
+        outside: true,
         ..MachineSpec::new(options.profile.clone(), kernel, Some(initrd))
     };
     Ok((spec, login))

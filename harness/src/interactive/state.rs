@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -57,7 +58,9 @@ impl StateFolder {
 
     /// Takes the folder for a machine of this process.
     pub(super) fn claim(&self) -> Result<Claim, MachineError> {
-        fs::create_dir_all(&self.folder).map_err(|e| self.unusable(&e))?;
+        fs::create_dir_all(&self.folder)
+            .and_then(|()| fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700)))
+            .map_err(|e| self.unusable(&e))?;
         match lock::take(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
                 // Of a machine that is gone.

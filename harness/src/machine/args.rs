@@ -19,6 +19,8 @@ pub enum Wires {
         qmp: i32,
         /// Boot events.
         events: i32,
+        /// The first of two for each gate: packets from QEMU, and back.
+        gates: i32,
     },
     /// Serial line and monitor in the terminal, boot events nowhere: for a person's shell.
     Terminal,
@@ -39,6 +41,9 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
         args.device(&["virtio-balloon-pci"]);
     }
     network(&mut args, plan);
+    if let Wires::Inherited { gates: first, .. } = wires {
+        gates(&mut args, plan, first);
+    }
     drives(&mut args, &plan.drives);
     slots(&mut args, plan);
     lines(&mut args, wires);
@@ -186,6 +191,21 @@ fn network(args: &mut Args, plan: &Plan) {
     }
 }
 
+/// Packets of the guest go through this process. `rx` is what a network receives.
+fn gates(args: &mut Args, plan: &Plan, first: i32) {
+    for ((network, _), fd) in plan.gates.iter().zip((first..).step_by(2)) {
+        let (out, back) = (format!("{network}-out"), format!("{network}-back"));
+        for (line, fd) in [(&out, fd), (&back, fd + 1)] {
+            let parts = [format!("id={line}"), format!("fd={fd}")];
+            args.add("-chardev", &["socket", &parts[0], &parts[1]]);
+        }
+        let filter = format!(
+            "filter-redirector,id={network}-gate,netdev={network},queue=rx,outdev={out},indev={back}"
+        );
+        args.add("-object", &[&filter]);
+    }
+}
+
 fn drives(args: &mut Args, drives: &[Drive]) {
     let uses = |bus| drives.iter().any(|drive| drive.bus == bus);
     if uses(Bus::Scsi) {
@@ -240,6 +260,7 @@ fn lines(args: &mut Args, wires: Wires) {
             serial,
             qmp,
             events,
+            ..
         } => {
             args.add(
                 "-chardev",
@@ -272,6 +293,7 @@ fn run(args: &mut Args, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::Gate;
     use super::super::plan::Incoming;
     use super::*;
     use crate::machine::plan::{Format, Origin};
@@ -313,6 +335,7 @@ mod tests {
             incoming: None,
             balloon: false,
             registry: None,
+            gates: vec![],
         }
     }
 
@@ -320,6 +343,7 @@ mod tests {
         serial: 3,
         qmp: 4,
         events: 5,
+        gates: 8,
     };
 
     fn shown(plan: &Plan, wires: Wires) -> String {
@@ -424,6 +448,24 @@ mod tests {
         let served = "hostfwd=tcp:127.0.0.1:40000-:22,net=169.254.0.0/16,\
             guestfwd=tcp:169.254.169.254:80-cmd:sh '/private/it,, one/metadata/serve.sh'";
         assert!(text.contains(served), "{text}");
+    }
+
+    #[test]
+    fn packets_of_a_gated_network_go_through_us() {
+        let gate = Gate::new(std::net::Ipv4Addr::new(10, 0, 2, 2), vec![]);
+        let plan = Plan {
+            gates: vec![("net0".into(), gate)],
+            ..plan()
+        };
+        let text = shown(&plan, WIRES);
+        for part in [
+            "-chardev socket,id=net0-out,fd=8\n",
+            "-chardev socket,id=net0-back,fd=9\n",
+            "-object filter-redirector,id=net0-gate,netdev=net0,queue=rx,outdev=net0-out,indev=net0-back",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!shown(&plan, Wires::Terminal).contains("gate"));
     }
 
     #[test]

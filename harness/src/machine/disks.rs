@@ -208,6 +208,23 @@ fn format_of(file: &Path) -> Result<Format, String> {
     }
 }
 
+/// Whether QEMU would open further files because of what a disk's says: a backing file, or one for its
+/// data (docs/interop/qcow2.txt of QEMU). A file that is not there reads none.
+pub(super) fn reads_other_files(file: &Path) -> std::io::Result<bool> {
+    let mut header = Vec::new();
+    match File::open(file) {
+        Ok(opened) => opened.take(80).read_to_end(&mut header)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let backing = header
+        .get(8..16)
+        .is_some_and(|at| at.iter().any(|&byte| byte != 0));
+    // The third bit of the incompatible features, which version 2 does not have.
+    let data = header.get(79).is_some_and(|features| features & 0b100 != 0) && header[7] > 2;
+    Ok(header.starts_with(b"QFI\xfb") && (backing || data))
+}
+
 fn absolute(file: &Path) -> Result<PathBuf, String> {
     file.canonicalize()
         .map_err(|e| format!("disk {}: {e}", file.display()))

@@ -81,7 +81,15 @@ impl PrivateFolder {
 pub(crate) fn make_own(parent: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(parent) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => return made,
+        Err(error) => {
+            let (kind, parent) = (error.kind(), parent.display());
+            let hint = "hint: set TMPDIR to a folder that is there and can be written";
+            return Err(io::Error::new(
+                kind,
+                format!("{parent} cannot be made: {error}; {hint}"),
+            ));
+        }
+        Ok(()) => return Ok(()),
     }
     let found = parent.symlink_metadata()?;
     let ours = found.is_dir() && found.uid() == Uid::current().as_raw();
@@ -90,7 +98,7 @@ pub(crate) fn make_own(parent: &Path) -> io::Result<()> {
         false => Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
-                "{} is not a private folder of this user; remove it, or set TMPDIR",
+                "{} is not a private folder of this user; hint: remove it",
                 parent.display()
             ),
         )),
@@ -129,6 +137,17 @@ mod tests {
         let gone = live.path().to_owned();
         drop(live);
         assert!(!gone.exists());
+    }
+
+    #[test]
+    fn folder_that_cannot_be_made_is_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let missing = temp.path().join("missing").join("harness-test");
+        let error = PrivateFolder::new_in(&missing).err().unwrap().to_string();
+        assert!(
+            error.contains("missing/harness-test") && error.contains("TMPDIR"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Disks and network cards that come while the machine runs.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::PoisonError;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::chassis::Setting;
+use super::gate::Gate;
 use super::plan::{Drive, Format, Origin};
 use super::saved::SavedDrive;
 use super::{Blank, Machine, MachineError, disks};
@@ -37,25 +42,62 @@ impl Machine {
     pub async fn plug_card(&self, network: &str) -> Result<(), MachineError> {
         let id = format!("{CARD}{}", self.plugged(CARD).await?);
         let slot = self.free_slot().await?;
-        let backend = json!({ "type": "user", "id": id, "net": network });
-        self.set(&id, "netdev_add", backend).await?;
+        self.plug_network(&id, network).await?;
         let card = json!({
-            "driver": "virtio-net-pci", "id": id, "netdev": id, "romfile": "",
+            "driver": NETWORK_CARD, "id": id, "netdev": id, "romfile": "",
         });
         self.set(&id, "device_add", in_slot(card, slot)).await
+    }
+
+    /// Makes a network of QEMU's, which lets no more through than that of the first card.
+    async fn plug_network(&self, id: &str, network: &str) -> Result<(), MachineError> {
+        let first = network
+            .split_once('/')
+            .map(|(first, _)| first.parse::<Ipv4Addr>());
+        let Some(Ok(first)) = first else {
+            return Err(MachineError::Other(format!("`{network}` is no network")));
+        };
+        let backend = json!({ "type": "user", "id": id, "net": network });
+        self.set(id, "netdev_add", backend).await?;
+        if self.chassis.make.spec.outside {
+            return Ok(());
+        }
+        let host = Ipv4Addr::from(u32::from(first) + 2);
+        self.close_gate(id, Gate::new(host, vec![])).await
+    }
+
+    /// Has this process carry what the guest sends to a network.
+    async fn close_gate(&self, network: &str, gate: Gate) -> Result<(), MachineError> {
+        let (out, back) = (format!("{network}-out"), format!("{network}-back"));
+        let from = self.line(network, &out).await?;
+        let into = self.line(network, &back).await?;
+        let filter = json!({
+            "qom-type": "filter-redirector",
+            "id": format!("{network}-gate"),
+            "netdev": network,
+            "queue": "rx",
+            "outdev": out,
+            "indev": back,
+        });
+        self.set(network, "object-add", filter).await?;
+        let carry = async move {
+            // One QEMU after another.
+            while let (Ok(from), Ok(into)) = (from.accept().await, into.accept().await) {
+                gate.clone().carry(from, into).await;
+            }
+        };
+        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(gates.spawn(carry));
+        Ok(())
     }
 
     /// What is plugged in, whose disks' files are these.
     pub(super) fn plugged_in(&self, drives: Vec<SavedDrive>) -> Plugged {
         let settings = self.chassis.settings();
-        let all = |command: &str| {
-            let all = settings.iter().filter(|one| one.command == command);
-            all.map(|one| one.arguments.clone()).collect()
-        };
         Plugged {
             drives,
-            networks: all("netdev_add"),
-            devices: all("device_add"),
+            networks: all(&settings, "netdev_add"),
+            devices: all(&settings, "device_add"),
         }
     }
 
@@ -93,12 +135,12 @@ impl Machine {
             let node = node(&drive.id, &drive.file, drive.format);
             self.set(&drive.id, "blockdev-add", node).await?;
         }
-        let (networks, devices) = (&plugged.networks, &plugged.devices);
-        for (command, all) in [("netdev_add", networks), ("device_add", devices)] {
-            for arguments in all {
-                let id = arguments["id"].as_str().unwrap_or_default();
-                self.set(id, command, arguments.clone()).await?;
-            }
+        for network in &plugged.networks {
+            self.plug_network(&network.id, &network.net).await?;
+        }
+        for device in &plugged.devices {
+            device.check().map_err(MachineError::Other)?;
+            self.set(&device.id, "device_add", json!(device)).await?;
         }
         Ok(())
     }
@@ -149,14 +191,69 @@ impl Machine {
 
 const DISK: &str = "plugged_disk";
 const CARD: &str = "plugged_card";
+const NETWORK_CARD: &str = "virtio-net-pci";
 
 /// What was plugged into a machine that is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Plugged {
     /// Its disks' files.
     drives: Vec<SavedDrive>,
-    networks: Vec<Value>,
-    devices: Vec<Value>,
+    networks: Vec<PluggedNetwork>,
+    devices: Vec<PluggedDevice>,
+}
+
+/// A network of QEMU's. No other key of `netdev_add` is taken from a kept machine, which another person
+/// may have sent: some start programs (`guestfwd`, `smb`).
+#[derive(Debug, Serialize, Deserialize)]
+struct PluggedNetwork {
+    id: String,
+    net: String,
+}
+
+/// A disk or a card.
+#[derive(Debug, Serialize, Deserialize)]
+struct PluggedDevice {
+    driver: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serial: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    netdev: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    romfile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bus: Option<String>,
+}
+
+impl Plugged {
+    /// Its disks' files.
+    pub(super) fn drives(&self) -> &[SavedDrive] {
+        &self.drives
+    }
+}
+
+impl PluggedDevice {
+    /// It must be one that this harness plugs in.
+    fn check(&self) -> Result<(), String> {
+        let known = ["scsi-hd", "virtio-blk-pci", "nvme", "ide-hd", NETWORK_CARD];
+        let romfile = self.romfile.as_deref().unwrap_or_default();
+        if known.contains(&self.driver.as_str()) && romfile.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "`{}` is no device that is plugged in",
+            self.driver.escape_debug()
+        ))
+    }
+}
+
+/// The arguments of each such command.
+fn all<T: DeserializeOwned>(settings: &[Setting], command: &str) -> Vec<T> {
+    let all = settings.iter().filter(|one| one.command == command);
+    all.filter_map(|one| serde_json::from_value(one.arguments.clone()).ok())
+        .collect()
 }
 
 /// What a disk is attached to.

@@ -122,6 +122,7 @@ impl Machine {
             memory: spec.memory_mib(),
             named_memory: self.chassis.now().plan.memory_file.is_some(),
             balloon: spec.balloon,
+            outside: spec.outside,
             kernel_args: spec.kernel_args.clone(),
             metadata: spec.metadata.clone(),
             words: identity.words(),

@@ -20,7 +20,7 @@ use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
 use super::transfer::{Transfer, What};
-use super::{Machine, MachineError, MachineSpec, Metadata, disks};
+use super::{Machine, MachineError, MachineSpec, Metadata, disks, is_path_below};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
@@ -48,6 +48,9 @@ pub(super) struct About {
     pub(super) named_memory: bool,
     /// Whether it has the device of that name.
     pub(super) balloon: bool,
+    /// Whether it reaches more than its fixtures.
+    #[serde(default)]
+    pub(super) outside: bool,
     pub(super) kernel_args: Vec<String>,
     #[serde(default)]
     pub(super) metadata: Metadata,
@@ -89,6 +92,7 @@ impl Kept {
             return Err(in_file("another version of the harness wrote it".into()));
         }
         let about: About = serde_json::from_value(value).map_err(|e| in_file(e.to_string()))?;
+        check_files(folder, &about).map_err(in_file)?;
         check_lengths(folder, &about.lengths)?;
         let folder = folder.canonicalize().map_err(|e| e.to_string())?;
         Ok(Self {
@@ -145,6 +149,7 @@ impl Kept {
             memory: Some(self.about.memory),
             metadata: self.about.metadata.clone(),
             balloon: self.about.balloon,
+            outside: self.about.outside,
             ..MachineSpec::new(self.resolve(kernel)?, kernel, initrd)
         })
     }
@@ -166,6 +171,42 @@ impl Kept {
         let fed = fed.map_err(io::Error::other).and_then(|fed| fed);
         Ok((fed, told))
     }
+}
+
+/// A kept machine may be somebody else's: it names files of its own folder only, and its disks read no
+/// other files.
+fn check_files(folder: &Path, about: &About) -> Result<(), String> {
+    let drives = || about.drives.iter().chain(about.plugged.drives());
+    let lengths = about.lengths.iter().map(|(name, _)| name.as_str());
+    let files = drives().map(|drive| drive.file.as_str()).chain(lengths);
+    for name in files.chain([STATE]) {
+        let told = name.escape_debug();
+        let Some(file) = own_file(folder, name) else {
+            return Err(format!("`{told}` is no file of this folder"));
+        };
+        if file.symlink_metadata().is_ok_and(|file| !file.is_file()) {
+            return Err(format!("`{told}` is a link or no plain file"));
+        }
+    }
+    for drive in drives() {
+        if own_file(folder, &drive.id).is_none() {
+            return Err(format!(
+                "`{}` is no name of a disk",
+                drive.id.escape_debug()
+            ));
+        }
+        let layered = disks::reads_other_files(&folder.join(&drive.file));
+        if layered.map_err(|error| format!("{}: {error}", drive.file))? {
+            return Err(format!("{} is a layer above another file", drive.file));
+        }
+    }
+    Ok(())
+}
+
+/// A file of a folder, and of no other.
+fn own_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    let own = is_path_below(name) && !name.contains('/');
+    own.then(|| folder.join(name))
 }
 
 /// Decompresses the state into the socket where QEMU waits for it.
@@ -253,6 +294,45 @@ mod tests {
         file.write_all_at(&[0x55; 4096], middle).unwrap();
         assert!(feed(&state, &socket).is_err());
         gives_up.join().unwrap();
+    }
+
+    #[test]
+    fn kept_machine_names_no_file_outside_of_its_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("machine");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(temp.path().join("outside"), "x").unwrap();
+        let mut plain = b"QFI\xfb\0\0\0\x03".to_vec();
+        plain.resize(104, 0);
+        std::fs::write(folder.join("plain"), &plain).unwrap();
+        plain[15] = 104;
+        std::fs::write(folder.join("layer"), &plain).unwrap();
+        std::os::unix::fs::symlink("../outside", folder.join("link")).unwrap();
+        let profile = "{name: x, about: x, machine: pc, memory: 64, cpus: 1}";
+        let profile: Profile = serde_yaml::from_str(profile).unwrap();
+        let why = |id: &str, file: &str| {
+            let drive = json!({
+                "id": id, "file": file, "format": "Qcow2", "bus": "virtio", "read_only": false,
+            });
+            let about = json!({
+                "version": VERSION, "qemu": "7.2.0", "accel": "tcg", "profile": profile,
+                "memory": 64, "named_memory": false, "balloon": false, "kernel_args": [],
+                "words": [], "host_key": null, "drives": [drive], "lengths": [], "at": 0.0,
+            });
+            std::fs::write(folder.join(ABOUT), about.to_string()).unwrap();
+            Kept::open(&folder).err()
+        };
+        assert_eq!(why("disk0", "plain"), None);
+        for (id, file, wanted) in [
+            ("disk0", "../outside", "no file of this folder"),
+            ("disk0", "/etc/passwd", "no file of this folder"),
+            ("disk0", "link", "is a link"),
+            ("disk0", "layer", "a layer above another file"),
+            ("../disk0", "plain", "no name of a disk"),
+        ] {
+            let why = why(id, file).unwrap();
+            assert!(why.contains(wanted), "{why}");
+        }
     }
 
     #[test]

@@ -25,7 +25,7 @@ const QMP: i32 = 4;
 const EVENTS: i32 = 5;
 /// Of the [state](Incoming::Inherited) of a saved machine.
 const STATE: i32 = 6;
-/// And, from here on, those of disks that are served by us.
+/// And, from here on, those of disks that are served by us; those of gates come after them.
 pub(super) const DISKS: i32 = 7;
 
 /// What QEMU itself says, in the evidence folder.
@@ -67,6 +67,8 @@ pub(super) fn launch(
     let (events, events_end) = UnixStream::pair()?;
     let log = evidence.append(LOG)?;
     let disk_ends = serve(plan, disks)?;
+    let first_gate = DISKS + i32::try_from(plan.drives.len()).map_err(io::Error::other)?;
+    let gate_ends = gates(plan, first_gate)?;
     let mut command = Command::new(qemu);
     command
         .args(arguments(
@@ -75,6 +77,7 @@ pub(super) fn launch(
                 serial: SERIAL,
                 qmp: QMP,
                 events: EVENTS,
+                gates: first_gate,
             },
         ))
         .stdin(Stdio::null())
@@ -89,7 +92,7 @@ pub(super) fn launch(
     // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
-    let ends = ends.into_iter().chain(disk_ends);
+    let ends = ends.into_iter().chain(disk_ends).chain(gate_ends);
     let ends = ends.map(|(end, child_fd)| (OwnedFd::from(end), child_fd));
     let mappings = ends.chain(state(plan)?);
     let mappings = mappings.map(|(parent_fd, child_fd)| FdMapping {
@@ -137,6 +140,19 @@ fn serve(plan: &Plan, disks: &[Served]) -> io::Result<Vec<End>> {
         Ok((end, socket))
     };
     disks.iter().zip(sockets).map(one).collect()
+}
+
+/// Has this process carry the packets of each gate, and gives QEMU's ends of their lines.
+fn gates(plan: &Plan, first: i32) -> io::Result<Vec<End>> {
+    let mut ends = Vec::new();
+    for ((_, gate), fd) in plan.gates.iter().zip((first..).step_by(2)) {
+        let (from, from_end) = UnixStream::pair()?;
+        let (back, back_end) = UnixStream::pair()?;
+        // Ends with QEMU, which closes the line.
+        tokio::spawn(gate.clone().carry(ready(from)?, ready(back)?));
+        ends.extend([(from_end, fd), (back_end, fd + 1)]);
+    }
+    Ok(ends)
 }
 
 fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {

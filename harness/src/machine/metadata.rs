@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,10 @@ use super::shell;
 pub(super) const FOLDER: &str = "metadata";
 
 /// Where this host is in that network: QEMU's own is the second address.
-pub(super) const HOST_ADDRESS: &str = "169.254.0.2";
+pub(super) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 2);
+
+/// Where the pages are.
+pub(super) const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(169, 254, 169, 254), 80);
 
 /// The program that answers.
 const SERVE: &str = include_str!("serve.sh");

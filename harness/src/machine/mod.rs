@@ -15,6 +15,7 @@
 //! | `keep`, `kept` | a machine in whole, as it stood when its trial failed |
 //! | `ssh` | the guest's commands and files |
 //! | `docker`, `forward`, `tls` | its Docker engines |
+//! | `gate` | what the guest may reach |
 //! | `hotplug` | disks and network cards that come while it runs |
 
 mod args;
@@ -30,6 +31,7 @@ mod events;
 mod fault;
 pub(crate) mod folder;
 mod forward;
+mod gate;
 mod hotplug;
 mod keep;
 mod kept;
@@ -55,6 +57,7 @@ mod tls;
 mod transfer;
 mod volume;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -88,11 +91,11 @@ pub use spec::{Blank, Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
 pub use tls::Certificates;
-pub(crate) use volume::LONGEST_LABEL;
+pub(crate) use volume::is_path_below;
 pub use volume::{FileSystemKind, Volume};
 
 /// This host, in the network that QEMU makes for a guest without metadata.
-const HOST_ADDRESS: &str = "10.0.2.2";
+const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 /// Between a failure of some line and the badness that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
 
@@ -104,6 +107,8 @@ pub struct Machine {
     serial: Serial,
     events: Events,
     bad: watch::Receiver<Option<Badness>>,
+    /// Those of networks that came while it runs.
+    gates: std::sync::Mutex<tokio::task::JoinSet<()>>,
     /// The guest is to switch the machine off.
     off_meant: Arc<AtomicBool>,
     /// How the last QEMU ended.
@@ -285,10 +290,17 @@ impl Machine {
     }
 
     /// This host, in the network that QEMU makes for the guest.
-    pub fn host_address(&self) -> &'static str {
+    pub fn host_address(&self) -> Ipv4Addr {
         match self.chassis.make.spec.metadata.is_empty() {
             true => HOST_ADDRESS,
             false => metadata::HOST_ADDRESS,
+        }
+    }
+
+    /// Lets the guest reach a UDP port of this host's loopback, at [`Machine::host_address`].
+    pub fn open_port(&self, port: u16) {
+        for (_, gate) in &self.chassis.now().plan.gates {
+            gate.open_port(port);
         }
     }
 

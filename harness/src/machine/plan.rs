@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Blank;
+use super::gate::Gate;
 use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
 
 /// The name of the port on which the guest tells how its boot goes.
@@ -50,6 +51,8 @@ pub struct Plan {
     pub balloon: bool,
     /// What leads its network to its registry, as QEMU is told.
     pub registry: Option<String>,
+    /// Networks by QEMU's names for them, and what each lets through; others let everything through.
+    pub gates: Vec<(String, Gate)>,
 }
 
 impl Plan {

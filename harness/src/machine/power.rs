@@ -68,6 +68,7 @@ impl Machine {
             serial,
             events,
             bad,
+            gates: std::sync::Mutex::default(),
             off_meant,
             over,
             target,

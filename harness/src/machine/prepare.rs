@@ -5,15 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::folder::PrivateFolder;
+use super::gate::Gate;
 use super::plan::{Direct, Drive, Incoming, MemoryFile, Plan};
 use super::saved::{self, Begin, Saved};
 use super::ssh::{identity, random_word};
 use super::{
-    Disk, MachineError, MachineSpec, Volume, artifact, disks, launch, metadata, script, volume,
+    Disk, HOST_ADDRESS, MachineError, MachineSpec, Volume, artifact, disks, launch, metadata,
+    script, volume,
 };
 use crate::evidence::Evidence;
 use crate::host::{port, room};
-use crate::profile::{Boot, ResolvedFirmware};
+use crate::profile::{Boot, Network, ResolvedFirmware};
 use crate::registry;
 
 /// What can be found wrong without starting anything.
@@ -98,6 +100,7 @@ pub(super) fn prepare(
         },
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
+        gates: gates(spec),
     };
     keep_script(spec, &plan, folder, evidence)?;
     if plan.never_boots()
@@ -111,6 +114,18 @@ pub(super) fn prepare(
         cache_writes(&mut plan.drives, folder).map_err(MachineError::Start)?;
     }
     Ok(plan)
+}
+
+/// What its network lets through, unless that is everything.
+fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
+    if spec.outside || spec.profile.profile.network != Network::User {
+        return vec![];
+    }
+    let (host, fixture) = match spec.metadata.is_empty() {
+        true => (HOST_ADDRESS, registry::ADDRESS),
+        false => (metadata::HOST_ADDRESS, metadata::ADDRESS),
+    };
+    vec![("net0".into(), Gate::new(host, vec![fixture]))]
 }
 
 /// The memory of a machine that can be saved is a file, written while the guest runs: where the disk

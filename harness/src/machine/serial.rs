@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::lines::Ends;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
+use crate::text::{ceil_boundary, floor_boundary};
 use console::Console;
 use times::Times;
 
@@ -47,14 +48,49 @@ enum Watch {
     Panicked,
 }
 
+/// Bytes of text that are kept at least; `serial.log` has all of it.
+const KEPT: usize = 4 << 20;
+/// The longest match that is found for sure when it comes in several pieces.
+const LONGEST_MATCH: usize = 64 << 10;
+
 #[derive(Default)]
 struct State {
+    /// The end of what was said.
     text: String,
-    /// Where the next `expect` begins.
+    /// Bytes that were said before it.
+    gone: usize,
+    /// Where the next `expect` begins, from the beginning of the text.
     cursor: usize,
     watch: Watch,
     /// Raw copies for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
+}
+
+impl State {
+    /// Adds what was said, and gives how many bytes that are in all. When twice as much as is kept is
+    /// there its first half goes: so each byte is moved once.
+    fn add(&mut self, text: &str) -> usize {
+        self.text.push_str(text);
+        if self.text.len() > 2 * KEPT {
+            let gone = ceil_boundary(&self.text, self.text.len() - KEPT);
+            self.text.drain(..gone);
+            self.gone += gone;
+            self.cursor = self.cursor.saturating_sub(gone);
+        }
+        self.gone + self.text.len()
+    }
+
+    /// The first match behind the cursor, which is then behind that. All before `searched`, counted in
+    /// bytes since the first, was searched already but for a match that is not whole yet.
+    fn take_match(&mut self, pattern: &Regex, searched: usize) -> Option<String> {
+        let unsearched = searched.saturating_sub(self.gone + LONGEST_MATCH);
+        let from = floor_boundary(&self.text, unsearched.max(self.cursor));
+        let behind = &self.text[self.cursor..];
+        let found = pattern.find_at(behind, from - self.cursor)?;
+        let (text, end) = (found.as_str().to_owned(), found.end());
+        self.cursor += end;
+        Some(text)
+    }
 }
 
 impl Shared {
@@ -91,11 +127,13 @@ impl Serial {
         let what = format!("serial output matching `{pattern}`");
         let mut grown = self.shared.grown.subscribe();
         let end = Instant::now() + limit;
+        let mut searched = 0;
         loop {
-            grown.borrow_and_update();
-            if let Some(found) = self.take_match(pattern) {
+            let length = *grown.borrow_and_update();
+            if let Some(found) = self.shared.lock().take_match(pattern, searched) {
                 return Ok(found);
             }
+            searched = length;
             if *self.shared.closed.borrow() {
                 let why = format!("the port is closed; last seen: {}", self.last_lines());
                 return Err(WaitError::failed(&what, why).into());
@@ -104,14 +142,6 @@ impl Serial {
                 return Err(WaitError::deadline(&what, limit, self.last_lines()).into());
             }
         }
-    }
-
-    fn take_match(&self, pattern: &Regex) -> Option<String> {
-        let mut state = self.shared.lock();
-        let found = pattern.find(&state.text[state.cursor..])?;
-        let (text, end) = (found.as_str().to_owned(), found.end());
-        state.cursor += end;
-        Some(text)
     }
 
     pub(super) fn last_lines(&self) -> String {
@@ -123,7 +153,7 @@ impl Serial {
             .fold(String::new(), |all, line| all + "\n  " + line)
     }
 
-    /// Everything so far, lossily as text.
+    /// Everything so far, lossily as text; of a guest that says a lot, the last megabytes.
     pub fn text(&self) -> String {
         self.shared.lock().text.clone()
     }

@@ -60,6 +60,8 @@ pub struct MachineSpec {
     pub write_cache: bool,
     /// The registry beside it.
     pub registry: Option<RegistrySpec>,
+    /// Whether it reaches this host and what lies beyond it, and not only its fixtures.
+    pub outside: bool,
 }
 
 impl MachineSpec {
@@ -79,6 +81,7 @@ impl MachineSpec {
             balloon: false,
             write_cache: false,
             registry: None,
+            outside: false,
         }
     }
 

@@ -37,8 +37,24 @@ pub struct Volume {
     pub file_system: FileSystemKind,
 }
 
-/// The most letters of a label.
-pub(crate) const LONGEST_LABEL: usize = 11;
+/// Letters of a FAT label.
+const LONGEST_LABEL: usize = 11;
+
+impl FileSystemKind {
+    /// Letters of a label: of FAT, and of ISO 9660 (ECMA-119, 8.4.7).
+    pub(crate) fn longest_label(self) -> usize {
+        match self {
+            Self::Fat => LONGEST_LABEL,
+            Self::Iso9660 => 32,
+        }
+    }
+}
+
+/// Whether a path leads to a file below the folder that it is joined to.
+pub(crate) fn is_path_below(path: &str) -> bool {
+    let named = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+    path.split('/').all(named)
+}
 
 /// Room beside the files themselves.
 const SPARE: u64 = 1 << 20;
@@ -78,6 +94,10 @@ impl Volume {
     fn lay_out(&self) -> io::Result<tempfile::TempDir> {
         let folder = tempfile::tempdir()?;
         for (path, text) in &self.files {
+            if !is_path_below(path) {
+                let why = format!("`{}` is no path in a volume", path.escape_debug());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
             let path = folder.path().join(path);
             if let Some(above) = path.parent() {
                 std::fs::create_dir_all(above)?;
@@ -159,6 +179,30 @@ mod tests {
             let mut file = volume.root_dir().open_file(path).unwrap();
             file.read_to_string(&mut read).unwrap();
             assert_eq!(read, *expected);
+        }
+    }
+
+    #[test]
+    fn volume_writes_no_file_outside_of_its_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let outside = temp.path().join("outside");
+        for path in [outside.to_str().unwrap(), "../outside", "a/../../outside"] {
+            let mut written = Volume::config_drive("");
+            written.files.insert(path.to_owned(), "x".to_owned());
+            let error = written.lay_out().unwrap_err().to_string();
+            assert!(error.contains("is no path in a volume"), "{error}");
+            assert!(!outside.exists());
+        }
+        for (path, below) in [
+            ("a", true),
+            ("a/b.c", true),
+            ("", false),
+            ("a//b", false),
+            ("a/", false),
+            ("./a", false),
+            ("a\0", false),
+        ] {
+            assert_eq!(is_path_below(path), below, "{path:?}");
         }
     }
 

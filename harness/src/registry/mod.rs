@@ -8,6 +8,7 @@
 mod storage;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ use crate::poll::{Poll, wait_until};
 pub use storage::Storage;
 
 /// Where the guest finds it.
-pub const ADDRESS: &str = "10.0.2.100:5000";
+pub const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 5000);
 
 /// The program.
 const PROGRAM: &str = "docker-registry";
@@ -134,7 +135,8 @@ impl Account {
 /// What QEMU's network is told, so that the guest finds the registry of a machine in `folder`.
 pub fn forwarding(folder: &PrivateFolder) -> String {
     let socket = folder.socket(SOCKET);
-    format!("guestfwd=tcp:{ADDRESS}-cmd:{RELAY} - UNIX-CONNECT:{socket}")
+    let (address, port) = ADDRESS;
+    format!("guestfwd=tcp:{address}:{port}-cmd:{RELAY} - UNIX-CONNECT:{socket}")
 }
 
 /// Whether this host has what it takes.

@@ -81,8 +81,10 @@ impl Journal {
         let mut journal = Self::default();
         for line in parse(&text).map_err(|error| format!("{}:{error}", file.display()))? {
             match line {
-                Line::Taken { evidence, taken } => drop(journal.taken.insert(evidence, taken)),
-                Line::Event(event) => journal.add_late(event, file),
+                Line::Taken { evidence, taken } => {
+                    journal.taken.insert(evidence, taken.printable());
+                }
+                Line::Event(event) => journal.add_late(event.printable(), file),
             }
         }
         Ok(journal)

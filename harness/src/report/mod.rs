@@ -8,8 +8,10 @@
 //! | `run` | the trials of a run, as the events tell of them |
 //! | `history` | how boots went before |
 //! | `junit`, `page` | a run as XML and as a page, both functions of the journal alone |
+//! | `guest` | reports of what a guest chose to say, for tests and fuzzing |
 //! | `output` | which files are asked for, and who writes them |
 
+pub mod guest;
 pub mod history;
 mod journal;
 mod junit;

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::trial::printable;
+use crate::text::printable;
 
 /// Bytes of the serial log of a trial that passed: its end.
 const OF_PASSED: u64 = 16 << 10;
@@ -66,6 +66,18 @@ impl Taken {
         };
         taken.shorten();
         Some(taken)
+    }
+
+    /// The same in letters that act on nothing, where somebody else took it.
+    #[must_use]
+    pub fn printable(mut self) -> Self {
+        for said in &mut self.serial {
+            said.text = printable(&said.text);
+        }
+        for picture in &mut self.pictures {
+            picture.name = printable(&picture.name);
+        }
+        self
     }
 
     fn shorten(&mut self) {

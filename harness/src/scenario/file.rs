@@ -95,6 +95,9 @@ pub struct MachineFile {
     pub ssh_key: bool,
     /// A registry that the machine reaches at `10.0.2.100:5000`, over HTTP.
     pub registry: Option<RegistryFile>,
+    /// Whether it reaches every service of this host and what lies beyond it. Without it the machine
+    /// reaches its fixtures and nothing else.
+    pub outside: bool,
 }
 
 /// A registry beside the machine.
@@ -131,6 +134,7 @@ impl Default for MachineFile {
             memory: None,
             ssh_key: true,
             registry: None,
+            outside: false,
         }
     }
 }
@@ -154,6 +158,7 @@ impl MachineFile {
             memory: more.memory.or(self.memory),
             ssh_key: self.ssh_key && more.ssh_key,
             registry: more.registry.or_else(|| self.registry.clone()),
+            outside: self.outside || more.outside,
         }
     }
 }

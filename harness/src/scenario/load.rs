@@ -142,7 +142,14 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, SourceError> {
         .map_err(unreadable)?;
     files.retain(|file| file.extension().is_some_and(|e| e == "yaml" || e == "yml"));
     files.sort();
-    Ok(files)
+    let same = |pair: &&[PathBuf]| pair[0].file_stem() == pair[1].file_stem();
+    match files.windows(2).find(same) {
+        Some([one, other]) => {
+            let message = format!("{} has the same name", one.display());
+            Err(SourceError::in_file(other, message).hint("remove or rename one of the two"))
+        }
+        _ => Ok(files),
+    }
 }
 
 /// Reads one scenario.
@@ -222,12 +229,31 @@ pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>, key: &str) -> Vec<Step
     let mut steps = Vec::new();
     for (number, value) in raw.into_iter().enumerate() {
         let path = format!("{key}[{number}]");
+        if let Some(kind) = kind_alone(&value) {
+            let message = format!("`{kind}` has no value");
+            let error = lint.document.at_key(&format!("{path}.{kind}"), message);
+            let hint = format!("write `{kind}: {{}}`, or its keys below it");
+            lint.found.push(error.hint(hint));
+            continue;
+        }
         match lint.document.fit::<StepFile>(value, &path) {
             Ok(step) => steps.extend(one(lint, step, &path)),
             Err(error) => lint.found.push(error),
         }
     }
     steps
+}
+
+/// A key of a step with nothing behind it, where it is the only kind: `- reboot:`.
+fn kind_alone(step: &Value) -> Option<&str> {
+    let step = step.as_mapping()?;
+    let mut kinds = step.iter().filter(|(key, _)| {
+        let key = key.as_str().unwrap_or_default();
+        !matches!(key, "name" | "timeout")
+    });
+    let (key, value) = kinds.next()?;
+    let alone = kinds.next().is_none() && value.is_null();
+    key.as_str().filter(|_| alone)
 }
 
 fn one(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Step> {

@@ -231,6 +231,81 @@ fn the_committed_scenarios_are_well_written() {
     assert_eq!(render_all(&warnings(&scenarios), false), "");
 }
 
+/// What is said of a machine, or of a step, in an otherwise good file.
+fn said(machine: &str, step: &str) -> String {
+    wrong(&format!(
+        "name: tea\nabout: x\nmachine: {machine}\nsteps:\n  - {step}\n"
+    ))
+}
+
+#[test]
+fn machine_that_cannot_be_is_refused() {
+    let steps = "ssh: {run: 'true'}";
+    for (machine, why) in [
+        ("{ kernel_arguments: ['a b'] }", "not one kernel argument"),
+        (
+            "{ kernel_arguments: ['a=\"b c'] }",
+            "not one kernel argument",
+        ),
+        ("{ disks: [{ size: 99614720 }] }", "too large"),
+        (
+            "{ disks: [{ size: 16, label: SEVENTEEN-LETTERS }] }",
+            "label of an ext4 file system",
+        ),
+        (
+            "{ volumes: [{ label: TWELVELETTER, files: {} }] }",
+            "cannot be a label",
+        ),
+        (
+            "{ volumes: [{ label: a, files: { /abs: x } }] }",
+            "`/abs` is no path in a volume",
+        ),
+        (
+            "{ volumes: [{ label: a, format: iso9660, files: { ../../rel: x } }] }",
+            "`../../rel` is no path in a volume",
+        ),
+        (
+            "{ volumes: [{ label: a, files: { b: x, b/c: x } }] }",
+            "`b` is a file and a folder",
+        ),
+    ] {
+        let said = said(machine, steps);
+        assert!(said.contains(why), "{said}");
+    }
+    let good = "{ kernel_arguments: ['a=\"b c\"'], volumes: [{ label: longer label, format: iso9660, files: { a/b: x } }] }";
+    let text = format!("name: tea\nabout: x\nmachine: {good}\nsteps:\n  - {steps}\n");
+    read(&text).unwrap();
+}
+
+#[test]
+fn step_that_is_written_wrong_names_the_fix() {
+    for (step, fix) in [
+        ("reboot", "write `reboot: {}`"),
+        ("reboot:", "write `reboot: {}`"),
+        ("{ timeout: 20, reboot: {} }", "write `20s`"),
+        ("ssh: { run: 'true', exit: 300 }", "from 0 to 255"),
+        (
+            "docker: { engine: user, exec: { container: a, command: [b], exit: -1 } }",
+            "from 0 to 255",
+        ),
+    ] {
+        let said = said("{}", step);
+        assert!(said.contains(fix), "{said}");
+        assert!(!said.contains("struct "), "{said}");
+    }
+}
+
+#[test]
+fn two_files_of_one_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["tea.yaml", "tea.yml"] {
+        std::fs::write(folder.path().join(name), "name: tea\n").unwrap();
+    }
+    let errors = load_all(folder.path(), vec![]).unwrap_err();
+    let said = errors[0].to_string();
+    assert!(said.contains("has the same name"), "{said}");
+}
+
 #[test]
 fn a_scenario_without_sabotage_is_warned_of() {
     let scenario = read("name: tea\nabout: tea\nsteps:\n  - reboot: {}\n").unwrap();

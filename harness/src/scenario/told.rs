@@ -49,9 +49,9 @@ impl MachineFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Volume")]
 pub struct VolumeFile {
-    /// Its label, e.g. `cidata`; 11 letters at most.
+    /// Its label, e.g. `cidata`; at most 11 letters, 32 for `iso9660`.
     pub label: String,
-    /// What its files hold, by their paths.
+    /// What its files hold, by their paths in the volume.
     pub files: BTreeMap<String, String>,
     /// Its file system: `fat` or `iso9660`.
     #[serde(default)]

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
+use serde_yaml::Value;
 
 /// A regular expression; `^` and `$` stand for the ends of any line.
 #[derive(Debug, Clone)]
@@ -53,7 +54,17 @@ pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = match Value::deserialize(deserializer)? {
+            Value::String(text) => text,
+            Value::Number(number) => {
+                return Err(D::Error::custom(format!(
+                    "`{number}` has no unit, expected a time; write `{number}s` or `{number}m`"
+                )));
+            }
+            _ => {
+                return Err(D::Error::custom("expected a time; write `20s` or `2m`"));
+            }
+        };
         match humantime::parse_duration(&text) {
             Ok(span) if !span.is_zero() => Ok(Self(span)),
             Ok(_) => Err(D::Error::custom(

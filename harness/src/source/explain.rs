@@ -26,6 +26,20 @@ static MISSING: LazyLock<Regex> =
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"expected [ui](8|16|32|64|size)$").expect("a regex"));
 
+/// What a type that reads times says it expects.
+const A_TIME: &str = "expected a time";
+static STRUCT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("expected (struct|internally tagged enum) .+$").expect("a regex"));
+static WORD: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r#"^invalid type: string "([a-z_]+)", expected struct "#).expect("a regex")
+});
+
+/// What to write where a word stands instead of a mapping: `- reboot`.
+fn not_a_mapping(message: &str) -> Option<String> {
+    let word = &WORD.captures(message)?[1];
+    Some(format!("write `{word}: {{}}`, or `{word}:` and its keys"))
+}
+
 /// Takes a message of serde apart.
 pub(super) fn explain(message: &str) -> Explained {
     if let Some(found) = UNKNOWN.captures(message) {
@@ -53,12 +67,13 @@ pub(super) fn explain(message: &str) -> Explained {
             at: At::Key,
         };
     }
-    let hint = message
-        .ends_with("expected a string")
-        .then(|| "put it in quotes".to_owned());
-    let message = NUMBER
-        .replace(message, "expected a whole number")
-        .into_owned();
+    let hint = match message {
+        message if message.contains(A_TIME) => None,
+        message if message.ends_with("expected a string") => Some("put it in quotes".to_owned()),
+        message => not_a_mapping(message),
+    };
+    let message = NUMBER.replace(message, "expected a whole number");
+    let message = STRUCT.replace(&message, "expected a mapping").into_owned();
     Explained {
         message,
         hint,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use saphyr_parser::{Event, Marker, Parser, Span};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 /// Bytes of a text.
 type Bytes = Range<usize>;
@@ -42,6 +42,7 @@ impl Index {
         let lines = Lines::of(text);
         let mut index = Self::default();
         let mut open = Vec::new();
+        let mut flow = 0_usize;
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
                 let start = lines.byte(error.marker());
@@ -50,7 +51,9 @@ impl Index {
                     span: start..start,
                 }
             })?;
-            index.take(&event, lines.bytes(&span), &mut open)?;
+            let bytes = lines.bytes(&span);
+            refuse_question(text, &event, &bytes, &mut flow)?;
+            index.take(&event, bytes, &mut open)?;
         }
         Ok(index)
     }
@@ -144,6 +147,33 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// Refuses a `?` in a word without quotes between braces or brackets. YAML 1.2 allows it there, and
+/// libyaml and PyYAML, which read YAML 1.1, take it for the sign of a key.
+fn refuse_question(
+    text: &str,
+    event: &Event,
+    span: &Bytes,
+    flow: &mut usize,
+) -> Result<(), Broken> {
+    match event {
+        Event::SequenceStart(..) | Event::MappingStart(..) => {
+            let opens = text[span.start..].starts_with(['{', '[']);
+            *flow += usize::from(opens || *flow > 0);
+        }
+        Event::SequenceEnd | Event::MappingEnd => *flow = flow.saturating_sub(1),
+        Event::Scalar(word, ScalarStyle::Plain, ..) if *flow > 0 && word.contains('?') => {
+            return Err(Broken {
+                message: "a `?` in a word without quotes, between braces or brackets; \
+                          other readers of YAML refuse it: put the word in quotes"
+                    .into(),
+                span: span.clone(),
+            });
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// The path of what `path` stands in.

@@ -108,3 +108,18 @@ fn lines_are_known_for_every_path() {
     .map(|path| document.line(path));
     assert_eq!(lines, [1, 2, 3, 4, 6, 4, 1]);
 }
+
+#[test]
+fn question_mark_in_a_plain_word_of_a_flow_collection_is_refused() {
+    for text in ["notes: { a: vd?1 }", "notes: { a: b, c: [d, e?] }"] {
+        let error = Document::from_text(Path::new("garden.yaml"), text).unwrap_err();
+        assert!(error.message.contains("put the word in quotes"), "{error}");
+    }
+    for text in [
+        "notes: { a: 'vd?1', b: \"c?\" }",
+        "notes:\n  a: vd?1\n  b: { c: d }\n  e: f?",
+        "notes: { a: [b] }\nname: c?",
+    ] {
+        Document::from_text(Path::new("garden.yaml"), text).unwrap();
+    }
+}

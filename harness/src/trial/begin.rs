@@ -215,6 +215,9 @@ impl Trial {
         if let Some(ready) = &self.scenario.ready {
             inputs["ready"] = json!(ready);
         }
+        if spec.outside {
+            inputs["outside"] = true.into();
+        }
         if spec.balloon {
             inputs["balloon"] = true.into();
         }

@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
+use crate::evidence::Evidence;
 use crate::machine::{Badness, MachineError, Output};
+use crate::text::{MOST, MOST_OF_SENTENCE, bounded};
+
+pub use crate::text::printable;
 
 /// Why a step is red: the machine did something else than was expected, or nothing at all.
 #[derive(Debug)]
@@ -44,11 +48,27 @@ impl Fault {
             .with("stderr", String::from_utf8_lossy(&output.stderr))
     }
 
+    /// The same with what is too long to be shown in files of the evidence.
+    #[must_use]
+    pub fn with_long_in(mut self, evidence: &Evidence) -> Self {
+        if self.what.len() > MOST_OF_SENTENCE {
+            self.what = in_file(&self.what, MOST_OF_SENTENCE, "fault", evidence);
+        }
+        for (head, body) in &mut self.seen {
+            if body.len() > MOST {
+                *body = in_file(body, MOST, head, evidence);
+            }
+        }
+        self
+    }
+
     /// The fault as it is printed.
     pub fn render(&self) -> String {
-        let mut text = indent(&self.what, "  ");
+        let what = bounded(&self.what, 2 * MOST_OF_SENTENCE, "");
+        let mut text = indent(&printable(&what), "  ");
         for (head, body) in &self.seen {
-            let body = printable(body.trim_end());
+            let body = printable(&bounded(body.trim_end(), 2 * MOST, ""));
+            let head = printable(head);
             match body.lines().count() {
                 0 => _ = write!(text, "\n  {head}: (nothing)"),
                 1 => _ = write!(text, "\n  {head}: {body}"),
@@ -91,22 +111,14 @@ pub fn ending(output: &Output) -> String {
     }
 }
 
-/// Text of a machine without what would move the cursor or change colours.
-pub fn printable(text: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '\x1b' if letters.next_if_eq(&'[').is_some() => {
-                // A control sequence ends with its first letter.
-                while letters.next().is_some_and(|c| !c.is_ascii_alphabetic()) {}
-            }
-            '\n' | '\t' => clean.push(letter),
-            letter if letter.is_control() => {}
-            letter => clean.push(letter),
-        }
-    }
-    clean
+/// Writes a text into a file of the evidence, and gives as much of it as is shown.
+fn in_file(text: &str, most: usize, name: &str, evidence: &Evidence) -> String {
+    let name = format!("{}.txt", name.split(' ').next().unwrap_or_default());
+    let rest = match evidence.add(&name, text.as_bytes()) {
+        Ok(name) => format!("; all of it is in `{name}` of the evidence"),
+        Err(error) => format!("; they cannot be kept: {error}"),
+    };
+    bounded(text, most, &rest)
 }
 
 /// Puts `margin` before each line.
@@ -116,4 +128,48 @@ pub fn indent(text: &str, margin: &str) -> String {
         .map(|line| format!("{margin}{line}").trim_end().to_owned())
         .collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdict_is_bounded_and_evidence_has_the_rest_when_a_command_prints_a_lot() {
+        let parent = tempfile::tempdir().unwrap();
+        let evidence = Evidence::begin(parent.path(), "q35::tea").unwrap();
+        let stdout = format!("first\n{}last\n", "a line of many\n".repeat(700_000));
+        let output = Output {
+            stdout: stdout.clone().into_bytes(),
+            ..Output::default()
+        };
+        let fault = Fault::new("stdout is not equal")
+            .with("difference (- expected, + got)", stdout.clone())
+            .with_output("print", &output)
+            .with_long_in(&evidence);
+        let text = fault.render();
+        assert!(text.len() < 200_000, "{} bytes", text.len());
+        for part in [
+            "| first",
+            "| last",
+            "; all of it is in `stdout.txt` of the evidence]",
+        ] {
+            assert!(text.contains(part), "{part}");
+        }
+        for name in ["stdout.txt", "difference.txt"] {
+            assert_eq!(
+                std::fs::read_to_string(evidence.file(name)).unwrap(),
+                stdout
+            );
+        }
+    }
+
+    #[test]
+    fn fault_is_rendered_in_plain_letters() {
+        let fault = Fault::new("said \x1b[2J\u{202e}").with("got \0", "\x1b]52;c;x\x07");
+        assert_eq!(
+            fault.render(),
+            "  said \\u{202e}\n  got \\x00: \\x1b]52;c;x\\x07"
+        );
+    }
 }

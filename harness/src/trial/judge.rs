@@ -1,6 +1,7 @@
 //! Texts against what was expected of them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use similar::TextDiff;
 
@@ -9,6 +10,9 @@ use crate::scenario::TextExpectation;
 
 use super::fault::{Fault, ending};
 use super::snapshot;
+
+/// How long two texts are compared at most.
+const DIFF_TIME: Duration = Duration::from_secs(2);
 
 /// What a command must come to, whoever ran it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,7 +112,9 @@ fn without_end(text: &str) -> &str {
 /// Two texts, line by line.
 pub fn diff(expected: &str, got: &str) -> String {
     let (expected, got) = (without_end(expected), without_end(got));
-    let diff = TextDiff::from_lines(expected, got);
+    // Beyond that it is a coarser one.
+    let mut diff = TextDiff::configure();
+    let diff = diff.timeout(DIFF_TIME).diff_lines(expected, got);
     diff.iter_all_changes()
         .map(|change| {
             format!(

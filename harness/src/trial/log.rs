@@ -49,7 +49,9 @@ impl Log<'_> {
             line,
             what: what.into(),
         });
-        let verdict = work.await;
+        let verdict = work
+            .await
+            .map_err(|fault| fault.with_long_in(self.evidence));
         let took = begin.elapsed();
         self.tell(What::StepEnds {
             trial: self.trial.clone(),
@@ -82,6 +84,7 @@ impl Log<'_> {
 
 /// Writes the verdict down.
 pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result<(), Failure> {
+    let verdict = verdict.map_err(Failure::printable);
     let result = match &verdict {
         Ok(()) => json!({ "verdict": Verdict::Passed }),
         Err(Failure::Red(red)) => {

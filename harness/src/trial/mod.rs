@@ -43,7 +43,7 @@ use crate::project::Project;
 use crate::registry::{Account, RegistrySpec, Storage};
 use crate::scenario::{Action, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
 
-pub(crate) use fault::printable;
+use crate::text::printable;
 
 pub use before::Stopped;
 pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
@@ -114,6 +114,17 @@ impl Failure {
         match self {
             Self::Red(red) => &red.text,
             Self::Infrastructure(text) => text,
+        }
+    }
+
+    /// The same in letters that act on nothing: some of them are a guest's.
+    fn printable(self) -> Self {
+        match self {
+            Self::Red(red) => Self::Red(RedVerdict {
+                text: printable(&red.text),
+                ..red
+            }),
+            Self::Infrastructure(text) => Self::Infrastructure(printable(&text)),
         }
     }
 }
@@ -234,6 +245,7 @@ impl Trial {
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),
             registry: wanted.registry.as_ref().map(registry).transpose()?,
+            outside: wanted.outside,
         })
     }
 

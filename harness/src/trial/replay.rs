@@ -130,7 +130,15 @@ impl Past {
     /// What is missing, or wrong, in the folder.
     pub fn trial(&self) -> Result<(Trial, bool), String> {
         let record = self.record()?;
-        let tree = Project::at(&self.folder.join(TREE));
+        let tree = self.folder.join(TREE);
+        no_links(&tree)?;
+        for name in [&record.profile, &record.scenario] {
+            let name = name.as_str();
+            if !crate::machine::is_path_below(name) || name.contains('/') {
+                return Err(format!("`{}` is no name", name.escape_debug()));
+            }
+        }
+        let tree = Project::at(&tree);
         let wrong = |errors: &[SourceError]| render_all(errors, false);
         let file = |folder: PathBuf, name: &str| folder.join(format!("{name}.yaml"));
         let profile = profile::load(&file(tree.profiles_folder(), &record.profile))
@@ -247,6 +255,26 @@ impl Past {
     }
 }
 
+/// The evidence may be somebody else's, and snapshots are written into its tree: a link would lead out
+/// of it.
+fn no_links(folder: &Path) -> Result<(), String> {
+    let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
+    if folder.symlink_metadata().map_err(unreadable)?.is_symlink() {
+        return Err(format!("{} is a link", folder.display()));
+    }
+    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let kind = entry.file_type().map_err(unreadable)?;
+        let path = entry.path();
+        if kind.is_dir() {
+            no_links(&path)?;
+        } else if !kind.is_file() {
+            return Err(format!("{} is a link or no plain file", path.display()));
+        }
+    }
+    Ok(())
+}
+
 fn candidates(record: &Record, given: Option<Artifacts>, project: &Project) -> Vec<Artifacts> {
     let then = Artifacts {
         kernel: record.kernel.path.clone(),
@@ -348,6 +376,27 @@ mod tests {
         write(tree.scenarios_folder(), &format!("{name}.yaml"), text);
         write(folder.join(TREE), FILE, record.to_string());
         Past::open(&folder).unwrap()
+    }
+
+    #[test]
+    fn foreign_evidence_that_leads_out_of_its_folder_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let steps = "steps:\n  - ssh: { run: make tea }\n";
+        let past = recorded(parent.path(), "tea", steps);
+        past.trial().unwrap();
+        let snapshots = past.folder().join(TREE).join("scenarios/snapshots");
+        std::os::unix::fs::symlink("/tmp", &snapshots).unwrap();
+        let why = past.trial().unwrap_err();
+        assert!(why.contains("snapshots is a link"), "{why}");
+        std::fs::remove_file(&snapshots).unwrap();
+
+        let file = past.folder().join(TREE).join(FILE);
+        let record = std::fs::read_to_string(&file).unwrap();
+        let other = record.replace("\"scenario\":\"tea\"", "\"scenario\":\"../../tea\"");
+        assert_ne!(other, record);
+        std::fs::write(&file, other).unwrap();
+        let why = past.trial().unwrap_err();
+        assert!(why.contains("`../../tea` is no name"), "{why}");
     }
 
     #[test]

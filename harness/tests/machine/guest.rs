@@ -66,6 +66,7 @@ dropbear -R -p 22
 while :; do getty -L ttyS0 115200 vt100; done &
 has test.silent || event started
 echo "test guest started"
+has test.second_card && while :; do ifconfig eth1 10.0.3.15 netmask 255.255.255.0 up; sleep 1; done 2>/dev/null
 while :; do sleep 3600; done
 "#;
 

@@ -9,6 +9,7 @@ mod guest;
 mod idle;
 mod interactive;
 mod kill;
+mod outside;
 mod plugged;
 mod power;
 mod reset;

@@ -1,7 +1,7 @@
 //! Definitions: what each folder of `images/` says is in it (`image.yaml`, `files/`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -182,6 +182,7 @@ fn load(folder: &Path) -> Result<Definition> {
     let step = || format!("read {}", file.display());
     let text = std::fs::read_to_string(&file).context(step)?;
     let mut definition: Definition = serde_yaml::from_str(&text).context(step)?;
+    check_paths(&definition).map_err(|why| BuildError::new(step(), why))?;
     definition.name = folder
         .file_name()
         .unwrap_or_default()
@@ -189,6 +190,20 @@ fn load(folder: &Path) -> Result<Definition> {
         .into_owned();
     definition.folder = folder.into();
     Ok(definition)
+}
+
+/// Its paths lie in the image.
+fn check_paths(definition: &Definition) -> std::result::Result<(), String> {
+    let links = definition.links.keys();
+    let paths = links.chain(definition.folders.keys());
+    let mut paths = paths
+        .chain(definition.modes.keys())
+        .chain(&definition.certificates);
+    let above = |path: &&PathBuf| path.components().any(|part| part == Component::ParentDir);
+    match paths.find(above) {
+        Some(path) => Err(format!("`{}` leads out of the image", path.display())),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +230,18 @@ mod tests {
             .as_ref()
             .expect("Debian's keys do not sign it");
         assert_eq!(keyring.package, "ubuntu-keyring");
+    }
+
+    #[test]
+    fn path_that_leads_out_of_the_image_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("root");
+        std::fs::create_dir(&image).unwrap();
+        for key in ["links: { a/../../b: c }", "folders: { ../b: '755' }"] {
+            std::fs::write(image.join("image.yaml"), format!("about: x\n{key}\n")).unwrap();
+            let error = load_all(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("leads out of the image"), "{error}");
+        }
     }
 
     #[test]

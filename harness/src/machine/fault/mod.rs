@@ -7,4 +7,5 @@ mod network;
 mod relay;
 
 pub use disk::{BrokenDisk, DiskFaults};
+pub(super) use relay::read as read_packet;
 pub use relay::{Disturbance, Relay};

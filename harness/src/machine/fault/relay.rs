@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -82,8 +82,11 @@ impl Machine {
         disturbance: Disturbance,
     ) -> Result<(), MachineError> {
         let name = format!("{}-{way}", relay.network);
-        let from = self.line(relay, format!("{name}-from-qemu")).await?;
-        let back = self.line(relay, format!("{name}-to-qemu")).await?;
+        let (from, back) = (format!("{name}-from-qemu"), format!("{name}-to-qemu"));
+        let out = self.line(&relay.word, &from).await?;
+        relay.parts.push(Part::Line(from));
+        let into = self.line(&relay.word, &back).await?;
+        relay.parts.push(Part::Line(back));
         let filter = json!({
             "qom-type": "filter-redirector",
             "id": name,
@@ -94,21 +97,24 @@ impl Machine {
         });
         self.set(&relay.word, "object-add", filter).await?;
         relay.parts.push(Part::Filter(name));
-        relay.tasks.spawn(carry(from, back, disturbance));
+        relay.tasks.spawn(carry(out, into, disturbance));
         Ok(())
     }
 
     /// A line to QEMU, which has it as a character device of this name.
-    async fn line(&self, relay: &mut Relay, name: String) -> Result<Socket, MachineError> {
+    pub(in crate::machine) async fn line(
+        &self,
+        of: &str,
+        name: &str,
+    ) -> Result<Socket, MachineError> {
         let other = |error: io::Error| MachineError::Other(format!("{name}: {error}"));
-        let socket = Socket::new(&self.chassis.make.folder, &name).map_err(other)?;
+        let socket = Socket::new(&self.chassis.make.folder, name).map_err(other)?;
         let address = json!({ "type": "unix", "data": { "path": socket.path } });
         let data = json!({ "addr": address, "server": false });
         let backend = json!({ "type": "socket", "data": data });
         let device = json!({ "id": name, "backend": backend });
         // QEMU has connected before it answers.
-        self.set(&relay.word, "chardev-add", device).await?;
-        relay.parts.push(Part::Line(name));
+        self.set(of, "chardev-add", device).await?;
         Ok(socket)
     }
 
@@ -130,7 +136,7 @@ impl Machine {
 }
 
 /// A socket on which QEMU, and after a reset the next one, connects.
-struct Socket {
+pub(in crate::machine) struct Socket {
     listener: UnixListener,
     /// Short, whatever the folder is called, and good in QEMU, too.
     path: String,
@@ -155,6 +161,13 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// The next connection.
+    pub(in crate::machine) async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         // It goes with the machine's folder otherwise.
@@ -166,9 +179,7 @@ type Late = (Instant, Vec<u8>);
 
 /// Carries packets of one QEMU after another.
 async fn carry(from: Socket, back: Socket, how: Disturbance) {
-    while let (Ok((from, _)), Ok((back, _))) =
-        (from.listener.accept().await, back.listener.accept().await)
-    {
+    while let (Ok(from), Ok(back)) = (from.accept().await, back.accept().await) {
         let (packets, late) = mpsc::unbounded_channel();
         tokio::join!(take(from, packets, how), give(late, back));
     }
@@ -194,7 +205,7 @@ async fn give(mut late: mpsc::UnboundedReceiver<Late>, mut back: UnixStream) {
 }
 
 /// A packet with its length, of four bytes, before it.
-async fn read(from: &mut UnixStream) -> io::Result<Vec<u8>> {
+pub(in crate::machine) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; 4];
     from.read_exact(&mut packet).await?;
     let length = usize::try_from(u32::from_be_bytes([

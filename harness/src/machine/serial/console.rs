@@ -18,6 +18,9 @@ use crate::machine::{Badness, badness};
 /// A bad line is told this much later, so that the trace that follows it is in the log, too.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
+/// Bytes of a line; a longer one is scanned in pieces.
+const LONGEST_LINE: usize = 64 << 10;
+
 /// Reads, keeps and scans.
 pub(super) struct Console {
     shared: Arc<Shared>,
@@ -100,9 +103,8 @@ impl Console {
 
     fn keep(&self, text: &str, bytes: &[u8]) -> usize {
         let mut state = self.shared.lock();
-        state.text.push_str(text);
         state.taps.retain(|tap| tap.send(bytes.to_vec()).is_ok());
-        state.text.len()
+        state.add(text)
     }
 
     /// Lossily, but a character cut in two by a read is whole again with the next.
@@ -133,7 +135,7 @@ impl Console {
     fn scan(&mut self, text: &str) {
         for piece in text.split_inclusive('\n') {
             self.line.push_str(piece);
-            if !piece.ends_with('\n') {
+            if !piece.ends_with('\n') && self.line.len() < LONGEST_LINE {
                 return;
             }
             let line = std::mem::take(&mut self.line);
@@ -271,6 +273,28 @@ mod tests {
         let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
         let said = bad.unwrap().to_string();
         assert!(said.ends_with("BUG: first"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn expect_is_linear_and_memory_bounded_when_a_guest_says_a_lot() {
+        let mut bench = bench();
+        let said = "nothing of interest\n".repeat(3277);
+        let talk = async {
+            for _ in 0..400 {
+                bench.guest.write_all(said.as_bytes()).await.unwrap();
+            }
+            bench.guest.write_all(b"but now: wor").await.unwrap();
+            bench.guest.write_all(b"d\nmore").await.unwrap();
+        };
+        let word = Regex::new(r"(?m)^but .*word$").unwrap();
+        let began = Instant::now();
+        let (found, ()) = tokio::join!(bench.serial.expect(&word, LONG), talk);
+        assert_eq!(found.unwrap(), "but now: word");
+        assert!(bench.serial.text().len() <= 2 * super::super::KEPT);
+        // All of it was searched at each read before, 26 MB six thousand times.
+        assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
+        let more = Regex::new("more").unwrap();
+        bench.serial.expect(&more, LONG).await.unwrap();
     }
 
     #[tokio::test]

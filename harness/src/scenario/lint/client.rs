@@ -33,6 +33,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &ClientStep, path: &str) {
             lint.value(&path, message, "leave one away");
         }
     }
+    expectation::exit(lint, step.exit.map(i64::from), &format!("{path}.exit"));
     expectation::text(lint, step.stdout.as_ref(), &format!("{path}.stdout"));
     expectation::text(lint, step.stderr.as_ref(), &format!("{path}.stderr"));
 }
@@ -75,6 +76,7 @@ mod tests {
             ("{ run: tea, ports: [8080, 8080] }", "here twice"),
             ("{ run: tea, ports: [70000] }", "invalid value"),
             ("{ run: tea, stdout: {} }", "expects nothing"),
+            ("{ run: tea, exit: 300 }", "from 0 to 255"),
         ] {
             let said = wrong(step);
             assert!(said.contains(why), "{step}: {said}");

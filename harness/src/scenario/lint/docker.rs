@@ -13,6 +13,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
         Some(DockerAction::Exec(action)) => {
             let path = format!("{path}.exec");
             command(lint, &action.command, &path);
+            expectation::exit(lint, action.exit, &format!("{path}.exit"));
             expectation::text(lint, action.stdout.as_ref(), &format!("{path}.stdout"));
             expectation::text(lint, action.stderr.as_ref(), &format!("{path}.stderr"));
         }
@@ -23,6 +24,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
 
 fn run(lint: &mut Lint<'_>, run: &DockerRun, path: &str) {
     command(lint, &run.command, path);
+    expectation::exit(lint, run.exit, &format!("{path}.exit"));
     let wanted = [
         ("exit", run.exit.is_some()),
         ("stdout", run.stdout.is_some()),

@@ -51,6 +51,14 @@ pub(super) fn text(lint: &mut Lint<'_>, expected: Option<&TextExpectation>, path
     some(lint, lacks.as_ref(), &format!("{path}.lacks"));
 }
 
+/// An exit status that no command can have.
+pub(super) fn exit(lint: &mut Lint<'_>, exit: Option<i64>, path: &str) {
+    if exit.is_some_and(|exit| !(0..=255).contains(&exit)) {
+        let message = "no command ends with this exit status";
+        lint.value(path, message, "write a number from 0 to 255");
+    }
+}
+
 /// A list of words with no word in it, or with an empty one, holds always.
 pub(super) fn some(lint: &mut Lint<'_>, words: Option<&Words>, path: &str) {
     if words.is_some_and(|words| words.0.is_empty() || words.0.iter().any(String::is_empty)) {

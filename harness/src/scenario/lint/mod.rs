@@ -184,12 +184,12 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
         lint.key("machine.cloud_config", why, hint);
     }
     for (number, argument) in machine.kernel_arguments.iter().enumerate() {
-        if argument.trim().is_empty() || argument.contains('\n') {
+        if !is_kernel_argument(argument) {
             let path = format!("machine.kernel_arguments[{number}]");
             lint.value(
                 &path,
-                "this is no kernel argument",
-                "write one argument an entry",
+                "this is not one kernel argument",
+                "write one argument an entry; blanks can stand between double quotes: `a.b=\"c d\"`",
             );
         }
     }
@@ -206,6 +206,21 @@ fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
     }
 }
 
+/// Whether the kernel takes a word for one argument (next_arg, lib/cmdline.c).
+fn is_kernel_argument(word: &str) -> bool {
+    let mut quoted = false;
+    let one = word.chars().all(|letter| {
+        quoted ^= letter == '"';
+        !letter.is_control() && (quoted || !letter.is_whitespace())
+    });
+    one && !quoted && !word.is_empty()
+}
+
+/// Bytes of a label of ext4 (EXT4_LABEL_MAX).
+const LONGEST_EXT4_LABEL: usize = 16;
+/// MiB of a disk, as of those of a profile.
+const LARGEST_DISK: u64 = 1 << 20;
+
 /// The name of a GPT partition in UTF-16 units: UEFI specification, 5.3.3.
 const LONGEST_PARTITION: usize = 36;
 
@@ -213,6 +228,18 @@ fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
     if disk.size == 0 {
         let path = format!("{path}.size");
         lint.value(&path, "a disk of no size", "`size` is in MiB");
+    }
+    if disk.size > LARGEST_DISK {
+        let hint = format!("`size` is in MiB, at most {LARGEST_DISK}");
+        lint.value(&format!("{path}.size"), "a disk that is too large", hint);
+    }
+    if let Some(label) = &disk.label {
+        let length = (1..=LONGEST_EXT4_LABEL).contains(&label.len());
+        if !length || label.chars().any(char::is_control) {
+            let message = "this cannot be the label of an ext4 file system";
+            let hint = format!("write 1 to {LONGEST_EXT4_LABEL} letters");
+            lint.value(&format!("{path}.label"), message, hint);
+        }
     }
     if let Some(name) = &disk.partition {
         let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';

@@ -4,6 +4,7 @@ use super::super::step::{Account, SshStep};
 use super::{Lint, expectation};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
+    expectation::exit(lint, step.exit.map(i64::from), &format!("{path}.exit"));
     login(lint, step, path);
     if step.expect_refused {
         refused(lint, step, path);

@@ -2,7 +2,7 @@
 
 use super::super::file::MachineFile;
 use super::Lint;
-use crate::machine::LONGEST_LABEL;
+use crate::machine::is_path_below;
 
 /// What volumes and metadata say.
 pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
@@ -17,15 +17,34 @@ pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
     let key = machine.ssh_key && !machine.tells_key();
     for (number, volume) in machine.volumes.iter().enumerate() {
         let path = format!("machine.volumes[{number}]");
-        let length = volume.label.len();
-        let fits = (1..=LONGEST_LABEL).contains(&length) && volume.label.is_ascii();
-        let hint = "write 1 to 11 letters, e.g. `cidata`";
+        let most = volume.format.longest_label();
+        let fits = (1..=most).contains(&volume.label.len());
+        let fits = fits
+            && volume
+                .label
+                .chars()
+                .all(|c| c == ' ' || c.is_ascii_graphic());
+        let hint = format!("write 1 to {most} letters, e.g. `cidata`");
+        let hint = hint.as_str();
         lint.refuse(
             !fits,
             &format!("{path}.label"),
             "this cannot be a label",
             hint,
         );
+        for file in volume.files.keys() {
+            let message = format!("`{}` is no path in a volume", file.escape_debug());
+            let hint = "write folders and a name, `meta/user-data`; none of them is `..`";
+            let wrong = !is_path_below(file);
+            lint.refuse(wrong, &format!("{path}.files"), &message, hint);
+            let below = volume.files.keys().any(|other| {
+                let rest = other.strip_prefix(file.as_str());
+                rest.is_some_and(|rest| rest.starts_with('/'))
+            });
+            let message = format!("`{}` is a file and a folder", file.escape_debug());
+            let hint = "give one of them another name";
+            lint.refuse(below, &format!("{path}.files"), &message, hint);
+        }
         let second = volume.label.eq_ignore_ascii_case("config-2")
             && (key || machine.cloud_config.is_some());
         let message = "the machine has another config drive, for `cloud_config` or the trial's key";

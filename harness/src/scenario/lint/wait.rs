@@ -8,6 +8,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str, what: &s
     let Some(WaitAction::Ssh(wait)) = action else {
         return;
     };
+    expectation::exit(lint, wait.exit.map(i64::from), &format!("{path}.ssh.exit"));
     let stdout = format!("{path}.ssh.stdout");
     expectation::text(lint, wait.stdout.as_ref(), &stdout);
     let snapshot = wait

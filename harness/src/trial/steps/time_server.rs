@@ -15,6 +15,7 @@ pub(super) async fn perform(
     let server = TimeServer::start()
         .await
         .map_err(|error| Fault::new(format!("no time server: {error}")))?;
+    session.machine.open_port(server.port());
     let address = format!("{}:{}", session.machine.host_address(), server.port());
     session.time_server = Some(server);
     let ssh = session.ssh(deadline).await?;
