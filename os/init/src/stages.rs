@@ -6,7 +6,7 @@ mod root;
 mod settings;
 mod state;
 
-pub(crate) use settings::call;
+pub(crate) use settings::{call, set_timezone};
 
 use nix::mount::MsFlags;
 
@@ -31,7 +31,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 12] = [
+const STAGES: [Stage; 13] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -86,6 +86,12 @@ const STAGES: [Stage; 12] = [
         name: "hostname",
         on_failure: OnFailure::GoOn,
         run: settings::hostname,
+    },
+    // Without a zone it is UTC.
+    Stage {
+        name: "timezone",
+        on_failure: OnFailure::GoOn,
+        run: settings::timezone,
     },
     // The engines do not start without the file.
     Stage {
