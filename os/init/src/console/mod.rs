@@ -152,12 +152,17 @@ fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 6] {
     ]
 }
 
-/// What people type, whatever the image has of it: each is `rancherctl` by another name.
-const COMMANDS: [&str; 3] = ["init", "telinit", "wait-for-docker"];
+/// What people type, whatever the image has of it: each is `rancherctl` by another name. What is not
+/// root's alone lies where everybody looks.
+const COMMANDS: [&str; 3] = [
+    "/usr/sbin/init",
+    "/usr/sbin/telinit",
+    "/usr/bin/wait-for-docker",
+];
 
 fn commands() -> std::io::Result<()> {
-    for name in COMMANDS {
-        match std::os::unix::fs::symlink("/usr/bin/rancherctl", format!("/usr/sbin/{name}")) {
+    for path in COMMANDS {
+        match std::os::unix::fs::symlink("/usr/bin/rancherctl", path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
             _ => (),
         }
