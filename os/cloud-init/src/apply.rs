@@ -19,7 +19,7 @@ use crate::files::{replace, write_files};
 use crate::kept::Kept;
 use crate::status::{Status, Turn};
 use crate::user_data::Told;
-use crate::{save, say, tell_console, watch};
+use crate::{people, save, say, tell_console, watch};
 
 /// What the console has of its own, thrown away with it.
 const FOLDER: &str = "/var/lib/cloud-init";
@@ -60,6 +60,7 @@ pub(crate) fn write() -> Result<(), String> {
     }
     let told = Kept::of_machine().told();
     boot_commands(&told, &mut status);
+    people::make(&told, &mut status);
     write_files(&told, &mut status);
     status.write();
     Ok(())
@@ -104,6 +105,7 @@ pub(crate) fn all(status: &mut Status) -> Result<(), String> {
     set_up_console();
     let told = Kept::of_machine().told();
     boot_commands(&told, status);
+    people::make(&told, status);
     write_files(&told, status);
     status.write();
     script(&told, status)

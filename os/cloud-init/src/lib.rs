@@ -17,6 +17,7 @@
 mod apply;
 mod files;
 mod kept;
+mod people;
 mod problem;
 mod save;
 mod source;
@@ -31,7 +32,7 @@ pub use problem::Problem;
 pub use save::run;
 pub use source::{Found, Source};
 pub use status::{Status, Turn};
-pub use user_data::{Content, File, Kind, Owner, Told, parse};
+pub use user_data::{Content, File, Group, Kind, Owner, Told, User, parse};
 
 /// Where this boot's part of it lies, in memory.
 const RUN: &str = "/run/cloud-init";

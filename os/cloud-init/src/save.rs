@@ -35,7 +35,8 @@ pub(crate) fn save() -> Result<(), String> {
     let kept = take(heard, &mut status);
     let kept_data = Kept::of_machine().told();
     files::write_early(&kept_data);
-    let has_work = !kept_data.files.is_empty() || kept_data.has_commands();
+    let has_people = !kept_data.users.is_empty() || !kept_data.groups.is_empty();
+    let has_work = has_people || !kept_data.files.is_empty() || kept_data.has_commands();
     let words = match status.turn {
         _ if has_work => "write finish",
         Turn::Asking => "finish",

@@ -360,6 +360,12 @@ mod tests {
             "network: {interfaces: {eth0: {gateway: 10.0.0.1/24}}}",
             "network: {interfaces: {br0: {bridge: [eth0]}}}",
             "environment: {A: [1]}",
+            "ssh: {port: 0}",
+            "ssh: {port: 70000}",
+            "ssh: {port: ssh}",
+            "ssh: {passwords: sometimes}",
+            "ssh: {allow: [10.0.0.0/40]}",
+            "timezone: ../etc",
             "services: {mine: {comand: [a]}}",
             "1: a",
         ];

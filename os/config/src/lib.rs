@@ -23,6 +23,8 @@ mod registries;
 mod schema;
 mod services;
 mod store;
+mod subnet;
+mod timezone;
 mod tree;
 pub mod written;
 
@@ -35,8 +37,10 @@ pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
 pub use mounts::Mount;
 pub use network::{Address, Addresses, Bridge, Interface, Network};
 pub use registries::{Credentials, ENGINE_SETTINGS, Host, Mirror, Registries};
-pub use schema::{CloudInit, Config, Ntp, Service, Ssh, State, UserDocker};
+pub use schema::{CloudInit, Config, Ntp, SSH_PORT, Service, Ssh, State, UserDocker};
 pub use store::{Store, write, write_layer};
+pub use subnet::Subnet;
+pub use timezone::Timezone;
 
 /// Keys that are read before any disk is there: only the kernel command line says them.
 pub const EARLY: [&str; 2] = ["rescue", "state"];

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Addon, Dns, Mount, Network, Registries};
+use crate::{Addon, Dns, Mount, Network, Registries, Subnet, Timezone};
 
 /// The whole document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,8 +38,10 @@ pub struct Config {
     pub dns: Dns,
     /// Network interfaces.
     pub network: Network,
-    /// The machine's identity to those who log in.
+    /// The SSH server: its identity, its port and whom it accepts.
     pub ssh: Ssh,
+    /// The time zone, a name such as `Europe/Berlin`.
+    pub timezone: Timezone,
     /// Arguments of system-docker beside its own; see [`crate::engine`].
     pub system_docker_args: Vec<String>,
     /// Where the engines get images from.
@@ -80,12 +83,51 @@ pub struct CloudInit {
     pub datasources: Vec<String>,
 }
 
-/// The machine's identity to those who log in.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+/// The SSH server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ssh {
     /// Host keys: `TYPE` is the private one as PEM, `TYPE-pub` its public line.
     pub keys: BTreeMap<String, String>,
+    /// The TCP port that the SSH server listens on.
+    #[serde(deserialize_with = "port")]
+    pub port: u16,
+    /// Whether the SSH server accepts passwords. The default is to accept them if `password` is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passwords: Option<bool>,
+    /// Networks whose connections the SSH server accepts; an empty list accepts all.
+    pub allow: Vec<Subnet>,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self {
+            keys: BTreeMap::new(),
+            port: SSH_PORT,
+            passwords: None,
+            allow: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether the SSH server accepts passwords.
+    pub fn accepts_passwords(&self) -> bool {
+        self.ssh.passwords.unwrap_or(self.password.is_some())
+    }
+}
+
+/// The default of `ssh.port`.
+pub const SSH_PORT: u16 = 22;
+
+fn port<'de, D: Deserializer<'de>>(source: D) -> Result<u16, D::Error> {
+    let number = u32::deserialize(source)?;
+    match u16::try_from(number) {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(D::Error::custom(format!(
+            "`{number}` is no port; write a number from 1 to 65535"
+        ))),
+    }
 }
 
 /// Who knows what time it is.

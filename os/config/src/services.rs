@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Config, Service};
+use crate::{Config, SSH_PORT, Service};
 
 impl Config {
     /// The services with those of enabled addons, the machine's `environment` before their own, and
@@ -20,10 +20,23 @@ impl Config {
         for service in services.values_mut() {
             service.environment = self.environment_of(service);
         }
+        if let Some(console) = services.get_mut("console") {
+            self.follow_ssh_port(console);
+        }
         if let Some(engine) = services.get_mut("userdocker") {
             engine.command = self.user_docker_arguments().words;
         }
         services
+    }
+
+    /// The console is ready when its SSH server listens, wherever that is.
+    fn follow_ssh_port(&self, console: &mut Service) {
+        let default = format!("tcp:{SSH_PORT}");
+        if let Some(ready) = console.labels.get_mut("io.rancher.os.ready")
+            && *ready == default
+        {
+            *ready = format!("tcp:{}", self.ssh.port);
+        }
     }
 
     /// A name without a value is one of the machine's, as in a compose file.
@@ -61,5 +74,16 @@ mod tests {
         let services = config.effective_services();
         assert_eq!(services["syslog"].environment, ["A=1", "B=own"]);
         assert_eq!(services["userdocker"].environment, ["A=1", "B=2"]);
+    }
+
+    #[test]
+    fn console_is_ready_at_the_port_of_its_ssh_server() {
+        let ready = |cmdline: &str| {
+            let services = crate::from_cmdline(cmdline).config.effective_services();
+            services["console"].labels["io.rancher.os.ready"].clone()
+        };
+        assert_eq!(ready(""), "tcp:22");
+        assert_eq!(ready("rancher.ssh.port=2022"), "tcp:2022");
+        assert_eq!(ready("rancher.ssh.port=0"), "tcp:22");
     }
 }

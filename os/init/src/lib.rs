@@ -8,7 +8,8 @@
 //! what containerd starts beside a container. `runtime` is what that calls for containers of the user, whose
 //! files lie in the `tree`. `power` ends all of it.
 //!
-//! PID 1 is Docker because the kernel then protects it: no signal and no shortage of memory ends it.
+//! PID 1 is Docker because the kernel then protects it: no shortage of memory ends it, and no signal that it
+//! has no handler for (`sys/signals.rs` sees to that).
 //! Containerd is below a subreaper because dockerd does not wait for processes that it inherits.
 //!
 //! Not its job: reading configuration (crate `config`) or user-data (crate `cloud-init`).

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
 /// A log of so many octets is continued in a new file; the machine's log has the same measure.
@@ -16,6 +17,36 @@ pub fn open(log: &Path) -> Result<File> {
     // One that is too long is better than none.
     let _ = turn_over(log);
     OpenOptions::new().create(true).append(true).open(log)
+}
+
+/// The machine's log, which programs write to through a socket (syslog(3)).
+pub struct Syslog {
+    program: &'static str,
+    socket: Option<UnixDatagram>,
+}
+
+/// Facility `authpriv` (10), severity `info` (6): RFC 5424, 6.2.1.
+const AUTHPRIV_INFO: u8 = 10 * 8 + 6;
+
+impl Syslog {
+    /// For what a program has to say about logins.
+    pub fn of(program: &'static str) -> Self {
+        let socket = UnixDatagram::unbound().ok();
+        if let Some(socket) = &socket {
+            // Nobody waits for a log that is not read.
+            let _ = socket.set_nonblocking(true);
+        }
+        Self { program, socket }
+    }
+
+    /// Logs a line. What is said while the log's writer does not run is lost.
+    pub fn say(&self, line: &str) {
+        let (program, process) = (self.program, std::process::id());
+        let text = format!("<{AUTHPRIV_INFO}>{program}[{process}]: {line}");
+        if let Some(socket) = &self.socket {
+            let _ = socket.send_to(text.as_bytes(), "/dev/log");
+        }
+    }
 }
 
 /// A log that is turned over while it is written, too: what somebody else's program says has no bound.

@@ -90,6 +90,8 @@ fn stop(order: &Order) {
     // They would start again what is stopped.
     processes::kill_program("init");
     processes::kill_program("supervisor");
+    // It would take the signal that is sent to all for a wish.
+    processes::kill_program("power-button");
     if let Some(patience) = order.patience {
         for problem in containers::stop(patience) {
             report.say(&format!("rancher: {problem}"));

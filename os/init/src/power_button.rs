@@ -1,12 +1,19 @@
-//! The power button: a press switches the machine off the way `poweroff` does.
+//! The power button, and the signals of busybox: a press switches the machine off the way `poweroff` does.
+//!
+//! busybox's own `reboot`, `poweroff` and `halt`, which its shell runs without looking at `PATH`, send a
+//! signal to a process called `linuxrc`, and to PID 1 if there is none (`init/halt.c`). So this process
+//! has that name, and does what the commands of the machine do.
 //!
 //! The kernel tells of it on a generic netlink socket (`acpi_event`, see `drivers/acpi/event.c`).
 //! Input devices tell of it, too, but need a driver more, and come and go.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::process::{Command, ExitCode};
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto,
     socket,
@@ -32,30 +39,71 @@ const EVENT: u16 = 1;
 /// The flags in the type of an attribute.
 const TYPE: u16 = 0x3fff;
 
+/// The name that busybox looks for.
+const NAME: &str = "linuxrc";
+
+/// What busybox sends for what (`init/halt.c`).
+const SIGNALS: [(Signal, &str); 3] = [
+    (Signal::SIGTERM, "reboot"),
+    (Signal::SIGUSR1, "halt"),
+    (Signal::SIGUSR2, "poweroff"),
+];
+
 /// Listens until the machine ends.
 pub fn main() -> ExitCode {
-    let Err(error) = listen();
-    eprintln!("rancher: the power button is not heard: {error}");
+    let button = find_group().and_then(open);
+    if let Err(error) = &button {
+        eprintln!("rancher: the power button is not heard: {error}");
+    }
+    if let Err(error) = listen(button.ok()) {
+        eprintln!("rancher: neither the power button nor busybox is heard: {error}");
+    }
     // Started again it would meet the same.
     loop {
         std::thread::park();
     }
 }
 
-fn listen() -> Result<std::convert::Infallible, String> {
-    let events = open(find_group()?)?;
+fn listen(button: Option<OwnedFd>) -> Result<(), String> {
+    let told = |error: Errno| error.to_string();
+    let wanted = SigSet::from_iter(SIGNALS.map(|(signal, _)| signal));
+    wanted.thread_block().map_err(told)?;
+    let signals = SignalFd::with_flags(&wanted, SfdFlags::SFD_CLOEXEC).map_err(told)?;
+    std::fs::write("/proc/self/comm", NAME).map_err(|error| error.to_string())?;
     loop {
-        if receive(&events)?.as_deref().is_some_and(is_press) {
-            power_off();
+        let both = [Some(signals.as_fd()), button.as_ref().map(AsFd::as_fd)];
+        let both = both.into_iter().flatten();
+        let mut both = Vec::from_iter(both.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut both, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => (),
+            Err(error) => return Err(told(error)),
+        }
+        let ready = Vec::from_iter(both.iter().map(|one| one.any() == Some(true)));
+        if ready[0]
+            && let Some(signal) = signals.read_signal().map_err(told)?
+            && let Some(action) = asked_by(signal.ssi_signo)
+        {
+            println!("rancher: busybox asks for `{action}`");
+            end(action);
+        }
+        if let (Some(button), Some(true)) = (&button, ready.get(1))
+            && receive(button)?.as_deref().is_some_and(is_press)
+        {
+            println!("rancher: the power button was pressed");
+            end("poweroff");
         }
     }
 }
 
-fn power_off() {
-    println!("rancher: the power button was pressed");
+fn asked_by(signal: u32) -> Option<&'static str> {
+    let mut known = SIGNALS.into_iter();
+    known.find_map(|(known, action)| (known as u32 == signal).then_some(action))
+}
+
+fn end(action: &str) {
     let program = format!("{}/power", crate::PROGRAMS);
-    if let Err(error) = Command::new(program).arg("poweroff").status() {
-        eprintln!("rancher: poweroff: {error}");
+    if let Err(error) = Command::new(program).arg(action).status() {
+        eprintln!("rancher: {action}: {error}");
     }
 }
 
@@ -199,6 +247,14 @@ mod tests {
         assert!(is_press(&event(b"button/power")));
         assert!(!is_press(&event(b"battery")));
         assert!(!is_press(&message(&[])[..7]));
+    }
+
+    #[test]
+    fn signal_of_busybox_asks_for_what_its_applet_is_called() {
+        assert_eq!(asked_by(15), Some("reboot"));
+        assert_eq!(asked_by(10), Some("halt"));
+        assert_eq!(asked_by(12), Some("poweroff"));
+        assert_eq!(asked_by(1), None);
     }
 
     #[test]

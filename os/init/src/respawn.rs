@@ -35,8 +35,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 pub struct Program {
     /// The program's path.
     pub path: String,
-    /// What it is told to be called, as its argument 0: mostly its path.
-    pub name: String,
     /// Its arguments.
     pub arguments: Vec<String>,
     /// Where its output goes; `None` leaves it with that of the keeper.
@@ -51,19 +49,9 @@ impl Program {
         let arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
         Self {
             path: path.into(),
-            name: path.into(),
             arguments,
             log: None,
             search: None,
-        }
-    }
-
-    /// The same under another name.
-    #[must_use]
-    pub fn called(self, name: &str) -> Self {
-        Self {
-            name: name.into(),
-            ..self
         }
     }
 
@@ -104,7 +92,7 @@ impl Program {
             files.add_open(1, log, appended, Mode::from_bits_truncate(0o644))?;
             files.add_dup2(1, 2)?;
         }
-        let words = std::iter::once(&self.name).chain(&self.arguments);
+        let words = std::iter::once(&self.path).chain(&self.arguments);
         let words = words.map(|word| CString::new(word.as_str()));
         let words: Vec<_> = words.collect::<Result<_, _>>().map_err(|_| Errno::EINVAL)?;
         let mut environment: BTreeMap<_, _> = std::env::vars_os().collect();

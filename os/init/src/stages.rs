@@ -7,7 +7,7 @@ mod settings;
 mod state;
 mod tree;
 
-pub(crate) use settings::call;
+pub(crate) use settings::{call, set_timezone};
 pub(crate) use state::find;
 
 use nix::mount::MsFlags;
@@ -94,6 +94,12 @@ const STAGES: [Stage; 13] = [
         name: "hostname",
         on_failure: OnFailure::GoOn,
         run: settings::hostname,
+    },
+    // Without a zone it is UTC.
+    Stage {
+        name: "timezone",
+        on_failure: OnFailure::GoOn,
+        run: settings::timezone,
     },
     // The engines do not start without the file.
     Stage {

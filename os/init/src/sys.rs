@@ -3,8 +3,10 @@
 
 mod bounded;
 mod content;
+mod signals;
 
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -132,6 +134,8 @@ pub trait Sys {
     fn list(&mut self, path: &str) -> Result<Vec<String>>;
     /// What is free where a folder lies.
     fn free(&mut self, path: &str) -> Result<Free>;
+    /// Copies a file into the place of another one, which stays the same file.
+    fn copy_file(&mut self, from: &str, to: &str) -> Result<()>;
     /// Copies a folder's content.
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()>;
     /// Runs a program to its end; returns its standard output.
@@ -255,6 +259,10 @@ impl Sys for Linux {
         })
     }
 
+    fn copy_file(&mut self, from: &str, to: &str) -> Result<()> {
+        std::fs::copy(from, to).map(drop).map_err(at(from))
+    }
+
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
         copy_folder(from.as_ref(), to.as_ref()).map_err(at(from))
     }
@@ -327,6 +335,10 @@ impl Sys for Linux {
             Ok(both) => both,
             Err(error) => return at(log)(error),
         };
+        // Without it the program is only easier to end.
+        if let Err(error) = signals::ignore_as_pid_1() {
+            let _ = writeln!(&err, "rancher: signals of PID 1: {error}");
+        }
         let error = std::os::unix::process::CommandExt::exec(
             Command::new(program)
                 .args(arguments)

@@ -1,5 +1,6 @@
-//! The command that people type to see and change the machine; called `reboot`, `poweroff`, `halt`
-//! or `shutdown` it does that.
+//! The command that people type to see and change the machine. It is other commands by other names:
+//! `reboot`, `poweroff`, `halt`, `shutdown`, `init`, `telinit`; `useradd`, `usermod`, `userdel`, `groupadd`,
+//! `groupdel`; `wait-for-docker`.
 
 mod addon;
 mod caller;
@@ -8,8 +9,10 @@ mod completion;
 mod configuration;
 mod device;
 mod environment;
+mod people;
 mod power;
 mod tls;
+mod wait_for_docker;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -65,7 +68,10 @@ pub fn main() -> ExitCode {
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    let called = power::called(&name).map(done);
+    let called = power::called(&name)
+        .or_else(|| people::called(&name))
+        .or_else(|| wait_for_docker::called(&name))
+        .map(done);
     match called.unwrap_or_else(|| run(Arguments::parse().command)) {
         Ok(code) => code,
         Err(error) => {

@@ -72,6 +72,15 @@ struct Shutdown {
     when: String,
 }
 
+/// `init` and `telinit`, which people and scripts of other systems call with a runlevel.
+#[derive(Debug, Parser)]
+#[command(version, about = "Switch the machine off, or restart it")]
+struct Init {
+    /// 0 switches the machine off, 6 restarts it
+    #[arg(value_parser = ["0", "6"])]
+    runlevel: String,
+}
+
 /// What is to become of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
@@ -88,6 +97,7 @@ pub fn called(name: &str) -> Option<Result<(), String>> {
             let asked = Shutdown::parse();
             Some(run(asked.action(), &asked.how))
         }
+        "init" | "telinit" => Some(run(Init::parse().action(), &How::default())),
         _ => None,
     }
 }
@@ -107,6 +117,15 @@ impl Command {
             Self::Reboot(how) => (Action::Reboot, how),
             Self::Poweroff(how) => (Action::PowerOff, how),
             Self::Halt(how) => (Action::Halt, how),
+        }
+    }
+}
+
+impl Init {
+    fn action(&self) -> Action {
+        match self.runlevel.as_str() {
+            "6" => Action::Reboot,
+            _ => Action::PowerOff,
         }
     }
 }
@@ -197,6 +216,14 @@ mod tests {
         // What is not done must not be taken for now.
         assert_eq!(said(&["-h", "+5"]), None);
         assert_eq!(said(&["-r", "-h", "now"]), None);
+    }
+
+    #[test]
+    fn init_knows_the_runlevels_that_end_a_machine() {
+        let action = |level| Some(Init::try_parse_from(["init", level]).ok()?.action());
+        assert_eq!(action("0"), Some(Action::PowerOff));
+        assert_eq!(action("6"), Some(Action::Reboot));
+        assert_eq!(action("3"), None);
     }
 
     #[test]

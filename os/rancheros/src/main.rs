@@ -10,7 +10,7 @@ fn main() -> ExitCode {
         .file_name()
         .and_then(|name| name.to_str())
     {
-        Some("init") => init::pid1::main(),
+        Some("init") if is_the_machines() => init::pid1::main(),
         Some("supervisor") => init::supervisor::main(),
         Some("power") => init::power::main(),
         Some("power-button") => init::power_button::main(),
@@ -27,7 +27,12 @@ fn main() -> ExitCode {
         Some("network") => network::main(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),
-        // The one that people type, also as `reboot` and the like.
+        // The one that people type, also as `reboot`, `init 6` and the like.
         _ => rancherctl::main(),
     }
+}
+
+/// Whether an `init` is that of the machine, or the keeper beside it: people call one with a runlevel.
+fn is_the_machines() -> bool {
+    std::process::id() == 1 || std::env::args().nth(1).as_deref() == Some("keeper")
 }

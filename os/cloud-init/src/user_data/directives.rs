@@ -7,11 +7,11 @@ use serde_yaml::{Mapping, Value};
 
 use config::written;
 
-use super::{Kind, Told, commands, elsewhere, files};
+use super::{Kind, Told, commands, elsewhere, files, users};
 use crate::Problem;
 
 /// What can be told beside `rancher:`.
-const DIRECTIVES: [&str; 8] = [
+const DIRECTIVES: [&str; 12] = [
     "ssh_authorized_keys",
     "hostname",
     "write_files",
@@ -20,6 +20,10 @@ const DIRECTIVES: [&str; 8] = [
     "fqdn",
     "ntp",
     "resolv_conf",
+    "users",
+    "groups",
+    "timezone",
+    "ssh_pwauth",
 ];
 
 /// What people put directives below that belongs on top.
@@ -217,6 +221,10 @@ impl Reader<'_> {
         }
         match known {
             "ssh_authorized_keys" => self.keys(key, value),
+            "users" => self.people(users::read_users(self.text, key, value)),
+            "groups" => self.people(users::read_groups(self.text, key, value)),
+            "timezone" => self.merge(known, value),
+            "ssh_pwauth" => self.passwords(key, value),
             "hostname" => match written::text(value) {
                 Some(name) => self.merge(known, &name.into()),
                 None => self.problem(key, "`hostname` is no text; it is ignored"),
@@ -287,6 +295,31 @@ impl Reader<'_> {
             }
         }
         self.merge("dns", &Value::Mapping(dns));
+    }
+
+    fn people(&mut self, people: users::People) {
+        self.told.users.extend(people.users);
+        self.told.groups.extend(people.groups);
+        self.told.problems.extend(people.problems);
+        if !people.own_keys.is_empty() {
+            let keys: Vec<_> = people.own_keys.into_iter().map(Value::from).collect();
+            self.keys("ssh_authorized_keys", &Value::Sequence(keys));
+        }
+    }
+
+    /// Whether passwords are accepted over SSH: `true`, `false`, or `unchanged`.
+    fn passwords(&mut self, key: &str, value: &Value) {
+        let word = written::text(value).unwrap_or_default().to_lowercase();
+        if word == "unchanged" {
+            return;
+        }
+        match users::flag(key, value) {
+            Ok(passwords) => {
+                let ssh = Mapping::from_iter([("passwords".into(), passwords.into())]);
+                self.merge("ssh", &Value::Mapping(ssh));
+            }
+            Err(what) => self.problem(key, what),
+        }
     }
 
     /// The lines of a list of keys; what is no line of text is left out by itself.
@@ -394,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_mistake_beside_the_keys_does_not_lock_out() {
-        let told = told("users: 3\nssh_authorized_keys: [k, 7]\nhostname: [x]\nrancher: 1\n");
+        let told = told("packages: 3\nssh_authorized_keys: [k, 7]\nhostname: [x]\nrancher: 1\n");
         let layer = Value::Mapping(told.layer.clone());
         assert_eq!(layer["ssh_authorized_keys"].as_sequence().unwrap().len(), 1);
         let lines: Vec<_> = told.problems.iter().map(|problem| problem.line).collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_yaml::Value;
 
 /// Keys of cloud-init's modules, and what to use instead.
-const KEYS: [(&str, &str); 58] = [
+const KEYS: [(&str, &str); 54] = [
     ("apk_repos", PACKAGES),
     ("apt", PACKAGES),
     ("apt_pipelining", PACKAGES),
@@ -18,7 +18,10 @@ const KEYS: [(&str, &str); 58] = [
     ("byobu_by_default", PACKAGES),
     ("ca_certs", CERTIFICATES),
     ("chef", RUNCMD),
-    ("chpasswd", "set `rancher: { password: … }`"),
+    (
+        "chpasswd",
+        "set `rancher: { password: … }`, or `passwd` of a user in `users`",
+    ),
     ("cloud_config_modules", NONE),
     ("cloud_final_modules", NONE),
     ("cloud_init_modules", NONE),
@@ -46,7 +49,6 @@ const KEYS: [(&str, &str); 58] = [
     ("fan", RUNCMD),
     ("final_message", "print it with `runcmd`"),
     ("fs_setup", DISKS),
-    ("groups", "add it with `runcmd`: addgroup NAME"),
     ("growpart", DISKS),
     ("keyboard", NONE),
     ("landscape", NONE),
@@ -80,13 +82,7 @@ const KEYS: [(&str, &str); 58] = [
         "ssh_keys",
         "set `rancher: { ssh: { keys: { TYPE: …, TYPE-pub: … } } }`",
     ),
-    (
-        "ssh_pwauth",
-        "without `rancher: { password: … }` nobody logs in by password",
-    ),
     ("swap", "use `bootcmd`: mkswap and swapon"),
-    ("timezone", "set `rancher: { environment: { TZ: … } }`"),
-    ("users", "add them with `bootcmd`: adduser -D NAME"),
     ("vendor_data", NONE),
     ("yum_repos", PACKAGES),
 ];
@@ -173,7 +169,10 @@ const FILES: [(&str, &str); 48] = [
     ("/etc/resolv.conf", "set `rancher: { dns: … }`"),
     ("/etc/rsyslog.conf", SYSLOG),
     ("/etc/rsyslog.d/", SYSLOG),
-    ("/etc/shadow", "set `rancher: { password: … }`"),
+    (
+        "/etc/shadow",
+        "set `rancher: { password: … }`, or `passwd` of a user in `users`",
+    ),
     (
         "/etc/ssh/",
         "set `ssh_authorized_keys` and `rancher: { ssh: … }`; the server is not OpenSSH",

@@ -6,6 +6,7 @@ mod commands;
 mod directives;
 mod elsewhere;
 mod files;
+mod users;
 
 use std::borrow::Cow;
 use std::io::Read as _;
@@ -17,6 +18,7 @@ use serde_yaml::Mapping;
 use crate::Problem;
 pub(crate) use directives::line_of;
 pub use files::{Content, File, Owner};
+pub use users::{Group, User};
 
 /// The first line of a cloud-config.
 const CLOUD_CONFIG: &str = "#cloud-config";
@@ -46,6 +48,10 @@ pub struct Told {
     pub kind: Kind,
     /// A layer of the configuration.
     pub layer: Mapping,
+    /// Groups to make known.
+    pub groups: Vec<Group>,
+    /// Users to make known.
+    pub users: Vec<User>,
     /// Files to write.
     pub files: Vec<File>,
     /// The script, with the line that names its interpreter.

@@ -1,16 +1,14 @@
-//! The programs that let people in: getty on the screen and on every serial console, dropbear for SSH.
+//! The programs that let people in: getty on the screen and on every serial console, the listener for SSH.
 
 use std::path::Path;
 
 use config::Config;
 
-use super::host_keys;
+use super::{host_keys, sshd};
 use crate::respawn::Program;
 
 /// Without these nobody can log in over SSH.
-const NEEDED: [&str; 2] = [SSHD, "/bin/bash"];
-
-const SSHD: &str = "/usr/sbin/dropbear";
+const NEEDED: [&str; 2] = [sshd::DROPBEAR, "/bin/bash"];
 
 /// What the image that this is lacks to be a console.
 pub fn missing() -> Option<&'static str> {
@@ -24,7 +22,7 @@ pub fn programs(config: &Config) -> Vec<Program> {
     let serial = active.split_whitespace().filter(|name| !is_screen(name));
     let mut programs = vec![getty("tty1", "linux")];
     programs.extend(serial.map(|name| getty(name, "vt100")));
-    programs.push(sshd(config, addresses_are_random()));
+    programs.push(sshd(config));
     programs
 }
 
@@ -38,32 +36,16 @@ fn getty(tty: &str, terminal: &str) -> Program {
     Program::new("/usr/bin/getty", &["-L", "0", tty, terminal])
 }
 
-/// Whether each program that starts gets other addresses than the last one
-/// (`Documentation/admin-guide/sysctl/kernel.rst`).
-fn addresses_are_random() -> bool {
-    let setting = std::fs::read_to_string("/proc/sys/kernel/randomize_va_space");
-    !setting.is_ok_and(|setting| setting.trim() == "0")
-}
-
-/// `-F`: in the foreground; `-w`: not root; `-G`: only that group. It tells the machine's
-/// log of all who come, which has a bound: anybody can make it say more.
-///
-/// dropbear starts itself anew for each connection, so that each has its own addresses. Where they are
-/// all the same that is only work, a third of what an emulated machine does until the server speaks; it
-/// forks where it cannot open what it is called (`svr-main.c`).
-fn sshd(config: &Config, addresses_are_random: bool) -> Program {
+/// dropbear's arguments. `-w`: not root. It logs whom it lets in to the machine's log, which has a bound:
+/// anybody can make it say more.
+fn sshd(config: &Config) -> Program {
     let keys = host_keys::files();
-    let mut arguments = vec!["-F", "-w", "-G", "docker", "-p", "22"];
+    let mut arguments = vec!["-w"];
     arguments.extend(keys.iter().flat_map(|file| ["-r", file]));
-    if config.password.is_none() {
-        // No password could be right: do not ask for one.
+    if !config.accepts_passwords() {
         arguments.push("-s");
     }
-    let program = Program::new(SSHD, &arguments);
-    match addresses_are_random {
-        true => program,
-        false => program.called("dropbear"),
-    }
+    sshd::program(config, &arguments)
 }
 
 #[cfg(test)]
@@ -77,25 +59,29 @@ mod tests {
     }
 
     #[test]
-    fn passwords_are_asked_for_only_where_there_is_one() {
-        let mut config = config::from_cmdline("").config;
-        assert!(sshd(&config, true).arguments.contains(&"-s".into()));
-        config.password = Some("x".into());
-        assert!(!sshd(&config, true).arguments.contains(&"-s".into()));
+    fn sshd_accepts_passwords_when_there_is_one_unless_the_configuration_says_otherwise() {
+        let accepts = |cmdline: &str| {
+            let config = config::from_cmdline(cmdline).config;
+            !sshd(&config).arguments.contains(&"-s".into())
+        };
+        assert!(!accepts(""));
+        assert!(accepts("rancher.password=x"));
+        assert!(!accepts("rancher.password=x rancher.ssh.passwords=false"));
+        assert!(accepts("rancher.ssh.passwords=true"));
     }
 
     #[test]
-    fn what_strangers_can_make_longer_has_a_bound() {
-        let sshd = sshd(&config::from_cmdline("").config, true);
+    fn sshd_logs_to_what_has_a_bound() {
+        let sshd = sshd(&config::from_cmdline("").config);
         // To standard error, which nothing makes shorter.
         assert!(!sshd.arguments.contains(&"-E".into()));
         assert_eq!(sshd.log, None);
     }
 
     #[test]
-    fn each_connection_has_addresses_of_its_own_where_there_are_any() {
-        let config = config::from_cmdline("").config;
-        assert!(Path::new(&sshd(&config, true).name).is_absolute());
-        assert!(!Path::new(&sshd(&config, false).name).is_absolute());
+    fn sshd_is_told_its_port_and_whom_it_accepts() {
+        let cmdline = "rancher.ssh.port=2022 rancher.ssh.allow=[10.0.0.0/8,fd00::1]";
+        let arguments = sshd(&config::from_cmdline(cmdline).config).arguments;
+        assert_eq!(arguments[..3], ["sshd", "2022", "10.0.0.0/8,fd00::1/128"]);
     }
 }

@@ -8,6 +8,7 @@ mod host_keys;
 mod keys;
 mod logins;
 mod people;
+mod sshd;
 mod start_script;
 mod users;
 
@@ -35,8 +36,10 @@ const OWN_PROGRAMS: &str = "/opt/bin";
 /// Sets the console up and keeps it; a part that cannot be set up is reported and left out, but for
 /// the one without which nobody could log in.
 pub fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(start_script::NAME) {
-        return start_script::main();
+    match std::env::args().nth(1).as_deref() {
+        Some(start_script::NAME) => return start_script::main(),
+        Some(sshd::NAME) => return sshd::main(),
+        _ => (),
     }
     if let Err(why) = is_console(logins::missing(), users::accounts) {
         // Another console can take its place as long as this one says that it is none.
@@ -153,7 +156,26 @@ fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 6] {
         ("password", users::password(config.password.as_deref())),
         ("authorized keys", keys::lay_out(loaded)),
         ("host keys", host_keys::lay_out(&config.ssh.keys)),
+        ("commands", commands()),
     ]
+}
+
+/// What people type, whatever the image has of it: each is `rancherctl` by another name. What is not
+/// root's alone lies where everybody looks.
+const COMMANDS: [&str; 3] = [
+    "/usr/sbin/init",
+    "/usr/sbin/telinit",
+    "/usr/bin/wait-for-docker",
+];
+
+fn commands() -> std::io::Result<()> {
+    for path in COMMANDS {
+        match std::os::unix::fs::symlink("/usr/bin/rancherctl", path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
+            _ => (),
+        }
+    }
+    Ok(())
 }
 
 /// Gives the machine its name, where it has another one.

@@ -53,6 +53,29 @@ pub(crate) fn call(sys: &mut dyn Sys, asked: &str) -> Result<()> {
     }
 }
 
+/// Time zones, as files of the tz database.
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// What programs take for the machine's time zone (tzset(3)).
+const LOCALTIME: &str = "/etc/localtime";
+
+pub(super) fn timezone(boot: &mut Boot<'_>) -> Result<()> {
+    set_timezone(boot.sys, boot.config.timezone.name())
+}
+
+/// Gives the machine its time zone. The file is written in its place, for containers have it mounted.
+pub(crate) fn set_timezone(sys: &mut dyn Sys, name: &str) -> Result<()> {
+    let known = sys.copy_file(&format!("{ZONES}/{name}"), LOCALTIME);
+    if known.is_ok() {
+        return Ok(());
+    }
+    // Whatever it is: an engine would make a folder of what is not there.
+    sys.copy_file(&format!("{ZONES}/UTC"), LOCALTIME)?;
+    Err(format!(
+        "there is no zone `{name}`; UTC holds; hint: `ls {ZONES}` in the console lists them"
+    ))
+}
+
 /// Labels of letters, digits and hyphens, joined by dots (RFC 1123, 2.1; Linux holds 64 characters).
 fn is_hostname(name: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric();

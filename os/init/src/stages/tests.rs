@@ -97,6 +97,9 @@ impl Sys for Recorder {
     fn free(&mut self, _: &str) -> Result<Free> {
         Ok(self.left.unwrap_or(PLENTY))
     }
+    fn copy_file(&mut self, from: &str, to: &str) -> Result<()> {
+        self.note(format!("copy {from} {to}"))
+    }
     fn copy_folder(&mut self, from: &str, to: &str) -> Result<()> {
         self.note(format!("copy {from} {to}"))
     }

@@ -188,7 +188,7 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
 }
 
 /// Reads the configuration again, which was changed: for what comes after, for the engines, and for
-/// the machine's name.
+/// the machine's name and time zone.
 async fn reload(shared: &Shared) {
     let now = Now::read();
     let old = shared.now.replace(Rc::clone(&now));
@@ -197,6 +197,12 @@ async fn reload(shared: &Shared) {
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
         shared.failure("hostname", &error);
+    }
+    if config.timezone != old.timezone
+        && let Err(error) =
+            crate::stages::set_timezone(&mut Linux::default(), config.timezone.name())
+    {
+        shared.failure("timezone", &error);
     }
     if let Err(error) = shared.images.tell_registries(config).await {
         shared.failure("registries", &error);
