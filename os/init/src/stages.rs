@@ -33,7 +33,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 13] = [
+const STAGES: [Stage; 14] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",

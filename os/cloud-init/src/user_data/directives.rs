@@ -11,7 +11,7 @@ use super::{Kind, Told, commands, elsewhere, files, users};
 use crate::Problem;
 
 /// What can be told beside `rancher:`.
-const DIRECTIVES: [&str; 12] = [
+const DIRECTIVES: [&str; 13] = [
     "ssh_authorized_keys",
     "hostname",
     "write_files",
@@ -23,6 +23,7 @@ const DIRECTIVES: [&str; 12] = [
     "users",
     "groups",
     "timezone",
+    "mounts",
     "ssh_pwauth",
 ];
 
@@ -223,7 +224,7 @@ impl Reader<'_> {
             "ssh_authorized_keys" => self.keys(key, value),
             "users" => self.people(users::read_users(self.text, key, value)),
             "groups" => self.people(users::read_groups(self.text, key, value)),
-            "timezone" => self.merge(known, value),
+            "timezone" | "mounts" => self.merge(known, value),
             "ssh_pwauth" => self.passwords(key, value),
             "hostname" => match written::text(value) {
                 Some(name) => self.merge(known, &name.into()),

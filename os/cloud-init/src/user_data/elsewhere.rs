@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_yaml::Value;
 
 /// Keys of cloud-init's modules, and what to use instead.
-const KEYS: [(&str, &str); 54] = [
+const KEYS: [(&str, &str); 53] = [
     ("apk_repos", PACKAGES),
     ("apt", PACKAGES),
     ("apt_pipelining", PACKAGES),
@@ -49,13 +49,12 @@ const KEYS: [(&str, &str); 54] = [
     ("fan", RUNCMD),
     ("final_message", "print it with `runcmd`"),
     ("fs_setup", DISKS),
-    ("growpart", DISKS),
+    ("growpart", "the state disk grows by itself"),
     ("keyboard", NONE),
     ("landscape", NONE),
     ("locale", "set `rancher: { environment: { LANG: … } }`"),
     ("lxd", NONE),
     ("merge_how", NONE),
-    ("mounts", "mount it with `bootcmd`"),
     ("output", "read /var/log/cloud-init.log"),
     ("package_reboot_if_required", PACKAGES),
     ("package_update", PACKAGES),
@@ -82,7 +81,7 @@ const KEYS: [(&str, &str); 54] = [
         "ssh_keys",
         "set `rancher: { ssh: { keys: { TYPE: …, TYPE-pub: … } } }`",
     ),
-    ("swap", "use `bootcmd`: mkswap and swapon"),
+    ("swap", "name a disk for it in `mounts`"),
     ("vendor_data", NONE),
     ("yum_repos", PACKAGES),
 ];
@@ -93,7 +92,7 @@ const RUNCMD: &str = "run the program as a container, from `runcmd`";
 const CERTIFICATES: &str =
     "write a registry's certificate to /etc/docker/certs.d/HOST:PORT/ca.crt with `write_files`";
 const DISKS: &str = "the state disk is made by `rancher.state.autoformat` on the kernel command line; \
-                     use `bootcmd` for others";
+                     name others in `mounts`";
 const NONE: &str = "there is nothing of the kind here; leave it out";
 
 /// What to use instead of a key.

@@ -147,7 +147,7 @@ fn cloud_init(report: &mut Report) {
 }
 
 /// Each part by itself: one that fails must not lock out those whom the others let in.
-fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 6] {
+fn set_up(loaded: &Loaded) -> [(&'static str, std::io::Result<()>); 7] {
     let config = &loaded.config;
     [
         ("hostname", hostname(&config.hostname)),
