@@ -20,7 +20,7 @@ use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
 use super::transfer::{Transfer, What};
-use super::{Machine, MachineError, MachineSpec, Metadata, disks};
+use super::{CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
@@ -51,6 +51,10 @@ pub(super) struct About {
     pub(super) kernel_args: Vec<String>,
     #[serde(default)]
     pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) first_card: CardNetwork,
+    #[serde(default)]
+    pub(super) cards: Vec<CardNetwork>,
     /// The words by which it is known, its own first.
     pub(super) words: Vec<String>,
     /// Where one was pinned for this boot.
@@ -144,6 +148,8 @@ impl Kept {
             kernel_args: self.about.kernel_args.clone(),
             memory: Some(self.about.memory),
             metadata: self.about.metadata.clone(),
+            first_card: self.about.first_card.clone(),
+            cards: self.about.cards.clone(),
             balloon: self.about.balloon,
             ..MachineSpec::new(self.resolve(kernel)?, kernel, initrd)
         })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Blank;
+use super::{Blank, CardNetwork};
 use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
 
 /// The name of the port on which the guest tells how its boot goes.
@@ -50,6 +50,10 @@ pub struct Plan {
     pub balloon: bool,
     /// What leads its network to its registry, as QEMU is told.
     pub registry: Option<String>,
+    /// What the network of the first card tells the guest.
+    pub first_card: CardNetwork,
+    /// Network cards beside it.
+    pub cards: Vec<CardNetwork>,
 }
 
 impl Plan {

@@ -98,6 +98,8 @@ pub(super) fn prepare(
         },
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
+        first_card: spec.first_card.clone(),
+        cards: spec.cards.clone(),
     };
     keep_script(spec, &plan, folder, evidence)?;
     if plan.never_boots()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Metadata, Volume};
+use super::{CardNetwork, Metadata, Volume};
 use crate::profile::ResolvedProfile;
 use crate::registry::RegistrySpec;
 
@@ -60,6 +60,10 @@ pub struct MachineSpec {
     pub write_cache: bool,
     /// The registry beside it.
     pub registry: Option<RegistrySpec>,
+    /// What the network of the first card tells it.
+    pub first_card: CardNetwork,
+    /// Network cards beside it.
+    pub cards: Vec<CardNetwork>,
 }
 
 impl MachineSpec {
@@ -79,6 +83,8 @@ impl MachineSpec {
             balloon: false,
             write_cache: false,
             registry: None,
+            first_card: CardNetwork::default(),
+            cards: vec![],
         }
     }
 

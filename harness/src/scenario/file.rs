@@ -9,6 +9,7 @@ use serde_yaml::Value;
 
 use crate::machine::Blank;
 
+use super::cards::{CardFile, NetworkFile};
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
 use super::step::{StepFile, WaitForStep};
@@ -95,6 +96,10 @@ pub struct MachineFile {
     pub ssh_key: bool,
     /// A registry that the machine reaches at `10.0.2.100:5000`, over HTTP.
     pub registry: Option<RegistryFile>,
+    /// What the network of the first card tells it.
+    pub network: NetworkFile,
+    /// Network cards beside the first (`eth1`, `eth2`, …), each on a network of its own with DHCP.
+    pub cards: Vec<CardFile>,
 }
 
 /// A registry beside the machine.
@@ -131,6 +136,8 @@ impl Default for MachineFile {
             memory: None,
             ssh_key: true,
             registry: None,
+            network: NetworkFile::default(),
+            cards: Vec::new(),
         }
     }
 }
@@ -154,6 +161,11 @@ impl MachineFile {
             memory: more.memory.or(self.memory),
             ssh_key: self.ssh_key && more.ssh_key,
             registry: more.registry.or_else(|| self.registry.clone()),
+            network: match more.network == NetworkFile::default() {
+                true => self.network.clone(),
+                false => more.network,
+            },
+            cards: [self.cards.as_slice(), &more.cards].concat(),
         }
     }
 }

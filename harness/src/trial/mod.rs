@@ -41,7 +41,7 @@ use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::project::Project;
 use crate::registry::{Account, RegistrySpec, Storage};
-use crate::scenario::{Action, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
+use crate::scenario::{Action, CardFile, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
 
 pub(crate) use fault::printable;
 
@@ -234,6 +234,8 @@ impl Trial {
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),
             registry: wanted.registry.as_ref().map(registry).transpose()?,
+            first_card: wanted.network.network(),
+            cards: wanted.cards.iter().map(CardFile::network).collect(),
         })
     }
 

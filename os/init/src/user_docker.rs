@@ -27,7 +27,11 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 /// Comes back only when there is no engine.
 pub fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    if config::load_machine().config.userdocker.use_tls {
+    let config = config::load_machine().config;
+    if let Err(missing) = crate::engine_network::wait(&config) {
+        tell(&missing);
+    }
+    if config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,
             Err(why) => tell(&format!("{why}; it runs without TLS")),

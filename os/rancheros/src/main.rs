@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         // As containerd calls it.
         Some("containerd-shim-runc-v2") => init::shim::main(),
         Some("network") => network::main(),
+        // As udhcpc calls it.
+        Some("dhcp-lease") => network::lease_script(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),
         // The one that people type, also as `reboot` and the like.
