@@ -4,6 +4,7 @@ pub(crate) mod command;
 mod doctor;
 pub(crate) mod kvm;
 pub mod memory;
+mod name_server;
 pub(crate) mod port;
 pub(crate) mod qemu;
 pub(crate) mod room;
@@ -13,6 +14,7 @@ mod time_server;
 use std::io;
 
 pub use doctor::{Finding, State, examine};
+pub use name_server::NameServer;
 pub use scale::Scale;
 pub use time_server::TimeServer;
 

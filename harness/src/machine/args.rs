@@ -179,6 +179,8 @@ fn network(args: &mut Args, plan: &Plan) {
         let mut parts = vec!["user", "id=net0", &forward];
         parts.extend(served.as_deref());
         parts.extend(plan.registry.as_deref());
+        let options = plan.first_card.options();
+        parts.extend(options.iter().map(String::as_str));
         args.add("-netdev", &parts);
         // Without a boot ROM: it is in a package of its own, and nothing boots from the network. A
         // fork has nobody to announce itself to: its network is its own.
@@ -188,6 +190,14 @@ fn network(args: &mut Args, plan: &Plan) {
             "romfile=",
             "guest_announce=off",
         ]);
+    }
+    for (number, card) in (1..).zip(&plan.cards) {
+        let (id, netdev) = (format!("id=net{number}"), format!("netdev=net{number}"));
+        let options = card.options();
+        let mut parts = vec!["user", &id];
+        parts.extend(options.iter().map(String::as_str));
+        args.add("-netdev", &parts);
+        args.device(&["virtio-net-pci", &netdev, "romfile=", "guest_announce=off"]);
     }
 }
 
@@ -294,6 +304,7 @@ fn run(args: &mut Args, plan: &Plan) {
 #[cfg(test)]
 mod tests {
     use super::super::gate::Gate;
+    use super::super::CardNetwork;
     use super::super::plan::Incoming;
     use super::*;
     use crate::machine::plan::{Format, Origin};
@@ -336,6 +347,8 @@ mod tests {
             balloon: false,
             registry: None,
             gates: vec![],
+            first_card: CardNetwork::default(),
+            cards: Vec::new(),
         }
     }
 
@@ -466,6 +479,31 @@ mod tests {
             assert!(text.contains(part), "{text}");
         }
         assert!(!shown(&plan, Wires::Terminal).contains("gate"));
+    }
+
+    #[test]
+    fn each_card_has_a_network_of_its_own() {
+        let card = |subnet: &str| CardNetwork {
+            subnet: Some(subnet.into()),
+            ..CardNetwork::default()
+        };
+        let plan = Plan {
+            first_card: CardNetwork {
+                hostname: Some("given".into()),
+                ..CardNetwork::default()
+            },
+            cards: vec![card("10.0.4.0/24"), card("10.0.5.0/24")],
+            ..plan()
+        };
+        let text = shown(&plan, WIRES);
+        for part in [
+            "-netdev user,id=net0,hostfwd=tcp:127.0.0.1:40000-:22,hostname=given",
+            "-netdev user,id=net1,net=10.0.4.0/24",
+            "-device virtio-net-pci,netdev=net1",
+            "-netdev user,id=net2,net=10.0.5.0/24",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 
     #[test]

@@ -125,6 +125,8 @@ impl Machine {
             outside: spec.outside,
             kernel_args: spec.kernel_args.clone(),
             metadata: spec.metadata.clone(),
+            first_card: spec.first_card.clone(),
+            cards: spec.cards.clone(),
             words: identity.words(),
             host_key: identity.pinned_after(resets),
             drives: given.iter().map(kept_drive).collect(),

@@ -20,7 +20,9 @@ use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
 use super::transfer::{Transfer, What};
-use super::{Machine, MachineError, MachineSpec, Metadata, disks, is_path_below};
+use super::{
+    CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks, is_path_below,
+};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
@@ -54,6 +56,10 @@ pub(super) struct About {
     pub(super) kernel_args: Vec<String>,
     #[serde(default)]
     pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) first_card: CardNetwork,
+    #[serde(default)]
+    pub(super) cards: Vec<CardNetwork>,
     /// The words by which it is known, its own first.
     pub(super) words: Vec<String>,
     /// Where one was pinned for this boot.
@@ -148,6 +154,8 @@ impl Kept {
             kernel_args: self.about.kernel_args.clone(),
             memory: Some(self.about.memory),
             metadata: self.about.metadata.clone(),
+            first_card: self.about.first_card.clone(),
+            cards: self.about.cards.clone(),
             balloon: self.about.balloon,
             outside: self.about.outside,
             ..MachineSpec::new(self.resolve(kernel)?, kernel, initrd)

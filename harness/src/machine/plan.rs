@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::Blank;
 use super::gate::Gate;
+use super::{Blank, CardNetwork};
 use crate::profile::{Accelerator, Board, Bus, Cpus, Network, ResolvedFirmware};
 
 /// The name of the port on which the guest tells how its boot goes.
@@ -53,6 +53,10 @@ pub struct Plan {
     pub registry: Option<String>,
     /// Networks by QEMU's names for them, and what each lets through; others let everything through.
     pub gates: Vec<(String, Gate)>,
+    /// What the network of the first card tells the guest.
+    pub first_card: CardNetwork,
+    /// Network cards beside it.
+    pub cards: Vec<CardNetwork>,
 }
 
 impl Plan {

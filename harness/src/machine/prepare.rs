@@ -101,6 +101,8 @@ pub(super) fn prepare(
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
         gates: gates(spec),
+        first_card: spec.first_card.clone(),
+        cards: spec.cards.clone(),
     };
     keep_script(spec, &plan, folder, evidence)?;
     if plan.never_boots()
@@ -125,7 +127,12 @@ fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
         true => (HOST_ADDRESS, registry::ADDRESS),
         false => (metadata::HOST_ADDRESS, metadata::ADDRESS),
     };
-    vec![("net0".into(), Gate::new(host, vec![fixture]))]
+    let cards = (1..).zip(&spec.cards).filter_map(|(number, card)| {
+        let host = card.host()?;
+        Some((format!("net{number}"), Gate::new(host, vec![])))
+    });
+    let first = ("net0".into(), Gate::new(host, vec![fixture]));
+    std::iter::once(first).chain(cards).collect()
 }
 
 /// The memory of a machine that can be saved is a file, written while the guest runs: where the disk

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Metadata, Volume};
+use super::{CardNetwork, Metadata, Volume};
 use crate::profile::ResolvedProfile;
 use crate::registry::RegistrySpec;
 
@@ -62,6 +62,10 @@ pub struct MachineSpec {
     pub registry: Option<RegistrySpec>,
     /// Whether it reaches this host and what lies beyond it, and not only its fixtures.
     pub outside: bool,
+    /// What the network of the first card tells it.
+    pub first_card: CardNetwork,
+    /// Network cards beside it.
+    pub cards: Vec<CardNetwork>,
 }
 
 impl MachineSpec {
@@ -82,6 +86,8 @@ impl MachineSpec {
             write_cache: false,
             registry: None,
             outside: false,
+            first_card: CardNetwork::default(),
+            cards: vec![],
         }
     }
 

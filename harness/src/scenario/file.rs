@@ -9,6 +9,7 @@ use serde_yaml::Value;
 
 use crate::machine::Blank;
 
+use super::cards::{CardFile, NetworkFile};
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
 use super::step::{StepFile, WaitForStep};
@@ -98,6 +99,10 @@ pub struct MachineFile {
     /// Whether it reaches every service of this host and what lies beyond it. Without it the machine
     /// reaches its fixtures and nothing else.
     pub outside: bool,
+    /// What the network of the first card tells it.
+    pub network: NetworkFile,
+    /// Network cards beside the first (`eth1`, `eth2`, …), each on a network of its own with DHCP.
+    pub cards: Vec<CardFile>,
 }
 
 /// A registry beside the machine.
@@ -135,6 +140,8 @@ impl Default for MachineFile {
             ssh_key: true,
             registry: None,
             outside: false,
+            network: NetworkFile::default(),
+            cards: Vec::new(),
         }
     }
 }
@@ -159,6 +166,11 @@ impl MachineFile {
             ssh_key: self.ssh_key && more.ssh_key,
             registry: more.registry.or_else(|| self.registry.clone()),
             outside: self.outside || more.outside,
+            network: match more.network == NetworkFile::default() {
+                true => self.network.clone(),
+                false => more.network,
+            },
+            cards: [self.cards.as_slice(), &more.cards].concat(),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Scenario files: one behaviour of an OS each, as data, judged from outside.
 //!
-//! `file`, `told`, `setup`, `step`, `docker`, `supply`, `fault` and `sabotage` are what people write,
+//! `file`, `cards`, `told`, `setup`, `step`, `docker`, `supply`, `fault` and `sabotage` are what people write,
 //! `value` the small types in it that check themselves, `lint` what serde cannot see, `load` brings
 //! them together and `schema` tells editors.
 //! Not here: doing any of it ([`crate::trial`]).
 
+mod cards;
 mod client;
 mod docker;
 mod fault;
@@ -20,6 +21,7 @@ mod supply;
 mod told;
 mod value;
 
+pub use cards::{CardFile, HostName, NetworkFile};
 pub use client::ClientStep;
 pub use docker::{
     DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep, DockerTls, EngineName,
@@ -39,7 +41,7 @@ pub use step::{
     Account, Action, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
     SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
-pub use supply::{HotplugStep, Plugged, Subnet, TimeServerStep};
+pub use supply::{HotplugStep, NameServerStep, Plugged, Subnet, TimeServerStep};
 pub use told::{PageFile, VolumeFile};
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 

@@ -14,7 +14,7 @@ use super::fault::{
     ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
     PowerButtonStep, PowerOffStep, ResumeStep, Undone,
 };
-use super::supply::{HotplugStep, TimeServerStep};
+use super::supply::{HotplugStep, NameServerStep, TimeServerStep};
 use super::value::{Pattern, Span, TextExpectation};
 
 /// One step.
@@ -46,6 +46,8 @@ pub struct StepFile {
     pub time_server: Option<TimeServerStep>,
     /// A command on a person's computer beside the machine.
     pub client: Option<ClientStep>,
+    /// Somebody who knows names.
+    pub name_server: Option<NameServerStep>,
     /// A panic of the kernel, after which the machine comes back.
     pub crash: Option<CrashStep>,
     /// A signal to processes or to a container.
@@ -98,6 +100,7 @@ fn one_kind(schema: &mut Schema) {
         "hotplug",
         "time_server",
         "client",
+        "name_server",
     ];
     let kinds = kinds.iter().chain(&FAULTS);
     let one = kinds.map(|kind| serde_json::json!({ "required": [kind] }));
@@ -127,6 +130,8 @@ pub enum Action {
     TimeServer(TimeServerStep),
     /// See [`ClientStep`].
     Client(ClientStep),
+    /// See [`NameServerStep`].
+    NameServer(NameServerStep),
     /// See [`FaultStep`].
     Fault(FaultStep),
 }

@@ -1,5 +1,6 @@
 //! Steps that give the machine something from outside: a disk, a network card, the time of day.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
@@ -57,6 +58,14 @@ impl TryFrom<String> for Subnet {
     }
 }
 
+impl Subnet {
+    /// Whether some address belongs to both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let host = 32 - u32::from(self.bits.min(other.bits));
+        u32::from(self.address) >> host == u32::from(other.address) >> host
+    }
+}
+
 impl std::fmt::Display for Subnet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.address, self.bits)
@@ -71,9 +80,27 @@ pub struct TimeServerStep {
     pub tell: String,
 }
 
+/// A name server (DNS) on this host, which answers until the trial ends.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NameServerStep {
+    /// The names that it knows, and their addresses. Others do not exist.
+    pub names: BTreeMap<String, Ipv4Addr>,
+    /// The file of the machine that its `ADDRESS:PORT` is written to.
+    pub tell: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_overlaps_what_lies_in_it() {
+        let read = |text: &str| Subnet::try_from(text.to_owned()).unwrap();
+        let all = read("10.0.0.0/8");
+        assert!(all.overlaps(&read("10.0.3.0/24")) && read("10.0.3.0/24").overlaps(&all));
+        assert!(!read("10.0.3.0/24").overlaps(&read("10.0.4.0/24")));
+    }
 
     #[test]
     fn a_network_is_its_first_address_and_its_bits() {

@@ -15,7 +15,7 @@ use crate::client;
 use crate::event::What;
 use crate::evidence::Evidence;
 use crate::hash::Hash;
-use crate::machine::{Engine, KeyPair, Login, Machine, MachineError};
+use crate::machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
 use crate::profile::{Bus, ResolvedFirmware};
 use crate::registry::Storage;
 use crate::scenario::{Start, WaitForStep};
@@ -207,6 +207,9 @@ impl Trial {
         }
         if !spec.metadata.is_empty() {
             inputs["metadata"] = json!(spec.metadata);
+        }
+        if spec.first_card != CardNetwork::default() || !spec.cards.is_empty() {
+            inputs["networks"] = json!([spec.first_card, spec.cards]);
         }
         if let Some(registry) = &spec.registry {
             inputs["registry"] = json!(images(&registry.storage)?);

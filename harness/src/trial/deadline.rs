@@ -35,7 +35,9 @@ const BUSIEST: f64 = 4.0;
 /// How long a step may take where nothing is written and nothing known.
 fn of_kind(action: &Action) -> Duration {
     let seconds = match action {
-        Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) => 15,
+        Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) | Action::NameServer(_) => {
+            15
+        }
         Action::Ssh(_) | Action::Serial(_) => 60,
         Action::WaitFor(step) => 90 + step.silence.map_or(0, |span| span.0.as_secs()),
         Action::Docker(_) | Action::Client(_) => 90,

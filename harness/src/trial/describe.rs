@@ -41,6 +41,7 @@ fn action(action: &Action) -> String {
         },
         Action::TimeServer(_) => "a time server".into(),
         Action::Client(step) => format!("client: {}", short(&step.run)),
+        Action::NameServer(_) => "a name server".into(),
         Action::Fault(step) => fault::fault(step),
     }
 }

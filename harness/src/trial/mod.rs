@@ -41,7 +41,7 @@ use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::project::Project;
 use crate::registry::{Account, RegistrySpec, Storage};
-use crate::scenario::{Action, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
+use crate::scenario::{Action, CardFile, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
 
 use crate::text::printable;
 
@@ -246,6 +246,8 @@ impl Trial {
             write_cache: self.cuts_power(),
             registry: wanted.registry.as_ref().map(registry).transpose()?,
             outside: wanted.outside,
+            first_card: wanted.network.network(),
+            cards: wanted.cards.iter().map(CardFile::network).collect(),
         })
     }
 

@@ -166,10 +166,15 @@ impl Past {
         let scenario = &trial.scenario;
         let setups = scenario.setups.iter().flat_map(|setup| &setup.steps);
         let mut steps = setups.chain(&scenario.steps);
-        let asked = steps.any(|step| matches!(step.action, Action::TimeServer(_)));
+        let mut asked = [("time server", false), ("name server", false)];
+        for step in steps.by_ref() {
+            asked[0].1 |= matches!(step.action, Action::TimeServer(_));
+            asked[1].1 |= matches!(step.action, Action::NameServer(_));
+        }
         let registry = scenario.machine.registry.as_ref().map(|_| "registry");
-        let time = asked.then_some("time server");
-        registry.into_iter().chain(time).collect()
+        let servers = asked.into_iter().filter(|(_, asked)| *asked);
+        let servers = servers.map(|(what, _)| what);
+        registry.into_iter().chain(servers).collect()
     }
 
     /// What its power cuts were drawn from.

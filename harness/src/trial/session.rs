@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
-use crate::host::TimeServer;
+use crate::host::{NameServer, TimeServer};
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use crate::scenario::Account;
 
@@ -35,6 +35,8 @@ pub struct Session<'a> {
     pub time_server: Option<TimeServer>,
     /// A person's computer, from the first step on that used it.
     pub client: Option<Client>,
+    /// Who tells it addresses, where a step asked for it.
+    pub name_server: Option<NameServer>,
     seed: Option<u64>,
     /// What people should know about this trial.
     notes: Vec<String>,
@@ -54,6 +56,7 @@ impl<'a> Session<'a> {
             broken: Broken::default(),
             time_server: None,
             client: None,
+            name_server: None,
             seed: None,
             notes: Vec::new(),
             ssh: None,

@@ -12,13 +12,14 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 const PACKAGE: &str = "rancheros";
 
 /// The programs, by the names that it is called by in the machine.
-pub const PROGRAMS: [&str; 11] = [
+pub const PROGRAMS: [&str; 12] = [
     "init",
     "supervisor",
     "power",
     "power-button",
     "console",
     "user-docker",
+    "dhcp-lease",
     "containerd-shim-runc-v2",
     "network",
     "ntp",

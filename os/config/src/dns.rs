@@ -4,7 +4,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The first line of a `resolv.conf` from the configuration; what DHCP calls leaves such a one alone.
+/// The first line of a `resolv.conf` from the configuration, for people.
 const MARK: &str = "# from the configuration";
 
 /// Name servers that are asked whatever DHCP says; none leaves it to DHCP.
@@ -17,11 +17,6 @@ pub struct Dns {
 }
 
 impl Dns {
-    /// Whether the text of a `resolv.conf` is one from the configuration.
-    pub fn is_configured(resolv_conf: &str) -> bool {
-        resolv_conf.starts_with(MARK)
-    }
-
     /// The text of `/etc/resolv.conf`, or `None` where DHCP has the say.
     pub fn resolv_conf(&self) -> Option<String> {
         if self.nameservers.is_empty() {

@@ -28,6 +28,14 @@ pub struct Loaded {
     pub layers: Vec<Layer>,
 }
 
+impl Loaded {
+    /// Whether somebody gave the machine its name: otherwise DHCP may.
+    pub fn names_machine(&self) -> bool {
+        let mut layers = self.layers.iter();
+        layers.any(|layer| layer.value.get("hostname").is_some())
+    }
+}
+
 /// What was merged.
 #[derive(Debug)]
 pub struct Layer {
@@ -134,6 +142,13 @@ pub(crate) mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_machine_has_a_name_where_a_layer_says_one() {
+        assert!(!with("", "").names_machine());
+        assert!(with("hostname: box\n", "").names_machine());
+        assert!(with("", "rancher.hostname=rancher").names_machine());
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Addresses, Gateways, Vlans};
 
 /// What the key of an interface begins with that is named by its hardware address.
 const BY_ADDRESS: &str = "mac=";
@@ -57,15 +58,42 @@ pub struct Interface {
     /// `ADDRESS/BITS`, or a list of them.
     #[serde(skip_serializing_if = "Addresses::is_empty")]
     pub address: Addresses,
-    /// Where everything else is.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "gateway")]
-    pub gateway: Option<IpAddr>,
+    /// Where everything else is: a router, or one of each family.
+    #[serde(skip_serializing_if = "Gateways::is_empty")]
+    pub gateway: Gateways,
+    /// Other networks, and the routers that lead to them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    /// How its routes rank: the lowest number is used first. See [`Interface::metric`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// Whether a default route that DHCP or a router advertises is used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_route: Option<bool>,
+    /// Whether name servers and domains that DHCP or a router advertises are used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name_servers: Option<bool>,
     /// The longest packet, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Whether it is a bridge, or which bridge it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<Bridge>,
+    /// Which bond it is part of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond: Option<String>,
+    /// It is a bond with these options, by their names in `/sys/class/net/NAME/bonding`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub bond_opts: BTreeMap<String, String>,
+    /// VLANs on top of it, each an interface of its own: `ID` or `ID:NAME`, between commas or as a list.
+    #[serde(skip_serializing_if = "Vlans::is_empty")]
+    pub vlans: Vlans,
+    /// Commands for a shell before it is up; `$iface` is its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pre_up: Vec<String>,
+    /// Commands for a shell when it is up and has its address.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_up: Vec<String>,
 }
 
 impl Interface {
@@ -73,7 +101,25 @@ impl Interface {
     /// that nobody loses the network who only says something else; a bridge must ask for it.
     pub fn asks_dhcp(&self) -> bool {
         let unless_told = self.bridge.is_none();
-        self.address.is_empty() && self.dhcp.unwrap_or(unless_told)
+        self.address.is_empty() && self.bond.is_none() && self.dhcp.unwrap_or(unless_told)
+    }
+
+    /// Whether it is part of a bridge or a bond, which has the addresses.
+    pub fn is_part(&self) -> bool {
+        self.bond.is_some() || matches!(self.bridge, Some(Bridge::PartOf(_)))
+    }
+
+    /// How its routes rank. `eth0` comes before `eth1`, and both before all others, which have the order
+    /// in which the kernel made them; no two interfaces have the same number.
+    pub fn metric(&self, name: &str, index: u32) -> u32 {
+        let card = name
+            .strip_prefix("eth")
+            .and_then(|number| number.parse().ok());
+        let usual = match card {
+            Some(number @ 0..100_u32) => 100 + number,
+            _ => 200 + index,
+        };
+        self.metric.unwrap_or(usual)
     }
 }
 
@@ -82,6 +128,13 @@ impl Interface {
 pub struct Address {
     address: IpAddr,
     bits: u8,
+}
+
+impl Address {
+    /// Whether it is one of IPv4.
+    pub fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
 }
 
 impl FromStr for Address {
@@ -120,55 +173,29 @@ impl<'de> Deserialize<'de> for Address {
     }
 }
 
-/// Addresses: a list, or one.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses(pub Vec<Address>);
-
-impl Addresses {
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+/// A route to another network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The network, `ADDRESS/BITS`.
+    pub to: Address,
+    /// The router; without one the network is on the same wire.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "router"
+    )]
+    pub via: Option<IpAddr>,
+    /// How it ranks, where that is not as the interface.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
 }
 
-impl Serialize for Addresses {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.as_slice() {
-            [one] => one.serialize(serializer),
-            all => all.serialize(serializer),
-        }
-    }
-}
+const ROUTER: &str = "an address such as `10.0.0.1`";
 
-impl<'de> Deserialize<'de> for Addresses {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OneOrMany)
-    }
-}
-
-struct OneOrMany;
-
-impl<'de> Visitor<'de> for OneOrMany {
-    type Value = Addresses;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an address such as `10.0.0.2/24`, or a list of them")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Addresses, E> {
-        let one = text.parse();
-        one.map(|one| Addresses(vec![one]))
-            .map_err(|()| E::invalid_type(Unexpected::Str(text), &self))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Addresses, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(items)).map(Addresses)
-    }
-}
-
-fn gateway<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+fn router<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
     let parsed = deserializer.deserialize_any(Parsed {
-        wants: "an address such as `10.0.0.1`",
+        wants: ROUTER,
         parse: |text| text.parse().ok(),
     });
     parsed.map(Some)
@@ -260,6 +287,14 @@ mod tests {
     bridge: true
   eth3:
     bridge: br0
+  eth4:
+    gateway: [10.0.0.1, 'fd00::1']
+    routes: [{ to: 10.8.0.0/16, via: 10.0.0.9, metric: 5 }, { to: 'fd01::/64' }]
+    vlans: 100,200:lab
+    post_up: [echo $iface]
+  eth5:
+    vlans: 100
+    bond: bond0
 ";
 
     fn example() -> Network {
@@ -277,7 +312,7 @@ mod tests {
         assert_eq!(of("eth2", "").mtu, Some(1400));
         assert_eq!(of("wlan0", "").dhcp, Some(false));
         let named: Vec<_> = example().named().map(|(name, _)| name.to_owned()).collect();
-        assert_eq!(named, ["br0", "eth1", "eth3"]);
+        assert_eq!(named, ["br0", "eth1", "eth3", "eth4", "eth5"]);
     }
 
     #[test]
@@ -289,6 +324,32 @@ mod tests {
         let bridge = "{ bridge: true, dhcp: true }";
         let bridge: Interface = serde_yaml::from_str(bridge).unwrap();
         assert!(bridge.asks_dhcp());
+    }
+
+    #[test]
+    fn the_first_card_ranks_before_the_others() {
+        let interface = Interface::default();
+        let ranks = [
+            ("eth0", 2),
+            ("eth1", 9),
+            ("eth10", 3),
+            ("br0", 4),
+            ("lab", 5),
+        ];
+        let ranks = ranks.map(|(name, index)| interface.metric(name, index));
+        assert_eq!(ranks, [100, 101, 110, 204, 205]);
+        let told: Interface = serde_yaml::from_str("metric: 7").unwrap();
+        assert_eq!(told.metric("eth3", 1), 7);
+    }
+
+    #[test]
+    fn a_part_of_a_bond_asks_nobody_and_the_bond_does() {
+        let interface = |text: &str| serde_yaml::from_str::<Interface>(text).unwrap();
+        let part = interface("bond: bond0");
+        assert!(part.is_part() && !part.asks_dhcp());
+        let bond = interface("bond_opts: { mode: '1', miimon: '100' }");
+        assert_eq!(bond.bond_opts["mode"], "1");
+        assert!(bond.asks_dhcp() && !bond.is_part());
     }
 
     #[test]

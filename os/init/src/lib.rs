@@ -16,6 +16,7 @@
 
 pub mod console;
 pub mod engine;
+mod engine_network;
 pub mod keeper;
 pub mod log;
 pub mod machine_programs;

@@ -31,7 +31,11 @@ pub fn main() -> ExitCode {
     if let Err(why) = tree::engine::enter_tree() {
         tell(&why.to_string());
     }
-    if config::load_machine().config.userdocker.use_tls {
+    let config = config::load_machine().config;
+    if let Err(missing) = crate::engine_network::wait(&config) {
+        tell(&missing);
+    }
+    if config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,
             Err(why) => tell(&format!("{why}; it runs without TLS")),

@@ -4,52 +4,117 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Where the kernel lists them.
-const FOLDER: &str = "/sys/class/net";
+pub const FOLDER: &str = "/sys/class/net";
 
-/// The names of interfaces, each with its hardware address.
-pub type Devices = BTreeMap<String, String>;
+/// Kinds of interfaces that have the hardware address of another one (`DEVTYPE` in their `uevent`).
+const BORROWERS: [&str; 3] = ["bond", "bridge", "vlan"];
+
+/// An interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Device {
+    /// Its own hardware address; empty where it has that of another interface.
+    pub address: String,
+    /// The kernel's number, in the order in which interfaces were made.
+    pub index: u32,
+    /// The bridge or bond that it is part of.
+    pub master: Option<String>,
+}
+
+/// Interfaces by name.
+pub type Devices = BTreeMap<String, Device>;
 
 /// Those that are there now. The one to itself is nobody's to configure.
 pub fn all() -> Result<Devices, String> {
     in_folder(FOLDER.as_ref()).map_err(|error| format!("{FOLDER}: {error}"))
 }
 
+/// One of them.
+pub fn one(name: &str) -> Option<Device> {
+    read(&Path::new(FOLDER).join(name))
+}
+
 fn in_folder(folder: &Path) -> std::io::Result<Devices> {
     let mut found = BTreeMap::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
-        // One that went meanwhile has none, and neither has a file among them (`bonding_masters`).
-        let Ok(address) = std::fs::read_to_string(entry.path().join("address")) else {
-            continue;
-        };
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name != "lo" {
-            found.insert(name, address.trim().to_owned());
+        if let Some(device) = read(&entry.path())
+            && name != "lo"
+        {
+            found.insert(name, device);
         }
     }
     Ok(found)
+}
+
+/// One that went meanwhile is none, and neither is a file among them (`bonding_masters`).
+fn read(folder: &Path) -> Option<Device> {
+    let text = |name: &str| {
+        let text = std::fs::read_to_string(folder.join(name)).ok()?;
+        Some(text.trim().to_owned())
+    };
+    let address = text("address")?;
+    let uevent = text("uevent").unwrap_or_default();
+    let kind = uevent
+        .lines()
+        .find_map(|line| line.strip_prefix("DEVTYPE="));
+    let borrows = kind.is_some_and(|kind| BORROWERS.contains(&kind));
+    // A part of a bond has the address of the bond.
+    let own = text("bonding_slave/perm_hwaddr").unwrap_or(address);
+    let master = std::fs::read_link(folder.join("master")).ok();
+    let master = master.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+    Some(Device {
+        address: if borrows { String::new() } else { own },
+        index: text("ifindex")?.parse().ok()?,
+        master,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn add(folder: &Path, name: &str, files: &[(&str, &str)]) {
+        for (file, text) in [("address", "52:54:00:00:00:01\n"), ("ifindex", "2\n")]
+            .iter()
+            .chain(files)
+        {
+            let path = folder.join(name).join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+    }
+
     #[test]
     fn what_has_an_address_is_an_interface() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["eth0", "lo"] {
-            std::fs::create_dir(folder.path().join(name)).unwrap();
-            std::fs::write(
-                folder.path().join(name).join("address"),
-                "52:54:00:00:00:01\n",
-            )
-            .unwrap();
+            add(folder.path(), name, &[]);
         }
         std::fs::write(folder.path().join("bonding_masters"), "").unwrap();
         let found = in_folder(folder.path()).unwrap();
-        assert_eq!(
-            found.into_iter().collect::<Vec<_>>(),
-            [("eth0".into(), "52:54:00:00:00:01".into())]
+        let device = Device {
+            address: "52:54:00:00:00:01".into(),
+            index: 2,
+            master: None,
+        };
+        assert_eq!(found, [("eth0".into(), device)].into());
+    }
+
+    #[test]
+    fn an_address_belongs_to_one_interface() {
+        let folder = tempfile::tempdir().unwrap();
+        add(
+            folder.path(),
+            "lab",
+            &[("uevent", "DEVTYPE=vlan\nINTERFACE=lab\n")],
         );
+        let own = "52:54:00:00:00:07\n";
+        add(folder.path(), "eth1", &[("bonding_slave/perm_hwaddr", own)]);
+        std::os::unix::fs::symlink("../bond0", folder.path().join("eth1/master")).unwrap();
+        let found = in_folder(folder.path()).unwrap();
+        assert_eq!(found["lab"].address, "");
+        assert_eq!(found["eth1"].address, own.trim());
+        assert_eq!(found["eth1"].master.as_deref(), Some("bond0"));
     }
 }

@@ -25,6 +25,8 @@ fn main() -> ExitCode {
             init::machine_programs::main(name)
         }
         Some("network") => network::main(),
+        // As udhcpc calls it.
+        Some("dhcp-lease") => network::lease_script(),
         Some("ntp") => ntp::main(),
         Some("cloud-init") => cloud_init::main(),
         // The one that people type, also as `reboot`, `init 6` and the like.

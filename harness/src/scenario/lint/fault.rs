@@ -120,7 +120,7 @@ pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
         lint.refuse(breaks, &format!("steps[{number}]"), message, hint);
         let lent = matches!(
             step.action,
-            Action::Hotplug(_) | Action::TimeServer(_) | Action::Client(_)
+            Action::Hotplug(_) | Action::TimeServer(_) | Action::Client(_) | Action::NameServer(_)
         );
         let hint = "do it in the steps of a scenario";
         let message = "this would not be there in the machines that go on from a setup";
@@ -227,7 +227,8 @@ fn needs_login(action: &Action) -> bool {
         | Action::Reboot(_)
         | Action::PowerCut(_)
         | Action::TimeServer(_)
-        | Action::Client(_) => true,
+        | Action::Client(_)
+        | Action::NameServer(_) => true,
         Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
         Action::Serial(_) | Action::Events(_) | Action::Hotplug(_) => false,
         // What mends the network is what is wanted.

@@ -20,6 +20,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
         ("hotplug", step.hotplug.map(Action::Hotplug)),
         ("time_server", step.time_server.map(Action::TimeServer)),
         ("client", step.client.map(Action::Client)),
+        ("name_server", step.name_server.map(Action::NameServer)),
         ("crash", fault(step.crash.map(Fault::Crash))),
         ("kill", fault(step.kill.map(Fault::Kill))),
         ("pause", fault(step.pause.map(Fault::Pause))),

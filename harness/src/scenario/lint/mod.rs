@@ -286,6 +286,9 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
             absolute(lint, &step.tell, &format!("{path}.time_server.tell"));
         }
         Action::Client(step) => client::step(lint, step, &format!("{path}.client")),
+        Action::NameServer(step) => {
+            absolute(lint, &step.tell, &format!("{path}.name_server.tell"));
+        }
         Action::Fault(step) => fault::step(lint, step, path),
     }
     Some(action)
@@ -412,7 +415,7 @@ fn checks(step: &Step) -> bool {
     match &step.action {
         Action::Serial(step) => step.expect.is_some() || step.login.is_some(),
         Action::Fault(step) => step.checks(),
-        Action::Hotplug(_) | Action::TimeServer(_) => false,
+        Action::Hotplug(_) | Action::TimeServer(_) | Action::NameServer(_) => false,
         _ => true,
     }
 }
@@ -422,9 +425,11 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let needs = match &step.action {
             Action::Ssh(step) => step.password.is_none() && step.key.is_none(),
-            Action::Docker(_) | Action::Reboot(_) | Action::TimeServer(_) | Action::Client(_) => {
-                true
-            }
+            Action::Docker(_)
+            | Action::Reboot(_)
+            | Action::TimeServer(_)
+            | Action::Client(_)
+            | Action::NameServer(_) => true,
             Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
             Action::Serial(_) | Action::PowerCut(_) | Action::Events(_) | Action::Hotplug(_) => {
                 false

@@ -1,10 +1,25 @@
-//! Volumes and metadata that cannot be.
+//! Volumes, metadata and network cards that cannot be.
+
+use std::net::Ipv4Addr;
 
 use super::super::file::MachineFile;
+use super::super::supply::Subnet;
 use super::Lint;
 use crate::machine::is_path_below;
 
-/// What volumes and metadata say.
+/// The networks that the first card leads to, without metadata and with it.
+const FIRST_CARDS: [Subnet; 2] = [
+    Subnet {
+        address: Ipv4Addr::new(10, 0, 2, 0),
+        bits: 24,
+    },
+    Subnet {
+        address: Ipv4Addr::new(169, 254, 0, 0),
+        bits: 16,
+    },
+];
+
+/// What volumes, metadata and network cards say.
 pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
     let nobodys = machine.tells_key() && !machine.ssh_key;
     let message = "`<ssh_key>` stands for a key that the machine is not given";
@@ -57,6 +72,17 @@ pub(super) fn told(lint: &mut Lint<'_>, machine: &MachineFile) {
         "a machine has metadata or a registry: the network is another one with metadata",
         "leave one of them out",
     );
+    for (number, card) in machine.cards.iter().enumerate() {
+        let taken = |other: &Subnet| card.subnet.overlaps(other);
+        let before = machine.cards[..number].iter().map(|card| card.subnet);
+        let message = format!("`{}` is the network of another card", card.subnet);
+        lint.refuse(
+            before.chain(FIRST_CARDS).any(|other| taken(&other)),
+            &format!("machine.cards[{number}].subnet"),
+            &message,
+            "write one that no other card has, e.g. `10.0.4.0/24`",
+        );
+    }
     for (path, page) in &machine.metadata {
         let blank = path.contains(char::is_whitespace) || !path.starts_with('/');
         let message = format!("`{path}` is no path of a page");

@@ -6,6 +6,7 @@ mod docker;
 mod events;
 mod fault;
 mod hotplug;
+mod name_server;
 mod power_cut;
 mod reboot;
 mod serial;
@@ -42,6 +43,7 @@ pub async fn perform(
         Action::Hotplug(step) => hotplug::perform(step, session).await,
         Action::TimeServer(step) => time_server::perform(step, session, deadline).await,
         Action::Client(step) => Box::pin(client::perform(step, session, deadline)).await,
+        Action::NameServer(step) => name_server::perform(step, session, deadline).await,
         Action::Fault(step) => fault::perform(step, session, deadline).await,
     }
 }

@@ -148,7 +148,7 @@ async fn tell(
 
 /// Whether a container is one that its engine starts again. How it ended nobody knows any more, so it
 /// has failed.
-fn restarts(container: &ContainerInspectResponse) -> bool {
+pub(super) fn restarts(container: &ContainerInspectResponse) -> bool {
     let policy = container
         .host_config
         .as_ref()

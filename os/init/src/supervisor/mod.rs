@@ -8,6 +8,7 @@
 mod container;
 mod images;
 mod missed;
+mod networks;
 mod order;
 mod pulls;
 mod service;
@@ -134,6 +135,7 @@ async fn supervise() -> Result<(), String> {
         started: 0.into(),
     });
     tokio::task::spawn_local(missed::watch(Rc::clone(&shared)));
+    tokio::task::spawn_local(networks::watch(Rc::clone(&shared)));
     start_all(all, &shared).await;
     say_started(&mut shared.report.borrow_mut());
     loop {

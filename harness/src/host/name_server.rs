@@ -1,0 +1,135 @@
+//! A name server (DNS, RFC 1035) on this host, which knows a few names and says of all others that they
+//! do not exist.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+
+use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
+
+/// Octets of a message over UDP (RFC 1035, 2.3.4).
+const PACKET: usize = 512;
+const HEADER: usize = 12;
+/// The type of an IPv4 address.
+const ADDRESS: [u8; 2] = [0, 1];
+
+/// Names, lower case, and their addresses.
+pub type Names = BTreeMap<String, Ipv4Addr>;
+
+/// Answers until it is dropped.
+#[derive(Debug)]
+pub struct NameServer {
+    port: u16,
+    task: AbortHandle,
+}
+
+impl NameServer {
+    /// Begins; must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// This host has no port left.
+    pub async fn start(names: Names) -> io::Result<Self> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = socket.local_addr()?.port();
+        let task = tokio::spawn(serve(socket, names)).abort_handle();
+        Ok(Self { port, task })
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(socket: UdpSocket, names: Names) {
+    let mut question = [0; PACKET];
+    loop {
+        // An error of one exchange (nobody listens there any more) is not the end of all.
+        let Ok((length, from)) = socket.recv_from(&mut question).await else {
+            continue;
+        };
+        if let Some(answer) = answer(&question[..length], &names) {
+            let _ = socket.send_to(&answer, from).await;
+        }
+    }
+}
+
+/// The header and the one question again, and an address if there is one.
+fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
+    let header = message.get(..HEADER)?;
+    let is_query = header[2] & 0x80 == 0 && header[4..6] == [0, 1];
+    let (name, length) = name(&message[HEADER..])?;
+    let question = message.get(HEADER..HEADER + length + 4)?;
+    if !is_query {
+        return None;
+    }
+    let known = names.get(&name);
+    let address = known.filter(|_| question[length..length + 2] == ADDRESS);
+    let mut answer = header[..2].to_vec();
+    // An answer with authority to a question that wants recursion, which is available; NXDOMAIN is 3.
+    answer.extend([0x85, if known.is_some() { 0x80 } else { 0x83 }]);
+    answer.extend([0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
+    answer.extend(question);
+    if let Some(address) = address {
+        // The name of the question, type, class, 60 s, four octets.
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(address.octets());
+    }
+    Some(answer)
+}
+
+/// The name that begins here, and how many octets it takes.
+fn name(bytes: &[u8]) -> Option<(String, usize)> {
+    let (mut labels, mut at) = (Vec::new(), 0);
+    loop {
+        let length = usize::from(*bytes.get(at)?);
+        let label = bytes.get(at + 1..at + 1 + length)?;
+        at += 1 + length;
+        if length == 0 {
+            return Some((labels.join("."), at));
+        }
+        labels.push(String::from_utf8_lossy(label).to_lowercase());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(kind: u8) -> Vec<u8> {
+        let mut message = vec![7, 8, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+        message.extend(b"\x07Outside\x07example\0");
+        message.extend([0, kind, 0, 1]);
+        message
+    }
+
+    #[test]
+    fn a_name_that_is_known_has_an_address_of_ipv4_alone() {
+        let names = [("outside.example".to_owned(), Ipv4Addr::new(10, 0, 2, 9))].into();
+        let answered = answer(&question(1), &names).unwrap();
+        assert_eq!(answered[..8], [7, 8, 0x85, 0x80, 0, 1, 0, 1]);
+        assert!(answered.ends_with(&[0, 4, 10, 0, 2, 9]));
+        let six = answer(&question(28), &names).unwrap();
+        assert_eq!(six[2..8], [0x85, 0x80, 0, 1, 0, 0]);
+        let unknown = answer(&question(1), &Names::new()).unwrap();
+        assert_eq!(unknown[3], 0x83);
+    }
+
+    #[test]
+    fn what_is_no_question_has_no_answer() {
+        let whole = question(1);
+        for length in 0..whole.len() {
+            assert_eq!(answer(&whole[..length], &Names::new()), None, "{length}");
+        }
+        let mut reply = whole;
+        reply[2] |= 0x80;
+        assert_eq!(answer(&reply, &Names::new()), None);
+    }
+}
