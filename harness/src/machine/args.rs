@@ -303,8 +303,8 @@ fn run(args: &mut Args, plan: &Plan) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::gate::Gate;
     use super::super::CardNetwork;
+    use super::super::gate::Gate;
     use super::super::plan::Incoming;
     use super::*;
     use crate::machine::plan::{Format, Origin};

@@ -20,9 +20,7 @@ use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
 use super::transfer::{Transfer, What};
-use super::{
-    CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks, is_path_below,
-};
+use super::{CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks, is_path_below};
 use crate::evidence::Evidence;
 use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};

@@ -102,10 +102,16 @@ impl Kernel {
         let below = Path::new("lib/modules").join(&self.release);
         let folder = staging.path().join(&below);
         std::fs::create_dir_all(&folder).context(|| "make a folder for modules".into())?;
+        let mut nodes = String::new();
         for (name, content) in self.in_order(&names)? {
             let file = format!("{name}.ko");
             std::fs::write(folder.join(&file), &content).context(|| format!("write {file}"))?;
+            if let Some(node) = static_node(&content).context(|| format!("read {file}"))? {
+                nodes += &format!("{name} {node}\n");
+            }
         }
+        std::fs::write(folder.join(STATIC_NODES), nodes)
+            .context(|| format!("write {STATIC_NODES}"))?;
         for index in [
             "modules.builtin",
             "modules.builtin.modinfo",
@@ -116,6 +122,7 @@ impl Kernel {
         }
         // The same program that will read the index in the machine.
         let mut depmod = Command::new(&self.busybox);
+        // It writes no `modules.devname`; that one is ours.
         depmod
             .args(["depmod", "-b"])
             .arg(staging.path())
@@ -146,23 +153,51 @@ fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// What a module says it depends on, in its `.modinfo` section.
-fn depends(content: &[u8]) -> object::Result<Vec<String>> {
+/// The file that lists the device nodes whose first use loads a module, as kmod's depmod writes it:
+/// `MODULE NAME TYPEMAJOR:MINOR`.
+const STATIC_NODES: &str = "modules.devname";
+
+/// The values of a key in the `.modinfo` section of a module.
+fn modinfo(content: &[u8], key: &str) -> object::Result<Vec<String>> {
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(content)?;
     let Some(section) = file.section_by_name(".modinfo") else {
         return Ok(Vec::new());
     };
-    let depends = section
-        .data()?
-        .split(|byte| *byte == 0)
-        .find_map(|entry| entry.strip_prefix(b"depends="))
-        .map(|list| String::from_utf8_lossy(list).into_owned())
-        .unwrap_or_default();
-    Ok(depends
-        .split(',')
-        .filter(|name| !name.is_empty())
-        .map(normal)
-        .collect())
+    let entries = section.data()?.split(|byte| *byte == 0);
+    let values = entries.filter_map(|entry| {
+        let entry = std::str::from_utf8(entry).ok()?;
+        Some(entry.strip_prefix(key)?.strip_prefix('=')?.to_owned())
+    });
+    Ok(values.collect())
+}
+
+/// The modules that a module depends on.
+fn depends(content: &[u8]) -> object::Result<Vec<String>> {
+    let lists = modinfo(content, "depends")?;
+    let names = lists.iter().flat_map(|list| list.split(','));
+    Ok(names.filter(|name| !name.is_empty()).map(normal).collect())
+}
+
+/// The device node that a module has before it is loaded, as `NAME TYPEMAJOR:MINOR`.
+fn static_node(content: &[u8]) -> object::Result<Option<String>> {
+    Ok(node_of_aliases(&modinfo(content, "alias")?))
+}
+
+/// Both aliases are needed: `devname:net/tun` and `char-major-10-200`.
+fn node_of_aliases(aliases: &[String]) -> Option<String> {
+    let name = aliases
+        .iter()
+        .find_map(|one| one.strip_prefix("devname:"))?;
+    let number = aliases.iter().find_map(|alias| {
+        let (kind, numbers) = match alias.strip_prefix("char-major-") {
+            Some(numbers) => ('c', numbers),
+            None => ('b', alias.strip_prefix("block-major-")?),
+        };
+        let (major, minor) = numbers.split_once('-')?;
+        let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+        Some(format!("{kind}{major}:{minor}"))
+    })?;
+    Some(format!("{name} {number}"))
 }
 
 #[cfg(test)]
@@ -176,5 +211,24 @@ mod tests {
             Some("virtio_blk")
         );
         assert_eq!(module_name(Path::new("modules.dep")), None);
+    }
+
+    #[test]
+    fn static_node_needs_a_name_and_one_number() {
+        let node = |aliases: &[&str]| {
+            let aliases: Vec<_> = aliases.iter().map(|&alias| alias.to_owned()).collect();
+            node_of_aliases(&aliases)
+        };
+        let tun = node(&["devname:net/tun", "char-major-10-200"]);
+        assert_eq!(tun.as_deref(), Some("net/tun c10:200"));
+        // The second is for every loop device, not for its control.
+        let loops = node(&[
+            "block-major-7-*",
+            "char-major-10-237",
+            "devname:loop-control",
+        ]);
+        assert_eq!(loops.as_deref(), Some("loop-control c10:237"));
+        assert_eq!(node(&["char-major-10-200"]), None);
+        assert_eq!(node(&["devname:x", "block-major-7-*"]), None);
     }
 }

@@ -14,7 +14,7 @@ use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, initrd, libraries, program};
 
 /// Changes when the code that packs the root does.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 
 /// The best that zstd has for all: what is packed here is packed once and kept.
 const LEVEL: i32 = 19;

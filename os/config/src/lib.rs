@@ -68,6 +68,13 @@ pub const CLOUD_LAYER: &str = "cloud-config.yml";
 /// Where the supervisor writes who it is; at SIGHUP it reads the configuration again.
 pub const SUPERVISOR_PID: &str = "/run/supervisor.pid";
 
+/// What the user's engine reads where its containers survive its restart: [`ENGINE_SETTINGS`], and
+/// `live-restore` as it is to be at the moment.
+pub const USER_ENGINE_SETTINGS: &str = "/run/user-engine.json";
+
+/// Where the supervisor takes requests: `up`, `down` or `restart`, and names of services.
+pub const SUPERVISOR_SOCKET: &str = "/run/supervisor.sock";
+
 /// The system engine's socket.
 pub const SYSTEM_DOCKER: &str = "/run/system-docker.sock";
 

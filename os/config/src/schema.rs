@@ -185,6 +185,9 @@ pub struct Service {
     /// Capabilities beside Docker's default ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_add: Vec<String>,
+    /// From -1000 (never ended when memory is short) to 1000 (first); 0 unless told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i64>,
     /// `host` or `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<String>,

@@ -44,29 +44,68 @@ pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<
         return Ok(());
     }
     replace(path, &settings).map_err(at)?;
-    match tokio::time::timeout(RELOAD_LIMIT, read_anew(system_docker)).await {
+    keep_live_restore(&settings).map_err(at)?;
+    let hang_up = || {
+        hang_up(SYSTEM_DOCKER);
+        // It reads the file when it starts, should it not run.
+        hang_up(USER_DOCKER);
+    };
+    match tokio::time::timeout(RELOAD_LIMIT, read_anew(system_docker, hang_up)).await {
         Ok(Some(())) => Ok(()),
         _ => Err(format!("system-docker does not read {}", path.display())),
     }
 }
 
-/// Has the engines read their file again; ends when system-docker goes by it.
-async fn read_anew(system_docker: &Docker) -> Option<()> {
+/// Has the user's engine read at its next reload whether containers survive its end.
+///
+/// # Errors
+/// Its settings cannot be read or written.
+pub async fn set_live_restore(on: bool) -> std::io::Result<()> {
+    let path = Path::new(config::ENGINE_SETTINGS);
+    let _alone = lock(path).await?;
+    let settings = std::fs::read_to_string(path)?;
+    let file = Path::new(config::USER_ENGINE_SETTINGS);
+    replace(file, &with_live_restore(&settings, on))
+}
+
+/// Writes other settings for the user's engine; what it has of `live-restore` stays.
+fn keep_live_restore(settings: &str) -> std::io::Result<()> {
+    let file = Path::new(config::USER_ENGINE_SETTINGS);
+    // Without the file the engine has not begun.
+    let Ok(known) = std::fs::read_to_string(file) else {
+        return Ok(());
+    };
+    let on = known.ends_with(&with_live_restore("{}", true)[1..]);
+    replace(file, &with_live_restore(settings, on))
+}
+
+/// The settings and one more. They are an object of JSON, and the last of two equal keys holds.
+fn with_live_restore(settings: &str, on: bool) -> String {
+    let before = settings.trim_end();
+    let before = before.strip_suffix('}').unwrap_or(before);
+    let comma = if before.trim_end().ends_with('{') {
+        ""
+    } else {
+        ", "
+    };
+    format!("{before}{comma}\"live-restore\": {on}}}\n")
+}
+
+/// Has engines read their files again; ends when the one that is asked goes by its own.
+pub async fn read_anew(engine: &Docker, hang_up: impl Fn()) -> Option<()> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let since = since.unwrap_or_default();
-    hang_up(SYSTEM_DOCKER);
-    // It reads the file when it starts, should it not run.
-    hang_up(USER_DOCKER);
+    hang_up();
     let filters = HashMap::from([("type", vec!["daemon"]), ("event", vec!["reload"])]);
     let options = EventsOptionsBuilder::new()
         .since(&format!("{}.{:09}", since.as_secs(), since.subsec_nanos()))
         .filters(&filters)
         .build();
-    let mut reloads = system_docker.events(Some(options));
+    let mut reloads = engine.events(Some(options));
     reloads.next().await?.ok()?;
     // An engine tells of a reload just before it goes by what it read, and reads once at a time (moby
     // 26.1, `Daemon.Reload` in `daemon/reload.go`): after another one the first holds.
-    hang_up(SYSTEM_DOCKER);
+    hang_up();
     reloads.next().await?.ok().map(drop)
 }
 
@@ -131,4 +170,20 @@ pub async fn pull(docker: &Docker, registries: &Registries, image: &str) -> Resu
         step.map_err(|error| format!("failed to pull {image}: {error}"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_restore_is_added_to_the_settings() {
+        assert_eq!(
+            with_live_restore("{\"debug\": true}\n", false),
+            "{\"debug\": true, \"live-restore\": false}\n"
+        );
+        assert_eq!(with_live_restore("{}", true), "{\"live-restore\": true}\n");
+        let on = with_live_restore("{\"debug\": true}", true);
+        assert!(on.ends_with(&with_live_restore("{}", true)[1..]));
+    }
 }

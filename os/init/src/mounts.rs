@@ -30,8 +30,10 @@ const CHECK: Patience = Patience {
     tell: Duration::from_secs(30),
 };
 
+pub use remote::wait as wait_for_remote;
+
 /// How long the engine waits for what comes over the network.
-pub const REMOTE_LIMIT: Duration = Duration::from_secs(60);
+const REMOTE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Options of fstab(5) that are no options of a file system.
 const NOT_THE_KERNELS: [&str; 12] = [

@@ -1,6 +1,8 @@
 //! The stages of the early boot, in order, each with one responsibility.
 
 mod drivers;
+mod limits;
+mod nodes;
 mod room;
 mod root;
 mod settings;
@@ -33,7 +35,7 @@ struct Stage {
 }
 
 /// All of them. Why each failure means what it means stands beside it.
-const STAGES: [Stage; 14] = [
+const STAGES: [Stage; 16] = [
     // Nothing works without /proc, /sys and /dev.
     Stage {
         name: "mounts",
@@ -52,6 +54,12 @@ const STAGES: [Stage; 14] = [
         on_failure: OnFailure::Stop,
         run: root::root,
     },
+    // The kernel's own are enough to work.
+    Stage {
+        name: "limits",
+        on_failure: OnFailure::GoOn,
+        run: limits::limits,
+    },
     // Without the keeper there is no containerd, and so no container. It needs nothing of what
     // follows, and containerd takes seconds to start.
     Stage {
@@ -64,6 +72,12 @@ const STAGES: [Stage; 14] = [
         name: "drivers",
         on_failure: OnFailure::GoOn,
         run: drivers::drivers,
+    },
+    // Whoever needs such a device can load its module.
+    Stage {
+        name: "device-nodes",
+        on_failure: OnFailure::GoOn,
+        run: nodes::static_nodes,
     },
     // A state disk is optional unless the configuration says otherwise; `state` itself decides.
     Stage {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::kmod::{ModuleInitFlags, finit_module};
 use nix::mount::{MsFlags, mount};
+use nix::sys::resource::Resource;
 
 pub use content::{Content, Extent};
 
@@ -36,6 +37,19 @@ pub struct Mount<'a> {
     pub flags: MsFlags,
     /// Options of the file system.
     pub data: &'a str,
+}
+
+/// A device node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// Whether it is a block device.
+    pub block: bool,
+    /// The major and the minor number.
+    pub number: (u64, u64),
+    /// Permission bits.
+    pub mode: u32,
+    /// The group that owns it.
+    pub group: u32,
 }
 
 /// How a program ended, and what it said.
@@ -112,6 +126,10 @@ pub trait Sys {
     fn make_folder(&mut self, path: &str) -> Result<()>;
     /// Makes a symbolic link.
     fn link(&mut self, target: &str, path: &str) -> Result<()>;
+    /// Makes a device node, unless something of that name is there.
+    fn make_node(&mut self, path: &str, node: Node) -> Result<()>;
+    /// Sets limits of this process, which those that it starts inherit: soft and hard.
+    fn set_limit(&mut self, resource: Resource, soft: u64, hard: u64) -> Result<()>;
     /// mount(2).
     fn mount(&mut self, mount: Mount<'_>) -> Result<()>;
     /// Loads the kernel module in a file.
@@ -188,6 +206,15 @@ impl Sys for Linux {
 
     fn link(&mut self, target: &str, path: &str) -> Result<()> {
         std::os::unix::fs::symlink(target, path).map_err(at(path))
+    }
+
+    fn make_node(&mut self, path: &str, node: Node) -> Result<()> {
+        make_node(path, node).map_err(at(path))
+    }
+
+    fn set_limit(&mut self, resource: Resource, soft: u64, hard: u64) -> Result<()> {
+        let failed = |error| format!("{resource:?}: {error}");
+        nix::sys::resource::setrlimit(resource, soft, hard).map_err(failed)
     }
 
     fn mount(&mut self, m: Mount<'_>) -> Result<()> {
@@ -368,6 +395,28 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn make_node(path: &str, node: Node) -> nix::Result<()> {
+    use nix::errno::Errno;
+    use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmodat, makedev, mknod};
+    use nix::unistd::{Gid, chown};
+    let kind = if node.block {
+        SFlag::S_IFBLK
+    } else {
+        SFlag::S_IFCHR
+    };
+    let mode = Mode::from_bits_truncate(node.mode);
+    match mknod(path, kind, mode, makedev(node.number.0, node.number.1)) {
+        Ok(()) => (),
+        // The driver is there already, and so is its node.
+        Err(Errno::EEXIST) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    chown(path, None, Some(Gid::from_raw(node.group)))?;
+    // mknod(2) goes by the umask.
+    let here = nix::fcntl::AT_FDCWD;
+    fchmodat(here, path, mode, FchmodatFlags::FollowSymlink)
 }
 
 fn attach_loop(file: &str) -> nix::Result<String> {

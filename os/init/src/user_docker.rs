@@ -1,7 +1,11 @@
 //! What the user's engine is started by: adds to its arguments what the configuration asks for, and
 //! becomes the engine.
 //!
+//! Where containers survive a restart of the engine this process stays beside it, see [`live_restore`].
+//!
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
+
+mod live_restore;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,6 +15,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::engine;
+use crate::mounts;
 use crate::report::Report;
 use crate::sys::Linux;
 use crate::tree;
@@ -25,13 +30,16 @@ const PORT: u16 = 2376;
 /// two, and a machine without a network has its engine all the same.
 const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 
-/// Comes back only when there is no engine.
+/// Comes back when there is no engine, or when it has ended.
 pub fn main() -> ExitCode {
     let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Err(why) = tree::engine::enter_tree() {
         tell(&why.to_string());
     }
     let config = config::load_machine().config;
+    if let Err(why) = mounts::wait_for_remote() {
+        tell(&why.to_string());
+    }
     if let Err(missing) = crate::engine_network::wait(&config) {
         tell(&missing);
     }
@@ -41,7 +49,14 @@ pub fn main() -> ExitCode {
             Err(why) => tell(&format!("{why}; it runs without TLS")),
         }
     }
-    let error = Command::new(engine::PROGRAM).args(arguments).exec();
+    let error = if live_restore::take(&mut arguments) {
+        match live_restore::run(&arguments) {
+            Ok(code) => return code,
+            Err(error) => error,
+        }
+    } else {
+        Command::new(engine::PROGRAM).args(arguments).exec()
+    };
     eprintln!("{}: {error}", engine::PROGRAM);
     ExitCode::FAILURE
 }

@@ -194,14 +194,14 @@ fn wanted<'a>(config: &'a Config, devices: &'a Devices) -> Vec<(&'a str, &'a Int
 /// given back at the end: the one that comes after it, with another name, is to have the same.
 fn client(interface: &str, name: &str) -> Program {
     let name = format!("hostname:{name}");
-    let udhcpc = ["-i", interface, "-f", "-S"];
+    let udhcpc = ["udhcpc", "-i", interface, "-f", "-S"];
     // A second for an answer and five until it asks anew, as long as it takes.
     let patience = ["-T", "1", "-A", "5"];
     let told = ["-x", &name, "-s", LEASE_SCRIPT];
     let options = OPTIONS.iter().flat_map(|option| ["-O", option]);
     let options: Vec<_> = options.collect();
     let arguments = [&udhcpc[..], &patience, &told, &options].concat();
-    Program::new("/usr/bin/busybox", &arguments).called("udhcpc")
+    Program::new("/usr/bin/env", &arguments)
 }
 
 /// Runs `ip`.

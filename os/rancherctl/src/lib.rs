@@ -11,6 +11,7 @@ mod device;
 mod environment;
 mod people;
 mod power;
+mod service;
 mod tls;
 mod wait_for_docker;
 
@@ -40,6 +41,9 @@ enum Command {
     Config(configuration::Command),
     #[command(flatten)]
     Power(power::Command),
+    /// See, start and end the system's services, and those of one's own
+    #[command(subcommand)]
+    Service(service::Command),
     /// Certificates of the user's Docker
     #[command(subcommand)]
     Tls(tls::Command),
@@ -87,6 +91,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
         Command::CloudInit(action) => return cloud_init::run(&action),
         Command::Config(command) => configuration::run(command)?,
         Command::Power(command) => command.run()?,
+        Command::Service(command) => return service::run(&command),
         Command::Tls(command) => tls::run(command)?,
         Command::Env(env) => env.run()?,
         Command::Dev(dev) => dev.run()?,

@@ -18,6 +18,7 @@ use std::process::{Command, ExitCode, Stdio};
 use config::Loaded;
 use nix::poll::PollFlags;
 use nix::sys::inotify::Inotify;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use people::People;
 
 use crate::report::Report;
@@ -63,6 +64,9 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("set-up") {
         return ExitCode::SUCCESS;
     }
+    // Who logs in has no core files unless they ask for them; containers have what the engine has.
+    let no_core_files = |(_, hard)| setrlimit(Resource::RLIMIT_CORE, 0, hard);
+    let _ = getrlimit(Resource::RLIMIT_CORE).and_then(no_core_files);
     let people = known_people(&mut report);
     cloud_init(&mut report);
     if let Err(error) = start_script::begin() {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use config::Mount;
 use nix::mount::MsFlags;
 
-use super::options;
+use super::{REMOTE_LIMIT, options};
 use crate::report::Report;
-use crate::tree::{TREE, place};
+use crate::tree::{TREE, engine, place};
 
 /// It exists while something is not mounted that the engine waits for.
-pub const WAITING: &str = "/run/tree/mounts";
+const WAITING: &str = "/run/tree/mounts";
 
 /// How long until it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -22,6 +22,20 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// Versions of NFS that are tried where none is named, the latest first; nobody here answers callbacks
 /// of version 3's lock protocol.
 const VERSIONS: [&str; 4] = ["vers=4.2", "vers=4.1", "vers=4.0", "vers=3,nolock"];
+
+/// Waits for those that the engine needs.
+///
+/// # Errors
+/// They are not mounted in time.
+pub fn wait() -> Result<()> {
+    if engine::wait_until(REMOTE_LIMIT, || !Path::new(WAITING).exists())? {
+        return Ok(());
+    }
+    let seconds = REMOTE_LIMIT.as_secs();
+    Err(Error::other(format!(
+        "a file system of the network was not mounted within {seconds} s; it runs without"
+    )))
+}
 
 /// Mounts them in the background, until all are.
 pub fn mount_all(mut left: Vec<Mount>) {

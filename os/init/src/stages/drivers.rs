@@ -8,6 +8,11 @@ use crate::sys::Result;
 pub(super) fn drivers(boot: &mut Boot<'_>) -> Result<()> {
     let mut wanted = Vec::new();
     for bus in boot.sys.list("/sys/bus")? {
+        // What a processor can do is no device: the ciphers that it has instructions for take time to
+        // load, and `modules` of the configuration names them where disks are encrypted.
+        if bus == "cpu" {
+            continue;
+        }
         let devices = format!("/sys/bus/{bus}/devices");
         for device in boot.sys.list(&devices).unwrap_or_default() {
             // Most devices have none.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::*;
-use crate::sys::{Content, Ended, Extent, Free, Outcome, Patience};
+use nix::sys::resource::Resource;
+
+use crate::sys::{Content, Ended, Extent, Free, Node, Outcome, Patience};
 use crate::uevents::Came;
 
 const PLENTY: Free = Free {
@@ -51,6 +53,14 @@ impl Sys for Recorder {
     fn link(&mut self, target: &str, path: &str) -> Result<()> {
         self.note(format!("link {path} -> {target}"))
     }
+    fn make_node(&mut self, path: &str, node: Node) -> Result<()> {
+        let (major, minor) = node.number;
+        let (mode, group) = (node.mode, node.group);
+        self.note(format!("mknod {path} {major}:{minor} {mode:o} {group}"))
+    }
+    fn set_limit(&mut self, resource: Resource, soft: u64, hard: u64) -> Result<()> {
+        self.note(format!("limit {resource:?} {soft}:{hard}"))
+    }
     fn mount(&mut self, m: Mount<'_>) -> Result<()> {
         self.note(format!(
             "mount {} {} {} {:?} {}",
@@ -76,6 +86,8 @@ impl Sys for Recorder {
     fn read(&mut self, path: &str) -> Result<String> {
         match path {
             "/proc/cmdline" => Ok(self.cmdline.into()),
+            "/proc/sys/kernel/osrelease" => Ok("6.0\n".into()),
+            "/usr/lib/modules/6.0/modules.devname" => Ok("tun net/tun c10:200\n".into()),
             _ => Ok("pci:v1\n".into()),
         }
     }
@@ -89,7 +101,7 @@ impl Sys for Recorder {
         Ok(match path {
             "/root.d" => self.over.iter().map(|&name| name.into()).collect(),
             "/modules" => vec!["00-loop.ko".into(), "01-squashfs.ko".into()],
-            "/sys/bus" => vec!["pci".into()],
+            "/sys/bus" => vec!["cpu".into(), "pci".into()],
             "/sys/class/scsi_host" => self.scsi_hosts.iter().map(|&name| name.into()).collect(),
             _ => vec!["0000:00:01.0".into()],
         })

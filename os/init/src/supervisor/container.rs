@@ -9,8 +9,9 @@ use bollard::models::{
     ContainerCreateBody, ContainerSummary, HostConfig, HostConfigCgroupnsModeEnum,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptions,
+    CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions, StopContainerOptions,
+    WaitContainerOptions,
 };
 use config::Service;
 use futures_util::StreamExt;
@@ -108,6 +109,23 @@ impl Containers {
         started.map_err(|error| error.to_string())
     }
 
+    /// Asks a container to end, and kills it when it does not.
+    pub async fn stop(&self, name: &str) -> Result<(), String> {
+        let stopped = self
+            .docker
+            .stop_container(name, None::<StopContainerOptions>);
+        stopped.await.map_err(|error| error.to_string())
+    }
+
+    /// Whether a container runs.
+    pub async fn runs(&self, name: &str) -> bool {
+        let seen = self
+            .docker
+            .inspect_container(name, None::<InspectContainerOptions>);
+        let state = seen.await.ok().and_then(|seen| seen.state);
+        state.and_then(|state| state.running) == Some(true)
+    }
+
     /// Waits for a container's end; returns its status.
     pub async fn ended(&self, name: &str) -> Result<i64, String> {
         let mut answers = self
@@ -185,6 +203,7 @@ fn body(service: &Service, boot: &str) -> ContainerCreateBody {
             volumes_from: some(&service.volumes_from),
             privileged: Some(service.privileged),
             cap_add: some(&service.cap_add),
+            oom_score_adj: service.oom_score_adj,
             network_mode: Some(
                 service
                     .network_mode

@@ -5,12 +5,14 @@
 //! It may itself end and be started again by the keeper at any time: containers of this boot that
 //! run are left alone, those of an earlier boot are removed.
 
+mod changes;
 mod container;
 mod images;
 mod missed;
 mod networks;
 mod order;
 mod pulls;
+mod requests;
 mod service;
 pub(crate) mod wait;
 
@@ -22,12 +24,13 @@ use std::time::Duration;
 
 use config::{Config, Service};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::mounts;
 use crate::report::{Event, Report};
 use crate::sys::Linux;
+use changes::Parts;
 use container::Containers;
 use images::Images;
 use pulls::Pulls;
@@ -48,14 +51,6 @@ impl Now {
         let services = config.effective_services();
         Rc::new(Self { config, services })
     }
-
-    /// The names of the services that enabled addons have a part in.
-    fn of_addons(&self) -> BTreeSet<String> {
-        let names = &self.config.enabled_addons;
-        let addons = names.iter().flat_map(|name| self.config.addon(name));
-        let services = addons.flat_map(|addon| addon.services.keys());
-        services.cloned().collect()
-    }
 }
 
 /// What the tasks of the services share.
@@ -68,8 +63,12 @@ struct Shared {
     report: RefCell<Report>,
     /// What is in the place of each service that was brought up.
     running: RefCell<BTreeMap<String, Running>>,
-    /// The services that enabled addons had a part in when last looked at.
-    of_addons: RefCell<BTreeSet<String>>,
+    /// What enabled addons said of services when last looked at.
+    parts: RefCell<Parts>,
+    /// Services that somebody ended until the next boot, or until they are asked for again.
+    down: RefCell<BTreeSet<String>>,
+    /// Held by whoever puts services in the place of others.
+    changing: Mutex<()>,
     total: Cell<usize>,
     started: Cell<usize>,
 }
@@ -127,7 +126,9 @@ async fn supervise() -> Result<(), String> {
         containers,
         images,
         pulls: Pulls::default(),
-        of_addons: now.of_addons().into(),
+        parts: changes::parts(&now.config).into(),
+        down: RefCell::default(),
+        changing: Mutex::default(),
         now: now.into(),
         report: report.into(),
         running: RefCell::default(),
@@ -138,6 +139,7 @@ async fn supervise() -> Result<(), String> {
     tokio::task::spawn_local(networks::watch(Rc::clone(&shared)));
     start_all(all, &shared).await;
     say_started(&mut shared.report.borrow_mut());
+    tokio::task::spawn_local(requests::answer_all(Rc::clone(&shared)));
     loop {
         // At first what cloud-init asked for that was not there before.
         switch(&shared).await;
@@ -229,28 +231,23 @@ async fn mount_all(shared: &Shared) {
     }
 }
 
-/// Puts what is wanted now in the place of what runs, where an addon that is or was enabled has a
-/// part in it, and starts what was not there before. All else that was changed waits for the next
-/// boot.
+/// Puts what is wanted now in the place of what runs, where an addon that was switched has a part in
+/// it, and starts what was not there before. All else that was changed waits for the next boot.
 async fn switch(shared: &Rc<Shared>) {
+    let _alone = shared.changing.lock().await;
     let now = shared.now();
     let wanted = &now.services;
-    let mut of_addons = shared.of_addons.replace(now.of_addons());
-    of_addons.extend(now.of_addons());
-    for name in &of_addons {
+    let parts = changes::parts(&now.config);
+    let concerned = changes::concerned(&shared.parts.borrow(), &parts);
+    shared.parts.replace(parts);
+    for name in &concerned {
         if wanted.get(name).is_none_or(|service| service.disabled) {
             service::remove(name, shared).await;
         }
     }
-    let changed = wanted.iter().filter(|(name, service)| {
-        let running = shared.running.borrow();
-        match running.get(*name) {
-            None => !service.disabled,
-            Some(old) => of_addons.contains(*name) && old.service != **service,
-        }
-    });
-    let changed: BTreeSet<String> = changed.map(|(name, _)| name.clone()).collect();
-    start_all(changed, shared).await;
+    let mut start = changes::to_start(wanted, &shared.running.borrow(), &concerned);
+    start.retain(|name| !shared.down.borrow().contains(name));
+    start_all(start, shared).await;
 }
 
 fn say_started(report: &mut Report) {

@@ -23,8 +23,29 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub struct Running {
     /// The service, or the usual one where an addon's cannot be had.
     pub service: Service,
+    /// Whether it is the usual one, in the place of an addon's.
+    pub stands_in: bool,
+    /// Why the service that was asked for did not start.
+    pub failed: Option<String>,
     /// Who starts it again.
     watcher: Option<AbortHandle>,
+}
+
+impl Running {
+    fn watcher(&self) -> Option<&AbortHandle> {
+        self.watcher.as_ref()
+    }
+
+    /// One that runs as it was asked for.
+    #[cfg(test)]
+    pub fn of(service: Service) -> Self {
+        Self {
+            service,
+            stands_in: false,
+            failed: None,
+            watcher: None,
+        }
+    }
 }
 
 /// Puts a service in its place, and watches over it. What runs there goes on until there is an image
@@ -33,8 +54,12 @@ pub async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
     if service.disabled {
         return;
     }
+    bring(name, service, false, shared).await;
+}
+
+async fn bring(name: &str, service: &Service, stands_in: bool, shared: &Rc<Shared>) {
     match shared.images.provide(&service.image).await {
-        Ok(true) => put(name, service, shared).await,
+        Ok(true) => put(name, service, stands_in, shared).await,
         Ok(false) => {
             let image = &service.image;
             shared.say(&format!(
@@ -42,7 +67,7 @@ pub async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
             ));
             let runs = shared.running.borrow().contains_key(name);
             if let Some(usual) = usual(name, service, shared).filter(|_| !runs) {
-                Box::pin(bring_up(name, &usual, shared)).await;
+                Box::pin(bring(name, &usual, true, shared)).await;
             }
             if shared.pulls.begin(name, service) {
                 let (name, service, shared) = (name.to_owned(), service.clone(), Rc::clone(shared));
@@ -56,11 +81,21 @@ pub async fn bring_up(name: &str, service: &Service, shared: &Rc<Shared>) {
     }
 }
 
+/// Asks what is in the place of a service to end, and removes it.
+pub async fn stop(name: &str, shared: &Shared) {
+    if let Some(watcher) = shared.running.borrow().get(name).and_then(Running::watcher) {
+        watcher.abort();
+    }
+    // One that does not stop is killed when it is removed.
+    let _ = shared.containers.stop(name).await;
+    remove(name, shared).await;
+}
+
 /// Ends what is in the place of a service, for good.
 pub async fn remove(name: &str, shared: &Shared) {
     let old = shared.running.borrow_mut().remove(name);
     let Some(old) = old else { return };
-    if let Some(watcher) = old.watcher {
+    if let Some(watcher) = old.watcher() {
         watcher.abort();
     }
     if let Err(error) = shared.containers.remove(name).await {
@@ -68,19 +103,19 @@ pub async fn remove(name: &str, shared: &Shared) {
     }
 }
 
-async fn put(name: &str, service: &Service, shared: &Rc<Shared>) {
+async fn put(name: &str, service: &Service, stands_in: bool, shared: &Rc<Shared>) {
     remove(name, shared).await;
-    let runs = match start(name, service, shared).await {
-        Ok(()) => {
-            shared.report.borrow_mut().event(&Event::ok(name));
-            service.clone()
+    let failed = start(name, service, shared).await.err();
+    let mut usual = None;
+    match &failed {
+        None => shared.report.borrow_mut().event(&Event::ok(name)),
+        Some(error) => {
+            shared.failure(name, error);
+            usual = give_way(name, service, shared).await;
         }
-        Err(error) => {
-            shared.failure(name, &error);
-            let usual = give_way(name, service, shared).await;
-            usual.unwrap_or_else(|| service.clone())
-        }
-    };
+    }
+    let stands_in = stands_in || usual.is_some();
+    let runs = usual.unwrap_or_else(|| service.clone());
     let watcher = (runs.detach() && !runs.create_only()).then(|| {
         let (name, service, shared) = (name.to_owned(), runs.clone(), Rc::clone(shared));
         let watch = async move { watch_over(&name, service, &shared).await };
@@ -88,6 +123,8 @@ async fn put(name: &str, service: &Service, shared: &Rc<Shared>) {
     });
     let runs = Running {
         service: runs,
+        stands_in,
+        failed,
         watcher,
     };
     shared.running.borrow_mut().insert(name.into(), runs);
@@ -163,7 +200,7 @@ async fn pull(name: &str, service: &Service, shared: &Rc<Shared>) {
         match shared.images.pull(&service.image).await {
             Ok(()) => {
                 shared.total.set(shared.total.get() + 1);
-                return put(name, service, shared).await;
+                return put(name, service, false, shared).await;
             }
             Err(error) => {
                 if let Some(line) = told.of(&error, wait) {
@@ -211,6 +248,7 @@ async fn watch_over(name: &str, mut service: Service, shared: &Shared) {
         {
             if let Some(running) = shared.running.borrow_mut().get_mut(name) {
                 running.service = usual.clone();
+                running.stands_in = true;
             }
             (service, wait) = (usual, FIRST_WAIT);
             continue;

@@ -98,17 +98,29 @@ fn programs(stage: &Path) -> Result<()> {
 }
 
 fn wait_for_console() -> Result<()> {
+    if wait_until(CONSOLE_LIMIT, || Path::new(READY).exists())? {
+        return Ok(());
+    }
+    let seconds = CONSOLE_LIMIT.as_secs();
+    Err(Error::other(format!(
+        "no console has begun within {seconds} s; bind mounts name the engine's own folders"
+    )))
+}
+
+/// Waits until something holds that a file in [`SIGNS`] tells; false when it does not in time.
+///
+/// # Errors
+/// The folder cannot be watched.
+pub fn wait_until(limit: Duration, holds: impl Fn() -> bool) -> Result<bool> {
     std::fs::create_dir_all(SIGNS)?;
     let signs = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-    signs.add_watch(SIGNS, AddWatchFlags::IN_CREATE)?;
-    let deadline = Instant::now() + CONSOLE_LIMIT;
-    while !Path::new(READY).exists() {
+    let changes = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_DELETE;
+    signs.add_watch(SIGNS, changes)?;
+    let deadline = Instant::now() + limit;
+    while !holds() {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let seconds = CONSOLE_LIMIT.as_secs();
-            return Err(Error::other(format!(
-                "no console has begun within {seconds} s; bind mounts name the engine's own folders"
-            )));
+            return Ok(false);
         }
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         poll(
@@ -117,5 +129,5 @@ fn wait_for_console() -> Result<()> {
         )?;
         let _ = signs.read_events();
     }
-    Ok(())
+    Ok(true)
 }

@@ -61,7 +61,16 @@ pub fn file_system(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let Some(sectors) = number(boot.sys, &format!("{BLOCK}/{name}/size")) else {
         return Ok(());
     };
-    let asked = ["-p", "-o", "export", "-s", "FSLASTBLOCK", "-s", "FSBLOCKSIZE", device];
+    let asked = [
+        "-p",
+        "-o",
+        "export",
+        "-s",
+        "FSLASTBLOCK",
+        "-s",
+        "FSBLOCKSIZE",
+        device,
+    ];
     let ended = boot.sys.ask_within(BLKID, &asked, TABLE_LIMIT)?;
     let has = size(&ended.output).unwrap_or(u64::MAX);
     if sectors.saturating_mul(SECTOR).saturating_sub(has) < LEAST {
@@ -70,20 +79,30 @@ pub fn file_system(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let report = &mut *boot.report;
     let mut tell = |passed: Duration| {
         let seconds = passed.as_secs();
-        report.say(&format!("rancher: {device} has been growing for {seconds} s"));
+        report.say(&format!(
+            "rancher: {device} has been growing for {seconds} s"
+        ));
     };
-    match boot.sys.ask_patiently(RESIZE, &[device], GROWING, &mut tell)? {
+    match boot
+        .sys
+        .ask_patiently(RESIZE, &[device], GROWING, &mut tell)?
+    {
         Outcome::Ended(ended) => ended.well(RESIZE, &[device])?,
-        Outcome::Killed | Outcome::Hangs => return Err(format!("{RESIZE} {device} did not end in time")),
+        Outcome::Killed | Outcome::Hangs => {
+            return Err(format!("{RESIZE} {device} did not end in time"));
+        }
     };
     let all = (sectors * SECTOR) >> 20;
-    boot.report
-        .say(&format!("rancher: the file system on {device} grew to {all} MiB"));
+    boot.report.say(&format!(
+        "rancher: the file system on {device} grew to {all} MiB"
+    ));
     Ok(())
 }
 
 fn name(device: &str) -> Option<&str> {
-    device.strip_prefix("/dev/").filter(|name| !name.contains('/'))
+    device
+        .strip_prefix("/dev/")
+        .filter(|name| !name.contains('/'))
 }
 
 fn number(sys: &mut dyn Sys, file: &str) -> Option<u64> {

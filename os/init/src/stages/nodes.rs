@@ -1,0 +1,72 @@
+//! Device nodes that are there before their driver: whoever opens one has the kernel load it.
+
+use super::Boot;
+use crate::sys::{Node, Result};
+
+/// Where modules are.
+const MODULES: &str = "/usr/lib/modules";
+
+/// Groups of the root's `/etc/group`.
+const DISK: u32 = 6;
+const KVM: u32 = 106;
+
+/// Nodes that are not for root alone, as `mdev.conf` has them when the driver comes.
+const SHARED: [(&str, u32, u32); 6] = [
+    ("btrfs-control", DISK, 0o660),
+    ("fuse", 0, 0o666),
+    ("loop-control", DISK, 0o660),
+    ("net/tun", 0, 0o666),
+    ("vhost-net", KVM, 0o660),
+    ("vhost-vsock", KVM, 0o660),
+];
+
+/// Makes the nodes that `modules.devname` lists: `MODULE NAME TYPEMAJOR:MINOR`.
+pub(super) fn static_nodes(boot: &mut Boot<'_>) -> Result<()> {
+    let release = boot.sys.read("/proc/sys/kernel/osrelease")?;
+    let list = format!("{MODULES}/{}/modules.devname", release.trim());
+    let list = boot.sys.read(&list)?;
+    for (name, node) in list.lines().filter_map(parse) {
+        let path = format!("/dev/{name}");
+        if let Some((folder, _)) = name.rsplit_once('/') {
+            boot.sys.make_folder(&format!("/dev/{folder}"))?;
+        }
+        boot.sys.make_node(&path, node)?;
+    }
+    Ok(())
+}
+
+fn parse(line: &str) -> Option<(&str, Node)> {
+    let mut words = line.split_whitespace().skip(1);
+    let (name, number) = (words.next()?, words.next()?);
+    let (kind, number) = number.split_at_checked(1)?;
+    let (major, minor) = number.split_once(':')?;
+    let shared = SHARED.iter().find(|(shared, ..)| *shared == name);
+    let (_, group, mode) = shared.copied().unwrap_or((name, 0, 0o600));
+    let node = Node {
+        block: kind == "b",
+        number: (major.parse().ok()?, minor.parse().ok()?),
+        mode,
+        group,
+    };
+    Some((name, node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_for_root_alone_unless_everybody_knows_it_otherwise() {
+        let tun = Node {
+            block: false,
+            number: (10, 200),
+            mode: 0o666,
+            group: 0,
+        };
+        assert_eq!(parse("tun net/tun c10:200"), Some(("net/tun", tun)));
+        let (_, other) = parse("x x b7:1").unwrap();
+        assert!(other.block && other.mode == 0o600);
+        assert_eq!(parse("# a comment"), None);
+        assert_eq!(parse("x x c7"), None);
+    }
+}
