@@ -1,6 +1,8 @@
 //! The serial line: one task owns the port, keeps all it ever said, scans it, and serves waits.
 
 mod console;
+mod echo;
+mod run;
 mod times;
 
 use std::fs::File;
@@ -11,10 +13,12 @@ use regex::Regex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::badness::Rules;
 use super::lines::Ends;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
 use console::Console;
+use echo::Sent;
 use times::Times;
 
 /// Lines shown when a wait ends without its match.
@@ -53,8 +57,16 @@ struct State {
     /// Where the next `expect` begins.
     cursor: usize,
     watch: Watch,
+    /// Lines that were typed, whose echo no `expect` takes for an answer.
+    sent: Sent,
     /// Raw copies for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
+}
+
+impl State {
+    fn types(&mut self, line: &str) {
+        self.sent.add(self.text.len(), line);
+    }
 }
 
 impl Shared {
@@ -69,6 +81,7 @@ impl Serial {
         ports: Ends,
         log: File,
         times: File,
+        rules: Rules,
         bad: watch::Sender<Option<Badness>>,
     ) -> Self {
         let (type_in, typed) = mpsc::channel(64);
@@ -79,11 +92,12 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
-        tokio::spawn(Console::new(Arc::clone(&shared), log, times, bad).run(ports, typed));
+        tokio::spawn(Console::new(Arc::clone(&shared), log, times, rules, bad).run(ports, typed));
         Self { shared, type_in }
     }
 
-    /// Waits until the output since the last match (or since the start) matches `pattern`.
+    /// Waits until the output since the last match (or since the start) matches `pattern`. The echo of
+    /// a line that was [sent](Self::send_line) is no output.
     ///
     /// # Errors
     /// The deadline, with the last lines seen.
@@ -108,9 +122,12 @@ impl Serial {
 
     fn take_match(&self, pattern: &Regex) -> Option<String> {
         let mut state = self.shared.lock();
-        let found = pattern.find(&state.text[state.cursor..])?;
-        let (text, end) = (found.as_str().to_owned(), found.end());
-        state.cursor += end;
+        let spoken = state.sent.spoken(&state.text, state.cursor);
+        let (text, end) = spoken.into_iter().find_map(|part| {
+            let found = pattern.find(&state.text[part.clone()])?;
+            Some((found.as_str().to_owned(), part.start + found.end()))
+        })?;
+        state.cursor = end;
         Some(text)
     }
 
@@ -132,6 +149,7 @@ impl Serial {
     pub(super) fn new_boot(&self) {
         let mut state = self.shared.lock();
         state.cursor = state.text.len();
+        state.sent.clear();
     }
 
     /// A panic that is about to come is meant: it and what follows it are not told as badness,
@@ -152,6 +170,15 @@ impl Serial {
     pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
         let gone = |_| MachineError::Other("the serial port is closed".into());
         self.type_in.send(bytes.to_vec()).await.map_err(gone)
+    }
+
+    /// Types a line and Enter.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub async fn send_line(&self, line: &str) -> Result<(), MachineError> {
+        self.shared.lock().types(line);
+        self.send(format!("{line}\r").as_bytes()).await
     }
 
     /// The raw output from here on, after the text of the unfinished line (a prompt, say).

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{Metadata, Volume};
-use crate::profile::ResolvedProfile;
+use crate::profile::{ConsoleRules, ResolvedProfile};
 use crate::registry::RegistrySpec;
 
 /// A disk beside those of the profile.
@@ -60,6 +60,8 @@ pub struct MachineSpec {
     pub write_cache: bool,
     /// The registry beside it.
     pub registry: Option<RegistrySpec>,
+    /// What is thought of lines of its console beside what the profile says.
+    pub console: ConsoleRules,
 }
 
 impl MachineSpec {
@@ -79,6 +81,7 @@ impl MachineSpec {
             balloon: false,
             write_cache: false,
             registry: None,
+            console: ConsoleRules::default(),
         }
     }
 

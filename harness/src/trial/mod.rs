@@ -7,6 +7,7 @@
 mod before;
 mod begin;
 mod broken;
+mod collect;
 mod deadline;
 mod describe;
 mod fault;
@@ -49,6 +50,7 @@ pub use before::Stopped;
 pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
 pub use replay::{Ended, Past};
+pub use snapshot::accept_all as accept_snapshots;
 
 /// What is tried.
 #[derive(Debug, Clone)]
@@ -234,6 +236,7 @@ impl Trial {
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),
             registry: wanted.registry.as_ref().map(registry).transpose()?,
+            console: self.scenario.console.clone(),
         })
     }
 

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::times::Times;
 use super::{Shared, Watch};
+use crate::machine::Badness;
+use crate::machine::badness::{self, Rules};
 use crate::machine::lines::Ends;
-use crate::machine::{Badness, badness};
 
 /// A bad line is told this much later, so that the trace that follows it is in the log, too.
 const AFTERMATH: Duration = Duration::from_millis(300);
@@ -27,6 +28,7 @@ pub(super) struct Console {
     partial: Vec<u8>,
     /// Text of a line that is not yet whole.
     line: String,
+    rules: Rules,
     bad: watch::Sender<Option<Badness>>,
     /// The first bad line, and when it is told.
     found: Option<(String, Instant)>,
@@ -37,6 +39,7 @@ impl Console {
         shared: Arc<Shared>,
         log: File,
         times: Times,
+        rules: Rules,
         bad: watch::Sender<Option<Badness>>,
     ) -> Self {
         Self {
@@ -45,6 +48,7 @@ impl Console {
             times,
             partial: vec![],
             line: String::new(),
+            rules,
             bad,
             found: None,
         }
@@ -138,7 +142,7 @@ impl Console {
             }
             let line = std::mem::take(&mut self.line);
             if self.found.is_none()
-                && let Some(said) = badness::judge(&line)
+                && let Some(said) = self.rules.judge(&line)
                 && !self.expected(&said)
             {
                 self.found = Some((said, Instant::now() + AFTERMATH));
@@ -188,6 +192,7 @@ mod tests {
             lines::only(port),
             log.reopen().unwrap(),
             tempfile::tempfile().unwrap(),
+            Rules::default(),
             tell,
         );
         Bench {
@@ -271,6 +276,22 @@ mod tests {
         let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
         let said = bad.unwrap().to_string();
         assert!(said.ends_with("BUG: first"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn the_echo_of_what_was_sent_is_no_answer() {
+        let mut bench = bench();
+        let done = Regex::new("DONE").unwrap();
+        let line = "sleep 20; false && echo DONE";
+        bench.serial.send_line(line).await.unwrap();
+        for part in ["$ sleep 20; false && ec", "ho DONE", "\r\nfalse\r\n"] {
+            bench.guest.write_all(part.as_bytes()).await.unwrap();
+        }
+        let short = Duration::from_millis(200);
+        let late = bench.serial.expect(&done, short).await.unwrap_err();
+        assert!(late.to_string().contains("did not happen"), "{late}");
+        bench.guest.write_all(b"all is DONE\r\n").await.unwrap();
+        bench.serial.expect(&done, LONG).await.unwrap();
     }
 
     #[tokio::test]
