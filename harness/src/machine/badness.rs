@@ -39,7 +39,7 @@ const PATTERNS: [Pattern; 17] = [
     // `WARN_ON` (since Linux 6.17 without the processor), and what lockdep finds.
     Pattern {
         kind: "kernel warning",
-        regex: r"\bWARNING: (CPU: \d+ PID: |[\w./-]+:\d+ at |possible |suspicious RCU|inconsistent lock|bad unlock|held lock freed|lock held when)|\bsysfs: cannot create duplicate|NETDEV WATCHDOG: ",
+        regex: r"\bWARNING: (CPU: \d+ PID: |[\w./-]+:\d+ at |possible |suspicious RCU|inconsistent lock|bad unlock|held lock freed|lock held when)|\bsysfs: cannot create duplicate",
     },
     // A processor that does not get out of what it does: `kernel/rcu/tree_stall.h`.
     Pattern {
