@@ -267,6 +267,9 @@ pub(super) struct TestOptions {
     /// [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub(super) keep_machine_limit: Option<u64>,
+    /// What is printed now is right: write it into the snapshots that differ, or are not there
+    #[arg(long, requires = "filter")]
+    pub(super) accept: bool,
 }
 
 const ENTER_EXAMPLES: &str = "\

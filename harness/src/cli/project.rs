@@ -8,7 +8,7 @@ use harness::profile::{self, Profile};
 use harness::project::Project;
 use harness::scenario::Scenario;
 use harness::source::{SourceError, render_all};
-use harness::{exit, prove, scenario, suite, terminal};
+use harness::{exit, prove, scenario, suite, terminal, trial};
 
 use super::Refusal;
 use super::options::{ProveOptions, TestOptions};
@@ -18,6 +18,9 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let outputs = options.output.over(environment.outputs);
     let streams = outputs.takes_stdout();
+    if options.accept {
+        trial::accept_snapshots();
+    }
     let arguments = Arguments {
         filter: options.filter,
         test_threads: options.pace.threads(),

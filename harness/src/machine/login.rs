@@ -187,6 +187,7 @@ mod tests {
             lines::only(port),
             log,
             tempfile::tempfile().unwrap(),
+            crate::machine::badness::Rules::default(),
             watch::Sender::new(None),
         );
         let guest = tokio::spawn(guest(line, script));

@@ -8,6 +8,7 @@ use fastrand::Rng;
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::badness::Rules;
 use super::cache::Served;
 use super::chassis::{Chassis, Make, Setting};
 use super::events::Events;
@@ -40,6 +41,7 @@ impl Machine {
             serial,
             log("serial.log")?,
             log("serial.times")?,
+            Rules::of(&[&make.spec.profile.profile.console, &make.spec.console]),
             tell.clone(),
         );
         let events = Events::new(events, log("events.jsonl")?, earlier);

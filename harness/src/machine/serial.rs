@@ -1,6 +1,8 @@
 //! The serial line: one task owns the port, keeps all it ever said, scans it, and serves waits.
 
 mod console;
+mod echo;
+mod run;
 mod times;
 
 use std::fs::File;
@@ -11,11 +13,13 @@ use regex::Regex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::badness::Rules;
 use super::lines::Ends;
 use super::{Badness, MachineError, login};
 use crate::poll::WaitError;
 use crate::text::{ceil_boundary, floor_boundary};
 use console::Console;
+use echo::Sent;
 use times::Times;
 
 /// Lines shown when a wait ends without its match.
@@ -62,6 +66,8 @@ struct State {
     /// Where the next `expect` begins, from the beginning of the text.
     cursor: usize,
     watch: Watch,
+    /// Lines that were typed, whose echo no `expect` takes for an answer.
+    sent: Sent,
     /// Raw copies for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
 }
@@ -76,20 +82,35 @@ impl State {
             self.text.drain(..gone);
             self.gone += gone;
             self.cursor = self.cursor.saturating_sub(gone);
+            self.sent.forget(gone);
         }
         self.gone + self.text.len()
     }
 
-    /// The first match behind the cursor, which is then behind that. All before `searched`, counted in
-    /// bytes since the first, was searched already but for a match that is not whole yet.
+    /// The first match behind the cursor that is no echo; the cursor is then behind it. All before
+    /// `searched`, counted in bytes since the first, was searched already but for a match that is not
+    /// whole yet.
     fn take_match(&mut self, pattern: &Regex, searched: usize) -> Option<String> {
         let unsearched = searched.saturating_sub(self.gone + LONGEST_MATCH);
         let from = floor_boundary(&self.text, unsearched.max(self.cursor));
-        let behind = &self.text[self.cursor..];
-        let found = pattern.find_at(behind, from - self.cursor)?;
-        let (text, end) = (found.as_str().to_owned(), found.end());
-        self.cursor += end;
+        // An echo may have begun before.
+        let before = from.saturating_sub(LONGEST_MATCH).max(self.cursor);
+        let before = floor_boundary(&self.text, before);
+        let spoken = self.sent.spoken(&self.text, before);
+        let (text, end) = spoken.into_iter().find_map(|part| {
+            let begin = from.max(part.start).checked_sub(part.start)?;
+            if part.start + begin > part.end {
+                return None;
+            }
+            let found = pattern.find_at(&self.text[part.clone()], begin)?;
+            Some((found.as_str().to_owned(), part.start + found.end()))
+        })?;
+        self.cursor = end;
         Some(text)
+    }
+
+    fn types(&mut self, line: &str) {
+        self.sent.add(self.text.len(), line);
     }
 }
 
@@ -105,6 +126,7 @@ impl Serial {
         ports: Ends,
         log: File,
         times: File,
+        rules: Rules,
         bad: watch::Sender<Option<Badness>>,
     ) -> Self {
         let (type_in, typed) = mpsc::channel(64);
@@ -115,11 +137,12 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
-        tokio::spawn(Console::new(Arc::clone(&shared), log, times, bad).run(ports, typed));
+        tokio::spawn(Console::new(Arc::clone(&shared), log, times, rules, bad).run(ports, typed));
         Self { shared, type_in }
     }
 
-    /// Waits until the output since the last match (or since the start) matches `pattern`.
+    /// Waits until the output since the last match (or since the start) matches `pattern`. The echo of
+    /// a line that was [sent](Self::send_line) is no output.
     ///
     /// # Errors
     /// The deadline, with the last lines seen.
@@ -162,6 +185,7 @@ impl Serial {
     pub(super) fn new_boot(&self) {
         let mut state = self.shared.lock();
         state.cursor = state.text.len();
+        state.sent.clear();
     }
 
     /// A panic that is about to come is meant: it and what follows it are not told as badness,
@@ -182,6 +206,15 @@ impl Serial {
     pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
         let gone = |_| MachineError::Other("the serial port is closed".into());
         self.type_in.send(bytes.to_vec()).await.map_err(gone)
+    }
+
+    /// Types a line and Enter.
+    ///
+    /// # Errors
+    /// QEMU is gone.
+    pub async fn send_line(&self, line: &str) -> Result<(), MachineError> {
+        self.shared.lock().types(line);
+        self.send(format!("{line}\r").as_bytes()).await
     }
 
     /// The raw output from here on, after the text of the unfinished line (a prompt, say).

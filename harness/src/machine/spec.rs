@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{CardNetwork, Metadata, Volume};
-use crate::profile::ResolvedProfile;
+use crate::profile::{ConsoleRules, ResolvedProfile};
 use crate::registry::RegistrySpec;
 
 /// A disk beside those of the profile.
@@ -66,6 +66,8 @@ pub struct MachineSpec {
     pub first_card: CardNetwork,
     /// Network cards beside it.
     pub cards: Vec<CardNetwork>,
+    /// What is thought of lines of its console beside what the profile says.
+    pub console: ConsoleRules,
 }
 
 impl MachineSpec {
@@ -88,6 +90,7 @@ impl MachineSpec {
             outside: false,
             first_card: CardNetwork::default(),
             cards: vec![],
+            console: ConsoleRules::default(),
         }
     }
 

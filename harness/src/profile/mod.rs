@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use resolve::ovmf;
 pub use resolve::{Accelerator, ResolvedFirmware, ResolvedProfile, Unreachable};
-pub use values::{Budget, Cpus, Firmware, KernelArgument, Mib};
+pub use values::{Budget, ConsoleRules, Cpus, Firmware, KernelArgument, LinePattern, Mib};
 
 use crate::source::{SourceError, read_yaml};
 
@@ -57,6 +57,9 @@ pub struct Profile {
     /// A boot that is slower is warned of, and no verdict changes.
     #[serde(default)]
     pub budgets: BTreeMap<String, Budget>,
+    /// Lines of the console that fail a trial beside those that are known, and such that do not.
+    #[serde(default, skip_serializing_if = "ConsoleRules::is_empty")]
+    pub console: ConsoleRules,
 }
 
 impl Profile {

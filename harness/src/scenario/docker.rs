@@ -1,6 +1,9 @@
 //! Steps that ask something of a Docker engine, as people write them.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Engine;
@@ -92,6 +95,18 @@ pub struct DockerRun {
     /// Folders of the host inside, as Docker writes them (`/from:/to:ro`).
     #[serde(default)]
     pub binds: Vec<String>,
+    /// Ports of the machine that lead into the container, as Docker writes them
+    /// (`8080:80`, `127.0.0.1:5353:53/udp`).
+    #[serde(default)]
+    pub ports: Vec<PublishedPort>,
+    /// Variables of its environment.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Whether the engine starts it again when it ends; `no` unless told.
+    #[serde(default)]
+    pub restart: Restart,
+    /// The network: `bridge` unless told, `host`, `none`, `container:NAME` or one that was made.
+    pub network: Option<String>,
     /// Leave it running and go on.
     #[serde(default)]
     pub detach: bool,
@@ -101,6 +116,71 @@ pub struct DockerRun {
     pub stdout: Option<TextExpectation>,
     /// What must be on standard error.
     pub stderr: Option<TextExpectation>,
+}
+
+/// Whether an engine starts a container again when it ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Restart {
+    /// Never.
+    #[default]
+    No,
+    /// Whatever ended it, and when the engine starts.
+    Always,
+    /// The same, but for one that somebody stopped.
+    UnlessStopped,
+    /// When its exit status is not 0.
+    OnFailure,
+}
+
+/// A port of the machine that leads into a container.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublishedPort {
+    /// The address of the machine; all where there is none.
+    pub address: Option<String>,
+    /// The port of the machine.
+    pub outside: u16,
+    /// That of the container, with its protocol (`80/tcp`).
+    pub inside: String,
+}
+
+impl TryFrom<String> for PublishedPort {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed = || {
+            let (ports, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+            let (outside, inside) = ports.rsplit_once(':')?;
+            let (address, outside) = match outside.rsplit_once(':') {
+                Some((address, outside)) => (Some(address.to_owned()), outside),
+                None => (None, outside),
+            };
+            let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+            let known = ["tcp", "udp", "sctp"].contains(&protocol);
+            Some(Self {
+                address,
+                outside: port(outside)?,
+                inside: format!("{}/{protocol}", port(inside)?),
+            })
+            .filter(|_| known)
+        };
+        parsed().ok_or_else(|| {
+            format!("`{text}` is no published port; write `8080:80` or `127.0.0.1:5353:53/udp`")
+        })
+    }
+}
+
+impl JsonSchema for PublishedPort {
+    fn schema_name() -> Cow<'static, str> {
+        "PublishedPort".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A port of the machine and one of the container: 8080:80, 127.0.0.1:5353:53/udp.",
+            "pattern": "^(.+:)?[0-9]+:[0-9]+(/(tcp|udp|sctp))?$",
+        })
+    }
 }
 
 /// What the engine's containers must be.
@@ -143,4 +223,26 @@ pub struct DockerImport {
     pub image: String,
     /// Files of the machine, at the same path in the image.
     pub files: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_published_port_is_read_as_docker_writes_it() {
+        let read = |text: &str| PublishedPort::try_from(text.to_owned());
+        let port = |address: Option<&str>, outside, inside: &str| PublishedPort {
+            address: address.map(str::to_owned),
+            outside,
+            inside: inside.into(),
+        };
+        assert_eq!(read("8080:80"), Ok(port(None, 8080, "80/tcp")));
+        let dns = port(Some("127.0.0.1"), 5353, "53/udp");
+        assert_eq!(read("127.0.0.1:5353:53/udp"), Ok(dns));
+        for wrong in ["80", "0:80", "8080:http", "1:2/icmp", "70000:80"] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains("write `8080:80`"), "{error}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_yaml::Value;
 
 use crate::machine::Blank;
+use crate::profile::ConsoleRules;
 
 use super::cards::{CardFile, NetworkFile};
 use super::known_failure::KnownFailure;
@@ -49,6 +50,12 @@ pub struct ScenarioFile<S = StepFile> {
     /// that is alive: steps that ask over SSH or Docker, checked in the background.
     #[serde(default)]
     pub invariants: Vec<S>,
+    /// Lines of the console that fail it beside those that are known, and such that do not.
+    #[serde(default)]
+    pub console: ConsoleRules,
+    /// Files of the machine that are fetched into the evidence (`collected/`) when it is red.
+    #[serde(default)]
+    pub collect: Vec<String>,
     /// That it is known to fail, why, and until when that is accepted.
     pub known_failure: Option<KnownFailure>,
     /// What is done and what must hold, in order.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::profile::ConsoleRules;
 use crate::source::{Document, SourceError};
 
 use super::file::{MachineFile, ScenarioFile, Start};
@@ -44,6 +45,10 @@ pub struct Scenario {
     pub timeout: Duration,
     /// What must hold all through it.
     pub invariants: Vec<Step>,
+    /// What is thought of lines of the console.
+    pub console: ConsoleRules,
+    /// Files of the machine that are wanted when it is red.
+    pub collect: Vec<String>,
     /// That it is known to fail.
     pub known_failure: Option<KnownFailure>,
     /// The steps; at least one.
@@ -207,6 +212,8 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         ready: head.ready,
         timeout: head.timeout.map_or(WHOLE, |span| span.0),
         invariants,
+        console: head.console,
+        collect: head.collect,
         known_failure: head.known_failure,
         steps,
         sabotage,

@@ -19,12 +19,14 @@ mod setup;
 mod step;
 mod supply;
 mod told;
+mod upload;
 mod value;
 
 pub use cards::{CardFile, HostName, NetworkFile};
 pub use client::ClientStep;
 pub use docker::{
     DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep, DockerTls, EngineName,
+    PublishedPort, Restart,
 };
 pub use fault::{
     ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Line, Link,
@@ -43,6 +45,7 @@ pub use step::{
 };
 pub use supply::{HotplugStep, NameServerStep, Plugged, Subnet, TimeServerStep};
 pub use told::{PageFile, VolumeFile};
+pub use upload::sent_files;
 pub use value::{Filter, Pattern, Span, TextExpectation, Words};
 
 #[cfg(test)]

@@ -9,12 +9,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_yaml::Value;
 
+use crate::hash::Hash;
 use crate::source::{Document, SourceError, closest};
 
 use super::file::MachineFile;
 use super::lint::{self, Lint};
 use super::load::{self, Step};
 use super::step::StepFile;
+use super::upload;
 
 /// A beginning that scenarios share: `setup: NAME` in a scenario goes on from here.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -142,8 +144,9 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
     let head = document.fit::<SetupFile<Value>>(value, "");
     let head = head.map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
-    let content = head.steps.iter().cloned().map(nameless).collect();
+    let mut content: Vec<_> = head.steps.iter().cloned().map(nameless).collect();
     let steps = load::steps(&mut lint, head.steps.clone(), "steps");
+    content.extend(sent(document, &steps));
     lint::setup(&mut lint, &head, &steps);
     if !lint.found.is_empty() {
         lint.found.sort_by_key(|error| error.line);
@@ -157,6 +160,14 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
         steps,
         content: Value::Sequence(content),
     })
+}
+
+/// Of the files that steps send, what is in them.
+fn sent(document: &Document, steps: &[Step]) -> Vec<Value> {
+    let folder = upload::folder_of(document.file());
+    let hash = |name| Some(Hash::default().file(&folder.join(name)).ok()?.finish());
+    let files = upload::sent_files(steps);
+    files.filter_map(hash).map(Value::String).collect()
 }
 
 /// A step without what changes nothing that it does.

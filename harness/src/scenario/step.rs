@@ -186,12 +186,14 @@ pub struct SshStep {
     pub stderr: Option<TextExpectation>,
 }
 
-/// A file to send.
+/// A file to send: its `content`, or one of the project.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
     /// Its content.
-    pub content: String,
+    pub content: Option<String>,
+    /// A file in the folder of the scenarios, by its path there.
+    pub from: Option<String>,
     /// Its path on the machine.
     pub to: String,
     /// Whether it is to be a program.
@@ -199,16 +201,23 @@ pub struct Upload {
     pub executable: bool,
 }
 
-/// Typing and reading on the serial console: `send` then `expect`, or a `login`.
+/// Typing and reading on the serial console: `send` then `expect`, a `login`, or a command that is
+/// `run` in the shell there.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SerialStep {
     /// What is typed, followed by Enter.
     pub send: Option<String>,
-    /// What must come (after what earlier steps have seen).
+    /// What must come (after what earlier steps have seen). The echo of what was sent does not count.
     pub expect: Option<Pattern>,
     /// A login dialogue.
     pub login: Option<SerialLogin>,
+    /// A command line, for the shell that a login before left.
+    pub run: Option<String>,
+    /// The exit status that is wanted of `run`; 0 unless told.
+    pub exit: Option<i32>,
+    /// What `run` must print, standard error included.
+    pub stdout: Option<TextExpectation>,
 }
 
 /// A login on the serial console.
@@ -257,6 +266,10 @@ pub struct WaitForStep {
     /// cannot be reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence: Option<Span>,
+    /// A command that ends well (exit status 0) when waiting is of no more use: `systemctl is-failed
+    /// NAME`. It runs as root after each look that found what is waited for not to hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_failed: Option<String>,
 }
 
 /// What a waiting step waits for, once it is known to be one thing.

@@ -16,7 +16,7 @@ use crate::event::What;
 use crate::evidence::Evidence;
 use crate::hash::Hash;
 use crate::machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
-use crate::profile::{Bus, ResolvedFirmware};
+use crate::profile::{Bus, ConsoleRules, ResolvedFirmware};
 use crate::registry::Storage;
 use crate::scenario::{Start, WaitForStep};
 
@@ -187,6 +187,7 @@ impl Trial {
         let mut profile = spec.profile.profile.clone();
         profile.about.clear();
         profile.budgets.clear();
+        profile.console = ConsoleRules::default();
         let initrd = spec.initrd.as_deref().map(content).transpose()?;
         let mut inputs = json!({
             "version": VERSION,

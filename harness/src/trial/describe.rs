@@ -3,7 +3,7 @@
 mod fault;
 
 use crate::scenario::{
-    Action, DockerAction, DockerStep, EngineName, Plugged, SshStep, Step, WaitAction,
+    Action, DockerAction, DockerStep, EngineName, Plugged, SerialStep, SshStep, Step, WaitAction,
 };
 
 /// A step in a line.
@@ -14,12 +14,7 @@ pub fn step(step: &Step) -> String {
 fn action(action: &Action) -> String {
     match action {
         Action::Ssh(step) => ssh(step),
-        Action::Serial(step) => match (&step.login, &step.send, &step.expect) {
-            (Some(login), ..) => format!("serial: log in as {}", login.user),
-            (None, Some(send), _) => format!("serial: {}", short(send)),
-            (None, None, Some(pattern)) => format!("serial: expect /{}/", pattern.0),
-            (None, None, None) => "serial".into(),
-        },
+        Action::Serial(step) => serial(step),
         Action::Docker(step) => docker(step),
         Action::Reboot(_) => "reboot".into(),
         Action::PowerCut(_) => "power cut".into(),
@@ -43,6 +38,16 @@ fn action(action: &Action) -> String {
         Action::Client(step) => format!("client: {}", short(&step.run)),
         Action::NameServer(_) => "a name server".into(),
         Action::Fault(step) => fault::fault(step),
+    }
+}
+
+fn serial(step: &SerialStep) -> String {
+    let typed = step.run.as_ref().or(step.send.as_ref());
+    match (&step.login, typed, &step.expect) {
+        (Some(login), ..) => format!("serial: log in as {}", login.user),
+        (None, Some(typed), _) => format!("serial: {}", short(typed)),
+        (None, None, Some(pattern)) => format!("serial: expect /{}/", pattern.0),
+        (None, None, None) => "serial".into(),
     }
 }
 

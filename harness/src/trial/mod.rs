@@ -7,6 +7,7 @@
 mod before;
 mod begin;
 mod broken;
+mod collect;
 mod deadline;
 mod describe;
 mod fault;
@@ -49,6 +50,7 @@ pub use before::Stopped;
 pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
 pub use replay::{Ended, Past};
+pub use snapshot::accept_all as accept_snapshots;
 
 /// What is tried.
 #[derive(Debug, Clone)]
@@ -248,6 +250,7 @@ impl Trial {
             outside: wanted.outside,
             first_card: wanted.network.network(),
             cards: wanted.cards.iter().map(CardFile::network).collect(),
+            console: self.scenario.console.clone(),
         })
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
+use crate::scenario::{Step, sent_files};
 
 use super::begin::content;
 use super::{Failure, Settings, Trial};
@@ -100,6 +101,10 @@ impl Trial {
             std::fs::create_dir_all(&setups)?;
             text += &copy(&setup.file, &setups)?;
         }
+        let setups = self.scenario.setups.iter().map(|setup| &setup.steps);
+        for steps in setups.chain([&self.scenario.steps]) {
+            copy_sent(steps, file.parent().unwrap_or(file), &scenarios)?;
+        }
         copy_snapshots(&text, &self.snapshots(), &scenarios.join("snapshots"))?;
         let profile = serde_yaml::to_string(&self.profile).map_err(io::Error::other)?;
         std::fs::write(
@@ -114,6 +119,16 @@ fn copy(file: &Path, folder: &Path) -> io::Result<String> {
     let text = std::fs::read_to_string(file)?;
     std::fs::write(folder.join(file.file_name().unwrap_or_default()), &text)?;
     Ok(text)
+}
+
+/// The files of the project that steps send.
+fn copy_sent(steps: &[Step], from: &Path, to: &Path) -> io::Result<()> {
+    for name in sent_files(steps) {
+        let copy = to.join(name);
+        std::fs::create_dir_all(copy.parent().unwrap_or(to))?;
+        std::fs::copy(from.join(name), copy)?;
+    }
+    Ok(())
 }
 
 /// Those whose names the scenario mentions: some too many do no harm.

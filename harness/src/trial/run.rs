@@ -15,7 +15,7 @@ use super::invariants::Invariants;
 use super::log::Log;
 use super::report::{Ran, Red};
 use super::session::Session;
-use super::{Failure, Settings, Trial, describe, outcome, scaled, steps};
+use super::{Failure, Settings, Trial, collect, describe, outcome, scaled, steps};
 
 impl Trial {
     /// From power-on or fork to the last step.
@@ -47,8 +47,10 @@ impl Trial {
         let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, count, log)).await;
         if let Err(red) = verdict {
             // Before its connections end: it is kept as it stands.
+            outcome::screen(&session.machine, log.evidence).await;
+            let wanted = &self.scenario.collect;
+            log.notes(&collect::collect(wanted, &mut session, log.evidence).await);
             let machine = &session.machine;
-            outcome::screen(machine, log.evidence).await;
             let fate = self.keep(machine, &begun.keys, settings, log).await;
             let failure = red.conclude(self, machine, log.evidence, fate);
             machine.stop().await;

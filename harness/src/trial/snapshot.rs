@@ -4,11 +4,34 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::scenario::Filter;
 
 use super::fault::Fault;
 use super::judge::diff;
+
+/// Whether what differs is right now, in this process.
+static ACCEPTS: AtomicBool = AtomicBool::new(false);
+
+/// From now on what was printed becomes the snapshot where it differs, or where there is none.
+pub fn accept_all() {
+    ACCEPTS.store(true, Ordering::Relaxed);
+}
+
+/// Writes a snapshot as insta does. What is right already stays as it is.
+fn accept(got: &str, file: &Path) -> std::io::Result<()> {
+    let got = got.trim_end_matches('\n');
+    if content(file).is_some_and(|kept| kept.trim_end_matches('\n') == got) {
+        return Ok(());
+    }
+    std::fs::create_dir_all(file.parent().unwrap_or(file))?;
+    std::fs::write(file, format!("---\nsource: {}\n---\n{got}\n", file!()))?;
+    // What insta left for review is settled.
+    let _ = std::fs::remove_file(file.with_extension("snap.new"));
+    eprintln!("accepted: {}", file.display());
+    Ok(())
+}
 
 /// Compares `got` with the snapshot `NAME.snap` of a folder, after its filters.
 ///
@@ -28,6 +51,11 @@ pub fn compare(
             .replace_all(&text, filter.replacement.as_str())
             .into_owned()
     });
+    let file = folder.join(format!("{name}.snap"));
+    if ACCEPTS.load(Ordering::Relaxed) {
+        let accepted = accept(&got, &file);
+        return accepted.map_err(|error| Fault::new(format!("{}: {error}", file.display())));
+    }
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(absolute(folder));
     settings.set_prepend_module_to_snapshot(false);
@@ -35,10 +63,10 @@ pub fn compare(
     if quietly(|| settings.bind(|| insta::assert_snapshot!(name, got))) {
         return Ok(());
     }
-    let file = folder.join(format!("{name}.snap"));
+    let new = file.with_extension("snap.new");
     let review = format!(
-        "{}, then `cargo insta review`",
-        file.with_extension("snap.new").display()
+        "{}; `cargo harness test --accept NAME` takes it",
+        new.display()
     );
     Err(match content(&file) {
         Some(kept) => Fault::new(format!("{what} differs from {}", file.display()))
@@ -102,6 +130,11 @@ mod tests {
         std::fs::write(folder.path().join("version.snap"), KEPT).unwrap();
         let same = "rancherctl 0.1.0\n";
         compare("stdout", same, "version", &filters(), folder.path()).unwrap();
+        let (new, file) = ("kettle 2\n\n", folder.path().join("new/kettle.snap"));
+        accept(new, &file).unwrap();
+        assert_eq!(content(&file).unwrap(), "kettle 2\n");
+        accept("kettle 3", &file).unwrap();
+        assert_eq!(content(&file).unwrap(), "kettle 3\n");
         // What differs is not tried here: insta would tell of it on this test's own output.
         assert_eq!(
             content(&folder.path().join("version.snap")).unwrap(),

@@ -251,12 +251,11 @@ impl Readme {
 fn yaml(block: &Block) -> Yaml {
     let has = |wanted: &str| block.keys().any(|key| key == wanted);
     let is_file = has("name") && has("steps");
+    let parts = ["sabotage", "known_failure", "invariants", "console"];
     match (is_file, is_file && (has("machine") || has("sabotage"))) {
         (true, true) => Yaml::Scenario,
         (true, false) => Yaml::Setup,
-        (false, _) if has("sabotage") || has("known_failure") || has("invariants") => {
-            Yaml::PartOfScenario
-        }
+        (false, _) if parts.into_iter().any(has) => Yaml::PartOfScenario,
         (false, _) => Yaml::FileOfMachine,
     }
 }

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::times::Times;
 use super::{Shared, Watch};
+use crate::machine::Badness;
+use crate::machine::badness::{self, Rules};
 use crate::machine::lines::Ends;
-use crate::machine::{Badness, badness};
 
 /// A bad line is told this much later, so that the trace that follows it is in the log, too.
 const AFTERMATH: Duration = Duration::from_millis(300);
@@ -30,6 +31,7 @@ pub(super) struct Console {
     partial: Vec<u8>,
     /// Text of a line that is not yet whole.
     line: String,
+    rules: Rules,
     bad: watch::Sender<Option<Badness>>,
     /// The first bad line, and when it is told.
     found: Option<(String, Instant)>,
@@ -40,6 +42,7 @@ impl Console {
         shared: Arc<Shared>,
         log: File,
         times: Times,
+        rules: Rules,
         bad: watch::Sender<Option<Badness>>,
     ) -> Self {
         Self {
@@ -48,6 +51,7 @@ impl Console {
             times,
             partial: vec![],
             line: String::new(),
+            rules,
             bad,
             found: None,
         }
@@ -140,7 +144,7 @@ impl Console {
             }
             let line = std::mem::take(&mut self.line);
             if self.found.is_none()
-                && let Some(said) = badness::judge(&line)
+                && let Some(said) = self.rules.judge(&line)
                 && !self.expected(&said)
             {
                 self.found = Some((said, Instant::now() + AFTERMATH));
@@ -190,6 +194,7 @@ mod tests {
             lines::only(port),
             log.reopen().unwrap(),
             tempfile::tempfile().unwrap(),
+            Rules::default(),
             tell,
         );
         Bench {
@@ -295,6 +300,22 @@ mod tests {
         assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
         let more = Regex::new("more").unwrap();
         bench.serial.expect(&more, LONG).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_echo_of_what_was_sent_is_no_answer() {
+        let mut bench = bench();
+        let done = Regex::new("DONE").unwrap();
+        let line = "sleep 20; false && echo DONE";
+        bench.serial.send_line(line).await.unwrap();
+        for part in ["$ sleep 20; false && ec", "ho DONE", "\r\nfalse\r\n"] {
+            bench.guest.write_all(part.as_bytes()).await.unwrap();
+        }
+        let short = Duration::from_millis(200);
+        let late = bench.serial.expect(&done, short).await.unwrap_err();
+        assert!(late.to_string().contains("did not happen"), "{late}");
+        bench.guest.write_all(b"all is DONE\r\n").await.unwrap();
+        bench.serial.expect(&done, LONG).await.unwrap();
     }
 
     #[tokio::test]

@@ -90,6 +90,9 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
         known_failure(lint, known);
     }
     machine(lint, &head.machine);
+    for (number, file) in head.collect.iter().enumerate() {
+        absolute(lint, file, &format!("collect[{number}]"));
+    }
     if let Some(ready) = &head.ready {
         wait::step(lint, ready, "ready", "`ready`");
         let asks = ready.ssh.is_some() || ready.container.is_some();
@@ -296,14 +299,14 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
 
 fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
     let talks = step.send.is_some() || step.expect.is_some();
-    if !talks && step.login.is_none() {
+    if !talks && step.login.is_none() && step.run.is_none() {
         lint.key(
             path,
             "this step does nothing",
-            "write `send`, `expect` or `login`",
+            "write `run`, `send`, `expect` or `login`",
         );
     }
-    let both = talks && step.login.is_some();
+    let both = (talks || step.run.is_some()) && step.login.is_some();
     let hint = "make two steps of it";
     lint.refuse(
         both,
@@ -311,6 +314,31 @@ fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
         "`login` has a dialogue of its own",
         hint,
     );
+    let both = talks && step.run.is_some();
+    let message = "`run` types and reads by itself";
+    lint.refuse(both, &format!("{path}.run"), message, hint);
+    let nothing = step.run.as_ref().is_some_and(|run| run.trim().is_empty());
+    let message = "this command does nothing";
+    lint.refuse(
+        nothing,
+        &format!("{path}.run"),
+        message,
+        "write a command line",
+    );
+    for (key, given) in [
+        ("exit", step.exit.is_some()),
+        ("stdout", step.stdout.is_some()),
+    ] {
+        let message = format!("`{key}` is about `run`, which is not there");
+        let hint = "write `run` instead of `send`";
+        lint.refuse(
+            given && step.run.is_none(),
+            &format!("{path}.{key}"),
+            &message,
+            hint,
+        );
+    }
+    expectation::text(lint, step.stdout.as_ref(), &format!("{path}.stdout"));
 }
 
 fn reboot(lint: &mut Lint<'_>, step: &RebootStep, path: &str) {
@@ -406,14 +434,22 @@ fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
             _ => false,
         };
         let message = "this step is about the boot, which a fork has behind it";
-        lint.refuse(about_boot, &format!("steps[{number}]"), message, hint);
+        let serial = matches!(&step.action, Action::WaitFor(step) if step.serial.is_some());
+        let hint = if serial {
+            format!(
+                "for what the console says from here on write `serial: {{ expect: ... }}`; {hint}"
+            )
+        } else {
+            hint.to_owned()
+        };
+        lint.refuse(about_boot, &format!("steps[{number}]"), message, &hint);
     }
 }
 
 /// Whether a step could ever be red because of the machine.
 fn checks(step: &Step) -> bool {
     match &step.action {
-        Action::Serial(step) => step.expect.is_some() || step.login.is_some(),
+        Action::Serial(step) => step.expect.is_some() || step.login.is_some() || step.run.is_some(),
         Action::Fault(step) => step.checks(),
         Action::Hotplug(_) | Action::TimeServer(_) | Action::NameServer(_) => false,
         _ => true,

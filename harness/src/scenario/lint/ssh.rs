@@ -1,6 +1,7 @@
 //! Steps over SSH.
 
-use super::super::step::{Account, SshStep};
+use super::super::step::{Account, SshStep, Upload};
+use super::super::upload;
 use super::{Lint, expectation};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
@@ -79,7 +80,8 @@ fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
             );
         }
         (Some(_), None) => {}
-        (None, Some(_)) => {
+        (None, Some(upload)) => {
+            source(lint, upload, &format!("{path}.upload"));
             let checks = step.stdout.is_some() || step.stderr.is_some() || step.exit.is_some();
             let message = "an upload prints nothing to expect something of";
             lint.refuse(
@@ -89,5 +91,31 @@ fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
                 "make two steps of it",
             );
         }
+    }
+}
+
+/// An upload has a content, here or in a file of the project.
+fn source(lint: &mut Lint<'_>, upload: &Upload, path: &str) {
+    match (&upload.content, &upload.from) {
+        (None, None) => {
+            let hint = "write `content: ...`, or `from: FILE` for a file beside the scenario";
+            lint.key(path, "this upload sends nothing", hint);
+        }
+        (Some(_), Some(_)) => {
+            let message = "`content` and `from` in one upload";
+            lint.key(
+                &format!("{path}.from"),
+                message,
+                "leave one of the two away",
+            );
+        }
+        (None, Some(from)) => {
+            let folder = upload::folder_of(lint.document.file());
+            if let Err(why) = upload::inside(&folder, from) {
+                let hint = "put it beside the scenario, or into a folder there";
+                lint.value(&format!("{path}.from"), why, hint);
+            }
+        }
+        (Some(_), None) => {}
     }
 }

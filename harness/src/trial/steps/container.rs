@@ -4,7 +4,9 @@ use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     StartContainerOptions, WaitContainerOptions,
@@ -12,7 +14,7 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::machine::Output;
-use crate::scenario::{DockerExec, DockerRun};
+use crate::scenario::{DockerExec, DockerRun, PublishedPort, Restart};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;
@@ -53,15 +55,50 @@ pub(super) async fn run(
 }
 
 fn body(run: &DockerRun) -> ContainerCreateBody {
+    let variables = run.environment.iter();
+    let variables = variables.map(|(name, value)| format!("{name}={value}"));
+    let exposed = run.ports.iter().map(|port| port.inside.clone());
     ContainerCreateBody {
         image: Some(run.image.clone()),
         cmd: Some(run.command.clone()),
+        env: Some(variables.collect()),
+        exposed_ports: Some(exposed.collect()),
         host_config: Some(HostConfig {
             privileged: Some(run.privileged),
             binds: Some(run.binds.clone()),
+            port_bindings: Some(bindings(&run.ports)),
+            restart_policy: Some(restart_policy(run.restart)),
+            network_mode: run.network.clone(),
             ..Default::default()
         }),
         ..Default::default()
+    }
+}
+
+fn bindings(ports: &[PublishedPort]) -> PortMap {
+    let mut map = PortMap::new();
+    for port in ports {
+        let binding = PortBinding {
+            host_ip: port.address.clone(),
+            host_port: Some(port.outside.to_string()),
+        };
+        let bindings = map.entry(port.inside.clone()).or_default();
+        bindings.get_or_insert_default().push(binding);
+    }
+    map
+}
+
+fn restart_policy(restart: Restart) -> RestartPolicy {
+    use RestartPolicyNameEnum as Name;
+    let name = match restart {
+        Restart::No => Name::NO,
+        Restart::Always => Name::ALWAYS,
+        Restart::UnlessStopped => Name::UNLESS_STOPPED,
+        Restart::OnFailure => Name::ON_FAILURE,
+    };
+    RestartPolicy {
+        name: Some(name),
+        maximum_retry_count: None,
     }
 }
 
@@ -137,4 +174,25 @@ async fn collect(
         Ok((stdout, stderr))
     };
     output.try_fold((Vec::new(), Vec::new()), apart).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_asked_for_with_all_that_the_scenario_says() {
+        let run: DockerRun = serde_yaml::from_str(
+            "{image: tea, command: [brew], ports: ['8080:80', '127.0.0.1:5353:53/udp'], \
+             environment: {CUP: large}, restart: unless-stopped, network: kitchen}",
+        )
+        .unwrap();
+        let body = serde_json::to_value(body(&run)).unwrap();
+        assert_eq!(body["Env"], serde_json::json!(["CUP=large"]));
+        let host = &body["HostConfig"];
+        assert_eq!(host["NetworkMode"], "kitchen");
+        assert_eq!(host["RestartPolicy"]["Name"], "unless-stopped");
+        assert_eq!(host["PortBindings"]["80/tcp"][0]["HostPort"], "8080");
+        assert_eq!(host["PortBindings"]["53/udp"][0]["HostIp"], "127.0.0.1");
+    }
 }

@@ -4,6 +4,7 @@ use crate::scenario::{SerialLogin, SerialStep};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;
+use super::super::judge::{self, Wanted};
 use super::super::session::Session;
 
 pub(super) async fn perform(
@@ -15,8 +16,17 @@ pub(super) async fn perform(
     if let Some(login) = &step.login {
         return log_in(login, session, deadline).await;
     }
+    if let Some(run) = &step.run {
+        let output = serial.run(run, deadline.left()).await?;
+        let wanted = Wanted {
+            exit: step.exit.unwrap_or(0).into(),
+            stdout: step.stdout.as_ref(),
+            stderr: None,
+        };
+        return judge::command(run, wanted, &output, session.snapshots);
+    }
     if let Some(send) = &step.send {
-        serial.send(format!("{send}\r").as_bytes()).await?;
+        serial.send_line(send).await?;
     }
     if let Some(pattern) = &step.expect {
         serial.expect(&pattern.0, deadline.left()).await?;

@@ -19,7 +19,9 @@ pub(super) async fn perform(
         Some(login) => session.machine.ssh(&login, deadline.left()).await?,
     };
     if let Some(upload) = &step.upload {
-        return send(upload, step, &ssh, deadline).await;
+        let folder = session.snapshots.parent().unwrap_or(session.snapshots);
+        let content = upload.bytes(folder).map_err(Fault::new)?;
+        return send(&content, upload, step, &ssh, deadline).await;
     }
     run(step, &ssh, session, deadline).await
 }
@@ -69,13 +71,13 @@ async fn run(
 
 /// Sends a file; root's go through a place that everybody may write to.
 async fn send(
+    content: &[u8],
     upload: &Upload,
     step: &SshStep,
     ssh: &Ssh,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let mode = if upload.executable { 0o755 } else { 0o644 };
-    let content = upload.content.as_bytes();
     if step.account == crate::scenario::Account::Rancher {
         return Ok(ssh.upload(content, &upload.to, mode).await?);
     }

@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 
 use crate::machine::MachineError;
 use crate::poll::{Poll, wait_until};
-use crate::scenario::{WaitAction, WaitContainer, WaitForStep, WaitSsh};
+use crate::scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
 
 use super::super::deadline::Deadline;
 use super::super::fault::{Fault, printable};
@@ -22,7 +22,11 @@ pub(in super::super) async fn perform(
 ) -> Result<(), Fault> {
     let machine = std::sync::Arc::clone(&session.machine);
     match step.action() {
-        Some(WaitAction::Ssh(wait)) => command(wait, session, deadline).await,
+        Some(WaitAction::Ssh(wait)) => {
+            let what = format!("`{}` as wanted", wait.run.trim());
+            let look = async |session: &mut Session<'_>| look(wait, session, deadline).await;
+            until(&what, step, look, session, deadline).await
+        }
         Some(WaitAction::Serial(pattern)) => {
             machine.serial().expect(&pattern.0, deadline.left()).await?;
             Ok(())
@@ -31,22 +35,44 @@ pub(in super::super) async fn perform(
             machine.wait_event(stage, deadline.left()).await?;
             Ok(())
         }
-        Some(WaitAction::Container(wait)) => container(wait, session, deadline).await,
+        Some(WaitAction::Container(wait)) => {
+            let what = format!("the container {} running", wait.name);
+            let look = async |session: &mut Session<'_>| container(wait, session, deadline).await;
+            until(&what, step, look, session, deadline).await
+        }
         Some(WaitAction::Silence(span)) => silence(machine.ssh_port(), span.0).await,
         None => Ok(()),
     }
 }
 
-async fn command(
-    wait: &WaitSsh,
+/// Looks until something holds, or until the command that says so finds that it never will.
+async fn until(
+    what: &str,
+    step: &WaitForStep,
+    look: impl AsyncFn(&mut Session<'_>) -> Poll<()>,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), Fault> {
-    let what = format!("`{}` as wanted", wait.run.trim());
-    let held = wait_until(&what, deadline.left(), async || {
-        look(wait, session, deadline).await
+    let held = wait_until(what, deadline.left(), async || {
+        match (look(session).await, &step.until_failed) {
+            (Poll::NotYet(seen), Some(command)) => match failed(command, session, deadline).await {
+                Some(printed) => Poll::Failed(format!(
+                    "`{}` says so, and printed: {printed}; last seen: {seen}",
+                    command.trim()
+                )),
+                None => Poll::NotYet(seen),
+            },
+            (seen, _) => seen,
+        }
     });
     held.await.map_err(|error| MachineError::from(error).into())
+}
+
+/// What a command printed that ended well, and so says that there is nothing to wait for.
+async fn failed(command: &str, session: &mut Session<'_>, deadline: &Deadline) -> Option<String> {
+    let output = session.run(command, Account::Root, deadline).await.ok()?;
+    let printed = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    (output.exit == Some(0)).then(|| printable(printed.concat().trim()))
 }
 
 async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) -> Poll<()> {
@@ -81,22 +107,15 @@ async fn container(
     wait: &WaitContainer,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
-    let what = format!("the container {} running", wait.name);
-    let held = wait_until(&what, deadline.left(), async || {
-        let names = match running(wait, session, deadline).await {
-            Ok(names) => names,
-            Err(fault) => {
-                session.forget();
-                return Poll::NotYet(fault.what);
-            }
-        };
-        match names.contains(&wait.name) {
-            true => Poll::Ready(()),
-            false => Poll::NotYet(format!("running are: {}", names.join(", "))),
+) -> Poll<()> {
+    match running(wait, session, deadline).await {
+        Ok(names) if names.contains(&wait.name) => Poll::Ready(()),
+        Ok(names) => Poll::NotYet(format!("running are: {}", names.join(", "))),
+        Err(fault) => {
+            session.forget();
+            Poll::NotYet(fault.what)
         }
-    });
-    held.await.map_err(|error| MachineError::from(error).into())
+    }
 }
 
 async fn running(

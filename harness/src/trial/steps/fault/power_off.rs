@@ -66,8 +66,8 @@ async fn give(
     match step.over {
         Line::Ssh => order(&step.command, session, deadline).await,
         Line::Serial => {
-            let line = format!("{}\r", step.command);
-            Ok(session.machine.serial().send(line.as_bytes()).await?)
+            let serial = session.machine.serial();
+            Ok(serial.send_line(&step.command).await?)
         }
     }
 }

@@ -1,0 +1,214 @@
+//! The echo of what was typed: a terminal sends it back, and a shell's line editor once more.
+//!
+//! An echo is the whole line that was sent, at the beginning of a line or behind a prompt, up to the
+//! end of the line. It may be wrapped at the width of the terminal, coloured, or cut by a message of
+//! the kernel.
+
+use std::ops::Range;
+
+/// So many of the last lines are remembered.
+const MOST: usize = 16;
+
+/// Lines that were sent, and where the text ended then.
+#[derive(Debug, Default)]
+pub(super) struct Sent(Vec<(usize, String)>);
+
+impl Sent {
+    /// Remembers a line.
+    pub(super) fn add(&mut self, at: usize, line: &str) {
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.is_empty() {
+            return;
+        }
+        if self.0.len() == MOST {
+            self.0.remove(0);
+        }
+        self.0.push((at, line.to_owned()));
+    }
+
+    /// Nothing was sent yet.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// So many bytes at the beginning of the text are no longer kept.
+    pub(super) fn forget(&mut self, gone: usize) {
+        for (at, _) in &mut self.0 {
+            *at = at.saturating_sub(gone);
+        }
+    }
+
+    /// The parts of `text` from `from` on that are no echo, in order.
+    pub(super) fn spoken(&self, text: &str, from: usize) -> Vec<Range<usize>> {
+        let mut parts = Vec::new();
+        let mut begin = from;
+        for echo in self.echoes(text, from) {
+            if echo.start > begin {
+                parts.push(begin..echo.start);
+            }
+            begin = begin.max(echo.end);
+        }
+        parts.push(begin..text.len());
+        parts
+    }
+
+    fn echoes(&self, text: &str, from: usize) -> Vec<Range<usize>> {
+        let mut all = Vec::new();
+        for (at, line) in &self.0 {
+            let mut begin = (*at).max(from);
+            while let Some(echo) = next(text, begin, line) {
+                begin = echo.end;
+                all.push(echo);
+            }
+        }
+        all.sort_by_key(|echo| echo.start);
+        all
+    }
+}
+
+/// The first echo of a line that begins at `from` or later. One that may still be coming reaches to
+/// the end of the text.
+fn next(text: &str, from: usize, line: &str) -> Option<Range<usize>> {
+    let first = line.chars().next()?;
+    let begins = text.get(from..)?.match_indices(first);
+    let mut begins = begins.map(|(at, _)| from + at);
+    begins.find_map(|begin| {
+        let end = echoed(&text[begin..], line)?;
+        is_begin(&text[..begin]).then_some(begin..begin + end)
+    })
+}
+
+/// Whether a line can be typed behind this text: its last visible letter is no part of a word.
+fn is_begin(before: &str) -> bool {
+    let visible = without_sequence(before);
+    !visible.ends_with(|c: char| c.is_alphanumeric())
+}
+
+/// The text without a control sequence (`ESC [ ... letter`) at its end.
+fn without_sequence(text: &str) -> &str {
+    let cut = text.rfind("\x1b[").filter(|at| {
+        let rest = &text[at + 2..];
+        rest.ends_with(|c: char| c.is_ascii_alphabetic())
+            && rest.matches(|c: char| c.is_ascii_alphabetic()).count() == 1
+    });
+    cut.map_or(text, |at| without_sequence(&text[..at]))
+}
+
+/// How much of `text` is the echo of `line`, if it begins with it.
+fn echoed(text: &str, line: &str) -> Option<usize> {
+    let line: Vec<char> = line.chars().collect();
+    let (mut at, mut typed) = (0, 0);
+    loop {
+        let rest = &text[at..];
+        let Some(letter) = rest.chars().next() else {
+            // More may come.
+            return Some(at);
+        };
+        if typed == line.len() && matches!(letter, '\r' | '\n') {
+            return Some(at);
+        }
+        if line.get(typed) == Some(&letter) {
+            typed += 1;
+            at += letter.len_utf8();
+        } else if letter == '\u{8}' {
+            typed = typed.saturating_sub(1);
+            at += 1;
+        } else {
+            at += noise(rest)?;
+        }
+    }
+}
+
+/// The length of what can stand in the middle of an echo.
+fn noise(text: &str) -> Option<usize> {
+    let mut letters = text.chars();
+    let (first, second) = (letters.next()?, letters.next());
+    match (first, second) {
+        ('\r' | '\n', _) => Some(1),
+        ('\x1b', Some('[')) => {
+            let end = text.find(|c: char| c.is_ascii_alphabetic());
+            Some(end.map_or(text.len(), |end| end + 1))
+        }
+        // A letter that is written again after it, at the end of a terminal's line.
+        (_, Some('\r' | '\u{8}')) => Some(first.len_utf8() + 1),
+        ('[', _) => kernel_message(text),
+        _ => None,
+    }
+}
+
+/// `[   12.345678] something` up to its end, or as much of it as there is.
+fn kernel_message(text: &str) -> Option<usize> {
+    let inside = text[1..].split(']').next().unwrap_or_default();
+    let is_time = inside
+        .chars()
+        .all(|c| c.is_ascii_digit() || " .".contains(c));
+    is_time.then(|| text.find('\n').map_or(text.len(), |end| end + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "sleep 20; false && echo DONE";
+
+    /// What is no echo of a line that was sent at the beginning.
+    fn spoken(line: &str, text: &str) -> String {
+        let mut sent = Sent::default();
+        sent.add(0, line);
+        let parts = sent.spoken(text, 0);
+        let parts: Vec<_> = parts.into_iter().map(|part| &text[part]).collect();
+        parts.concat()
+    }
+
+    #[test]
+    fn an_echo_is_not_spoken_however_it_comes() {
+        for echo in [
+            LINE.to_owned(),
+            format!("$ {LINE}"),
+            format!("\x1b[?2004h\x1b[32m{LINE}"),
+            // Typed before the shell reads: the terminal's echo, then the shell's.
+            format!("{LINE}\r\nhost$ {LINE}"),
+            LINE.replace("&& ", "&& \r\n"),
+            LINE.replace("&& ", "&&  \r"),
+            LINE.replace("&& ", "&& e\u{8}"),
+            LINE.replace("echo", "ec[   12.345678] eth0: up\r\nho"),
+        ] {
+            let spoken = spoken(LINE, &format!("{echo}\r\nand so on\r\n"));
+            assert!(!spoken.contains("DONE"), "{echo:?} leaves {spoken:?}");
+            assert!(
+                spoken.ends_with("\r\nand so on\r\n"),
+                "{echo:?}: {spoken:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_echo_that_is_still_coming_is_not_spoken() {
+        for length in 1..LINE.len() {
+            assert_eq!(spoken(LINE, &format!("$ {}", &LINE[..length])), "$ ");
+        }
+    }
+
+    #[test]
+    fn what_a_command_prints_is_spoken() {
+        assert_eq!(
+            spoken("id", "id\r\nuid=0(root)\r\nliquid\r\n"),
+            "\r\nuid=0(root)\r\nliquid\r\n"
+        );
+        assert_eq!(
+            spoken("echo DONE", "$ echo DONE\r\nDONE\r\n$ "),
+            "$ \r\nDONE\r\n$ "
+        );
+        assert_eq!(spoken("", "login: "), "login: ");
+        assert_eq!(spoken("ls", "$ ls\r\ntools\r\n"), "$ \r\ntools\r\n");
+    }
+
+    #[test]
+    fn only_what_came_after_it_was_sent_can_be_its_echo() {
+        let text = "id\r\n$ id\r\n";
+        let mut sent = Sent::default();
+        sent.add(4, "id\r");
+        assert_eq!(sent.spoken(text, 0), [0..6, 8..10]);
+        assert_eq!(sent.spoken(text, 8).first(), Some(&(8..10)));
+    }
+}
