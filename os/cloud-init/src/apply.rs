@@ -22,19 +22,19 @@ use crate::user_data::Told;
 use crate::{people, save, say, tell_console, watch};
 
 /// What the console has of its own, thrown away with it.
-const FOLDER: &str = "/var/lib/cloud-init";
+const FOLDER: &str = "/etc/cloud-init";
 
 /// Is there when the script was begun in this console.
-const BEGUN: &str = "/var/lib/cloud-init/begun";
+const BEGUN: &str = "/etc/cloud-init/begun";
 
 /// The script.
-const SCRIPT: &str = "/var/lib/cloud-init/script";
+const SCRIPT: &str = "/etc/cloud-init/script";
 
 /// `runcmd`, as a script.
-const COMMANDS: &str = "/var/lib/cloud-init/runcmd";
+const COMMANDS: &str = "/etc/cloud-init/runcmd";
 
 /// `bootcmd`, as a script.
-const BOOT_COMMANDS: &str = "/var/lib/cloud-init/bootcmd";
+const BOOT_COMMANDS: &str = "/etc/cloud-init/bootcmd";
 
 /// How long nobody can log in because of `bootcmd`.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
