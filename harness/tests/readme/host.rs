@@ -47,7 +47,9 @@ const ONLY_READ: [(&str, &str); 11] = [
 
 /// Whether it is a command for the machine and not for the host.
 pub fn is_for_the_machine(command: &Command) -> bool {
-    ["rancherctl", "system-docker", "docker"].contains(&command.program())
+    let programs = ["rancherctl", "system-docker", "docker"];
+    let accounts = ["useradd", "usermod", "userdel"];
+    programs.contains(&command.program()) || accounts.contains(&command.program())
 }
 
 /// What becomes of a command.

@@ -83,6 +83,9 @@ fn programs(stage: &Path) -> Result<()> {
         Some(layers.as_str()),
     )
     .map_err(|error| Error::other(format!("/usr: {error}")))?;
+    // A layer has nothing of what is mounted in it, and busybox, which `modprobe` is, is there.
+    let own = Path::new(crate::PROGRAMS);
+    remount(own, &usr.join("lib/rancher"), MsFlags::MS_BIND)?;
     for name in ["bin", "lib", "lib64", "sbin"] {
         let place = stage.join(name);
         match std::fs::symlink_metadata(&place) {
