@@ -2,7 +2,7 @@
 //!
 //! YAML reads `1.10` as the number 1.1 and `True` as `true`. Whether a key is text only the schema
 //! knows, so a scalar that would print differently becomes the text of its source here, and the
-//! schema makes a number or a flag of it again where it wants one ([`crate::fit`](mod@crate::fit)).
+//! schema makes a number or a flag of it again where it wants one (module `fit`).
 
 use std::collections::HashMap;
 

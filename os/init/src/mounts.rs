@@ -3,7 +3,7 @@
 //!
 //! What is on a disk is mounted before console and engine start, so that both find their files there.
 //! What comes over the network is tried again until it works: the console does not wait for it, and the
-//! engine for [`REMOTE_LIMIT`].
+//! engine for `REMOTE_LIMIT`.
 
 mod remote;
 

@@ -1,7 +1,7 @@
 //! What the user's engine is started by: adds to its arguments what the configuration asks for, and
 //! becomes the engine.
 //!
-//! Where containers survive a restart of the engine this process stays beside it, see [`live_restore`].
+//! Where containers survive a restart of the engine this process stays beside it, see its module `live_restore`.
 //!
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
 

@@ -3,7 +3,7 @@
 //!
 //! Whatever cannot be done for an interface is told, and left out; nobody waits for a network. One that
 //! comes later is set up then, and a name that comes later is told to the DHCP servers then. DHCP clients
-//! call [`lease_script`]; it and this program share what they know in [`state`].
+//! call [`lease_script`]; it and this program share what they know in its module `state`.
 
 mod advertised;
 mod commands;
