@@ -15,6 +15,7 @@ mod document;
 pub mod edit;
 pub mod engine;
 mod fit;
+pub mod hostname;
 mod layers;
 mod network;
 pub mod path;
@@ -22,6 +23,7 @@ mod registries;
 mod schema;
 mod services;
 mod store;
+pub mod sysctl;
 mod tree;
 pub mod written;
 
@@ -30,11 +32,13 @@ pub use cmdline::{Argument, arguments};
 pub use dns::Dns;
 pub use document::{Document, Problem, line};
 pub use fit::{Misfit, Why, fit, is_key, nearest};
-pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
+pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge, place};
 pub use network::{Address, Addresses, Bridge, Interface, Network};
-pub use registries::{Credentials, ENGINE_SETTINGS, Host, Mirror, Registries};
+pub use registries::{
+    Credentials, DAEMON_JSON, ENGINE_SETTINGS, Host, Mirror, Registries, USER_ENGINE_SETTINGS,
+};
 pub use schema::{CloudInit, Config, Ntp, Service, Ssh, State, UserDocker};
-pub use store::{Store, write, write_layer};
+pub use store::{Store, write, write_for_all, write_layer};
 
 /// Keys that are read before any disk is there: only the kernel command line says them.
 pub const EARLY: [&str; 2] = ["rescue", "state"];

@@ -37,6 +37,8 @@ pub struct Config {
     pub network: Network,
     /// The machine's identity to those who log in.
     pub ssh: Ssh,
+    /// Kernel settings, by the names that sysctl(8) has for them.
+    pub sysctl: BTreeMap<String, String>,
     /// Arguments of system-docker beside its own; see [`crate::engine`].
     pub system_docker_args: Vec<String>,
     /// Where the engines get images from.

@@ -44,10 +44,27 @@ pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<
         return Ok(());
     }
     replace(path, &settings).map_err(at)?;
+    tell_user_docker(&settings).map_err(at)?;
     match tokio::time::timeout(RELOAD_LIMIT, read_anew(system_docker)).await {
         Ok(Some(())) => Ok(()),
         _ => Err(format!("system-docker does not read {}", path.display())),
     }
+}
+
+/// Puts the registries into the user's engine's file, beside what else is in it.
+fn tell_user_docker(settings: &str) -> std::io::Result<()> {
+    let path = Path::new(config::USER_ENGINE_SETTINGS);
+    // It writes its file itself when it starts.
+    let Ok(has) = std::fs::read_to_string(path) else {
+        return Ok(());
+    };
+    let daemon = config::DAEMON_JSON
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok());
+    replace(
+        path,
+        &config::engine::with_registries(&has, settings, daemon.as_deref()),
+    )
 }
 
 /// Has the engines read their file again; ends when system-docker goes by it.

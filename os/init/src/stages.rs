@@ -5,8 +5,9 @@ mod room;
 mod root;
 mod settings;
 mod state;
+pub(crate) mod sysctl;
 
-pub(crate) use settings::call;
+pub(crate) use settings::{call, load_modules};
 
 use nix::mount::MsFlags;
 
@@ -121,6 +122,7 @@ pub struct Boot<'a> {
     sys: &'a mut dyn Sys,
     report: &'a mut Report,
     config: config::Config,
+    layers: Vec<config::Layer>,
 }
 
 impl<'a> Boot<'a> {
@@ -131,6 +133,7 @@ impl<'a> Boot<'a> {
             sys,
             report,
             config,
+            layers: Vec::new(),
         }
     }
 

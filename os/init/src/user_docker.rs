@@ -3,6 +3,8 @@
 //!
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
 
+mod arguments;
+
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -26,7 +28,7 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 
 /// Comes back only when there is no engine.
 pub fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut arguments = arguments::accepted(std::env::args_os().skip(1).collect());
     if config::load_machine().config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,

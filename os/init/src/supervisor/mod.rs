@@ -19,12 +19,13 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use config::{Config, Service};
+use config::{Config, Layer, Service};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::report::{Event, Report};
+use crate::stages::sysctl;
 use crate::sys::Linux;
 use container::Containers;
 use images::Images;
@@ -37,14 +38,19 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 /// The configuration, and the services that come of it: made once, for all that ask.
 struct Now {
     config: Config,
+    layers: Vec<Layer>,
     services: BTreeMap<String, Service>,
 }
 
 impl Now {
     fn read() -> Rc<Self> {
-        let config = config::load_machine().config;
+        let config::Loaded { config, layers, .. } = config::load_machine();
         let services = config.effective_services();
-        Rc::new(Self { config, services })
+        Rc::new(Self {
+            config,
+            layers,
+            services,
+        })
     }
 
     /// The names of the services that enabled addons have a part in.
@@ -134,6 +140,8 @@ async fn supervise() -> Result<(), String> {
     });
     tokio::task::spawn_local(missed::watch(Rc::clone(&shared)));
     start_all(all, &shared).await;
+    // Also those that came with what was started.
+    set_kernel(&shared, sysctl::Missing::Fault);
     say_started(&mut shared.report.borrow_mut());
     loop {
         // At first what cloud-init asked for that was not there before.
@@ -172,24 +180,126 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
                 // An error means that the other task is gone, which is an end too.
                 let _ = other.wait_for(|up| *up).await;
             }
-            if let Some(service) = shared.now().services.get(&name) {
-                service::bring_up(&name, service, &shared).await;
-                if service.reload_config() {
-                    reload(&shared).await;
-                }
-            }
+            bring_up(&name, &shared).await;
             done.send_replace(true);
         });
     }
     while tasks.join_next().await.is_some() {}
 }
 
-/// Reads the configuration again, which was changed: for what comes after, for the engines, and for
-/// the machine's name.
-async fn reload(shared: &Shared) {
+/// Brings a service up as it is wanted when it is, which may be another one than when that began.
+async fn bring_up(name: &str, shared: &Rc<Shared>) {
+    let mut began: Option<Service> = None;
+    loop {
+        let now = shared.now();
+        let Some(service) = now.services.get(name) else {
+            return;
+        };
+        if began.as_ref() == Some(service) {
+            return;
+        }
+        service::bring_up(name, service, shared).await;
+        if service.reload_config() {
+            let old = reload(shared).await;
+            return renew_changed(name, &old, shared).await;
+        }
+        began = Some(service.clone());
+    }
+}
+
+/// Puts services anew in their places that were started before the configuration said what it does
+/// now; nothing that comes after has looked at them yet.
+async fn renew_changed(but: &str, old: &Now, shared: &Rc<Shared>) {
+    let now = shared.now();
+    let mut changed = BTreeSet::new();
+    for name in shared.running.borrow().keys().filter(|name| *name != but) {
+        if differs(old.services.get(name), now.services.get(name)) {
+            changed.insert(name.clone());
+        }
+    }
+    // What has mounts of another one is another one, too.
+    let takes = |service: &Service, from: &BTreeSet<String>| {
+        let mut volumes = service.volumes_from.iter();
+        volumes.any(|other| from.contains(other))
+    };
+    let running = shared.running.borrow().keys().cloned().collect::<Vec<_>>();
+    let with_mounts = running.into_iter().filter(|name| {
+        let service = now.services.get(name);
+        name != but && service.is_some_and(|service| takes(service, &changed))
+    });
+    let with_mounts: Vec<_> = with_mounts.collect();
+    changed.extend(with_mounts);
+    let (volumes, others): (Vec<_>, Vec<_>) = changed.into_iter().partition(|name| {
+        let service = now.services.get(name);
+        service.is_some_and(Service::create_only)
+    });
+    for name in volumes.into_iter().chain(others) {
+        match now.services.get(&name) {
+            Some(service) if !service.disabled => service::bring_up(&name, service, shared).await,
+            _ => service::remove(&name, shared).await,
+        }
+    }
+}
+
+/// Whether a service is another one; one that never runs has no use for variables.
+fn differs(old: Option<&Service>, new: Option<&Service>) -> bool {
+    let (Some(old), Some(new)) = (old, new) else {
+        return old.is_some() || new.is_some();
+    };
+    let plain = |service: &Service| Service {
+        environment: Vec::new(),
+        ..service.clone()
+    };
+    match old.create_only() && new.create_only() {
+        true => plain(old) != plain(new),
+        false => old != new,
+    }
+}
+
+/// Sets kernel settings, and tells which cannot be set.
+fn set_kernel(shared: &Shared, missing: sysctl::Missing) {
+    let now = shared.now();
+    for failed in sysctl::apply(&mut Linux::default(), &now.config.sysctl, missing) {
+        shared.say(&format!("rancher: {}", failed.placed(&now.layers)));
+    }
+}
+
+/// What of a change is read only when the machine, or who asks the datasources, starts.
+fn from_next_boot(now: &Config, old: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("cloud_init", now.cloud_init != old.cloud_init),
+        (
+            "system_docker_args",
+            now.system_docker_args != old.system_docker_args,
+        ),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| key).collect()
+}
+
+/// Reads the configuration again, which was changed: for what comes after, for the kernel, for the
+/// engines, and for the machine's name. Returns what was there before.
+async fn reload(shared: &Shared) -> Rc<Now> {
     let now = Now::read();
-    let old = shared.now.replace(Rc::clone(&now));
-    let (config, old) = (&now.config, &old.config);
+    let before = shared.now.replace(Rc::clone(&now));
+    let (config, old) = (&now.config, &before.config);
+    let more = config
+        .modules
+        .iter()
+        .filter(|one| !old.modules.contains(*one));
+    let more: Vec<_> = more.cloned().collect();
+    if let Err(error) = crate::stages::load_modules(&mut Linux::default(), &more) {
+        shared.failure("modules", &error);
+    }
+    if config.sysctl != old.sysctl {
+        set_kernel(shared, sysctl::Missing::Later);
+    }
+    for key in from_next_boot(config, old) {
+        let place = config::place(&now.layers, &[key.to_owned()]).unwrap_or_default();
+        shared.say(&format!(
+            "rancher: {place}: `{key}` holds from the next boot"
+        ));
+    }
     if config.hostname != old.hostname
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
@@ -201,9 +311,10 @@ async fn reload(shared: &Shared) {
     let known = old.warnings();
     for warning in config.warnings() {
         if !known.contains(&warning) {
-            shared.say(&format!("rancher: {warning}"));
+            shared.say(&format!("rancher: {}", warning.placed(&now.layers)));
         }
     }
+    before
 }
 
 /// Puts what is wanted now in the place of what runs, where an addon that is or was enabled has a
