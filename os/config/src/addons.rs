@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
+use crate::engine::Warning;
 use crate::fit::{self, nearest};
 use crate::{Config, Service, merge};
 
@@ -22,13 +23,16 @@ type Services = BTreeMap<String, Service>;
 
 impl Config {
     /// The services as the enabled addons want them, and what had to be left out of that.
-    pub(crate) fn services_with_addons(&self) -> (Services, Vec<String>) {
+    pub(crate) fn services_with_addons(&self) -> (Services, Vec<Warning>) {
         let mut services = self.services.clone();
         let mut problems = Vec::new();
-        for name in &self.enabled_addons {
+        for (item, name) in self.enabled_addons.iter().enumerate() {
             match self.addon(name).and_then(|addon| with(&services, addon)) {
                 Ok(with) => services = with,
-                Err(why) => problems.push(format!("enabledAddons: {name}: {why}")),
+                Err(why) => {
+                    let why = format!("{name}: {why}");
+                    problems.push(Warning::new("enabledAddons", Some(item), why));
+                }
             }
         }
         (services, problems)
@@ -91,7 +95,7 @@ mod tests {
         assert_ne!(usual["console"].image, image);
         assert_eq!(services["console"].volumes, usual["console"].volumes);
         assert_eq!(services["syslog"], usual["syslog"]);
-        assert_eq!(config.warnings(), Vec::<String>::new());
+        assert_eq!(config.warnings(), []);
     }
 
     #[test]
@@ -102,8 +106,9 @@ mod tests {
         let services = config.effective_services();
         assert_eq!(services["y"].image, "z");
         assert!(!services.contains_key("x"));
+        let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
         assert_eq!(
-            config.warnings(),
+            warnings,
             [
                 "enabledAddons: debian-consle: there is no addon `debian-consle`; did you mean `debian-console`?",
                 "enabledAddons: half: services: x: it names no image",

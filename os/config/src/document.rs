@@ -131,8 +131,8 @@ pub(crate) fn without_mark(text: String) -> String {
 }
 
 /// A layer in the form in which all are merged: what stands below `rancher:`, as in a cloud-config, is
-/// the document's own; a list of name servers is the long form of it; a key without a value is not
-/// there.
+/// the document's own; a list of name servers is the long form of it; a kernel setting has its whole name as its key; a
+/// key without a value is not there.
 pub(crate) fn layer(mut value: Value) -> Value {
     drop_nulls(&mut value);
     if let Value::Mapping(entries) = &mut value
@@ -141,11 +141,33 @@ pub(crate) fn layer(mut value: Value) -> Value {
         let outer = std::mem::replace(&mut value, inner);
         merge(&mut value, &outer);
     }
+    if let Some(sysctl @ Value::Mapping(_)) = value.get_mut("sysctl") {
+        let names = flat(&std::mem::replace(sysctl, Value::Null));
+        *sysctl = Value::Mapping(names);
+    }
     if let Some(dns @ Value::Sequence(_)) = value.get_mut("dns") {
         let servers = std::mem::replace(dns, Value::Null);
         *dns = Value::Mapping(Mapping::from_iter([("nameservers".into(), servers)]));
     }
     value
+}
+
+/// Names with dots, whether they are written so or as mappings, as the kernel command line has them.
+fn flat(value: &Value) -> Mapping {
+    let entries = value.as_mapping().into_iter().flatten();
+    let entries = entries.flat_map(|(key, value)| match value {
+        Value::Mapping(_) => {
+            let outer = key.as_str().unwrap_or("?");
+            let inner = flat(value).into_iter();
+            let inner = inner.map(|(key, value)| {
+                let name = format!("{outer}.{}", key.as_str().unwrap_or("?"));
+                (Value::from(name), value)
+            });
+            inner.collect::<Vec<_>>()
+        }
+        _ => vec![(key.clone(), value.clone())],
+    });
+    entries.collect()
 }
 
 fn drop_nulls(value: &mut Value) {

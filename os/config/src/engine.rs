@@ -3,7 +3,12 @@
 //! Those of 2015 are understood: what has a successor is translated, what has none is left out and
 //! told. So is what would end the engine: system-docker is PID 1, and the machine ends with it.
 
-use crate::{Config, Registries, Service};
+mod file;
+mod options;
+
+pub use file::{EngineFile, check_daemon_json, file, place, with_live_restore, with_registries};
+
+use crate::{Config, Layer, Registries, Service};
 
 /// System-docker's own: nobody but the machine uses it, so it makes no network.
 const SYSTEM: [&str; 19] = [
@@ -111,8 +116,49 @@ const SOCKETS: (&str, &str) = ("unix:///var/run/", "unix:///run/");
 pub struct Arguments {
     /// What it is started with.
     pub words: Vec<String>,
+    /// Those of it that the configuration asks for, each with the number of its word there.
+    pub asked: Vec<(usize, String)>,
     /// What of the configuration is left out, and why.
-    pub dropped: Vec<String>,
+    pub dropped: Vec<Warning>,
+}
+
+/// Something in the configuration that does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    path: Vec<String>,
+    why: String,
+}
+
+impl Warning {
+    /// One of a key, or of an item of its list.
+    pub fn new(key: &str, item: Option<usize>, why: impl Into<String>) -> Self {
+        let keys = key.split('.').map(str::to_owned);
+        let path = keys.chain(item.map(|item| item.to_string())).collect();
+        let why = why.into();
+        Self { path, why }
+    }
+
+    /// One of a key whose parts may have dots in them.
+    pub fn at(path: Vec<String>, why: impl Into<String>) -> Self {
+        let why = why.into();
+        Self { path, why }
+    }
+
+    /// With the place of it in the layer that says it.
+    pub fn placed(&self, layers: &[Layer]) -> String {
+        match crate::place(layers, &self.path) {
+            Some(place) => format!("{place}: {self}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = self.path.iter().filter(|key| key.parse::<usize>().is_err());
+        let key = key.map(String::as_str).collect::<Vec<_>>().join(".");
+        write!(f, "{key}: {}", self.why)
+    }
 }
 
 impl Config {
@@ -123,16 +169,26 @@ impl Config {
             "system_docker_args",
             &own,
             &self.system_docker_args,
-            |name| SYSTEM_TAKES.contains(&name),
+            // The engine reads their values itself, before it is PID 1.
+            |name, word| (!SYSTEM_TAKES.contains(&name)).then(|| not_taken(word)),
         )
     }
 
     /// What of the engines' arguments does nothing, to be told.
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<Warning> {
         let both = [self.system_docker_arguments(), self.user_docker_arguments()];
         both.into_iter()
             .flat_map(|arguments| arguments.dropped)
             .chain(self.services_with_addons().1)
+            .collect()
+    }
+
+    /// The same, each with its place.
+    pub fn placed_warnings(&self, layers: &[Layer]) -> Vec<String> {
+        let warnings = self.warnings();
+        warnings
+            .iter()
+            .map(|warning| warning.placed(layers))
             .collect()
     }
 
@@ -144,8 +200,7 @@ impl Config {
         for (name, word) in arguments
             .into_iter()
             .flat_map(|all| options(all))
-            .flatten()
-            .flatten()
+            .filter_map(|(_, option)| option.ok().flatten())
         {
             // One that makes no sense is told of as one of the arguments.
             let _ = registries.take(&name, value_of(&word));
@@ -163,86 +218,106 @@ impl Config {
             "userdocker.args",
             own.unwrap_or_default(),
             &self.userdocker.args,
-            |name| !USER_KEEPS.contains(&name),
+            |name, word| match USER_KEEPS.contains(&name) {
+                true => Some(not_taken(word)),
+                false => options::fault(name, value_of(word)),
+            },
         )
     }
 }
 
-fn merged(key: &str, own: &[String], asked: &[String], takes: impl Fn(&str) -> bool) -> Arguments {
+fn not_taken(word: &str) -> String {
+    format!("`{word}` is not taken, the machine depends on its own")
+}
+
+fn merged(
+    key: &str,
+    own: &[String],
+    asked: &[String],
+    fault: impl Fn(&str, &str) -> Option<String>,
+) -> Arguments {
     let mut words: Vec<_> = own
         .iter()
         .map(|word| word.replace(SOCKETS.0, SOCKETS.1))
         .collect();
-    let mut dropped = Vec::new();
-    for option in options(asked) {
+    let (mut dropped, mut taken) = (Vec::new(), Vec::new());
+    for (item, option) in options(asked) {
         let (name, word) = match option {
             Ok(Some(option)) => option,
             Ok(None) => continue,
             Err(why) => {
-                dropped.push(format!("{key}: {why}"));
+                dropped.push(Warning::new(key, Some(item), why));
                 continue;
             }
         };
         if words.contains(&word) {
             continue;
         }
-        match Registries::default().take(&name, value_of(&word)) {
+        let fault = match Registries::default().take(&name, value_of(&word)) {
             // An engine takes them from its arguments or from its file, not from both.
             Some(Ok(())) => continue,
-            Some(Err(why)) => {
-                dropped.push(format!("{key}: {why}"));
-                continue;
-            }
-            None => (),
-        }
-        if !takes(&name) {
-            dropped.push(format!(
-                "{key}: `{word}` is not taken, the machine depends on its own"
-            ));
+            Some(Err(why)) => Some(why),
+            None => fault(&name, &word),
+        };
+        if let Some(why) = fault {
+            dropped.push(Warning::new(key, Some(item), why));
             continue;
         }
+        taken.push((item, word.clone()));
         if !LISTS.contains(&name.as_str()) {
             let before = format!("--{name}=");
-            words.retain(|word| !word.starts_with(&before));
+            // A flag may stand there without a value.
+            let bare = &before[..before.len() - 1];
+            words.retain(|word| !word.starts_with(&before) && word != bare);
         }
         words.push(word);
     }
-    Arguments { words, dropped }
+    Arguments {
+        words,
+        asked: taken,
+        dropped,
+    }
 }
 
-/// The options in a list of words, each as its name and in the form `--name=value`; `None` is one that
+/// The options in a list of words, each with the number of its word, as its name and in the form `--name=value`; `None` is one that
 /// means nothing any more, and an error one that is missed.
-fn options(words: &[String]) -> Vec<Result<Option<(String, String)>, String>> {
+fn options(words: &[String]) -> Vec<(usize, Result<Option<(String, String)>, String>)> {
     let mut found = Vec::new();
-    let mut words = words.iter().map(String::as_str).peekable();
-    while let Some(word) = words.next() {
+    let mut words = words.iter().map(String::as_str).enumerate().peekable();
+    while let Some((item, word)) = words.next() {
         let Some((name, mut value)) = named(word) else {
             let program = ["docker", "dockerd", "daemon"];
-            found.push(
-                match program.contains(&word.rsplit('/').next().unwrap_or(word)) {
-                    true => Ok(None),
-                    false => Err(format!("`{word}` is no argument of Docker's")),
-                },
-            );
+            let is_program = program.contains(&word.rsplit('/').next().unwrap_or(word));
+            let option = if is_program {
+                Ok(None)
+            } else {
+                Err(format!("`{word}` is no argument of Docker's"))
+            };
+            found.push((item, option));
             continue;
         };
         if value.is_none() && !FLAGS.contains(&name.as_str()) {
             value = words
-                .next_if(|next| !next.starts_with('-'))
-                .map(str::to_owned);
+                .next_if(|(_, next)| !next.starts_with('-'))
+                .map(|(_, next)| next.to_owned());
             if value.is_none() {
-                found.push(Err(format!("`{word}` has no value")));
+                let why = match options::fault(&name, "") {
+                    Some(why) if why.starts_with("Docker has no") => why,
+                    _ => format!("`{word}` has no value"),
+                };
+                found.push((item, Err(why)));
                 continue;
             }
         }
-        found.push(match name.as_str() {
+        let option = match name.as_str() {
             "daemon" => Ok(None),
             gone if GONE.contains(&gone) => Err(format!("Docker has no `{word}` any more")),
             _ => {
                 let value = value.map_or_else(|| "true".into(), |value| current(&name, &value));
                 Ok(Some((name.clone(), format!("--{name}={value}"))))
             }
-        });
+        };
+        found.push((item, option));
     }
     found
 }
@@ -302,8 +377,9 @@ mod tests {
         let sample = "system_docker_args: [docker, -d, -s, overlay, -b, none, --restart=false, -H, 'unix:///var/run/system-docker.sock']";
         let arguments = config(sample).system_docker_arguments();
         assert_eq!(arguments.words, SYSTEM);
+        let dropped: Vec<_> = arguments.dropped.iter().map(ToString::to_string).collect();
         assert_eq!(
-            arguments.dropped,
+            dropped,
             ["system_docker_args: Docker has no `--restart=false` any more"]
         );
     }
@@ -344,6 +420,37 @@ mod tests {
     }
 
     #[test]
+    fn bad_word_of_the_users_docker_is_left_out_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "userdocker:\n  args:\n  - --mtu=1400\n  - --nonsense\n  - --log-level\n  - chatty\n\
+                    \x20 - -l\n  - info\n  - '--dns=x'\n  - --live-restore=false\n";
+        std::fs::write(folder.path().join(crate::USER_LAYER), text).unwrap();
+        let loaded = crate::load(folder.path(), "");
+        assert_eq!(loaded.problems, []);
+        let arguments = loaded.config.user_docker_arguments();
+        let asked: Vec<_> = arguments
+            .asked
+            .iter()
+            .map(|(item, word)| (*item, word.as_str()))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                (0, "--mtu=1400"),
+                (4, "--log-level=info"),
+                (7, "--live-restore=false")
+            ]
+        );
+        assert!(!arguments.words.contains(&"--live-restore".into()));
+        let warnings = loaded.config.placed_warnings(&loaded.layers);
+        let lines: Vec<_> = warnings
+            .iter()
+            .map(|one| one.split(':').nth(1).unwrap())
+            .collect();
+        assert_eq!(lines, ["4", "5", "9"], "{warnings:?}");
+    }
+
+    #[test]
     fn registries_of_the_arguments_are_those_of_the_machine() {
         let text = "registries: {insecure: ['a:1']}\nsystem_docker_args: [--registry-mirror, m]\nuserdocker: {args: [--registry-mirror=http://m, --insecure-registry=b]}";
         let config = config(text);
@@ -353,8 +460,9 @@ mod tests {
         );
         let own = config.services["userdocker"].command.len();
         assert_eq!(config.user_docker_arguments().words.len(), own);
+        let warnings: Vec<_> = config.warnings().iter().map(ToString::to_string).collect();
         assert_eq!(
-            config.warnings(),
+            warnings,
             ["system_docker_args: `m` is no mirror; write `https://HOST` or `https://HOST:PORT`"]
         );
     }

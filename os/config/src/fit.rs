@@ -14,7 +14,7 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_yaml::Value;
 
-use crate::{Config, path, written};
+use crate::{Config, hostname, path, sysctl, written};
 
 /// A value that does not fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,8 @@ pub enum Why {
     },
     /// What the types have to say besides.
     Other(String),
+    /// It is of the right kind, and is none of what belongs there; the rest is as good as it was.
+    Senseless(String),
 }
 
 /// The configuration that a whole document stands for.
@@ -46,7 +48,25 @@ pub enum Why {
 /// # Errors
 /// The first value that does not fit.
 pub fn fit(document: &Value) -> Result<Config, Misfit> {
-    read(document)
+    let config: Config = read(document)?;
+    let senseless = |path: &[&str], why: String| Misfit {
+        path: path.iter().map(|key| (*key).to_owned()).collect(),
+        why: Why::Senseless(why),
+    };
+    let name = &config.hostname;
+    if hostname::fitted(name).is_none() {
+        let why = format!(
+            "`{}` is no host name; hint: use letters, digits and hyphens, joined by dots",
+            name.escape_default()
+        );
+        return Err(senseless(&["hostname"], why));
+    }
+    let mut settings = config.sysctl.keys();
+    if let Some(name) = settings.find(|name| sysctl::file(name).is_none()) {
+        let why = "it is no kernel setting; hint: write a name such as `vm.max_map_count`";
+        return Err(senseless(&["sysctl", name], why.into()));
+    }
+    Ok(config)
 }
 
 /// Whether the configuration has this key.
@@ -64,6 +84,11 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(part: &'de Value) -> Result<T, Misf
 }
 
 impl Misfit {
+    /// Whether all else that a document says is as good as without it.
+    pub(crate) fn is_minor(&self) -> bool {
+        matches!(self.why, Why::Unknown(_) | Why::Senseless(_))
+    }
+
     fn new(why: Why) -> Self {
         let path = Vec::new();
         Self { path, why }
@@ -109,7 +134,7 @@ impl fmt::Display for Misfit {
                     None => Ok(()),
                 }
             }
-            Why::Other(why) => write!(f, "`{key}`: {why}"),
+            Why::Other(why) | Why::Senseless(why) => write!(f, "`{key}`: {why}"),
         }
     }
 }
@@ -346,6 +371,9 @@ mod tests {
             "modules: loop",
             "modules: [loop, [7]]",
             "hostname: [a]",
+            "hostname: my box",
+            "hostname: ''",
+            "sysctl: {vm..x: 1}",
             "hostnam: a",
             "enabled_addons: [a]",
             "zzz: a",

@@ -55,6 +55,14 @@ impl Layer {
     }
 }
 
+/// Where the uppermost layer that says something at a path says it.
+pub fn place(layers: &[Layer], path: &[String]) -> Option<String> {
+    let says = |layer: &&Layer| crate::path::get(&layer.value, path).is_some();
+    let layer = layers.iter().rev().find(says)?;
+    let document = layer.document.as_ref();
+    Some(document.map_or_else(|| layer.name.clone(), |document| document.place(path)))
+}
+
 /// Merges `upper` into `lower`: mappings key by key, anything else takes the place of what was there.
 pub fn merge(lower: &mut Value, upper: &Value) {
     match (lower, upper) {
@@ -235,6 +243,57 @@ pub(crate) mod tests {
     fn the_command_line_wins_over_the_file() {
         let loaded = with("hostname: one\n", "rancher.hostname=two");
         assert_eq!(loaded.config.hostname, "two");
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_left_out_and_one_that_is_too_long_is_cut() {
+        let loaded = with("hostname: my_box\nmodules: [tun]\n", "");
+        assert_eq!(loaded.config.hostname, "rancher");
+        assert_eq!(loaded.config.modules, ["tun"]);
+        let told = &problems(&loaded)[0];
+        assert!(
+            told.starts_with("CONF/rancher.yml:1:1: `hostname`: `my_box` is no host name"),
+            "{told}"
+        );
+        let long = format!("box.{}", "long.".repeat(20));
+        let loaded = with(&format!("# x\nhostname: {long}org\n"), "");
+        assert_eq!(loaded.config.hostname, "box");
+        let told = &problems(&loaded)[0];
+        assert!(
+            told.starts_with("CONF/rancher.yml:2:1: ") && told.ends_with("is called `box`"),
+            "{told}"
+        );
+        let loaded = with(
+            "hostname: x\n",
+            &format!("rancher.hostname={}", "a".repeat(70)),
+        );
+        assert_eq!(
+            (loaded.config.hostname.len(), loaded.problems.len()),
+            (63, 1)
+        );
+        let loaded = with("hostname: x\n", "rancher.hostname=a_b");
+        assert_eq!(
+            (loaded.config.hostname.as_str(), loaded.problems.len()),
+            ("x", 1)
+        );
+    }
+
+    #[test]
+    fn kernel_settings_are_one_list_however_they_are_written() {
+        let loaded = with(
+            "sysctl: {vm.max_map_count: 262144, net: {core.somaxconn: 0x10}}\n",
+            "rancher.sysctl.vm.max_map_count=1",
+        );
+        let settings: Vec<_> = loaded.config.sysctl.iter().collect();
+        let text = |text: &str| text.to_owned();
+        let somaxconn = (&text("net.core.somaxconn"), &text("0x10"));
+        assert_eq!(
+            settings,
+            [somaxconn, (&text("vm.max_map_count"), &text("1"))]
+        );
+        let loaded = with("sysctl:\n  vm.a: 1\n  vm/../b: 2\n", "");
+        assert_eq!(loaded.config.sysctl.len(), 1);
+        assert_eq!(loaded.problems[0].place, "CONF/rancher.yml:3:3");
     }
 
     #[test]

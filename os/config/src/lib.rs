@@ -15,6 +15,7 @@ mod document;
 pub mod edit;
 pub mod engine;
 mod fit;
+pub mod hostname;
 mod layers;
 mod lists;
 mod mounts;
@@ -25,6 +26,7 @@ mod schema;
 mod services;
 mod store;
 mod subnet;
+pub mod sysctl;
 mod timezone;
 mod tree;
 pub mod written;
@@ -34,13 +36,15 @@ pub use cmdline::{Argument, arguments};
 pub use dns::Dns;
 pub use document::{Document, Problem, line};
 pub use fit::{Misfit, Why, fit, is_key, nearest};
-pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge};
+pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, merge, place};
 pub use lists::{Addresses, Gateways, Vlan, Vlans};
 pub use mounts::Mount;
 pub use network::{Address, Bridge, Interface, Network, Route};
-pub use registries::{Credentials, ENGINE_SETTINGS, Host, Mirror, Registries};
+pub use registries::{
+    Credentials, DAEMON_JSON, ENGINE_SETTINGS, Host, Mirror, Registries, USER_ENGINE_SETTINGS,
+};
 pub use schema::{CloudInit, Config, Ntp, SSH_PORT, Service, Ssh, State, UserDocker};
-pub use store::{Store, write, write_layer};
+pub use store::{Store, write, write_for_all, write_layer};
 pub use subnet::Subnet;
 pub use timezone::Timezone;
 
@@ -67,10 +71,6 @@ pub const CLOUD_LAYER: &str = "cloud-config.yml";
 
 /// Where the supervisor writes who it is; at SIGHUP it reads the configuration again.
 pub const SUPERVISOR_PID: &str = "/run/supervisor.pid";
-
-/// What the user's engine reads where its containers survive its restart: [`ENGINE_SETTINGS`], and
-/// `live-restore` as it is to be at the moment.
-pub const USER_ENGINE_SETTINGS: &str = "/run/user-engine.json";
 
 /// Where the supervisor takes requests: `up`, `down` or `restart`, and names of services.
 pub const SUPERVISOR_SOCKET: &str = "/run/supervisor.sock";

@@ -153,8 +153,18 @@ impl Registries {
     }
 }
 
-/// Where the engines look for it.
+/// Where system-docker looks for it.
 pub const ENGINE_SETTINGS: &str = "/run/engine-registries.json";
+
+/// Where the user's Docker looks for it, with what people have it read beside, and with `live-restore` as
+/// it is to be at the moment.
+pub const USER_ENGINE_SETTINGS: &str = "/run/user-engine.json";
+
+/// What people have the user's Docker read; the second one is kept.
+pub const DAEMON_JSON: [&str; 2] = [
+    "/etc/docker/daemon.json",
+    "/var/lib/rancher/conf/daemon.json",
+];
 
 #[cfg(test)]
 mod tests {

@@ -40,6 +40,8 @@ pub struct Config {
     pub network: Network,
     /// The SSH server: its identity, its port and whom it accepts.
     pub ssh: Ssh,
+    /// Kernel settings, by the names that sysctl(8) has for them.
+    pub sysctl: BTreeMap<String, String>,
     /// The time zone, a name such as `Europe/Berlin`.
     pub timezone: Timezone,
     /// Arguments of system-docker beside its own; see [`crate::engine`].

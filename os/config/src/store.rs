@@ -29,6 +29,18 @@ pub fn write_layer(path: &Path, layer: &Value) -> std::io::Result<()> {
 /// # Errors
 /// The folder cannot be written.
 pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    write_with_mode(path, text, 0o600)
+}
+
+/// Writes a text that everybody may read in the same way.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn write_for_all(path: &Path, text: &str) -> std::io::Result<()> {
+    write_with_mode(path, text, 0o644)
+}
+
+fn write_with_mode(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let folder = match path.parent() {
         Some(here) if here.as_os_str().is_empty() => Path::new("."),
         Some(folder) => folder,
@@ -37,7 +49,7 @@ pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut file = unfinished(folder)?;
     file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;

@@ -44,10 +44,10 @@ pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<
         return Ok(());
     }
     replace(path, &settings).map_err(at)?;
-    keep_live_restore(&settings).map_err(at)?;
+    tell_user_docker(&settings).map_err(at)?;
     let hang_up = || {
         hang_up(SYSTEM_DOCKER);
-        // It reads the file when it starts, should it not run.
+        // It reads its file when it starts, should it not run.
         hang_up(USER_DOCKER);
     };
     match tokio::time::timeout(RELOAD_LIMIT, read_anew(system_docker, hang_up)).await {
@@ -61,34 +61,27 @@ pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<
 /// # Errors
 /// Its settings cannot be read or written.
 pub async fn set_live_restore(on: bool) -> std::io::Result<()> {
-    let path = Path::new(config::ENGINE_SETTINGS);
-    let _alone = lock(path).await?;
+    // Who tells it of registries changes the same file.
+    let _alone = lock(Path::new(config::ENGINE_SETTINGS)).await?;
+    let path = Path::new(config::USER_ENGINE_SETTINGS);
     let settings = std::fs::read_to_string(path)?;
-    let file = Path::new(config::USER_ENGINE_SETTINGS);
-    replace(file, &with_live_restore(&settings, on))
+    replace(path, &config::engine::with_live_restore(&settings, on))
 }
 
-/// Writes other settings for the user's engine; what it has of `live-restore` stays.
-fn keep_live_restore(settings: &str) -> std::io::Result<()> {
-    let file = Path::new(config::USER_ENGINE_SETTINGS);
-    // Without the file the engine has not begun.
-    let Ok(known) = std::fs::read_to_string(file) else {
+/// Puts the registries into the user's engine's file, beside what else is in it.
+fn tell_user_docker(settings: &str) -> std::io::Result<()> {
+    let path = Path::new(config::USER_ENGINE_SETTINGS);
+    // It writes its file itself when it starts.
+    let Ok(has) = std::fs::read_to_string(path) else {
         return Ok(());
     };
-    let on = known.ends_with(&with_live_restore("{}", true)[1..]);
-    replace(file, &with_live_restore(settings, on))
-}
-
-/// The settings and one more. They are an object of JSON, and the last of two equal keys holds.
-fn with_live_restore(settings: &str, on: bool) -> String {
-    let before = settings.trim_end();
-    let before = before.strip_suffix('}').unwrap_or(before);
-    let comma = if before.trim_end().ends_with('{') {
-        ""
-    } else {
-        ", "
-    };
-    format!("{before}{comma}\"live-restore\": {on}}}\n")
+    let daemon = config::DAEMON_JSON
+        .iter()
+        .find_map(|path| std::fs::read_to_string(path).ok());
+    replace(
+        path,
+        &config::engine::with_registries(&has, settings, daemon.as_deref()),
+    )
 }
 
 /// Has engines read their files again; ends when the one that is asked goes by its own.
@@ -170,20 +163,4 @@ pub async fn pull(docker: &Docker, registries: &Registries, image: &str) -> Resu
         step.map_err(|error| format!("failed to pull {image}: {error}"))?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn live_restore_is_added_to_the_settings() {
-        assert_eq!(
-            with_live_restore("{\"debug\": true}\n", false),
-            "{\"debug\": true, \"live-restore\": false}\n"
-        );
-        assert_eq!(with_live_restore("{}", true), "{\"live-restore\": true}\n");
-        let on = with_live_restore("{\"debug\": true}", true);
-        assert!(on.ends_with(&with_live_restore("{}", true)[1..]));
-    }
 }

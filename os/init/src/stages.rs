@@ -7,9 +7,10 @@ mod room;
 mod root;
 mod settings;
 mod state;
+pub(crate) mod sysctl;
 mod tree;
 
-pub(crate) use settings::{call, set_timezone};
+pub(crate) use settings::{call, load_modules, set_timezone};
 pub(crate) use state::find;
 
 use nix::mount::MsFlags;
@@ -149,6 +150,7 @@ pub struct Boot<'a> {
     sys: &'a mut dyn Sys,
     report: &'a mut Report,
     config: config::Config,
+    layers: Vec<config::Layer>,
 }
 
 impl<'a> Boot<'a> {
@@ -159,6 +161,7 @@ impl<'a> Boot<'a> {
             sys,
             report,
             config,
+            layers: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 //!
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
 
+mod arguments;
 mod live_restore;
 
 use std::ffi::OsString;
@@ -32,24 +33,25 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 
 /// Comes back when there is no engine, or when it has ended.
 pub fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let asked: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Err(why) = tree::engine::enter_tree() {
         tell(&why.to_string());
     }
-    let config = config::load_machine().config;
+    let loaded = config::load_machine();
     if let Err(why) = mounts::wait_for_remote() {
         tell(&why.to_string());
     }
-    if let Err(missing) = crate::engine_network::wait(&config) {
+    if let Err(missing) = crate::engine_network::wait(&loaded.config) {
         tell(&missing);
     }
-    if config.userdocker.use_tls {
+    let (mut arguments, live_restore) = arguments::accepted(&loaded, &asked);
+    if loaded.config.userdocker.use_tls {
         match with_tls(&arguments) {
             Ok(with_tls) => arguments = with_tls,
             Err(why) => tell(&format!("{why}; it runs without TLS")),
         }
     }
-    let error = if live_restore::take(&mut arguments) {
+    let error = if live_restore {
         match live_restore::run(&arguments) {
             Ok(code) => return code,
             Err(error) => error,

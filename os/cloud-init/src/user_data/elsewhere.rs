@@ -132,7 +132,7 @@ pub(super) fn asks_for_nothing(name: &str, value: &Value) -> bool {
 }
 
 /// Files, or folders with all that is in them (`/` at the end), that nothing here reads.
-const FILES: [(&str, &str); 48] = [
+const FILES: [(&str, &str); 47] = [
     ("/etc/NetworkManager/", NETWORK),
     ("/etc/apt/", PACKAGES),
     ("/etc/chrony.conf", NTP),
@@ -145,7 +145,6 @@ const FILES: [(&str, &str); 48] = [
     ("/etc/crontab", CRON),
     ("/etc/default/docker", DOCKER),
     ("/etc/default/grub", KERNEL),
-    ("/etc/docker/daemon.json", DOCKER),
     (
         "/etc/environment",
         "set `rancher: { environment: … }`, or write a file in /etc/profile.d",
@@ -205,13 +204,14 @@ const FILES: [(&str, &str); 48] = [
 ];
 
 const CRON: &str = "there is no cron; run a container that has one";
-const DOCKER: &str = "set `rancher: { userdocker: { args: […] } }`";
+const DOCKER: &str =
+    "set `rancher: { userdocker: { args: […] } }`, or write /etc/docker/daemon.json";
 const KERNEL: &str = "put `MODULE.OPTION=VALUE` on the kernel command line";
 const MODULES: &str = "set `rancher: { modules: […] }`";
 const NETWORK: &str = "set `rancher: { network: { interfaces: … } }`";
 const NTP: &str = "set `rancher: { ntp: { servers: […] } }`";
 const RC: &str = "use `bootcmd`, or write /opt/rancher/bin/start.sh";
-const SYSCTL: &str = "set it with `bootcmd`: sysctl -w NAME=VALUE";
+const SYSCTL: &str = "set `rancher: { sysctl: … }`";
 const SYSLOG: &str = "set `rancher: { services: { syslog: … } }`";
 const SYSTEMD: &str = "there is no systemd; run a container with `--restart always`, or set `rancher: { services: … }`";
 
@@ -242,7 +242,7 @@ mod tests {
             assert!(file(path).is_some(), "{path}");
         }
         for path in [
-            "/etc/docker/certs.d/a/ca.crt",
+            "/etc/docker/daemon.json",
             "/etc/profile.d/a.sh",
             "/etc/hosts",
             "/etc/modules-x",

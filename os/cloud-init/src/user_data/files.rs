@@ -100,7 +100,12 @@ fn doubtful_content(file: &File) -> Option<String> {
             "it is written, and nothing here reads it; hint: {instead}"
         ));
     }
-    None
+    if !config::DAEMON_JSON.contains(&file.path.as_str()) {
+        return None;
+    }
+    let text = String::from_utf8_lossy(&file.content.0);
+    let problems = config::engine::check_daemon_json(&text);
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 /// One entry, and what is wrong with it.
@@ -310,7 +315,7 @@ mod tests {
         let wanted = [4, 5, 6, 7, 9, 9, 10].map(Some);
         assert_eq!(lines, wanted, "{problems:?}");
         assert!(
-            problems[5].what.contains("hint: set it with `bootcmd`"),
+            problems[5].what.contains("hint: set `rancher: { sysctl"),
             "{}",
             problems[5]
         );

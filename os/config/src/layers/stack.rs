@@ -6,7 +6,9 @@ use serde_yaml::Value;
 
 use super::{Layer, Loaded, defaults, merge};
 use crate::document::layer;
-use crate::{Document, GOOD_LAYER, Misfit, Problem, USER_LAYER, Why, cmdline, fit, path};
+use crate::{
+    Document, GOOD_LAYER, Misfit, Problem, USER_LAYER, cmdline, fit, hostname, path, written,
+};
 
 /// What comes of a value that is left out.
 const IGNORED: &str = "; it is ignored";
@@ -37,6 +39,9 @@ impl Stack {
         let mut config = fit(&self.merged).expect("only what fits was merged");
         for service in config.services.values_mut() {
             service.image = service.image.replace("${VERSION}", crate::VERSION);
+        }
+        if let Some(name) = hostname::fitted(&config.hostname) {
+            config.hostname = name.into_owned();
         }
         Loaded {
             config,
@@ -78,7 +83,8 @@ impl Stack {
     }
 
     /// The user's document, or the last good one where it has a mistake. A key that is not known is
-    /// none that much: it may be one of a newer version, and all the others are as good as they were.
+    /// none that much: it may be one of a newer version, and all the others are as good as they were; so
+    /// they are beside a name that is none.
     pub(super) fn add_user_document(&mut self, folder: &Path) {
         let user = match Document::read(&folder.join(USER_LAYER)) {
             Ok(None) => return,
@@ -86,10 +92,7 @@ impl Stack {
             Err(problem) => return self.add_last_good(folder, vec![problem], None),
         };
         let misfits = self.fitting(&mut user.value.clone());
-        if misfits
-            .iter()
-            .all(|misfit| matches!(misfit.why, Why::Unknown(_)))
-        {
+        if misfits.iter().all(Misfit::is_minor) {
             return self.add_document(user);
         }
         let problems = misfits.iter().map(|misfit| user.problem(misfit)).collect();
@@ -114,6 +117,8 @@ impl Stack {
         let mut value = document.value.clone();
         let misfits = self.fitting(&mut value).into_iter();
         self.tell(misfits.map(|misfit| document.problem(&misfit)), IGNORED);
+        let place = || document.place(&["hostname".to_owned()]);
+        self.problems.extend(long_name(&value, place));
         // What is left fits: there is nothing to be told.
         if self.try_add(&document.name, &value).is_ok()
             && let Some(layer) = self.layers.last_mut()
@@ -151,7 +156,9 @@ impl Stack {
 
     fn add_argument(&mut self, argument: &cmdline::Argument) {
         let name = format!("kernel argument {}", shown(&argument.text));
-        let Err(error) = self.try_add(&name, &layer(argument.layer())) else {
+        let value = layer(argument.layer());
+        let Err(error) = self.try_add(&name, &value) else {
+            self.problems.extend(long_name(&value, || name));
             return;
         };
         let as_text = argument
@@ -161,6 +168,21 @@ impl Stack {
             self.tell([Problem::new(name, error)], IGNORED);
         }
     }
+}
+
+/// What becomes of a host name that is too long.
+fn long_name(layer: &Value, place: impl FnOnce() -> String) -> Option<Problem> {
+    let name = written::text(layer.get("hostname")?)?;
+    let fitted = hostname::fitted(&name)?;
+    (fitted != name).then(|| Problem {
+        key: "hostname".into(),
+        ..Problem::new(
+            place(),
+            format!(
+                "`hostname`: `{name}` is too long for a host name; the machine is called `{fitted}`"
+            ),
+        )
+    })
 }
 
 /// An argument as it may be printed: what may be a secret is not.

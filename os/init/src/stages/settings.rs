@@ -1,6 +1,6 @@
 //! The configuration, and what of it the kernel is told.
 
-use super::Boot;
+use super::{Boot, sysctl};
 use crate::engine;
 use crate::sys::{Result, Sys};
 
@@ -8,7 +8,8 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
     let cmdline = boot.sys.read("/proc/cmdline")?;
     let loaded = config::load(config::FOLDER.as_ref(), &cmdline);
     boot.config = loaded.config;
-    for warning in boot.config.warnings() {
+    boot.layers = loaded.layers;
+    for warning in boot.config.placed_warnings(&boot.layers) {
         boot.report.say(&format!("rancher: {warning}"));
     }
     let store = config::Store::machine();
@@ -38,7 +39,8 @@ pub(super) fn hostname(boot: &mut Boot<'_>) -> Result<()> {
 
 /// Gives the machine, and the container that this is, a name.
 pub(crate) fn call(sys: &mut dyn Sys, asked: &str) -> Result<()> {
-    let name = if is_hostname(asked) { asked } else { "rancher" };
+    let is_name = config::hostname::is_valid(asked);
+    let name = if is_name { asked } else { "rancher" };
     // Containers have these files mounted, so they must be there whatever comes of the name.
     let hosts = format!(
         "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {name}\n"
@@ -74,17 +76,6 @@ pub(crate) fn set_timezone(sys: &mut dyn Sys, name: &str) -> Result<()> {
     Err(format!(
         "there is no zone `{name}`; UTC holds; hint: `ls {ZONES}` in the console lists them"
     ))
-}
-
-/// Labels of letters, digits and hyphens, joined by dots (RFC 1123, 2.1; Linux holds 64 characters).
-fn is_hostname(name: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric();
-    let label = |label: &str| {
-        label.bytes().all(|byte| letter(byte) || byte == b'-')
-            && label.bytes().next().is_some_and(letter)
-            && label.bytes().last().is_some_and(letter)
-    };
-    name.len() <= 64 && name.split('.').all(label)
 }
 
 /// What the engines are to know of registries, for their start.
@@ -128,10 +119,24 @@ pub(super) fn kernel_settings(boot: &mut Boot<'_>) -> Result<()> {
     // An address that is taken from an interface takes no others with it.
     let promote = "/proc/sys/net/ipv4/conf/all/promote_secondaries";
     boot.sys.write(promote, "1")?;
-    if boot.config.modules.is_empty() {
+    let loaded = load_modules(boot.sys, &boot.config.modules);
+    // What is not there yet may come with a driver, or an engine: the supervisor sets it later.
+    let wanted = &boot.config.sysctl;
+    let failed = sysctl::apply(boot.sys, wanted, sysctl::Missing::Later);
+    let failed = failed.iter().map(|one| one.placed(&boot.layers));
+    let errors: Vec<_> = loaded.err().into_iter().chain(failed).collect();
+    match errors.is_empty() {
+        true => Ok(()),
+        false => Err(errors.join("; ")),
+    }
+}
+
+/// Loads modules that the configuration names.
+pub(crate) fn load_modules(sys: &mut dyn Sys, modules: &[String]) -> Result<()> {
+    if modules.is_empty() {
         return Ok(());
     }
     let mut arguments = vec!["-a", "-b"];
-    arguments.extend(boot.config.modules.iter().map(String::as_str));
-    boot.sys.run("/usr/sbin/modprobe", &arguments).map(drop)
+    arguments.extend(modules.iter().map(String::as_str));
+    sys.run("/usr/sbin/modprobe", &arguments).map(drop)
 }

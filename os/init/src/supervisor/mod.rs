@@ -12,6 +12,7 @@ mod missed;
 mod networks;
 mod order;
 mod pulls;
+mod renew;
 mod requests;
 mod service;
 pub(crate) mod wait;
@@ -22,13 +23,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
-use config::{Config, Service};
+use config::{Config, Layer, Service};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinSet, LocalSet};
 
 use crate::mounts;
 use crate::report::{Event, Report};
+use crate::stages::sysctl;
 use crate::sys::Linux;
 use changes::Parts;
 use container::Containers;
@@ -42,14 +44,19 @@ const ENGINE_LIMIT: Duration = Duration::from_secs(120);
 /// The configuration, and the services that come of it: made once, for all that ask.
 struct Now {
     config: Config,
+    layers: Vec<Layer>,
     services: BTreeMap<String, Service>,
 }
 
 impl Now {
     fn read() -> Rc<Self> {
-        let config = config::load_machine().config;
+        let config::Loaded { config, layers, .. } = config::load_machine();
         let services = config.effective_services();
-        Rc::new(Self { config, services })
+        Rc::new(Self {
+            config,
+            layers,
+            services,
+        })
     }
 }
 
@@ -138,6 +145,8 @@ async fn supervise() -> Result<(), String> {
     tokio::task::spawn_local(missed::watch(Rc::clone(&shared)));
     tokio::task::spawn_local(networks::watch(Rc::clone(&shared)));
     start_all(all, &shared).await;
+    // Also those that came with what was started.
+    set_kernel(&shared, sysctl::Missing::Fault);
     say_started(&mut shared.report.borrow_mut());
     tokio::task::spawn_local(requests::answer_all(Rc::clone(&shared)));
     loop {
@@ -177,26 +186,57 @@ async fn start_all(names: BTreeSet<String>, shared: &Rc<Shared>) {
                 // An error means that the other task is gone, which is an end too.
                 let _ = other.wait_for(|up| *up).await;
             }
-            if let Some(service) = shared.now().services.get(&name) {
-                service::bring_up(&name, service, &shared).await;
-                if service.reload_config() {
-                    reload(&shared).await;
-                    // A cloud may name disks; what comes after has its files there.
-                    mount_all(&shared).await;
-                }
-            }
+            renew::bring_up(&name, &shared).await;
             done.send_replace(true);
         });
     }
     while tasks.join_next().await.is_some() {}
 }
 
-/// Reads the configuration again, which was changed: for what comes after, for the engines, and for
-/// the machine's name and time zone.
-async fn reload(shared: &Shared) {
+/// Sets kernel settings, and tells which cannot be set.
+fn set_kernel(shared: &Shared, missing: sysctl::Missing) {
+    let now = shared.now();
+    for failed in sysctl::apply(&mut Linux::default(), &now.config.sysctl, missing) {
+        shared.say(&format!("rancher: {}", failed.placed(&now.layers)));
+    }
+}
+
+/// What of a change is read only when the machine, or who asks the datasources, starts.
+fn from_next_boot(now: &Config, old: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("cloud_init", now.cloud_init != old.cloud_init),
+        (
+            "system_docker_args",
+            now.system_docker_args != old.system_docker_args,
+        ),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| key).collect()
+}
+
+/// Reads the configuration again, which was changed: for what comes after, for the kernel, for the
+/// engines, and for the machine's name and time zone. Returns what was there before.
+async fn reload(shared: &Shared) -> Rc<Now> {
     let now = Now::read();
-    let old = shared.now.replace(Rc::clone(&now));
-    let (config, old) = (&now.config, &old.config);
+    let before = shared.now.replace(Rc::clone(&now));
+    let (config, old) = (&now.config, &before.config);
+    let more = config
+        .modules
+        .iter()
+        .filter(|one| !old.modules.contains(*one));
+    let more: Vec<_> = more.cloned().collect();
+    if let Err(error) = crate::stages::load_modules(&mut Linux::default(), &more) {
+        shared.failure("modules", &error);
+    }
+    if config.sysctl != old.sysctl {
+        set_kernel(shared, sysctl::Missing::Later);
+    }
+    for key in from_next_boot(config, old) {
+        let place = config::place(&now.layers, &[key.to_owned()]).unwrap_or_default();
+        shared.say(&format!(
+            "rancher: {place}: `{key}` holds from the next boot"
+        ));
+    }
     if config.hostname != old.hostname
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
     {
@@ -214,9 +254,10 @@ async fn reload(shared: &Shared) {
     let known = old.warnings();
     for warning in config.warnings() {
         if !known.contains(&warning) {
-            shared.say(&format!("rancher: {warning}"));
+            shared.say(&format!("rancher: {}", warning.placed(&now.layers)));
         }
     }
+    before
 }
 
 /// Mounts what the configuration says, beside what else goes on.

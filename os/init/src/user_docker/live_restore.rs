@@ -33,33 +33,6 @@ const UNSURE: Duration = Duration::from_secs(1);
 /// How long one request to the engine may take, in seconds.
 const REQUEST_LIMIT: u64 = 30;
 
-/// What the arguments say of `live-restore`, which goes out of them: dockerd refuses a setting that its
-/// file has, too. They name the user's file then.
-pub fn take(arguments: &mut Vec<OsString>) -> bool {
-    let mut on = false;
-    arguments.retain(|argument| match argument.to_str() {
-        Some("--live-restore") => {
-            on = true;
-            false
-        }
-        Some(word) => match word.strip_prefix("--live-restore=") {
-            Some(value) => {
-                on = value != "false" && value != "0";
-                false
-            }
-            None => true,
-        },
-        None => true,
-    });
-    let file = format!("--config-file={}", config::USER_ENGINE_SETTINGS);
-    for argument in &mut *arguments {
-        if on && argument.to_string_lossy().starts_with("--config-file=") {
-            *argument = file.clone().into();
-        }
-    }
-    on
-}
-
 /// Runs the engine to its end, which is that of this process.
 ///
 /// # Errors
@@ -166,24 +139,11 @@ fn is_swarm(state: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn words(words: &[&str]) -> Vec<OsString> {
-        words.iter().map(OsString::from).collect()
-    }
-
     #[test]
-    fn live_restore_goes_from_the_arguments_into_the_file() {
-        let file = format!("--config-file={}", config::USER_ENGINE_SETTINGS);
-        let mut arguments = words(&["--config-file=/x", "--live-restore", "--debug"]);
-        assert!(take(&mut arguments));
-        assert_eq!(arguments, words(&[&file, "--debug"]));
-        assert_eq!(swarm_state(&arguments), Path::new("/var/lib/docker/swarm"));
-    }
-
-    #[test]
-    fn live_restore_is_off_when_the_last_argument_says_so() {
-        let mut arguments = words(&["--config-file=/x", "--live-restore", "--live-restore=false"]);
-        assert!(!take(&mut arguments));
-        assert_eq!(arguments, words(&["--config-file=/x"]));
+    fn swarm_is_where_the_engine_keeps_its_files() {
+        let arguments = ["--debug", "--data-root=/x"].map(OsString::from);
+        assert_eq!(swarm_state(&arguments), Path::new("/x/swarm"));
+        assert_eq!(swarm_state(&[]), Path::new("/var/lib/docker/swarm"));
     }
 
     #[test]

@@ -41,7 +41,11 @@ fn lines(loaded: &Loaded, store: &Store, keys: &[Vec<String>]) -> Vec<String> {
     let late = keys.iter().filter_map(|keys| too_late(keys));
     let waits = waits(loaded, store);
     let above = overruled(loaded, store, keys);
-    late.chain(waits).chain(above).collect()
+    let names_machine = keys.iter().any(|keys| keys[..] == ["hostname"]);
+    let names = loaded.problems.iter().filter(|_| names_machine);
+    let names = names.filter(|problem| problem.key == "hostname");
+    let names = names.map(|problem| format!("warning: {problem}"));
+    late.chain(waits).chain(above).chain(names).collect()
 }
 
 /// What is set in the document and does nothing there.

@@ -136,7 +136,7 @@ fn several<T: ToString>(lines: &[T], end: &str) -> Failure {
 
 /// Tells what of the configuration does nothing.
 fn warn(loaded: &Loaded) {
-    for warning in loaded.config.warnings() {
+    for warning in loaded.config.placed_warnings(&loaded.layers) {
         eprintln!("warning: {warning}");
     }
 }

@@ -1,0 +1,197 @@
+//! The options that Docker 26 has (`dockerd --help`), and which values they take.
+//!
+//! An engine that is started with another one ends at once, and one whose values make no sense when it
+//! comes to use them.
+
+use std::net::IpAddr;
+
+use crate::Address;
+use crate::fit::nearest;
+
+/// What a value must be.
+#[derive(Clone, Copy)]
+enum Kind {
+    Flag,
+    Number,
+    Text,
+    Ip,
+    /// An address and the bits of its network.
+    Network,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// `KEY=VALUE`.
+    Pair,
+}
+
+use Kind::{Flag, Ip, Network, Number, OneOf, Pair, Text};
+
+const LEVELS: Kind = OneOf(&["debug", "info", "warn", "error", "fatal", "panic", "trace"]);
+
+const LOG_DRIVERS: Kind = OneOf(&[
+    "awslogs",
+    "fluentd",
+    "gcplogs",
+    "gelf",
+    "journald",
+    "json-file",
+    "local",
+    "none",
+    "splunk",
+    "syslog",
+]);
+
+const KNOWN: [(&str, Kind); 77] = [
+    ("add-runtime", Pair),
+    ("allow-nondistributable-artifacts", Text),
+    ("api-cors-header", Text),
+    ("authorization-plugin", Text),
+    ("bip", Network),
+    ("bridge", Text),
+    ("cdi-spec-dir", Text),
+    ("cgroup-parent", Text),
+    ("config-file", Text),
+    ("containerd", Text),
+    ("containerd-namespace", Text),
+    ("containerd-plugins-namespace", Text),
+    ("cpu-rt-period", Number),
+    ("cpu-rt-runtime", Number),
+    ("cri-containerd", Flag),
+    ("data-root", Text),
+    ("debug", Flag),
+    ("default-address-pool", Pair),
+    ("default-cgroupns-mode", OneOf(&["host", "private"])),
+    ("default-gateway", Ip),
+    ("default-gateway-v6", Ip),
+    ("default-ipc-mode", OneOf(&["private", "shareable"])),
+    ("default-network-opt", Pair),
+    ("default-runtime", Text),
+    ("default-shm-size", Text),
+    ("default-ulimit", Pair),
+    ("dns", Ip),
+    ("dns-opt", Text),
+    ("dns-search", Text),
+    ("exec-opt", Pair),
+    ("exec-root", Text),
+    ("experimental", Flag),
+    ("fixed-cidr", Network),
+    ("fixed-cidr-v6", Network),
+    ("group", Text),
+    ("host", Text),
+    ("host-gateway-ip", Ip),
+    ("http-proxy", Text),
+    ("https-proxy", Text),
+    ("icc", Flag),
+    ("init", Flag),
+    ("init-path", Text),
+    ("insecure-registry", Text),
+    ("ip", Ip),
+    ("ip-forward", Flag),
+    ("ip-masq", Flag),
+    ("ip6tables", Flag),
+    ("iptables", Flag),
+    ("ipv6", Flag),
+    ("label", Pair),
+    ("live-restore", Flag),
+    ("log-driver", LOG_DRIVERS),
+    ("log-format", OneOf(&["json", "text"])),
+    ("log-level", LEVELS),
+    ("log-opt", Pair),
+    ("max-concurrent-downloads", Number),
+    ("max-concurrent-uploads", Number),
+    ("max-download-attempts", Number),
+    ("metrics-addr", Text),
+    ("mtu", Number),
+    ("network-control-plane-mtu", Number),
+    ("no-new-privileges", Flag),
+    ("no-proxy", Text),
+    ("node-generic-resource", Pair),
+    ("pidfile", Text),
+    ("raw-logs", Flag),
+    ("registry-mirror", Text),
+    ("seccomp-profile", Text),
+    ("selinux-enabled", Flag),
+    ("shutdown-timeout", Number),
+    (
+        "storage-driver",
+        OneOf(&["btrfs", "fuse-overlayfs", "overlay2", "vfs", "zfs"]),
+    ),
+    ("storage-opt", Pair),
+    ("swarm-default-advertise-addr", Text),
+    ("tls", Flag),
+    ("tlscacert", Text),
+    ("tlsverify", Flag),
+    ("userland-proxy", Flag),
+];
+
+/// Those of the rest: their values are files and names.
+const TEXTS: [&str; 4] = ["tlscert", "tlskey", "userland-proxy-path", "userns-remap"];
+
+/// What is wrong with an option and its value; the value of a flag that has none is `true`.
+pub(super) fn fault(name: &str, value: &str) -> Option<String> {
+    let Some((_, kind)) = KNOWN.iter().find(|(known, _)| *known == name) else {
+        return (!TEXTS.contains(&name)).then(|| unknown(name));
+    };
+    let wants = match kind {
+        // As Go reads them (`strconv.ParseBool`).
+        Flag if ![
+            "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
+        ]
+        .contains(&value) =>
+        {
+            "`true` or `false`".into()
+        }
+        Number if value.parse::<i64>().is_err() => "a number".into(),
+        Ip if value.parse::<IpAddr>().is_err() => "an address such as `10.0.0.1`".into(),
+        Network if value.parse::<Address>().is_err() => "an address such as `10.0.0.1/24`".into(),
+        OneOf(words) if !words.contains(&value) => format!("one of {}", words.join(", ")),
+        Pair if value.split_once('=').is_none_or(|(key, _)| key.is_empty()) => "`KEY=VALUE`".into(),
+        _ => return None,
+    };
+    Some(format!("`--{name}={value}`: the value must be {wants}"))
+}
+
+fn unknown(name: &str) -> String {
+    let names: Vec<_> = KNOWN.iter().map(|(name, _)| *name).chain(TEXTS).collect();
+    match nearest(name, &names) {
+        Some(near) => format!("Docker has no option `--{name}`; did you mean `--{near}`?"),
+        None => format!("Docker has no option `--{name}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn option_is_refused_when_the_engine_would_end_because_of_it() {
+        for (name, value) in [
+            ("nonsense", "true"),
+            ("mtu", "big"),
+            ("icc", "maybe"),
+            ("dns", "nine"),
+            ("bip", "10.0.0.1"),
+            ("log-level", "chatty"),
+            ("log-driver", "jsonfile"),
+            ("label", "x"),
+            ("storage-driver", "devicemaper"),
+        ] {
+            assert!(fault(name, value).is_some(), "{name}={value}");
+        }
+        for (name, value) in [
+            ("mtu", "1400"),
+            ("icc", "false"),
+            ("bip", "10.0.0.1/24"),
+            ("label", "a=b"),
+            ("userns-remap", "default"),
+        ] {
+            assert_eq!(fault(name, value), None, "{name}={value}");
+        }
+        let told = fault("log-levle", "info").unwrap();
+        assert!(told.ends_with("did you mean `--log-level`?"), "{told}");
+    }
+
+    #[test]
+    fn names_are_known_once_and_in_order() {
+        assert!(KNOWN.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    }
+}
