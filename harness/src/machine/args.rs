@@ -458,7 +458,7 @@ mod tests {
             ..plan()
         };
         let text = shown(&plan, WIRES);
-        let served = "hostfwd=tcp:127.0.0.1:40000-:22,net=169.254.0.0/16,\
+        let served = "hostfwd=tcp:127.0.0.1:40000-:22,net=169.254.0.0/16,host=169.254.2.2,\
             guestfwd=tcp:169.254.169.254:80-cmd:sh '/private/it,, one/metadata/serve.sh'";
         assert!(text.contains(served), "{text}");
     }

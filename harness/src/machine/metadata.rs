@@ -16,8 +16,8 @@ use super::shell;
 /// The folder of the pages, in that of the machine and in the evidence.
 pub(super) const FOLDER: &str = "metadata";
 
-/// Where this host is in that network: QEMU's own is the second address.
-pub(super) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 2);
+/// Where this host is in that network.
+pub(super) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 2, 2);
 
 /// Where the pages are.
 pub(super) const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(169, 254, 169, 254), 80);
@@ -60,7 +60,7 @@ pub(super) fn network(folder: &Path) -> String {
     let program = shell::quote(&folder.join("serve.sh").to_string_lossy());
     // `-netdev` ends a value at a comma unless it is doubled.
     let program = program.replace(',', ",,");
-    format!("net=169.254.0.0/16,guestfwd=tcp:169.254.169.254:80-cmd:sh {program}")
+    format!("net=169.254.0.0/16,host={HOST_ADDRESS},guestfwd=tcp:169.254.169.254:80-cmd:sh {program}")
 }
 
 #[cfg(test)]

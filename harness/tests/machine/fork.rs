@@ -38,8 +38,8 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     machine.settle(LONG).await;
     // The connection that Docker was reached on would be saved with it.
     let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
-    // One that listens, one that this connection is with.
-    let one = "until [ $(pidof dropbear | wc -w) = 2 ]; do sleep 0.1; done";
+    // The server of this connection; it is another program that listens.
+    let one = "until [ $(pidof dropbear | wc -w) = 1 ]; do sleep 0.1; done";
     assert_eq!(printed(&ssh, one).await, "");
     drop(ssh);
     machine.save(folder.path()).await.unwrap();

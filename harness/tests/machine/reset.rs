@@ -131,7 +131,8 @@ async fn a_machine_comes_back_from_each_reset_panic_and_power_cut_of_a_long_chai
 async fn what_is_broken_stays_broken_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let spec = with_disk(&guest, &["reboot=triple"]);
+    let mut spec = with_disk(&guest, &["reboot=triple"]);
+    spec.console = serde_yaml::from_str("allow: ['I/O error, dev vda']").unwrap();
     let machine = Machine::start(spec, &bench.evidence).await.unwrap();
     let ssh = ready(&machine).await;
     let address = printed(&ssh, "cat /sys/class/net/eth0/address").await;

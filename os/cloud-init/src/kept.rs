@@ -189,7 +189,7 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
     });
     let early: Vec<_> = early.collect();
     let problem = |problem: config::Problem| {
-        let what = format!("{}; it is ignored", problem.why);
+        let what = format!("{}{}", problem.why, problem.so);
         Problem::at(user_data::line_of(&text, &problem.key), what)
     };
     config::load(folder.path(), "")
