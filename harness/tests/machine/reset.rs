@@ -132,7 +132,7 @@ async fn what_is_broken_stays_broken_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let mut spec = with_disk(&guest, &["reboot=triple"]);
-    spec.console = serde_yaml::from_str("allow: ['I/O error, dev vda']").unwrap();
+    spec.console = serde_yaml::from_str("allow: ['I/O error(,| on) dev vda']").unwrap();
     let machine = Machine::start(spec, &bench.evidence).await.unwrap();
     let ssh = ready(&machine).await;
     let address = printed(&ssh, "cat /sys/class/net/eth0/address").await;

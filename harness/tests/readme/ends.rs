@@ -11,11 +11,21 @@ pub const SCENARIOS: &str = "readme-ends";
 
 /// What ends the machine. Each has a machine of its own: a fork, which costs little.
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
-/// What is no command, though it looks like one, and why.
-const NO_COMMAND: [(&str, &str); 1] = [(
-    "docker -d -s overlay",
-    "arguments of 2015, as they stand in a document; os/config reads them",
-)];
+
+/// What is no command that could be run as it stands, though it looks like one, and why.
+const NO_COMMAND: [(&str, &str); 5] = [
+    (
+        "docker -d -s overlay",
+        "arguments of 2015, as they stand in a document; os/config reads them",
+    ),
+    ("docker compose", "the scenario first-hour runs it"),
+    ("docker login", "asks for a registry and a password"),
+    (
+        "docker run -v /srv/www:/www",
+        "the scenario one-tree runs it",
+    ),
+    ("docker volume create …", "names no file system"),
+];
 
 /// Whether people type it. A program's name alone may be that of a step, too.
 fn is_typed(command: &Command) -> bool {

@@ -251,7 +251,13 @@ impl Readme {
 fn yaml(block: &Block) -> Yaml {
     let has = |wanted: &str| block.keys().any(|key| key == wanted);
     let is_file = has("name") && has("steps");
-    let parts = ["sabotage", "known_failure", "invariants", "console"];
+    let parts = [
+        "sabotage",
+        "known_failure",
+        "invariants",
+        "console",
+        "steps",
+    ];
     match (is_file, is_file && (has("machine") || has("sabotage"))) {
         (true, true) => Yaml::Scenario,
         (true, false) => Yaml::Setup,

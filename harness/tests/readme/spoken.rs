@@ -9,23 +9,28 @@ use super::text::Command;
 /// An addon that is small.
 const ADDON: &str = "clock";
 
+/// A service of one's own.
+const SERVICE: &str = "tick";
+
 /// What stands for something, and what is put there.
-const WORDS: [(&str, &str); 7] = [
+const WORDS: [(&str, &str); 8] = [
     ("COMMAND", "config"),
     ("FILE", "document.yml"),
     ("KEY", "hostname"),
     ("KEY…", "hostname"),
+    ("LINES", "5"),
     ("NAME", "syslog"),
     ("NAME…", ADDON),
     ("VALUE", "box"),
 ];
 
 /// Commands that the README speaks of without what they need: they are asked for their help.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "rancherctl addon",
     "rancherctl addon pull",
     "rancherctl config",
     "rancherctl env",
+    "rancherctl service",
     "sudo system-docker",
 ];
 
@@ -39,6 +44,7 @@ pub fn steps(inline: &[Command]) -> Vec<Value> {
     let mut steps = vec![
         guest::upload("addon.yml", &addon().to_string(), false),
         json!({ "ssh": { "run": "rancherctl config merge -i addon.yml", "as": "root" } }),
+        json!({ "ssh": { "run": format!("rancherctl service pull {SERVICE}"), "as": "root" } }),
     ];
     let commands = inline.iter().filter(|one| is_command(one));
     steps.extend(commands.flat_map(of));
@@ -51,7 +57,7 @@ pub fn with_registry(mut scenario: Value) -> Value {
     scenario
 }
 
-/// A document with an addon out of the registry.
+/// A document with an addon and a service out of the registry.
 fn addon() -> Value {
     let registry = "10.0.2.100:5000";
     let clock = json!({
@@ -61,6 +67,7 @@ fn addon() -> Value {
     });
     json!({
         "registries": { "insecure": [registry] },
+        "services": { SERVICE: clock },
         "addons": { ADDON: { "services": { ADDON: clock } } },
     })
 }
@@ -96,7 +103,11 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn filled(text: &str) -> String {
+    let of_services = text.starts_with("rancherctl service ");
     let put = |word| {
+        if of_services && word == "NAME…" {
+            return SERVICE;
+        }
         let known = WORDS.iter().find(|(wanted, _)| *wanted == word);
         known.map_or(word, |(_, put)| *put)
     };
