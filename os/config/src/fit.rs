@@ -14,7 +14,7 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_yaml::Value;
 
-use crate::{Config, hostname, path, sysctl, written};
+use crate::{Config, elsewhere, hostname, path, sysctl, written};
 
 /// A value that does not fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -114,6 +114,9 @@ impl fmt::Display for Misfit {
         let key = path::join(&self.path);
         match &self.why {
             Why::Unknown(known) => {
+                if let Some(instead) = elsewhere::instead(&key) {
+                    return write!(f, "there is no key `{key}`; hint: {instead}");
+                }
                 let last = self.path.last().map_or("", String::as_str);
                 match nearest(last, known) {
                     Some(near) => {

@@ -13,6 +13,7 @@ mod cmdline;
 mod dns;
 mod document;
 pub mod edit;
+mod elsewhere;
 pub mod engine;
 mod fit;
 pub mod hostname;

@@ -64,7 +64,7 @@ const KEYS: [(&str, &str); 53] = [
     ("power_state", "end `runcmd` with `reboot` or `poweroff`"),
     ("puppet", RUNCMD),
     ("random_seed", NONE),
-    ("resize_rootfs", DISKS),
+    ("resize_rootfs", "the state disk grows by itself"),
     ("salt_minion", RUNCMD),
     ("snap", PACKAGES),
     ("ssh", "see `rancher: { ssh: … }`"),
