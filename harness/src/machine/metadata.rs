@@ -60,7 +60,9 @@ pub(super) fn network(folder: &Path) -> String {
     let program = shell::quote(&folder.join("serve.sh").to_string_lossy());
     // `-netdev` ends a value at a comma unless it is doubled.
     let program = program.replace(',', ",,");
-    format!("net=169.254.0.0/16,host={HOST_ADDRESS},guestfwd=tcp:169.254.169.254:80-cmd:sh {program}")
+    format!(
+        "net=169.254.0.0/16,host={HOST_ADDRESS},guestfwd=tcp:169.254.169.254:80-cmd:sh {program}"
+    )
 }
 
 #[cfg(test)]
