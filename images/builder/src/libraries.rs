@@ -4,16 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use object::Endianness;
-use object::elf::{DT_NEEDED, FileHeader64};
+use object::elf::{DT_NEEDED, DT_RUNPATH, FileHeader64};
 use object::read::elf::{Dyn, FileHeader};
 
 use crate::{BuildError, Context, Result};
 
-/// Where Debian's loader looks, and where systemd's programs name their own (by their run path).
-const FOLDERS: [&str; 2] = [
-    "usr/lib/x86_64-linux-gnu",
-    "usr/lib/x86_64-linux-gnu/systemd",
-];
+/// Where Debian's loader looks, after the folders that a file names itself (its run path).
+const FOLDER: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The loader itself, which the System V ABI for x86-64 places in `/lib64`.
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
@@ -21,51 +18,79 @@ const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 /// Paths, relative to `root`, of all libraries that `programs` need, directly or through others.
 pub fn needed(root: &Path, programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
-    let mut open: Vec<PathBuf> = programs.to_vec();
-    while let Some(program) = open.pop() {
+    let no_folders = |program: &PathBuf| (program.clone(), Vec::new());
+    let mut open: Vec<(PathBuf, Vec<PathBuf>)> = programs.iter().map(no_folders).collect();
+    while let Some((program, of_users)) = open.pop() {
         let path = root.join(&program);
         let content = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
         if !content.starts_with(b"\x7fELF") {
             continue;
         }
-        let names = direct(&content).context(|| format!("read {}", path.display()))?;
-        if !names.is_empty() {
+        let dynamic = Dynamic::of(&content).context(|| format!("read {}", path.display()))?;
+        if !dynamic.needed.is_empty() {
             found.insert(PathBuf::from(LOADER));
         }
-        for name in names {
-            let library = locate(root, &name).ok_or_else(|| {
+        let mut run_path = dynamic.run_path;
+        // A library that names no folder gets what its user has loaded from the user's (Samba's do).
+        run_path.extend(of_users);
+        for name in dynamic.needed {
+            let library = locate(root, &run_path, &name).ok_or_else(|| {
                 BuildError::new(
                     format!("find the libraries of {}", program.display()),
                     format!("{name} is in none of the packages"),
                 )
             })?;
             if found.insert(library.clone()) {
-                open.push(library);
+                open.push((library, run_path.clone()));
             }
         }
     }
     Ok(found)
 }
 
-fn direct(content: &[u8]) -> object::Result<Vec<String>> {
-    let header = FileHeader64::<Endianness>::parse(content)?;
-    let endian = header.endian()?;
-    let sections = header.sections(endian, content)?;
-    let Some((entries, strings)) = sections.dynamic(endian, content)? else {
-        return Ok(Vec::new());
-    };
-    let strings = sections.strings(endian, content, strings)?;
-    entries
-        .iter()
-        .filter(|entry| entry.tag32(endian) == Some(DT_NEEDED))
-        .map(|entry| entry.string(endian, strings))
-        .map(|name| Ok(String::from_utf8_lossy(name?).into_owned()))
-        .collect()
+/// What the dynamic section of a file says.
+#[derive(Default)]
+struct Dynamic {
+    /// Names of libraries.
+    needed: Vec<String>,
+    /// Folders that are searched for them first (`DT_RUNPATH` in ld.so(8)).
+    run_path: Vec<PathBuf>,
 }
 
-fn locate(root: &Path, name: &str) -> Option<PathBuf> {
-    let candidates = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
-    candidates.into_iter().find(|path| root.join(path).exists())
+impl Dynamic {
+    fn of(content: &[u8]) -> object::Result<Self> {
+        let header = FileHeader64::<Endianness>::parse(content)?;
+        let endian = header.endian()?;
+        let sections = header.sections(endian, content)?;
+        let mut dynamic = Self::default();
+        let Some((entries, strings)) = sections.dynamic(endian, content)? else {
+            return Ok(dynamic);
+        };
+        let strings = sections.strings(endian, content, strings)?;
+        for entry in entries {
+            let tag = entry.tag32(endian);
+            if !matches!(tag, Some(DT_NEEDED | DT_RUNPATH)) {
+                continue;
+            }
+            let text = String::from_utf8_lossy(entry.string(endian, strings)?).into_owned();
+            if tag == Some(DT_NEEDED) {
+                dynamic.needed.push(text);
+            } else {
+                let folders = text
+                    .split(':')
+                    .map(|one| one.trim_start_matches('/').into());
+                dynamic.run_path.extend(folders);
+            }
+        }
+        Ok(dynamic)
+    }
+}
+
+fn locate(root: &Path, run_path: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let folders = run_path.iter().map(PathBuf::as_path);
+    let folders = folders.chain([Path::new(FOLDER)]);
+    let mut candidates = folders.map(|folder| folder.join(name));
+    candidates.find(|path| root.join(path).exists())
 }
 
 /// The target of each library's link, so that an image holds one file by the name the loader asks.

@@ -178,15 +178,17 @@ fn check(linux: &mut Linux, device: &str, report: &mut Report) -> Result<()> {
     }
 }
 
-/// Whether a device is mounted at a place, by proc_pid_mountinfo(5).
+/// Whether a device is mounted at a place, by proc_pid_mountinfo(5). The kernel leaves the last `/` of
+/// `HOST:/PATH/` out.
 fn is_mounted(mounts: &str, place: &str, device: &str) -> bool {
+    let device = device.trim_end_matches('/');
     mounts.lines().any(|line| {
         let at = line.split(' ').nth(4);
         let of = line
             .split(" - ")
             .nth(1)
             .and_then(|rest| rest.split(' ').nth(1));
-        at == Some(place) && of == Some(device)
+        at == Some(place) && of.map(|of| of.trim_end_matches('/')) == Some(device)
     })
 }
 

@@ -10,6 +10,7 @@
 mod containers;
 mod disks;
 mod processes;
+mod remote;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -100,6 +101,9 @@ fn stop(order: &Order) {
     }
     // Their connections are closed with them: nobody is left waiting at the other end.
     processes::kill_all();
+    if let Err(error) = remote::write_all() {
+        report.say(&format!("rancher: {error}"));
+    }
     match disks::make_read_only() {
         Ok(()) => report.say("rancher: all file systems are read-only"),
         Err(error) => report.say(&format!("rancher: {error}")),

@@ -4,9 +4,11 @@
 use std::io::{Error, Result};
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use config::Mount;
+use nix::errno::Errno;
 use nix::mount::MsFlags;
 
 use super::{REMOTE_LIMIT, options};
@@ -16,8 +18,12 @@ use crate::tree::{TREE, engine, place};
 /// It exists while something is not mounted that the engine waits for.
 const WAITING: &str = "/run/tree/mounts";
 
-/// How long until it is tried again.
+/// How long until a server that did not answer is asked again.
 const AGAIN: Duration = Duration::from_secs(3);
+
+/// The longest until one that refused is asked again: a server may lock an account out after a few wrong
+/// passwords, and the kernel reports each refusal on the console.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Versions of NFS that are tried where none is named, the latest first; nobody here answers callbacks
 /// of version 3's lock protocol.
@@ -37,45 +43,72 @@ pub fn wait() -> Result<()> {
     )))
 }
 
-/// Mounts them in the background, until all are.
-pub fn mount_all(mut left: Vec<Mount>) {
-    if left.is_empty() {
-        return;
+/// Mounts each of them in the background until it is mounted. A server that does not answer holds up no
+/// other's, as the kernel may wait minutes for it.
+pub fn mount_all(mounts: Vec<Mount>) {
+    let mut report = Report::new();
+    if mounts.iter().any(|mount| !mount.has("nofail"))
+        && let Err(error) =
+            std::fs::create_dir_all("/run/tree").and_then(|()| std::fs::write(WAITING, ""))
+    {
+        report.say(&format!("rancher: mounts: {WAITING}: {error}"));
     }
-    let sign = std::fs::create_dir_all("/run/tree").and_then(|()| std::fs::write(WAITING, ""));
-    std::thread::spawn(move || {
-        let mut report = Report::new();
-        if let Err(error) = sign {
-            report.say(&format!("rancher: mounts: {WAITING}: {error}"));
-        }
-        let mut told = false;
-        loop {
-            left.retain(|mount| match mount_one(mount) {
-                Ok(()) => {
-                    let (device, folder) = (&mount.device, &mount.folder);
-                    report.say(&format!("rancher: mounted {device} on {folder}"));
-                    false
-                }
-                Err(error) => {
-                    if !told {
-                        let (device, folder) = (&mount.device, &mount.folder);
-                        report.say(&format!(
-                            "rancher: mounts: {device} on {folder}: {error}; it is tried again"
-                        ));
-                    }
-                    true
-                }
-            });
-            if left.iter().all(|mount| mount.has("nofail")) {
-                let _ = std::fs::remove_file(WAITING);
-            }
-            if left.is_empty() {
-                return;
-            }
-            told = true;
+    let left = Arc::new(Mutex::new(mounts.clone()));
+    for mount in mounts {
+        let left = Arc::clone(&left);
+        std::thread::spawn(move || {
+            keep_trying(&mount, &left);
+            done(&mount, &left);
+        });
+    }
+}
+
+/// Returns when it is mounted. Each reason why it is not is reported when it is another than before.
+fn keep_trying(mount: &Mount, left: &Mutex<Vec<Mount>>) {
+    let mut report = Report::new();
+    let (device, folder) = (&mount.device, &mount.folder);
+    let mut reported = String::new();
+    let mut pause = AGAIN;
+    loop {
+        if left_of(left).iter().any(|other| is_below(mount, other)) {
             std::thread::sleep(AGAIN);
+            continue;
         }
-    });
+        let Err(error) = mount_one(mount) else {
+            return report.say(&format!("rancher: mounted {device} on {folder}"));
+        };
+        let why = why(mount, &error);
+        if why != reported {
+            report.say(&format!(
+                "rancher: mounts: {device} on {folder}: {why}; it is tried again"
+            ));
+            reported = why;
+        }
+        pause = if is_refusal(&error) {
+            (pause * 2).min(LONGEST)
+        } else {
+            AGAIN
+        };
+        std::thread::sleep(pause);
+    }
+}
+
+fn done(mount: &Mount, left: &Mutex<Vec<Mount>>) {
+    let mut left = left_of(left);
+    left.retain(|other| other != mount);
+    if left.iter().all(|mount| mount.has("nofail")) {
+        let _ = std::fs::remove_file(WAITING);
+    }
+}
+
+fn left_of(left: &Mutex<Vec<Mount>>) -> MutexGuard<'_, Vec<Mount>> {
+    left.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a mount would be hidden by another that comes after it.
+fn is_below(mount: &Mount, other: &Mount) -> bool {
+    let (folder, other) = (Path::new(&mount.folder), Path::new(&other.folder));
+    folder != other && folder.starts_with(other)
 }
 
 fn mount_one(mount: &Mount) -> Result<()> {
@@ -87,16 +120,54 @@ fn mount_one(mount: &Mount) -> Result<()> {
     let host = host(&mount.device).ok_or_else(|| Error::other("it names no host"))?;
     let address = (host, 0).to_socket_addrs()?.next();
     let address = address.ok_or_else(|| Error::other(format!("{host} has no address")))?;
-    let mut last = None;
+    let mut errors = Vec::new();
     for data in data(mount, address.ip())? {
         let device = Some(mount.device.as_str());
         let kind = Some(mount.kind.as_str());
         match nix::mount::mount(device, &place, kind, flags(mount), Some(data.as_str())) {
             Ok(()) => return Ok(()),
-            Err(error) => last = Some(error),
+            Err(error) => errors.push(error),
         }
     }
-    Err(last.map_or_else(|| Error::other("there is no way to mount it"), Into::into))
+    Err(telling(&errors).map_or_else(|| Error::other("there is no way to mount it"), Into::into))
+}
+
+/// The error that says most of those of several versions of NFS: the first that is not about the version.
+fn telling(errors: &[Errno]) -> Option<Errno> {
+    let of_version = |error: &&Errno| matches!(error, Errno::EPROTONOSUPPORT | Errno::EINVAL);
+    let other = errors.iter().find(|error| !of_version(error));
+    other.or(errors.first()).copied()
+}
+
+/// Whether the server answered, and the answer was no.
+fn is_refusal(error: &Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EACCES | Errno::EPERM | Errno::ENOENT | Errno::EINVAL | Errno::EPROTONOSUPPORT)
+    )
+}
+
+/// An error of the kernel in the words of who wrote the configuration.
+fn why(mount: &Mount, error: &Error) -> String {
+    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
+        return error.to_string();
+    };
+    let of_nfs = mount.kind.starts_with("nfs");
+    let host = host(&mount.device).unwrap_or_default();
+    let why = match errno {
+        Errno::EACCES | Errno::EPERM if of_nfs => "the server does not let this machine in",
+        Errno::EACCES | Errno::EPERM => "wrong user or password, or no right to the share",
+        Errno::ENOENT if of_nfs => "the server has no such export",
+        Errno::ENOENT => "the server has no such share, or no such folder in it",
+        Errno::EINVAL => "an option is wrong; hint: `dmesg` names it",
+        Errno::EPROTONOSUPPORT | Errno::EOPNOTSUPP => "the server does not have this version",
+        Errno::ECONNREFUSED | Errno::EHOSTDOWN | Errno::EHOSTUNREACH | Errno::ETIMEDOUT => {
+            return format!("no server answers at {host} ({})", errno.desc());
+        }
+        _ => return error.to_string(),
+    };
+    format!("{why} ({})", errno.desc())
 }
 
 /// The server in `HOST:/PATH` and `//HOST/SHARE`.
@@ -194,6 +265,45 @@ mod tests {
         assert_eq!(tried[3], "soft,addr=10.0.0.9,vers=3,nolock");
         let named = all("nas:/export /mnt/nas nfs vers=4.1");
         assert_eq!(named, ["vers=4.1,addr=10.0.0.9"]);
+    }
+
+    #[test]
+    fn the_error_of_the_version_that_the_server_has_is_reported() {
+        let (no_version, refused) = (Errno::EPROTONOSUPPORT, Errno::ECONNREFUSED);
+        // Of a server of version 4 alone, then of version 3 alone.
+        let errors = [Errno::ENOENT, Errno::ENOENT, refused];
+        assert_eq!(telling(&errors), Some(Errno::ENOENT));
+        let errors = [no_version, no_version, Errno::EACCES];
+        assert_eq!(telling(&errors), Some(Errno::EACCES));
+        assert_eq!(telling(&[Errno::EINVAL, no_version]), Some(Errno::EINVAL));
+    }
+
+    #[test]
+    fn errors_of_the_kernel_are_put_in_words() {
+        let of = |mount: &str, errno: Errno| why(&mount.parse().unwrap(), &errno.into());
+        let share = "//nas/share /mnt cifs";
+        assert_eq!(
+            of(share, Errno::EACCES),
+            "wrong user or password, or no right to the share (Permission denied)"
+        );
+        assert_eq!(
+            of("nas:/export /mnt", Errno::ENOENT),
+            "the server has no such export (No such file or directory)"
+        );
+        assert_eq!(
+            of(share, Errno::EHOSTDOWN),
+            "no server answers at nas (Host is down)"
+        );
+        assert!(is_refusal(&Errno::EACCES.into()) && !is_refusal(&Errno::EHOSTDOWN.into()));
+    }
+
+    #[test]
+    fn a_mount_waits_for_the_one_that_would_hide_it() {
+        let mount = |text: &str| text.parse::<Mount>().unwrap();
+        let (outer, inner) = (mount("nas:/a /mnt/a"), mount("nas:/b /mnt/a/b/"));
+        assert!(is_below(&inner, &outer));
+        assert!(!is_below(&outer, &inner) && !is_below(&outer, &outer));
+        assert!(!is_below(&mount("nas:/c /mnt/ab"), &outer));
     }
 
     #[test]
