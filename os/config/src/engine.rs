@@ -279,9 +279,12 @@ fn merged(
     }
 }
 
-/// The options in a list of words, each with the number of its word, as its name and in the form `--name=value`; `None` is one that
-/// means nothing any more, and an error one that is missed.
-fn options(words: &[String]) -> Vec<(usize, Result<Option<(String, String)>, String>)> {
+/// An option as its name and in the form `--name=value`; `None` is one that means nothing any more, and an
+/// error says why one is left out.
+type Asked = Result<Option<(String, String)>, String>;
+
+/// The options in a list of words, each with the number of its word.
+fn options(words: &[String]) -> Vec<(usize, Asked)> {
     let mut found = Vec::new();
     let mut words = words.iter().map(String::as_str).enumerate().peekable();
     while let Some((item, word)) = words.next() {
