@@ -6,7 +6,9 @@
 mod file;
 mod options;
 
-pub use file::{EngineFile, check_daemon_json, file, place, with_live_restore, with_registries};
+pub use file::{
+    EngineFile, check_daemon_json, daemon_json, file, place, with_live_restore, with_registries,
+};
 
 use crate::{Config, Layer, Registries, Service};
 
@@ -57,32 +59,22 @@ const USER_KEEPS: [&str; 7] = [
     "pidfile",
 ];
 
-/// Options that take no value in the next word.
-const FLAGS: [&str; 19] = [
+/// Options of 2015 that take no value in the next word; see [`options::is_flag`] for those of today.
+const GONE_FLAGS: [&str; 4] = [
     "api-enable-cors",
     "daemon",
-    "debug",
     "disable-legacy-registry",
-    "experimental",
-    "icc",
-    "init",
-    "ip-forward",
-    "ip-masq",
-    "ip6tables",
-    "iptables",
-    "ipv6",
-    "live-restore",
-    "no-new-privileges",
-    "raw-logs",
     "restart",
-    "selinux-enabled",
-    "tls",
-    "tlsverify",
 ];
 
 /// Options that may stand there more than once.
-const LISTS: [&str; 12] = [
+const LISTS: [&str; 18] = [
     "add-runtime",
+    "allow-nondistributable-artifacts",
+    "authorization-plugin",
+    "cdi-spec-dir",
+    "default-address-pool",
+    "default-network-opt",
     "default-ulimit",
     "dns",
     "dns-opt",
@@ -92,6 +84,7 @@ const LISTS: [&str; 12] = [
     "insecure-registry",
     "label",
     "log-opt",
+    "node-generic-resource",
     "registry-mirror",
     "storage-opt",
 ];
@@ -299,7 +292,8 @@ fn options(words: &[String]) -> Vec<(usize, Asked)> {
             found.push((item, option));
             continue;
         };
-        if value.is_none() && !FLAGS.contains(&name.as_str()) {
+        let is_flag = options::is_flag(&name) || GONE_FLAGS.contains(&name.as_str());
+        if value.is_none() && !is_flag {
             value = words
                 .next_if(|(_, next)| !next.starts_with('-'))
                 .map(|(_, next)| next.to_owned());
@@ -451,6 +445,23 @@ mod tests {
             .map(|one| one.split(':').nth(1).unwrap())
             .collect();
         assert_eq!(lines, ["4", "5", "9"], "{warnings:?}");
+    }
+
+    #[test]
+    fn options_that_may_stand_there_twice_do_and_flags_need_no_value() {
+        let pools = "--default-address-pool=base=10.1.0.0/16,size=24, --default-address-pool=base=10.2.0.0/16,size=24";
+        let arguments = config(&format!(
+            "userdocker: {{args: ['{}', --userland-proxy, --ipv6]}}",
+            pools.replace(", --", "', '--")
+        ));
+        let arguments = arguments.user_docker_arguments();
+        let many = arguments.words.iter();
+        let many = many.filter(|word| word.starts_with("--default-address-pool="));
+        assert_eq!(many.count(), 2);
+        for word in ["--userland-proxy=true", "--ipv6=true"] {
+            assert!(arguments.words.contains(&word.into()), "{word}");
+        }
+        assert_eq!(arguments.dropped, []);
     }
 
     #[test]

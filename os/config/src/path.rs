@@ -43,6 +43,11 @@ pub fn parse(text: &str) -> Result<Vec<String>, String> {
     if keys.len() > 1 && keys[0] == "rancher" {
         keys.remove(0);
     }
+    // The names of kernel settings have dots, and nothing stands below them.
+    if keys[0] == "sysctl" && keys.len() > 2 {
+        let name = keys.split_off(1).join(".");
+        keys.push(name);
+    }
     Ok(keys)
 }
 
@@ -141,6 +146,9 @@ mod tests {
         assert_eq!(path, ["services", "x", "labels", "io.rancher.os.after"]);
         assert_eq!(join(&path), r#"services.x.labels."io.rancher.os.after""#);
         assert_eq!(parse("rancher.environment").unwrap(), ["environment"]);
+        let setting = ["sysctl", "net.ipv4.ip_forward"];
+        assert_eq!(parse("sysctl.net.ipv4.ip_forward").unwrap(), setting);
+        assert_eq!(parse(r#"sysctl."net.ipv4.ip_forward""#).unwrap(), setting);
         for wrong in ["", ".", "a.", "a..b", "\"a"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

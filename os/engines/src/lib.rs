@@ -26,6 +26,9 @@ const USER_DOCKER: &str = "/run/docker.pid";
 /// What an engine is called in the list of processes.
 const ENGINE: &str = "dockerd";
 
+/// The mode of the user's engine's file: what people write into `daemon.json` may be secret.
+const OF_USERS: u32 = 0o600;
+
 /// How long system-docker may take to read what it is told to.
 const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
@@ -43,8 +46,10 @@ pub async fn tell_registries(system_docker: &Docker, config: &Config) -> Result<
     if std::fs::read_to_string(path).is_ok_and(|known| known == settings) {
         return Ok(());
     }
-    replace(path, &settings).map_err(at)?;
-    tell_user_docker(&settings).map_err(at)?;
+    // First: who finds the other one to say it already does nothing more.
+    tell_user_docker(&settings)
+        .map_err(|error| format!("{}: {error}", config::USER_ENGINE_SETTINGS))?;
+    replace(path, &settings, 0o644).map_err(at)?;
     let hang_up = || {
         hang_up(SYSTEM_DOCKER);
         // It reads its file when it starts, should it not run.
@@ -65,7 +70,25 @@ pub async fn set_live_restore(on: bool) -> std::io::Result<()> {
     let _alone = lock(Path::new(config::ENGINE_SETTINGS)).await?;
     let path = Path::new(config::USER_ENGINE_SETTINGS);
     let settings = std::fs::read_to_string(path)?;
-    replace(path, &config::engine::with_live_restore(&settings, on))
+    replace(
+        path,
+        &config::engine::with_live_restore(&settings, on),
+        OF_USERS,
+    )
+}
+
+/// Writes the file that the user's engine reads when it starts, with the registries as they are now.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_user_settings(text: &str) -> std::io::Result<()> {
+    let path = Path::new(config::ENGINE_SETTINGS);
+    let _alone = lock_now(path)?;
+    let text = match std::fs::read_to_string(path) {
+        Ok(settings) => with_registries(text, &settings),
+        Err(_) => text.to_owned(),
+    };
+    replace(Path::new(config::USER_ENGINE_SETTINGS), &text, OF_USERS)
 }
 
 /// Puts the registries into the user's engine's file, beside what else is in it.
@@ -75,13 +98,12 @@ fn tell_user_docker(settings: &str) -> std::io::Result<()> {
     let Ok(has) = std::fs::read_to_string(path) else {
         return Ok(());
     };
-    let daemon = config::DAEMON_JSON
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok());
-    replace(
-        path,
-        &config::engine::with_registries(&has, settings, daemon.as_deref()),
-    )
+    replace(path, &with_registries(&has, settings), OF_USERS)
+}
+
+fn with_registries(has: &str, settings: &str) -> String {
+    let daemon = config::engine::daemon_json().and_then(|(_, text)| text.ok());
+    config::engine::with_registries(has, settings, daemon.as_deref())
 }
 
 /// Has engines read their files again; ends when the one that is asked goes by its own.
@@ -108,18 +130,22 @@ fn hang_up(engine: &str) {
 
 /// One at a time, of all processes: the supervisor tells the engines too, when cloud-init has ended.
 async fn lock(path: &Path) -> std::io::Result<Flock<File>> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || lock_now(&path)).await?
+}
+
+fn lock_now(path: &Path) -> std::io::Result<Flock<File>> {
     let mut options = File::options();
     let file = options.create(true).append(true).mode(0o600);
     let file = file.open(path.with_extension("lock"))?;
-    let locked = tokio::task::spawn_blocking(|| Flock::lock(file, FlockArg::LockExclusive));
-    Ok(locked.await?.map_err(|(_, error)| error)?)
+    Ok(Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error)?)
 }
 
 /// Readers find the old file or the new one. It is in memory: there is nothing to sync.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+fn replace(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
     file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.persist(path)?;
     Ok(())

@@ -1,7 +1,5 @@
 //! What the user's engine is started by: adds to its arguments what the configuration asks for, and
-//! becomes the engine.
-//!
-//! Where containers survive a restart of the engine this process stays beside it, see its module `live_restore`.
+//! stays beside the engine, see its module `live_restore`.
 //!
 //! An engine that cannot listen as it was told to runs without: it is what people work with.
 
@@ -10,9 +8,8 @@ mod live_restore;
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::engine;
@@ -33,34 +30,31 @@ const ADDRESS_LIMIT: Duration = Duration::from_secs(8);
 
 /// Comes back when there is no engine, or when it has ended.
 pub fn main() -> ExitCode {
-    let asked: Vec<OsString> = std::env::args_os().skip(1).collect();
     if let Err(why) = tree::engine::enter_tree() {
         tell(&why.to_string());
     }
-    let loaded = config::load_machine();
     if let Err(why) = mounts::wait_for_remote() {
         tell(&why.to_string());
     }
-    if let Err(missing) = crate::engine_network::wait(&loaded.config) {
+    if let Err(missing) = crate::engine_network::wait(&config::load_machine().config) {
         tell(&missing);
     }
-    let (mut arguments, live_restore) = arguments::accepted(&loaded, &asked);
+    // Only now: both may take a minute, in which it can change.
+    let loaded = config::load_machine();
+    let mut accepted = arguments::accepted(&loaded);
     if loaded.config.userdocker.use_tls {
-        match with_tls(&arguments) {
-            Ok(with_tls) => arguments = with_tls,
+        match with_tls(&accepted.words) {
+            Ok(with_tls) => accepted.words = with_tls,
             Err(why) => tell(&format!("{why}; it runs without TLS")),
         }
     }
-    let error = if live_restore {
-        match live_restore::run(&arguments) {
-            Ok(code) => return code,
-            Err(error) => error,
+    match live_restore::run(&accepted) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{}: {error}", engine::PROGRAM);
+            ExitCode::FAILURE
         }
-    } else {
-        Command::new(engine::PROGRAM).args(arguments).exec()
-    };
-    eprintln!("{}: {error}", engine::PROGRAM);
-    ExitCode::FAILURE
+    }
 }
 
 fn tell(what: &str) {

@@ -108,9 +108,20 @@ pub fn file(settings: &str, arguments: &Arguments, daemon: Option<(&str, &str)>)
     made
 }
 
+/// The name and the text of the file that people have the user's engine read, if there is one.
+pub fn daemon_json() -> Option<(&'static str, std::io::Result<String>)> {
+    let texts = crate::DAEMON_JSON.map(|path| (path, std::fs::read_to_string(path)));
+    let is_there = |text: &std::io::Result<String>| {
+        let error = text.as_ref().err().map(std::io::Error::kind);
+        error != Some(std::io::ErrorKind::NotFound)
+    };
+    texts.into_iter().find(|(_, text)| is_there(text))
+}
+
 /// An engine's file as it is, with the registries of the machine's settings and of `daemon.json`.
 pub fn with_registries(has: &str, settings: &str, daemon: Option<&str>) -> String {
     let mut keys: Map<String, Value> = serde_json::from_str(has).unwrap_or_default();
+    keys.retain(|key, _| !SHARED.contains(&key.as_str()));
     let daemon = daemon.map(|text| ("daemon.json", text));
     let made = file(settings, &Arguments::default(), daemon);
     for (key, value) in made.keys {
@@ -153,7 +164,8 @@ impl EngineFile {
             let Some(value) = word.strip_prefix(&option) else {
                 return true;
             };
-            on = !["=false", "=0"].contains(&value);
+            let value = value.strip_prefix('=').unwrap_or("true");
+            on = options::boolean(value).unwrap_or(on);
             false
         });
         on
@@ -331,6 +343,7 @@ mod tests {
             ("", "", true),
             ("", "{\"live-restore\": false}", false),
             ("userdocker: {args: [--live-restore=false]}\n", "", false),
+            ("userdocker: {args: [--live-restore=F]}\n", "", false),
             (
                 "userdocker: {args: [--live-restore=false]}\n",
                 "{\"live-restore\": true}",

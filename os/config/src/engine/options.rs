@@ -19,15 +19,18 @@ enum Kind {
     Network,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// One of [`LOG_DRIVERS`], or a plugin's.
+    LogDriver,
     /// `KEY=VALUE`.
     Pair,
 }
 
-use Kind::{Flag, Ip, Network, Number, OneOf, Pair, Text};
+use Kind::{Flag, Ip, LogDriver, Network, Number, OneOf, Pair, Text};
 
 const LEVELS: Kind = OneOf(&["debug", "info", "warn", "error", "fatal", "panic", "trace"]);
 
-const LOG_DRIVERS: Kind = OneOf(&[
+/// Those on board; a plugin may bring more.
+const LOG_DRIVERS: [&str; 10] = [
     "awslogs",
     "fluentd",
     "gcplogs",
@@ -38,7 +41,7 @@ const LOG_DRIVERS: Kind = OneOf(&[
     "none",
     "splunk",
     "syslog",
-]);
+];
 
 const KNOWN: [(&str, Kind); 77] = [
     ("add-runtime", Pair),
@@ -92,7 +95,7 @@ const KNOWN: [(&str, Kind); 77] = [
     ("ipv6", Flag),
     ("label", Pair),
     ("live-restore", Flag),
-    ("log-driver", LOG_DRIVERS),
+    ("log-driver", LogDriver),
     ("log-format", OneOf(&["json", "text"])),
     ("log-level", LEVELS),
     ("log-opt", Pair),
@@ -132,22 +135,34 @@ pub(super) fn fault(name: &str, value: &str) -> Option<String> {
         return (!TEXTS.contains(&name)).then(|| unknown(name));
     };
     let wants = match kind {
-        // As Go reads them (`strconv.ParseBool`).
-        Flag if ![
-            "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False",
-        ]
-        .contains(&value) =>
-        {
-            "`true` or `false`".into()
-        }
+        Flag if boolean(value).is_none() => "`true` or `false`".into(),
         Number if value.parse::<i64>().is_err() => "a number".into(),
         Ip if value.parse::<IpAddr>().is_err() => "an address such as `10.0.0.1`".into(),
         Network if value.parse::<Address>().is_err() => "an address such as `10.0.0.1/24`".into(),
+        LogDriver if !LOG_DRIVERS.contains(&value) => {
+            let near = nearest(value, &LOG_DRIVERS)?;
+            format!("a log driver; did you mean `{near}`?")
+        }
         OneOf(words) if !words.contains(&value) => format!("one of {}", words.join(", ")),
         Pair if value.split_once('=').is_none_or(|(key, _)| key.is_empty()) => "`KEY=VALUE`".into(),
         _ => return None,
     };
     Some(format!("`--{name}={value}`: the value must be {wants}"))
+}
+
+/// The value of a flag, as Go reads it (`strconv.ParseBool`).
+pub(super) fn boolean(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Whether an option takes no value in the next word.
+pub(super) fn is_flag(name: &str) -> bool {
+    let known = KNOWN.iter().find(|(known, _)| *known == name);
+    known.is_some_and(|(_, kind)| matches!(kind, Flag))
 }
 
 fn unknown(name: &str) -> String {
@@ -183,6 +198,7 @@ mod tests {
             ("bip", "10.0.0.1/24"),
             ("label", "a=b"),
             ("userns-remap", "default"),
+            ("log-driver", "loki"),
         ] {
             assert_eq!(fault(name, value), None, "{name}={value}");
         }

@@ -178,9 +178,11 @@ fn long_name(layer: &Value, place: impl FnOnce() -> String) -> Option<Problem> {
         key: "hostname".into(),
         ..Problem::new(
             place(),
-            format!(
-                "`hostname`: `{name}` is too long for a host name; the machine is called `{fitted}`"
-            ),
+            if name.strip_suffix('.') == Some(&fitted) {
+                format!("`hostname`: `{name}` ends with a dot; the machine is called `{fitted}`")
+            } else {
+                format!("`hostname`: `{name}` is too long for a host name; the machine is called `{fitted}`")
+            },
         )
     })
 }

@@ -70,7 +70,16 @@ fn keep_trying(mount: &Mount, left: &Mutex<Vec<Mount>>) {
     let mut reported = String::new();
     let mut pause = AGAIN;
     loop {
-        if left_of(left).iter().any(|other| is_below(mount, other)) {
+        let outer = left_of(left)
+            .iter()
+            .find(|other| is_below(mount, other))
+            .cloned();
+        if let Some(outer) = outer {
+            let why = format!("it waits for {}", outer.folder);
+            if why != reported {
+                report.say(&format!("rancher: mounts: {device} on {folder}: {why}"));
+                reported = why;
+            }
             std::thread::sleep(AGAIN);
             continue;
         }
@@ -112,7 +121,8 @@ fn is_below(mount: &Mount, other: &Mount) -> bool {
 }
 
 fn mount_one(mount: &Mount) -> Result<()> {
-    let place = place(&mount.folder, Path::new(TREE))?;
+    let here = |error: Error| Error::other(format!("{}: {error}", mount.folder));
+    let place = place(&mount.folder, Path::new(TREE)).map_err(here)?;
     let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
     if super::is_mounted(&mounts, &place.to_string_lossy(), &mount.device) {
         return Ok(());

@@ -38,6 +38,8 @@ pub fn write_all() -> Result<(), String> {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Remote {
+    /// Of the file system, which the name that is mounted is not: Docker's volumes call it `:/export`.
+    number: String,
     place: String,
     device: String,
 }
@@ -50,19 +52,33 @@ fn remote(mounts: &str) -> Vec<Remote> {
             continue;
         };
         let mut fields = file_system.split_whitespace();
-        let (Some(place), Some(kind), Some(device)) =
-            (at.split(' ').nth(4), fields.next(), fields.next())
+        let mut at = at.split(' ');
+        let (Some(number), Some(place), Some(kind), Some(device)) =
+            (at.nth(2), at.nth(1), fields.next(), fields.next())
         else {
             continue;
         };
-        if KINDS.contains(&kind) && found.iter().all(|other| other.device != device) {
+        if KINDS.contains(&kind) && found.iter().all(|other| other.number != number) {
             found.push(Remote {
-                place: place.into(),
+                number: number.into(),
+                place: unescaped(place),
                 device: device.into(),
             });
         }
     }
     found
+}
+
+/// A path as it is, which the kernel escapes (`mangle` in `fs/proc_namespace.c`).
+fn unescaped(path: &str) -> String {
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ];
+    let put = |path: String, (escape, is): (&str, &str)| path.replace(escape, is);
+    escapes.into_iter().fold(path.to_owned(), put)
 }
 
 /// Writes to all at once; returns those that have not taken it in time.
@@ -109,9 +125,13 @@ mod tests {
         let mounts = "30 1 254:0 / /var rw shared:3 - ext4 /dev/vda rw\n\
             40 1 0:50 / /tree/mnt/nas rw shared:9 - nfs4 nas:/export rw,addr=10.0.0.9\n\
             41 1 0:50 / /mnt/nas rw shared:9 - nfs4 nas:/export rw,addr=10.0.0.9\n\
-            42 1 0:51 / /mnt/share rw - cifs //nas/share rw\n";
+            42 1 0:51 / /mnt/my\\040share rw - cifs //nas/share rw\n\
+            43 1 0:52 / /var/lib/docker/volumes/a/_data rw - nfs4 :/export rw,addr=10.0.0.9\n\
+            44 1 0:53 / /var/lib/docker/volumes/b/_data rw - nfs4 :/export rw,addr=10.0.0.8\n";
         let found = remote(mounts);
         let places: Vec<_> = found.iter().map(|mount| mount.place.as_str()).collect();
-        assert_eq!(places, ["/tree/mnt/nas", "/mnt/share"]);
+        let volume = |name| format!("/var/lib/docker/volumes/{name}/_data");
+        assert_eq!(places[..2], ["/tree/mnt/nas", "/mnt/my share"]);
+        assert_eq!(places[2..], [volume("a"), volume("b")]);
     }
 }

@@ -74,6 +74,10 @@ struct Shared {
     parts: RefCell<Parts>,
     /// Services that somebody ended until the next boot, or until they are asked for again.
     down: RefCell<BTreeSet<String>>,
+    /// Services that are being brought up.
+    coming: RefCell<BTreeSet<String>>,
+    /// Whether the boot goes on.
+    booting: Cell<bool>,
     /// Held by whoever puts services in the place of others.
     changing: Mutex<()>,
     total: Cell<usize>,
@@ -135,6 +139,8 @@ async fn supervise() -> Result<(), String> {
         pulls: Pulls::default(),
         parts: changes::parts(&now.config).into(),
         down: RefCell::default(),
+        coming: RefCell::default(),
+        booting: true.into(),
         changing: Mutex::default(),
         now: now.into(),
         report: report.into(),
@@ -148,6 +154,7 @@ async fn supervise() -> Result<(), String> {
     // Also those that came with what was started.
     set_kernel(&shared, sysctl::Missing::Fault);
     say_started(&mut shared.report.borrow_mut());
+    shared.booting.set(false);
     tokio::task::spawn_local(requests::answer_all(Rc::clone(&shared)));
     loop {
         // At first what cloud-init asked for that was not there before.
@@ -215,8 +222,8 @@ fn from_next_boot(now: &Config, old: &Config) -> Vec<&'static str> {
 }
 
 /// Reads the configuration again, which was changed: for what comes after, for the kernel, for the
-/// engines, and for the machine's name and time zone. Returns what was there before.
-async fn reload(shared: &Shared) -> Rc<Now> {
+/// engines, and for the machine's name and time zone.
+async fn reload(shared: &Shared) {
     let now = Now::read();
     let before = shared.now.replace(Rc::clone(&now));
     let (config, old) = (&now.config, &before.config);
@@ -228,14 +235,13 @@ async fn reload(shared: &Shared) -> Rc<Now> {
     if let Err(error) = crate::stages::load_modules(&mut Linux::default(), &more) {
         shared.failure("modules", &error);
     }
-    if config.sysctl != old.sysctl {
+    if config.sysctl != old.sysctl || !more.is_empty() {
         set_kernel(shared, sysctl::Missing::Later);
     }
     for key in from_next_boot(config, old) {
-        let place = config::place(&now.layers, &[key.to_owned()]).unwrap_or_default();
-        shared.say(&format!(
-            "rancher: {place}: `{key}` holds from the next boot"
-        ));
+        let place = config::place(&now.layers, &[key.to_owned()]);
+        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        shared.say(&format!("rancher: {place}`{key}` holds from the next boot"));
     }
     if config.hostname != old.hostname
         && let Err(error) = crate::stages::call(&mut Linux::default(), &config.hostname)
@@ -257,7 +263,6 @@ async fn reload(shared: &Shared) -> Rc<Now> {
             shared.say(&format!("rancher: {}", warning.placed(&now.layers)));
         }
     }
-    before
 }
 
 /// Mounts what the configuration says, beside what else goes on.

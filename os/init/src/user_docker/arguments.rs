@@ -1,10 +1,13 @@
 //! What the user's engine is started with that people ask for, without what it would refuse: its
 //! arguments (`userdocker.args`) and `daemon.json`.
 //!
-//! The engine reads both before it starts. What it refuses is left out word by word and key by key: an
-//! engine that runs without is what people work with.
+//! The engine reads both before it starts. What it refuses is left out word by word and key by key. Some
+//! of it the engine refuses only when it starts (options of a log driver, a runtime that is not there,
+//! moby 26.1, `NewDaemon`): one that ended before it was ready is started without all of it. An engine that
+//! runs without is what people work with.
 
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use config::engine::{self as file, Arguments, EngineFile, Warning};
 use config::{Config, Loaded};
@@ -12,48 +15,105 @@ use config::{Config, Loaded};
 /// What the engine thinks of arguments and of the text of its file.
 type Validate<'a> = &'a dyn Fn(&[String], &str) -> Result<(), String>;
 
-/// The arguments that the engine takes, and whether containers are to survive its end; its file is
-/// written. What is left out is told.
-pub(super) fn accepted(loaded: &Loaded, asked: &[OsString]) -> (Vec<OsString>, bool) {
-    let daemon = config::DAEMON_JSON.iter().find_map(|path| {
-        let text = std::fs::read_to_string(path).ok()?;
-        Some((*path, text))
+/// The file that the engine reads while it is only asked what it thinks of it.
+const CANDIDATE: &str = "/run/user-engine.candidate.json";
+
+/// What an engine ended of before it was ready.
+const REFUSED: &str = "/run/user-engine.refused";
+
+/// What the engine is started with.
+pub(super) struct Accepted {
+    pub words: Vec<OsString>,
+    /// Whether containers are to survive its end.
+    pub live_restore: bool,
+    /// Stands for all that people asked for and the engine takes; `None` is nothing.
+    asked: Option<u64>,
+}
+
+impl Accepted {
+    /// Remembers that the engine ended before it was ready, for its next start.
+    pub fn refuse(&self) {
+        if let Some(asked) = self.asked
+            && let Err(error) = std::fs::write(REFUSED, asked.to_string())
+        {
+            super::tell(&format!("{REFUSED}: {error}"));
+        }
+    }
+}
+
+/// What the engine takes; its file is written. What is left out is told.
+pub(super) fn accepted(loaded: &Loaded) -> Accepted {
+    let daemon = file::daemon_json().and_then(|(path, text)| match text {
+        Ok(text) => Some((path, text)),
+        Err(error) => {
+            super::tell(&format!("{path}: {error}; the engine runs without it"));
+            None
+        }
     });
     let daemon = daemon.as_ref().map(|(path, text)| (*path, text.as_str()));
-    let words = asked.iter().map(|word| word.to_string_lossy().into_owned());
-    let words: Vec<_> = words.collect();
-    let mut plan = plan(loaded, words, daemon, &validate);
+    let mut plan = plan(loaded, daemon, &validate);
+    let plain = plain(loaded);
+    let mut asked = None;
+    if (&plan.keys, &plan.words) != (&plain.keys, &plain.words) {
+        let number = number(&plan);
+        if std::fs::read_to_string(REFUSED).is_ok_and(|refused| refused == number.to_string()) {
+            let what = "the engine ended before it was ready, and runs without `userdocker.args` and \
+                        daemon.json; hint: `sudo system-docker logs userdocker` prints why";
+            plan.problems.push(what.into());
+            (plan.keys, plan.words) = (plain.keys, plain.words);
+        } else {
+            asked = Some(number);
+        }
+    }
     for problem in &plan.problems {
         super::tell(problem);
     }
     let live_restore = plan.take_live_restore();
-    if let Err(error) = config::write_for_all(config::USER_ENGINE_SETTINGS.as_ref(), &plan.text()) {
+    if let Err(error) = engines::write_user_settings(&plan.text()) {
         super::tell(&format!("{}: {error}", config::USER_ENGINE_SETTINGS));
     }
-    let words = plan.words.into_iter().map(OsString::from);
-    (words.collect(), live_restore)
+    Accepted {
+        words: plan.words.into_iter().map(OsString::from).collect(),
+        live_restore,
+        asked,
+    }
+}
+
+/// What the engine is started with when nobody asks for anything.
+fn plain(loaded: &Loaded) -> EngineFile {
+    let mut config = loaded.config.clone();
+    config.userdocker.args = Vec::new();
+    file::file(&loaded.config.engine_settings(), &arguments(&config), None)
+}
+
+/// The arguments without the program.
+fn arguments(config: &Config) -> Arguments {
+    let mut arguments = config.user_docker_arguments();
+    arguments.words = arguments.words.split_off(arguments.words.len().min(1));
+    arguments
+}
+
+fn number(plan: &EngineFile) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&plan.words, plan.text()).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The engine itself reads them.
 fn validate(words: &[String], text: &str) -> Result<(), String> {
-    config::write_for_all(config::USER_ENGINE_SETTINGS.as_ref(), text)
-        .map_err(|error| error.to_string())?;
-    let words: Vec<_> = words.iter().map(OsString::from).collect();
+    config::write(CANDIDATE.as_ref(), text).map_err(|error| format!("{CANDIDATE}: {error}"))?;
+    let words: Vec<_> = words
+        .iter()
+        .map(|word| word.replace(config::USER_ENGINE_SETTINGS, CANDIDATE).into())
+        .collect();
     super::validate(&words)
 }
 
-/// Arguments and a file that the engine takes. `words` are all of its arguments.
-fn plan(
-    loaded: &Loaded,
-    words: Vec<String>,
-    daemon: Option<(&str, &str)>,
-    validate: Validate<'_>,
-) -> EngineFile {
+/// Arguments and a file that the engine takes.
+fn plan(loaded: &Loaded, daemon: Option<(&str, &str)>, validate: Validate<'_>) -> EngineFile {
     let config = &loaded.config;
     let settings = config.engine_settings();
-    let mut arguments = config.user_docker_arguments();
-    let is_ours = arguments.words.get(1..) == Some(&words[..]);
-    arguments.words = words;
+    let mut arguments = arguments(config);
     let good = |plan: &EngineFile| validate(&plan.words, &plan.text());
     let mut plan = file::file(&settings, &arguments, daemon);
     // Nobody asked for anything: the engine says itself what it has against the machine's own.
@@ -62,13 +122,11 @@ fn plan(
         return plan;
     }
     let mut problems = Vec::new();
-    if is_ours {
-        arguments = without_refused(config, &settings, &good, |item, why| {
-            let why = format!("{why}; the engine runs without it");
-            let warning = Warning::new("userdocker.args", Some(item), why);
-            problems.push(warning.placed(&loaded.layers));
-        });
-    }
+    arguments = without_refused(config, &settings, &good, |item, why| {
+        let why = format!("{why}; the engine runs without it");
+        let warning = Warning::new("userdocker.args", Some(item), why);
+        problems.push(warning.placed(&loaded.layers));
+    });
     plan = keys_taken(&settings, &arguments, daemon, &good);
     plan.problems.extend(problems);
     plan
@@ -84,9 +142,7 @@ fn without_refused(
     let with = |asked: &[(usize, String)]| {
         let mut config = config.clone();
         config.userdocker.args = asked.iter().map(|(_, word)| word.clone()).collect();
-        let mut arguments = config.user_docker_arguments();
-        arguments.words.remove(0);
-        arguments
+        self::arguments(&config)
     };
     let mut taken = Vec::new();
     for (item, word) in config.user_docker_arguments().asked {
@@ -149,7 +205,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(config::USER_LAYER), user).unwrap();
         let loaded = config::load(folder.path(), "");
-        let words = loaded.config.user_docker_arguments().words[1..].to_vec();
         let engine = |words: &[String], text: &str| {
             let bad = words
                 .iter()
@@ -158,7 +213,7 @@ mod tests {
                 .find(|one| one.contains("bad"));
             bad.map_or(Ok(()), |_| Err("no bad".into()))
         };
-        plan(&loaded, words, daemon.map(|text| ("F", text)), &engine)
+        plan(&loaded, daemon.map(|text| ("F", text)), &engine)
     }
 
     #[test]

@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::arguments::Accepted;
 use crate::engine;
 
 /// Where the engine says that it is ready: sd_notify(3).
@@ -37,11 +38,11 @@ const REQUEST_LIMIT: u64 = 30;
 ///
 /// # Errors
 /// It cannot be started.
-pub fn run(arguments: &[OsString]) -> std::io::Result<ExitCode> {
+pub(super) fn run(accepted: &Accepted) -> std::io::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let status = runtime.block_on(keep(arguments))?;
+    let status = runtime.block_on(keep(accepted))?;
     Ok(code(status).into())
 }
 
@@ -52,36 +53,53 @@ fn code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-async fn keep(arguments: &[OsString]) -> std::io::Result<ExitStatus> {
+async fn keep(accepted: &Accepted) -> std::io::Result<ExitStatus> {
     let mut ends = signal(SignalKind::child())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let _ = std::fs::remove_file(NOTIFY);
     let notify = UnixDatagram::bind(NOTIFY)?;
-    let swarm = swarm_state(arguments);
-    engines::set_live_restore(!is_swarm(&swarm)).await?;
+    // Where containers are to end with the engine, it is off all the time.
+    let swarm = swarm_state(&accepted.words);
+    let survive = || accepted.live_restore && !is_swarm(&swarm);
+    engines::set_live_restore(survive()).await?;
     let mut engine = Command::new(engine::PROGRAM)
-        .args(arguments)
+        .args(&accepted.words)
         .env("NOTIFY_SOCKET", NOTIFY)
         .spawn()?;
     let mut said = [0; 4096];
+    // Whether it is known that its end is nobody's fault.
+    let mut is_good = false;
     loop {
         tokio::select! {
             _ = ends.recv() => {
                 if let Some(status) = engine.try_wait()? {
+                    if !is_good && status.code().is_some_and(|code| code != 0) {
+                        accepted.refuse();
+                    }
                     return Ok(status);
                 }
             }
             length = notify.recv(&mut said) => {
                 if is_ready(&said[..length?]) {
+                    is_good = true;
+                    if !accepted.live_restore {
+                        continue;
+                    }
                     engines::set_live_restore(false).await?;
                     tell(&engine, Signal::SIGHUP);
                 }
             }
             _ = hang_up.recv() => tell(&engine, Signal::SIGHUP),
-            _ = terminate.recv() => end(&engine, &swarm).await,
-            _ = interrupt.recv() => end(&engine, &swarm).await,
+            _ = terminate.recv() => {
+                is_good = true;
+                end(&engine, survive()).await;
+            }
+            _ = interrupt.recv() => {
+                is_good = true;
+                end(&engine, survive()).await;
+            }
         }
     }
 }
@@ -98,9 +116,9 @@ fn tell(engine: &Child, signal: Signal) {
     }
 }
 
-/// Asks the engine to end, and to leave its containers alone unless they are a swarm's.
-async fn end(engine: &Child, swarm: &Path) {
-    if !is_swarm(swarm) && engines::set_live_restore(true).await.is_ok() {
+/// Asks the engine to end, and to leave its containers alone if they are to survive it.
+async fn end(engine: &Child, survive: bool) {
+    if survive && engines::set_live_restore(true).await.is_ok() {
         let read = tokio::time::timeout(RELOAD_LIMIT, read_again(engine));
         if read.await.ok().flatten().is_none() {
             tokio::time::sleep(UNSURE).await;
