@@ -66,6 +66,9 @@ async fn renew_changed(shared: &Rc<Shared>) {
         let service = now.services.get(name);
         service.is_some_and(Service::create_only)
     });
+    // They are counted again as they start again.
+    let again = volumes.len() + others.len();
+    shared.total.set(shared.total.get() + again);
     for name in volumes.into_iter().chain(others) {
         match now.services.get(&name) {
             Some(service) if !service.disabled => service::bring_up(&name, service, shared).await,
