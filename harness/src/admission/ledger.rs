@@ -61,7 +61,7 @@ impl Ledger {
     /// `TMPDIR`.
     ///
     /// # Errors
-    /// The folder cannot be made, or somebody else has our place.
+    /// The folder cannot be made, or its place belongs to another user.
     pub fn of_host() -> io::Result<Self> {
         let name = format!("harness-{}-admission", Uid::current());
         Self::in_folder(Path::new(SHARED).join(name))

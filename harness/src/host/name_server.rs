@@ -51,7 +51,7 @@ impl Drop for NameServer {
 async fn serve(socket: UdpSocket, names: Names) {
     let mut question = [0; PACKET];
     loop {
-        // An error of one exchange (nobody listens there any more) is not the end of all.
+        // An error of one exchange (the client has closed its port) does not end the server.
         let Ok((length, from)) = socket.recv_from(&mut question).await else {
             continue;
         };

@@ -44,7 +44,7 @@ impl Drop for TimeServer {
 
 async fn serve(socket: UdpSocket) {
     let mut question = [0; PACKET];
-    // An error of one exchange (nobody listens there any more) is not the end of all.
+    // An error of one exchange (the client has closed its port) does not end the server.
     loop {
         let Ok((PACKET, from)) = socket.recv_from(&mut question).await else {
             continue;

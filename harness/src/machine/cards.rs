@@ -46,7 +46,7 @@ impl Default for CardNetwork {
 }
 
 impl CardNetwork {
-    /// What `-netdev user` is told (qemu-options.hx); nothing for the defaults.
+    /// The options of `-netdev user` (qemu-options.hx); defaults are left out.
     pub(super) fn options(&self) -> Vec<String> {
         let text = |name: &str, value: &Option<String>| {
             let value = value.as_ref()?;

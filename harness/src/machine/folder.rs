@@ -31,7 +31,7 @@ impl PrivateFolder {
     /// Sweeps what dead machines left, and makes a new one.
     ///
     /// # Errors
-    /// The folder for temporary files cannot be written, or somebody else has our place in it.
+    /// The folder for temporary files cannot be written, or the place in it belongs to another user.
     pub fn new() -> io::Result<Self> {
         Self::new_in(&std::env::temp_dir().join(format!("harness-{}", Uid::current())))
     }

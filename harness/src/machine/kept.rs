@@ -179,7 +179,7 @@ impl Kept {
     }
 }
 
-/// A kept machine may be somebody else's: it names files of its own folder only, and its disks read no
+/// A kept machine may come from another user: it names files of its own folder only, and its disks read no
 /// other files.
 fn check_files(folder: &Path, about: &About) -> Result<(), String> {
     let drives = || about.drives.iter().chain(about.plugged.drives());

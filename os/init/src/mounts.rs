@@ -90,7 +90,7 @@ fn mount_disk(
         return Ok(());
     }
     let kind = match mount.kind.as_str() {
-        "auto" => find::file_system(linux, &device)?,
+        "auto" => find::file_system(linux, &device)?.kind,
         kind => kind.to_owned(),
     };
     if kind.is_empty() {

@@ -84,7 +84,7 @@ fn find_or_make(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<Str
 
 fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()> {
     let found = find::file_system(boot.sys, device)?;
-    if found.starts_with("ext") {
+    if found.kind.starts_with("ext") {
         // A disk that stays as large as it was is as good as before.
         if let Err(error) = grow::partition(boot, device) {
             boot.report.say(&format!("rancher: {device}: {error}"));
@@ -92,16 +92,17 @@ fn mount(boot: &mut Boot<'_>, state: &config::State, device: &str) -> Result<()>
         check::check(boot, device)?;
     }
     let kind = match state.fstype.as_str() {
-        "auto" if found.is_empty() => {
+        "auto" if found.kind.is_empty() => {
             return Err(format!("{device} has no file system; it was not touched"));
         }
-        "auto" => found.as_str(),
+        "auto" => found.kind.as_str(),
         asked => asked,
     };
     boot.mount(device, "/var", kind, MsFlags::empty(), "")
         .map_err(|error| format!("{error} (as {kind})"))?;
     if kind == "ext4"
-        && let Err(error) = grow::file_system(boot, device)
+        && let Some(size) = found.size
+        && let Err(error) = grow::file_system(boot, device, size)
     {
         boot.report.say(&format!("rancher: {device}: {error}"));
     }

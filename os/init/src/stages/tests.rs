@@ -134,7 +134,7 @@ impl Sys for Recorder {
         let (status, output) = match ends {
             Some((_, ends)) if ends.len() > 1 => ends.pop_front().unwrap(),
             Some((_, ends)) => ends[0],
-            None if line.contains("TYPE") => (0, "ext4\n"),
+            None if line.contains("TYPE") => (0, "TYPE=ext4\n"),
             None => (0, "/dev/vda\n"),
         };
         Ok(Ended {

@@ -1,4 +1,5 @@
-//! Runs the user's engine so that containers survive its restart and a swarm can be made at any time.
+//! Runs the user's engine so that containers survive its restart and a swarm can be made at any time, and
+//! remembers an engine that exits before it is ready.
 //!
 //! dockerd has `live-restore` for the first, and refuses `docker swarm init` and `join` while it is on
 //! (moby 26.1, `Config.IsSwarmCompatible` in `daemon/config/config_linux.go`, asked by

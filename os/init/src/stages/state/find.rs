@@ -108,11 +108,35 @@ pub fn device(sys: &mut dyn Sys, named: &str) -> Result<Option<String>> {
 /// blkid's exit status where there is no disk, or nothing on it that it knows.
 pub const NOTHING: i32 = 2;
 
-/// The type of the file system on a disk; empty when none is known.
-pub fn file_system(sys: &mut dyn Sys, device: &str) -> Result<String> {
-    let arguments = ["-p", "-o", "value", "-s", "TYPE", device];
+/// A file system, as blkid reports it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Its type; empty if blkid knows none.
+    pub kind: String,
+    /// Its size in bytes, if blkid knows it.
+    pub size: Option<u64>,
+}
+
+/// The file system on a disk.
+pub fn file_system(sys: &mut dyn Sys, device: &str) -> Result<FileSystem> {
+    let names = ["-s", "TYPE", "-s", "FSLASTBLOCK", "-s", "FSBLOCKSIZE"];
+    let arguments = [&["-p", "-o", "export"], &names[..], &[device]].concat();
     let found = sys.ask_within(BLKID, &arguments, LOOK)?;
-    Ok(found.output.trim().to_owned())
+    Ok(parse(&found.output))
+}
+
+/// Reads blkid's `export` output: FSLASTBLOCK is the number of blocks.
+fn parse(output: &str) -> FileSystem {
+    let value = |name: &str| {
+        let mut values = output.lines().filter_map(|line| line.strip_prefix(name));
+        values.find_map(|rest| rest.strip_prefix('='))
+    };
+    let number = |name: &str| value(name)?.parse::<u64>().ok();
+    let size = number("FSLASTBLOCK").zip(number("FSBLOCKSIZE"));
+    FileSystem {
+        kind: value("TYPE").unwrap_or_default().to_owned(),
+        size: size.and_then(|(blocks, bytes)| blocks.checked_mul(bytes)),
+    }
 }
 
 /// Whether blkid knows nothing of what is on a disk: no file system, no partitions, no part of a
@@ -120,4 +144,18 @@ pub fn file_system(sys: &mut dyn Sys, device: &str) -> Result<String> {
 pub fn is_unknown(sys: &mut dyn Sys, device: &str) -> Result<bool> {
     let known = sys.ask_within(BLKID, &["-p", device], LOOK)?;
     Ok(known.status == NOTHING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blkid_reports_type_and_size() {
+        let output = "DEVNAME=/dev/vda\nTYPE=ext4\nFSLASTBLOCK=65536\nFSBLOCKSIZE=1024\n";
+        let (kind, size) = ("ext4".to_owned(), Some(64 << 20));
+        assert_eq!(parse(output), FileSystem { kind, size });
+        let (kind, size) = (String::new(), None);
+        assert_eq!(parse("DEVNAME=/dev/vda\n"), FileSystem { kind, size });
+    }
 }

@@ -7,7 +7,6 @@ use super::Boot;
 use crate::sys::{Outcome, Patience, Result, Sys};
 
 const RESIZE: &str = "/usr/sbin/resize2fs";
-const BLKID: &str = "/usr/sbin/blkid";
 
 /// Where the kernel tells of disks and partitions; sizes there are sectors of 512 bytes, whatever the
 /// disk has (`Documentation/ABI/stable/sysfs-block`).
@@ -53,26 +52,14 @@ pub fn partition(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets a mounted ext4 file system take all of its device.
-pub fn file_system(boot: &mut Boot<'_>, device: &str) -> Result<()> {
+/// Lets a mounted ext4 file system of `has` bytes take all of its device.
+pub fn file_system(boot: &mut Boot<'_>, device: &str, has: u64) -> Result<()> {
     let Some(name) = name(device) else {
         return Ok(());
     };
     let Some(sectors) = number(boot.sys, &format!("{BLOCK}/{name}/size")) else {
         return Ok(());
     };
-    let asked = [
-        "-p",
-        "-o",
-        "export",
-        "-s",
-        "FSLASTBLOCK",
-        "-s",
-        "FSBLOCKSIZE",
-        device,
-    ];
-    let ended = boot.sys.ask_within(BLKID, &asked, TABLE_LIMIT)?;
-    let has = size(&ended.output).unwrap_or(u64::MAX);
     if sectors.saturating_mul(SECTOR).saturating_sub(has) < LEAST {
         return Ok(());
     }
@@ -141,15 +128,6 @@ fn disk_of<'n>(name: &'n str, number: &str) -> Option<&'n str> {
     }
 }
 
-/// How large a file system is, of blkid's `export` output: FSLASTBLOCK is the number of its blocks.
-fn size(output: &str) -> Option<u64> {
-    let value = |key: &str| {
-        let mut values = output.lines().filter_map(|line| line.strip_prefix(key));
-        values.next()?.parse::<u64>().ok()
-    };
-    value("FSLASTBLOCK=")?.checked_mul(value("FSBLOCKSIZE=")?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,12 +138,5 @@ mod tests {
         assert_eq!(disk_of("sdp12", "12"), Some("sdp"));
         assert_eq!(disk_of("nvme0n1p2", "2"), Some("nvme0n1"));
         assert_eq!(disk_of("mmcblk0p1", "1"), Some("mmcblk0"));
-    }
-
-    #[test]
-    fn the_size_of_a_file_system_is_read_from_blkid() {
-        let output = "DEVNAME=/dev/vda\nFSLASTBLOCK=65536\nFSBLOCKSIZE=1024\n";
-        assert_eq!(size(output), Some(64 << 20));
-        assert_eq!(size("DEVNAME=/dev/vda\n"), None);
     }
 }

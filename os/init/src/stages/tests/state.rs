@@ -99,7 +99,7 @@ fn a_blank_disk_named_by_its_path_is_there_and_is_not_touched() {
         ..Default::default()
     }
     .with(PROBE, &[NOTHING])
-    .with("/usr/sbin/blkid -p -o value", &[NOTHING])
+    .with("/usr/sbin/blkid -p -o export", &[NOTHING])
     .on("/dev/vda", Content::Zero);
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(!recorder.did("wait") && !recorder.did("/var ext4") && !recorder.did("mke2fs"));
@@ -411,7 +411,7 @@ fn what_cannot_be_undone_now_can_be_undone_later() {
 
 #[test]
 fn disks_that_do_not_answer_leave_a_machine_in_memory() {
-    for look in [LOOK, "/usr/sbin/blkid -p -o value"] {
+    for look in [LOOK, "/usr/sbin/blkid -p -o export"] {
         let mut recorder = Recorder {
             fails: vec![look],
             ..Default::default()
@@ -432,7 +432,8 @@ fn a_file_system_that_cannot_be_mounted_leaves_a_machine_in_memory() {
 
 #[test]
 fn only_ext_is_checked_by_what_knows_ext() {
-    let mut recorder = Recorder::default().with("/usr/sbin/blkid -p -o value", &[(0, "vfat\n")]);
+    let mut recorder =
+        Recorder::default().with("/usr/sbin/blkid -p -o export", &[(0, "TYPE=vfat\n")]);
     assert_eq!(boot(&mut recorder), Ok(()));
     assert!(!recorder.did("e2fsck") && recorder.did("mount /dev/vda /var vfat"));
 }
