@@ -13,13 +13,12 @@ pub const SCENARIOS: &str = "readme-ends";
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
 
 /// What is no command that could be run as it stands, though it looks like one, and why.
-const NO_COMMAND: [(&str, &str); 5] = [
+const NO_COMMAND: [(&str, &str); 4] = [
     (
         "docker -d -s overlay",
         "arguments of 2015, as they stand in a document; os/config reads them",
     ),
     ("docker compose", "the scenario first-hour runs it"),
-    ("docker login", "asks for a registry and a password"),
     (
         "docker run -v /srv/www:/www",
         "the scenario one-tree runs it",
