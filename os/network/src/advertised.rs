@@ -4,12 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
+use sys::netlink::{Family, Netlink, Received};
 
 use super::lease::is_domain;
 
@@ -122,27 +118,19 @@ impl Advertised {
 ///
 /// # Errors
 /// The kernel's.
-pub fn open() -> nix::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkRoute,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUP))?;
-    Ok(socket)
+pub fn open() -> nix::Result<Netlink> {
+    Netlink::open(Family::Route, GROUP)
 }
 
 /// All that was heard so far.
-pub fn heard(socket: &OwnedFd) -> Vec<Heard> {
-    let mut buffer = vec![0; 8192];
+pub fn heard(socket: &Netlink) -> Vec<Heard> {
     let mut all = Vec::new();
     loop {
-        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Ok(length) => all.extend(parse(&buffer[..length])),
-            // Some was lost; routers say it again.
-            Err(Errno::EINTR | Errno::ENOBUFS) => (),
-            Err(_) => return all,
+        match socket.receive() {
+            Ok(Received::Message(message)) => all.extend(parse(&message)),
+            // Routers repeat what was lost.
+            Ok(Received::Overflow) => (),
+            Ok(Received::Empty) | Err(_) => return all,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use config::{Interface, Loaded};
-use init::report::Report;
+use sys::report::Report;
 
 use super::commands::words;
 use super::devices::{self, Devices};
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
     for error in &failed {
         let line = format!("rancher: network: {error}");
         eprintln!("{line}");
-        Report::new().say(&line);
+        Report::new().print(&line);
     }
     match failed.is_empty() {
         true => ExitCode::SUCCESS,

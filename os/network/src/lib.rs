@@ -17,16 +17,17 @@ mod state;
 mod sysctl;
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use config::{Config, Interface, Loaded};
 use devices::Devices;
-use init::report::Report;
-use init::respawn::{Program, keep_wanted};
-use init::uevents;
 use nix::poll::PollFlags;
 use state::{State, now};
+use sys::netlink::Netlink;
+use sys::report::Report;
+use sys::respawn::{Program, keep_running_with};
+use sys::uevents::Uevents;
 
 pub use lease_script::main as lease_script;
 
@@ -46,10 +47,10 @@ pub fn main() -> ExitCode {
     let mut report = Report::new();
     let mut tell = |error: String| {
         eprintln!("network: {error}");
-        report.say(&format!("rancher: network: {error}"));
+        report.print(&format!("rancher: network: {error}"));
     };
     // Before the first look, so that none is missed.
-    let uevents = uevents::open().map_err(|error| tell(format!("interfaces that come: {error}")));
+    let uevents = Uevents::open().map_err(|error| tell(format!("interfaces that come: {error}")));
     let names = File::open(NAME).map_err(|error| tell(format!("{NAME}: {error}")));
     let routers = advertised::open().map_err(|error| tell(format!("routers of IPv6: {error}")));
     let (uevents, names, routers) = (uevents.ok(), names.ok(), routers.ok());
@@ -67,8 +68,8 @@ pub fn main() -> ExitCode {
         }
     };
     set_up(config, &Devices::new(), &there, &mut tell);
-    let kept = keep_wanted(&changes, || {
-        let changed = uevents.as_ref().map(uevents::interface_changed);
+    let kept = keep_running_with(&changes, || {
+        let changed = uevents.as_ref().map(Uevents::interface_changed);
         if changed == Some(Ok(true)) {
             match devices::all() {
                 Ok(now) => {
@@ -131,7 +132,7 @@ fn begin_state(loaded: &Loaded, devices: &Devices) -> std::io::Result<()> {
 }
 
 /// Takes what routers advertised so far.
-fn hear(routers: &OwnedFd, loaded: &Loaded, devices: &Devices) -> std::io::Result<()> {
+fn hear(routers: &Netlink, loaded: &Loaded, devices: &Devices) -> std::io::Result<()> {
     let heard = advertised::heard(routers);
     if heard.is_empty() {
         return Ok(());

@@ -125,9 +125,9 @@ fn pull(config: &Config, names: &[String], wanted: Wanted) -> Result<(), String>
         let told = |error: bollard::errors::Error| format!("system-docker: {error}");
         let docker = docker.map_err(told)?;
         docker.ping().await.map_err(told)?;
-        engines::tell_registries(&docker, config).await?;
+        engines::update_registries(&docker, config).await?;
         for image in &images {
-            if wanted == Wanted::Anew || !engines::has(&docker, image).await {
+            if wanted == Wanted::Anew || !engines::has_image(&docker, image).await {
                 engines::pull(&docker, &config.registries, image).await?;
             }
         }
