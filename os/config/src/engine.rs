@@ -67,28 +67,6 @@ const GONE_FLAGS: [&str; 4] = [
     "restart",
 ];
 
-/// Options that may stand there more than once.
-const LISTS: [&str; 18] = [
-    "add-runtime",
-    "allow-nondistributable-artifacts",
-    "authorization-plugin",
-    "cdi-spec-dir",
-    "default-address-pool",
-    "default-network-opt",
-    "default-ulimit",
-    "dns",
-    "dns-opt",
-    "dns-search",
-    "exec-opt",
-    "host",
-    "insecure-registry",
-    "label",
-    "log-opt",
-    "node-generic-resource",
-    "registry-mirror",
-    "storage-opt",
-];
-
 /// What there was in 2015 and is no more.
 const GONE: [&str; 8] = [
     "api-enable-cors",
@@ -257,7 +235,7 @@ fn merged(
             continue;
         }
         taken.push((item, word.clone()));
-        if !LISTS.contains(&name.as_str()) {
+        if !options::is_list(&name) {
             let before = format!("--{name}=");
             // A flag may stand there without a value.
             let bare = &before[..before.len() - 1];
