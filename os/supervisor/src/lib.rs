@@ -8,6 +8,7 @@
 #![warn(unreachable_pub)]
 
 mod container;
+mod file_events;
 mod images;
 mod missed_exits;
 mod networks;

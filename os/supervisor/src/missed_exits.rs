@@ -19,9 +19,9 @@ use bollard::query_parameters::{
 };
 use futures_util::future::join_all;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::file_events;
 use crate::shared::{ENGINE_TIMEOUT, Shared};
 
 /// The folder in which containerd creates its socket each time it starts.
@@ -47,27 +47,18 @@ pub(crate) async fn watch(shared: Rc<Shared>) {
 async fn on_restart(shared: &Shared) -> std::io::Result<std::convert::Infallible> {
     let changes = Inotify::init(InitFlags::IN_CLOEXEC)?;
     changes.add_watch(CONTAINERD, AddWatchFlags::IN_CREATE)?;
-    let (sender, mut receiver) = mpsc::channel(1);
-    // A thread, because reading our own descriptor in the runtime takes unsafe code. It does not belong to
-    // the runtime, which would wait for its end.
-    std::thread::spawn(move || {
-        loop {
-            let events = changes.read_events();
-            let failed = events.is_err();
-            let is_socket = |event: &InotifyEvent| event.name.as_deref() == Some(SOCKET.as_ref());
-            let restarted = events.map(|events| events.iter().any(is_socket));
-            if sender.blocking_send(restarted).is_err() || failed {
-                return;
-            }
-        }
-    });
-    while let Some(restarted) = receiver.recv().await {
-        if restarted? {
+    let mut receiver = file_events::receive(changes);
+    while let Some(events) = receiver.recv().await {
+        if events?.iter().any(is_socket) {
             let engines = [config::SYSTEM_DOCKER, config::USER_DOCKER];
             join_all(engines.map(|engine| check_for_a_while(engine, shared))).await;
         }
     }
     Err(std::io::Error::other("the thread ended"))
+}
+
+fn is_socket(event: &InotifyEvent) -> bool {
+    event.name.as_deref() == Some(SOCKET.as_ref())
 }
 
 /// Checks the containers of an engine until no more exits can be missed.

@@ -19,8 +19,8 @@ use bollard::query_parameters::{
 };
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use sys::Linux;
-use tokio::sync::mpsc;
 
+use crate::file_events;
 use crate::missed_exits::has_restart_policy;
 use crate::shared::{ENGINE_TIMEOUT, Shared};
 
@@ -56,17 +56,7 @@ async fn on_change(shared: &Shared) -> std::io::Result<std::convert::Infallible>
         changes.add_watch(folder, AddWatchFlags::IN_MOVED_TO)?;
     }
     changes.add_watch(NAME_SERVERS, AddWatchFlags::IN_CLOSE_WRITE)?;
-    let (sender, mut receiver) = mpsc::channel(1);
-    // A thread for the same reason as in `missed_exits`.
-    std::thread::spawn(move || {
-        loop {
-            let changed = changes.read_events().map(drop);
-            let failed = changed.is_err();
-            if sender.blocking_send(changed).is_err() || failed {
-                return;
-            }
-        }
-    });
+    let mut receiver = file_events::receive(changes);
     let mut before = BTreeSet::new();
     loop {
         apply_hostname(shared).await;

@@ -10,6 +10,7 @@ mod calls;
 pub mod log;
 pub mod netlink;
 mod paths;
+mod poll_timeout;
 pub mod report;
 pub mod respawn;
 pub mod uevents;
@@ -18,3 +19,4 @@ pub use calls::{
     Content, Extent, FreeSpace, Linux, Mount, Node, Outcome, ProgramOutput, Progress, Result, Sys,
 };
 pub use paths::{PROGRAMS, SEARCH_PATH};
+pub use poll_timeout::poll_timeout;

@@ -4,11 +4,13 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, sendto,
     socket,
 };
+
+use crate::poll_timeout;
 
 /// The size of the receive buffer; the kernel's own limit for one message is a page or 8 KiB
 /// (`NLMSG_GOODSIZE` in `linux/netlink.h`).
@@ -96,10 +98,8 @@ impl Netlink {
     /// # Errors
     /// poll(2) fails.
     pub fn wait(&self, timeout: Duration) -> nix::Result<()> {
-        // Rounded up, so that the timeout has passed when poll(2) returns without an event.
-        let timeout = PollTimeout::try_from(timeout.as_millis() + 1).unwrap_or(PollTimeout::MAX);
         let mut sockets = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut sockets, timeout) {
+        match poll(&mut sockets, poll_timeout(timeout)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error),
         }

@@ -22,6 +22,8 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::poll_timeout;
+
 /// A program that ran this long has started successfully: it is restarted without a delay.
 const STEADY_AFTER: Duration = Duration::from_secs(1);
 
@@ -266,10 +268,7 @@ fn until_next(all: &[Kept]) -> PollTimeout {
         State::Waiting { until } => Some(until.saturating_duration_since(Instant::now())),
         State::Running { .. } => None,
     });
-    // Rounded up, so that the program is due when poll(2) returns.
-    next.min().map_or(PollTimeout::NONE, |delay| {
-        PollTimeout::try_from(delay.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-    })
+    next.min().map_or(PollTimeout::NONE, poll_timeout)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Files by which the console, the mounts and the user's engine tell each other how far they are.
+//! Files by which the console, the mounts and the user's engine signal their progress to each other.
 
 use std::io::Result;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use sys::poll_timeout;
 
 /// The folder of these files.
 pub const SIGNS: &str = "/run/tree";
@@ -26,11 +27,8 @@ pub fn wait_until(timeout: Duration, holds: impl Fn() -> bool) -> Result<bool> {
         if left.is_zero() {
             return Ok(false);
         }
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        poll(
-            &mut [PollFd::new(signs.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        )?;
+        let mut watched = [PollFd::new(signs.as_fd(), PollFlags::POLLIN)];
+        poll(&mut watched, poll_timeout(left))?;
         let _ = signs.read_events();
     }
     Ok(true)

@@ -21,6 +21,7 @@ use nix::sys::socket::{
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2};
 use sys::log::Syslog;
+use sys::poll_timeout;
 use sys::respawn::Program;
 
 use super::limits::{self, LOGIN_GRACE, Startups, Throttle};
@@ -147,9 +148,7 @@ impl Server {
         let Some(next) = self.pending.iter().map(|one| one.deadline).min() else {
             return PollTimeout::NONE;
         };
-        let left = next.saturating_duration_since(Instant::now());
-        // Rounded up, so that the connection is overdue when poll(2) returns.
-        PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+        poll_timeout(next.saturating_duration_since(Instant::now()))
     }
 
     fn accept(&mut self, listener: &TcpListener) {

@@ -19,7 +19,7 @@ pub(crate) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
         boot.report
             .print(&format!("rancher: {}: {error}", config::FOLDER));
     }
-    // The copy is only needed after a later mistake: without it this boot goes on.
+    // This boot does not need the copy of the last valid document.
     if let Err(error) = store.remember_good() {
         boot.report
             .print(&format!("rancher: {}: {error}", config::GOOD_LAYER));

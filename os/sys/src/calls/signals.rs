@@ -1,19 +1,20 @@
 //! Signals that must not end PID 1.
 //!
 //! The kernel drops a signal for PID 1 if PID 1 has no handler for it (`SIGNAL_UNKILLABLE`,
-//! `kernel/signal.c`). Docker has one for nearly all: `kill -TERM 1` would shut it down, `kill -QUIT 1`
-//! and `kill -ABRT 1` would crash Go's runtime, and the kernel panics when PID 1 ends. So a system call
-//! filter tells Docker that its handlers are there, and installs none of them but those in [`HANDLED`].
+//! `kernel/signal.c`). Docker installs handlers for nearly all signals: `kill -TERM 1` would shut it down,
+//! `kill -QUIT 1` and `kill -ABRT 1` would crash Go's runtime, and the kernel panics when PID 1 exits. So a
+//! seccomp filter makes rt_sigaction(2) report success without installing the handler, except for the
+//! signals in [`HANDLED`].
 //!
-//! Programs that Docker starts inherit the filter; containers do not, as containerd starts them.
+//! Programs that Docker starts inherit the filter; containers do not, because containerd starts them.
 
 use nix::errno::Errno;
 use nix::libc;
 
-/// The signals that Docker must hear: `HUP` has it read its configuration again, `USR1` has it log its
-/// stacks, Go's scheduler uses `URG`, children end with `CHLD`. Go makes a panic, which a request of
-/// Docker's API survives, of the faults `BUS`, `FPE` and `SEGV`; the kernel ends PID 1 for a fault that has
-/// no handler. So these three are the ones that root can still end PID 1 with (`kill -SEGV 1`).
+/// The signals that Docker must receive: `HUP` makes it reload its configuration, `USR1` makes it log its
+/// stacks, Go's scheduler uses `URG`, and `CHLD` reports the exit of a child. Go turns the faults `BUS`,
+/// `FPE` and `SEGV` into panics, which Docker's API server survives; without a handler the kernel would end
+/// PID 1. So these three are the signals with which root can still end PID 1 (`kill -SEGV 1`).
 const HANDLED: [libc::c_int; 7] = [
     libc::SIGHUP,
     libc::SIGBUS,
@@ -24,10 +25,10 @@ const HANDLED: [libc::c_int; 7] = [
     libc::SIGURG,
 ];
 
-/// The first of those that C libraries and Go use among threads (signal(7)).
+/// The first of the signals that C libraries and Go use between threads (signal(7)).
 const FIRST_REAL_TIME: u32 = 32;
 
-/// Offsets in `struct seccomp_data` (`linux/seccomp.h`); numbers are in the order of the machine.
+/// Offsets in `struct seccomp_data` (`linux/seccomp.h`); the values are little-endian.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const SIGNAL: u32 = 16;
@@ -37,8 +38,8 @@ const HANDLER_HIGH: u32 = 28;
 /// `AUDIT_ARCH_X86_64` (`linux/audit.h`).
 const X86_64: u32 = 0xc000_003e;
 
-/// Has this process, and what it becomes by exec, ignore signals that would end it. A handler that is
-/// asked for (rt_sigaction(2)) is not installed, and the call says that it was.
+/// Makes this process, also after execve(2), ignore signals that would end it: rt_sigaction(2) reports
+/// success but installs no handler.
 pub(super) fn ignore_as_pid_1() -> nix::Result<()> {
     install(&filter())
 }
@@ -72,12 +73,12 @@ fn end(with: u32) -> Instruction {
 }
 
 fn step(code: u32, jt: u8, jf: u8, k: u32) -> Instruction {
-    // Codes have 16 bits.
+    // All codes fit into 16 bits.
     let code = u16::try_from(code).unwrap_or_default();
     Instruction { code, jt, jf, k }
 }
 
-/// A jump is over so many instructions.
+/// The program of the filter. The offsets of its jumps are numbers of instructions to skip.
 fn filter() -> Vec<Instruction> {
     let allow = end(libc::SECCOMP_RET_ALLOW);
     let mut all = vec![
@@ -91,7 +92,7 @@ fn filter() -> Vec<Instruction> {
             0,
         ),
         allow,
-        // Whoever gives no handler only asks.
+        // A call without a handler only queries the current one.
         load(HANDLER_LOW),
         equal(0, 0, 3),
         load(HANDLER_HIGH),
@@ -104,7 +105,7 @@ fn filter() -> Vec<Instruction> {
     for signal in HANDLED {
         all.extend([equal(signal.cast_unsigned(), 0, 1), allow]);
     }
-    // An error of number 0 is none: the call says that it worked.
+    // The error number 0 makes the call return success.
     all.push(end(libc::SECCOMP_RET_ERRNO));
     all
 }
@@ -113,7 +114,7 @@ fn filter() -> Vec<Instruction> {
 fn install(filter: &[Instruction]) -> nix::Result<()> {
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).map_err(|_| Errno::EINVAL)?,
-        // The kernel only reads it.
+        // The kernel does not write to it.
         filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: the program and its instructions outlive the call, and the kernel copies them.
@@ -131,7 +132,7 @@ fn install(filter: &[Instruction]) -> nix::Result<()> {
 mod tests {
     use super::*;
 
-    /// What the filter says of a call, by what its instructions mean (`net/core/filter.c`).
+    /// The filter's result for a call, by an interpreter of its instructions (`net/core/filter.c`).
     fn verdict(number: u32, signal: u32, handler: u64) -> u32 {
         let word = |offset: u32| match offset {
             NUMBER => number,
@@ -157,22 +158,22 @@ mod tests {
     }
 
     #[test]
-    fn filter_installs_no_handler_that_would_end_pid_1() {
+    fn filter_skips_handlers_of_signals_that_would_end_pid_1() {
         let call = u32::try_from(libc::SYS_rt_sigaction).unwrap();
-        let refuses =
+        let skips =
             |signal: u32| verdict(call, signal, 0x7fff_0000_0000) == libc::SECCOMP_RET_ERRNO;
         for signal in [2, 3, 4, 5, 6, 12, 13, 14, 15, 16, 31] {
-            assert!(refuses(signal), "{signal}");
+            assert!(skips(signal), "{signal}");
         }
         for signal in [1, 7, 8, 10, 11, 17, 23, 32, 34, 64] {
-            assert!(!refuses(signal), "{signal}");
+            assert!(!skips(signal), "{signal}");
         }
     }
 
     #[test]
-    fn filter_allows_all_other_calls() {
+    fn filter_allows_queries_and_other_calls() {
         let call = u32::try_from(libc::SYS_rt_sigaction).unwrap();
-        assert_eq!(verdict(call, 15, 0), libc::SECCOMP_RET_ALLOW, "a question");
+        assert_eq!(verdict(call, 15, 0), libc::SECCOMP_RET_ALLOW, "a query");
         assert_eq!(verdict(call, 15, 0x1000), libc::SECCOMP_RET_ERRNO);
         assert_eq!(verdict(0, 15, 0x1000), libc::SECCOMP_RET_ALLOW);
     }
