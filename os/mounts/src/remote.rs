@@ -57,24 +57,24 @@ pub(crate) fn mount_all(mounts: Vec<Mount>) {
     {
         report.print(&format!("rancher: mounts: {PENDING}: {error}"));
     }
-    let left = Arc::new(Mutex::new(mounts.clone()));
+    let pending = Arc::new(Mutex::new(mounts.clone()));
     for mount in mounts {
-        let left = Arc::clone(&left);
+        let pending = Arc::clone(&pending);
         std::thread::spawn(move || {
-            retry(&mount, &left);
-            done(&mount, &left);
+            retry(&mount, &pending);
+            finish(&mount, &pending);
         });
     }
 }
 
 /// Retries until it is mounted. Reports an error when it differs from the last one.
-fn retry(mount: &Mount, left: &Mutex<Vec<Mount>>) {
+fn retry(mount: &Mount, pending: &Mutex<Vec<Mount>>) {
     let mut report = Report::new();
     let (device, folder) = (&mount.device, &mount.folder);
     let mut reported = String::new();
-    let mut pause = RETRY_DELAY;
+    let mut delay = RETRY_DELAY;
     loop {
-        let outer = lock(left)
+        let outer = lock(pending)
             .iter()
             .find(|other| is_below(mount, other))
             .cloned();
@@ -97,25 +97,26 @@ fn retry(mount: &Mount, left: &Mutex<Vec<Mount>>) {
             ));
             reported = why;
         }
-        pause = if is_refusal(&error) {
-            (pause * 2).min(MAX_DELAY)
+        delay = if is_refusal(&error) {
+            (delay * 2).min(MAX_DELAY)
         } else {
             RETRY_DELAY
         };
-        std::thread::sleep(pause);
+        std::thread::sleep(delay);
     }
 }
 
-fn done(mount: &Mount, left: &Mutex<Vec<Mount>>) {
-    let mut left = lock(left);
-    left.retain(|other| other != mount);
-    if left.iter().all(|mount| mount.has("nofail")) {
+/// Removes a mount from the pending ones; the engine need not wait for it any more.
+fn finish(mount: &Mount, pending: &Mutex<Vec<Mount>>) {
+    let mut pending = lock(pending);
+    pending.retain(|other| other != mount);
+    if pending.iter().all(|mount| mount.has("nofail")) {
         let _ = std::fs::remove_file(PENDING);
     }
 }
 
-fn lock(left: &Mutex<Vec<Mount>>) -> MutexGuard<'_, Vec<Mount>> {
-    left.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(pending: &Mutex<Vec<Mount>>) -> MutexGuard<'_, Vec<Mount>> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a mount is below the other one, which would hide it if it were mounted later.
@@ -148,8 +149,8 @@ fn mount_one(mount: &Mount) -> Result<()> {
 
 /// The most specific error of several versions of NFS: the first one that is not about the version.
 fn most_specific(errors: &[Errno]) -> Option<Errno> {
-    let of_version = |error: &&Errno| matches!(error, Errno::EPROTONOSUPPORT | Errno::EINVAL);
-    let other = errors.iter().find(|error| !of_version(error));
+    let is_of_version = |error: &&Errno| matches!(error, Errno::EPROTONOSUPPORT | Errno::EINVAL);
+    let other = errors.iter().find(|error| !is_of_version(error));
     other.or(errors.first()).copied()
 }
 
@@ -167,14 +168,14 @@ fn explain(mount: &Mount, error: &Error) -> String {
     let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
         return error.to_string();
     };
-    let of_nfs = mount.kind.starts_with("nfs");
+    let is_nfs = mount.kind.starts_with("nfs");
     let host = host(&mount.device).unwrap_or_default();
     let why = match errno {
-        Errno::EACCES | Errno::EPERM if of_nfs => "the server denies access to this machine",
+        Errno::EACCES | Errno::EPERM if is_nfs => "the server denies access to this machine",
         Errno::EACCES | Errno::EPERM => {
             "wrong user name or password, or no permission for the share"
         }
-        Errno::ENOENT if of_nfs => "the server has no such export",
+        Errno::ENOENT if is_nfs => "the server has no such export",
         Errno::ENOENT => "the server has no such share, or the share has no such folder",
         Errno::EINVAL => "invalid option; hint: `dmesg` names it",
         Errno::EPROTONOSUPPORT | Errno::EOPNOTSUPP => "the server does not support this version",
@@ -210,9 +211,11 @@ fn flags(mount: &Mount) -> MsFlags {
 
 /// The data arguments of mount(2) to try, in order.
 fn data(mount: &Mount, address: IpAddr) -> Result<Vec<String>> {
-    let of_flags = ["ro", "rw", "noatime", "nodev", "noexec", "nosuid"];
+    let flag_names = ["ro", "rw", "noatime", "nodev", "noexec", "nosuid"];
     let own = options(mount);
-    let own = own.split(',').filter(|one| !of_flags.contains(one));
+    let own = own
+        .split(',')
+        .filter(|one| !one.is_empty() && !flag_names.contains(one));
     let own: Vec<_> = own.map(str::to_owned).collect();
     if mount.kind.starts_with("nfs") {
         let mut all = own.clone();
@@ -223,15 +226,12 @@ fn data(mount: &Mount, address: IpAddr) -> Result<Vec<String>> {
             "nfs4" => &VERSIONS[..3],
             _ => &VERSIONS,
         };
-        let with = |version: &&str| {
-            let all = all.iter().map(String::as_str);
-            let all: Vec<_> = all
-                .chain([*version])
-                .filter(|one| !one.is_empty())
-                .collect();
-            all.join(",")
-        };
-        return Ok(versions.iter().map(with).collect());
+        let common = all.join(",");
+        let data = versions.iter().map(|version| match *version {
+            "" => common.clone(),
+            version => format!("{common},{version}"),
+        });
+        return Ok(data.collect());
     }
     let mut all = vec![format!("ip={address}")];
     for option in own {

@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
     let limit = request.timeout.unwrap_or_default() + REMAINING_TIMEOUT;
     std::thread::spawn(move || {
         std::thread::sleep(limit);
-        Report::new().print("rancher: the shutdown timed out; going on without the rest");
+        Report::new().print("rancher: the shutdown timed out; skipping the remaining steps");
         end(mode);
     });
     stop(&request);

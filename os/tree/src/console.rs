@@ -84,11 +84,11 @@ fn unmount_old() -> Result<()> {
         Err(error) => return Err(Error::other(format!("{MOUNTED}: {error}"))),
     };
     for path in list.lines() {
-        let place = Path::new(TREE).join(path);
+        let target = Path::new(TREE).join(path);
         // It fails if the path was listed but never mounted.
-        let _ = detach(&place);
+        let _ = detach(&target);
         // If the next image has the folder it is created again.
-        let _ = std::fs::remove_dir(&place);
+        let _ = std::fs::remove_dir(&target);
     }
     Ok(())
 }

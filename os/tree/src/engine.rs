@@ -82,14 +82,14 @@ fn programs(stage: &Path) -> Result<()> {
     let own = Path::new(sys::PROGRAMS);
     remount(own, &usr.join("lib/rancher"), MsFlags::MS_BIND)?;
     for name in ["bin", "lib", "lib64", "sbin"] {
-        let place = stage.join(name);
-        match std::fs::symlink_metadata(&place) {
+        let target = stage.join(name);
+        match std::fs::symlink_metadata(&target) {
             // The console has programs outside `/usr`.
             Ok(found) if found.is_dir() => {
-                remount(&Path::new("/usr").join(name), &place, MsFlags::MS_BIND)?;
+                remount(&Path::new("/usr").join(name), &target, MsFlags::MS_BIND)?;
             }
             Ok(_) => (),
-            Err(_) => std::os::unix::fs::symlink(format!("usr/{name}"), &place)?,
+            Err(_) => std::os::unix::fs::symlink(format!("usr/{name}"), &target)?,
         }
     }
     Ok(())

@@ -128,20 +128,20 @@ fn plan(loaded: &Loaded, daemon: Option<(&str, &str)>, validate: Validate<'_>) -
     let config = &loaded.config;
     let settings = config.engine_settings();
     let mut arguments = arguments(config);
-    let good = |plan: &EngineFile| validate(&plan.words, &plan.text());
+    let check = |plan: &EngineFile| validate(&plan.words, &plan.text());
     let mut plan = file::file(&settings, &arguments, daemon);
     // The user asked for nothing: the engine itself reports errors in the machine's own settings.
     let is_plain = plan.words == arguments.words && arguments.asked.is_empty();
-    if (is_plain && daemon.is_none()) || good(&plan).is_ok() {
+    if (is_plain && daemon.is_none()) || check(&plan).is_ok() {
         return plan;
     }
     let mut problems = Vec::new();
-    arguments = without_rejected(config, &settings, &good, |item, why| {
+    arguments = without_rejected(config, &settings, &check, |item, why| {
         let why = format!("{why}; the engine runs without it");
         let warning = Warning::new("userdocker.args", Some(item), why);
         problems.push(warning.placed(&loaded.layers));
     });
-    plan = without_rejected_keys(&settings, &arguments, daemon, &good);
+    plan = without_rejected_keys(&settings, &arguments, daemon, &check);
     plan.problems.extend(problems);
     plan
 }
@@ -151,7 +151,7 @@ fn plan(loaded: &Loaded, daemon: Option<(&str, &str)>, validate: Validate<'_>) -
 fn without_rejected(
     config: &Config,
     settings: &str,
-    good: &dyn Fn(&EngineFile) -> Result<(), String>,
+    check: &dyn Fn(&EngineFile) -> Result<(), String>,
     mut on_rejected: impl FnMut(usize, String),
 ) -> Arguments {
     let with = |asked: &[(usize, String)]| {
@@ -159,16 +159,16 @@ fn without_rejected(
         config.userdocker.args = asked.iter().map(|(_, word)| word.clone()).collect();
         self::arguments(&config)
     };
-    let mut taken = Vec::new();
+    let mut kept = Vec::new();
     for (item, word) in config.user_docker_arguments().asked {
-        taken.push((item, word.clone()));
-        let arguments = with(&taken);
-        if let Err(why) = good(&file::file(settings, &arguments, None)) {
-            taken.pop();
+        kept.push((item, word.clone()));
+        let arguments = with(&kept);
+        if let Err(why) = check(&file::file(settings, &arguments, None)) {
+            kept.pop();
             on_rejected(item, format!("the engine rejects `{word}`: {why}"));
         }
     }
-    with(&taken)
+    with(&kept)
 }
 
 /// The settings file without the keys of `daemon.json` that the engine rejects.
@@ -176,29 +176,29 @@ fn without_rejected_keys(
     settings: &str,
     arguments: &Arguments,
     daemon: Option<(&str, &str)>,
-    good: &dyn Fn(&EngineFile) -> Result<(), String>,
+    check: &dyn Fn(&EngineFile) -> Result<(), String>,
 ) -> EngineFile {
     let whole = file::file(settings, arguments, daemon);
     let plain = file::file(settings, arguments, None);
-    let Some((name, text)) = daemon.filter(|_| good(&whole).is_err() && good(&plain).is_ok())
+    let Some((name, text)) = daemon.filter(|_| check(&whole).is_err() && check(&plain).is_ok())
     else {
         return whole;
     };
     let mut problems = whole.problems;
     let asked = serde_json::from_str(text).unwrap_or_default();
     let asked: serde_json::Map<String, serde_json::Value> = asked;
-    let mut taken = serde_json::Map::new();
-    let made = |taken: &serde_json::Map<_, _>| {
-        let text = serde_json::Value::Object(taken.clone()).to_string();
+    let mut kept = serde_json::Map::new();
+    let with_keys = |keys: &serde_json::Map<_, _>| {
+        let text = serde_json::Value::Object(keys.clone()).to_string();
         file::file(settings, arguments, Some((name, &text)))
     };
     for (key, value) in asked
         .into_iter()
         .filter(|(key, _)| whole.keys.contains_key(key))
     {
-        taken.insert(key.clone(), value);
-        if let Err(why) = good(&made(&taken)) {
-            taken.remove(&key);
+        kept.insert(key.clone(), value);
+        if let Err(why) = check(&with_keys(&kept)) {
+            kept.remove(&key);
             let place = file::place(name, text, &key);
             problems.push(format!(
                 "{place}: `{key}` is left out: the engine rejects it: {why}"
@@ -207,7 +207,7 @@ fn without_rejected_keys(
     }
     EngineFile {
         problems,
-        ..made(&taken)
+        ..with_keys(&kept)
     }
 }
 
