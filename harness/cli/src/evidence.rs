@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::event::Event;
 use base::files;
+use events::Event;
 
 /// An open evidence folder.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::What;
+    use events::What;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]

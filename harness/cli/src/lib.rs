@@ -5,24 +5,21 @@
 //! Not its job: knowing how the OS works inside. It links no crate of `os/`; what it boots is a
 //! kernel, an initrd, and the words on the command line.
 
-pub mod admission;
 pub mod artifacts;
 pub mod checkpoint;
 mod client;
-pub mod event;
+pub mod doctor;
 pub mod evidence;
 pub mod exit;
 pub mod history;
-pub mod host;
 pub mod interactive;
-pub mod ladder;
 pub mod machine;
 pub mod profile;
 pub mod project;
 pub mod prove;
-pub mod registry;
 pub mod report;
 pub mod scenario;
+pub mod services;
 pub mod suite;
 pub mod terminal;
 pub mod trial;

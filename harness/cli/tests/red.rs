@@ -18,14 +18,15 @@ use std::sync::{Arc, Mutex};
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
+use events::Baseline;
+use events::Fate;
+use events::{Event, Listener, Listeners, What};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::event::{Event, Listener, Listeners, What};
-use harness::history::Usual;
 use harness::profile::Profile;
 use harness::project::Project;
 use harness::scenario::{self, Scenario, Start};
-use harness::trial::{Failure, Fate, Settings, Trial};
+use harness::trial::{Failure, Settings, Trial};
 use yaml::render_all;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/red");
@@ -236,7 +237,7 @@ impl Case {
             seed: None,
             listeners: Listeners::default().with(heard.clone()),
             checkpoints: Some(Store::new(project.checkpoints_folder())),
-            usual: Usual::default(),
+            usual: Baseline::default(),
             machine_limit: LIMIT,
         };
         let runtime = tokio::runtime::Runtime::new()?;

@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::host::scale;
 use harness::machine::{Disk, KeyPair, Login, Machine, MachineSpec};
 use harness::profile::Profile;
 use harness::project::Project;
+use host::speed;
 
 use crate::cold::{System, answer};
 use crate::common::Result;
@@ -129,7 +129,7 @@ async fn settle(project: &Project, system: &System) -> Result<()> {
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-settle")?;
     let machine = Machine::start(system.spec.clone(), &evidence).await?;
     machine.guard(answer(&machine, &system)).await?;
-    machine.power_off(scale::seconds(OFF_SECONDS)).await?;
+    machine.power_off(speed::seconds(OFF_SECONDS)).await?;
     std::fs::remove_dir_all(evidence.folder())?;
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::host::scale;
 use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 use harness::project::Project;
+use host::speed;
 
 use super::{Result, ours};
 
@@ -56,7 +56,7 @@ impl Bench {
 
 /// How long a machine may take until it is up.
 pub fn boot_limit() -> Duration {
-    scale::seconds(BOOT_SECONDS)
+    speed::seconds(BOOT_SECONDS)
 }
 
 /// What went wrong, and where more of it is told.

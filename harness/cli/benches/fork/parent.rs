@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use harness::host::scale;
 use harness::machine::{Engine, Machine, MachineError, Saved, Ssh};
+use host::speed;
 
 use crate::common::Result;
 use crate::common::bench::{Bench, boot_limit, close};
@@ -61,7 +61,7 @@ impl Bench {
         let ready = machine.guard(self.ready(&machine)).await;
         let saved = match ready {
             Ok(()) => {
-                machine.settle(scale::seconds(REST_SECONDS)).await;
+                machine.settle(speed::seconds(REST_SECONDS)).await;
                 machine.save(folder.path()).await
             }
             Err(error) => Err(error),
@@ -88,7 +88,7 @@ impl Bench {
         machine: &Machine,
     ) -> std::result::Result<(Ssh, Instant), MachineError> {
         let ssh = self.log_in(machine).await?;
-        let output = ssh.run(COMMAND, scale::seconds(COMMAND_SECONDS)).await?;
+        let output = ssh.run(COMMAND, speed::seconds(COMMAND_SECONDS)).await?;
         match output.began {
             Some(began) if output.stdout == b"ready\n" => Ok((ssh, began)),
             _ => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use harness::evidence::Evidence;
-use harness::host::scale;
 use harness::machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
+use host::speed;
 
 use crate::common::Result;
 use crate::common::bench::{self, Bench, boot_limit};
@@ -95,7 +95,7 @@ pub struct Line {
 impl Line {
     /// What a command prints, which must end well.
     pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
-        let limit: Duration = scale::seconds(COMMAND_SECONDS);
+        let limit: Duration = speed::seconds(COMMAND_SECONDS);
         let output = self.ssh.run(command, limit).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.exit {

@@ -1,7 +1,7 @@
 //! Reboots in a row with everything enabled: containers, configuration, sshd's configuration, disk use
 //! and boot time stay what they were.
 
-use harness::host::scale;
+use host::speed;
 
 use crate::common::Result;
 use crate::common::figure::{Figure, median};
@@ -140,8 +140,8 @@ async fn reboot(guest: &Guest, line: &Line) -> Result<Picture> {
     let down = async {
         tokio::select! {
             // The connection may break before the command ends.
-            _ = line.ask("sudo reboot") => machine.wait_event("init", scale::seconds(DOWN_SECONDS)).await,
-            begun = machine.wait_event("init", scale::seconds(DOWN_SECONDS)) => begun,
+            _ = line.ask("sudo reboot") => machine.wait_event("init", speed::seconds(DOWN_SECONDS)).await,
+            begun = machine.wait_event("init", speed::seconds(DOWN_SECONDS)) => begun,
         }
     };
     machine

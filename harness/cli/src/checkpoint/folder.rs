@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, FileTimes};
 use std::io::{self};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 

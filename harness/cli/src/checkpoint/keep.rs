@@ -9,8 +9,8 @@ use nix::fcntl::FlockArg;
 
 use super::folder::{contents, read_recipe, remove};
 use super::{Recipe, Store};
-use crate::host::room;
 use base::lock;
+use host::disk_space;
 
 /// A checkpoint that nobody used for so long goes.
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -55,7 +55,7 @@ impl Store {
         let mut found = self.list();
         found.sort_by_key(|one| std::cmp::Reverse(one.used));
         let taken = found.iter().map(|one| one.bytes).sum();
-        let largest = largest(taken, room::free(&self.folder));
+        let largest = largest(taken, disk_space::free(&self.folder));
         let mut total = 0;
         for one in found {
             total += one.bytes;

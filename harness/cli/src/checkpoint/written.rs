@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
-use crate::host;
+use host;
 
 /// The host's boot id when it was made.
 pub(super) const BOOT: &str = "host-boot";

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use events::Baseline;
+use events::{Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::event::{Listeners, Verdict};
-use harness::history::Usual;
 use harness::interactive::{self, Entered};
 use harness::project::Project;
 use harness::report::Lines;
@@ -162,7 +162,7 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
         checkpoints: (!cold).then(|| Store::new(project.checkpoints_folder())),
         seed: environment.seed,
         machine_limit: trial::limit(environment.machine_limit),
-        usual: Usual::default(),
+        usual: Baseline::default(),
     })
 }
 

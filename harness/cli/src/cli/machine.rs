@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use harness::artifacts::Artifacts;
-use harness::host::{self, Finding, State};
+use harness::doctor::{self, Finding, State};
 use harness::machine::MachineError;
 use harness::profile::Profile;
 use harness::project::Project;
@@ -93,7 +93,7 @@ pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
     let kernel = given
         .map(|given| given.kernel)
         .or_else(|| built.is_file().then_some(built));
-    let findings = host::examine(kernel.as_deref());
+    let findings = doctor::examine(kernel.as_deref());
     let colour = terminal::colour(&std::io::stdout());
     let mut text: String = findings
         .iter()

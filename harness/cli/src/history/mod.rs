@@ -5,13 +5,13 @@
 //! verdict changes. Times are as they were on this host: much of them is waiting, which a slow moment of
 //! the host does not make longer.
 
+mod baseline;
 mod file;
 mod recorder;
-mod usual;
 
+pub use baseline::baseline;
 pub use file::{Durations, History};
 pub use recorder::Recorder;
-pub use usual::{Usual, Usually};
 
 use crate::scenario::Step;
 use base::hash::Hash;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::History;
 use super::key;
-use crate::event::{Event, Listener, What};
 use crate::scenario::Scenario;
+use events::{Event, Listener, What};
 
 /// How long steps took by their numbers and, before the first, by what they did.
 type Steps = BTreeMap<(usize, String), f64>;
@@ -76,9 +76,10 @@ impl Listener for Recorder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Usual;
+    use super::super::baseline;
     use super::*;
-    use crate::event::Listeners;
+    use events::Baseline;
+    use events::Listeners;
 
     const TEA: &str = "name: tea\nabout: tea\nsteps:\n  - ssh: { run: one }\n  - ssh: { run: two }\n  - ssh: { run: one }\n";
 
@@ -92,9 +93,9 @@ mod tests {
         crate::scenario::load(&file, &known).unwrap()
     }
 
-    fn usual(history: &History, scenario: &Scenario) -> Usual {
+    fn usual(history: &History, scenario: &Scenario) -> Baseline {
         let trial = ("q35::tea".to_owned(), "q35::tea tcg".to_owned(), scenario);
-        Usual::new(history, std::iter::once(trial))
+        baseline(history, std::iter::once(trial))
     }
 
     #[test]

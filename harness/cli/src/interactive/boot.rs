@@ -8,8 +8,8 @@ use super::cloud_config::{merge, public_keys};
 use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
 use crate::evidence::Evidence;
-use crate::host::scale;
 use crate::machine::{Disk, Machine, MachineError, MachineSpec};
+use host::speed;
 
 /// The password of a machine for somebody without keys.
 const PASSWORD: &str = "rancher.password=rancher";
@@ -113,13 +113,13 @@ impl Booting {
         if self.kind != Kind::Boots {
             return Ok(());
         }
-        let limit = scale::seconds(BOOT_SECONDS);
+        let limit = speed::seconds(BOOT_SECONDS);
         self.machine.guard(self.machine.wait_ready(limit)).await
     }
 
     /// Lets the guest power off, and ends it when it does not.
     pub(super) async fn power_off(self) {
-        let limit: Duration = scale::seconds(POWER_OFF_SECONDS);
+        let limit: Duration = speed::seconds(POWER_OFF_SECONDS);
         if self.kind == Kind::Boots && self.machine.power_off(limit).await.is_err() {
             eprintln!(
                 "the guest did not power off within {} s; its power is cut",
@@ -132,5 +132,5 @@ impl Booting {
 
 /// The longest that [`Booting::power_off`] takes, and a little more.
 pub(super) fn power_off_limit() -> Duration {
-    scale::seconds(POWER_OFF_SECONDS + 10)
+    speed::seconds(POWER_OFF_SECONDS + 10)
 }

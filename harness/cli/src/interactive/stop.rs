@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 
 use super::state::StateFolder;
 use super::{other, runtime};
-use crate::host::{port, scale};
 use crate::machine::MachineError;
 use base::wait::{Poll, WaitError, wait_until};
+use host::{port, speed};
 
 /// For the end of what was killed, on the reference host.
 const KILLED_SECONDS: u64 = 10;
@@ -34,7 +34,7 @@ pub fn stop(state_folder: &Path) -> Result<ExitCode, MachineError> {
         let limit = Duration::from_secs(running.ends_within);
         if gone(&state, limit).await.is_err() {
             signal(owner, Signal::SIGKILL)?;
-            gone(&state, scale::seconds(KILLED_SECONDS)).await?;
+            gone(&state, speed::seconds(KILLED_SECONDS)).await?;
             // The kernel ends QEMU when its owner has ended, and nobody waits for that.
             silent(running.port).await?;
         }
@@ -65,7 +65,7 @@ async fn gone(state: &StateFolder, limit: Duration) -> Result<(), WaitError> {
 
 /// Nobody listens on the port of the machine any more.
 async fn silent(ssh: Option<u16>) -> Result<(), WaitError> {
-    let limit = scale::seconds(KILLED_SECONDS);
+    let limit = speed::seconds(KILLED_SECONDS);
     wait_until("the end of QEMU", limit, async || {
         match ssh.map_or(Ok(()), port::check_free) {
             Ok(()) => Poll::Ready(()),

@@ -13,10 +13,10 @@ use super::plan::{MemoryFile, Plan};
 use super::qmp::{Qmp, Resets};
 use super::{MachineError, MachineSpec, launch};
 use crate::evidence::Evidence;
-use crate::host::port;
-use crate::registry::Registry;
+use crate::services::registry::Registry;
 use base::private_dir::PrivateFolder;
 use base::process::Owned;
+use host::port;
 
 /// What a machine is made with, also after a power cut.
 #[derive(Clone)]

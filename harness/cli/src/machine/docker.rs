@@ -4,7 +4,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::forward::Forward;
 use super::{Login, Machine, MachineError, Ssh};
-use crate::host::scale;
+use host::speed;
 
 /// For one answer of an engine, on the reference host.
 pub(super) const ANSWER_SECONDS: u64 = 120;
@@ -40,7 +40,7 @@ impl Machine {
     /// The forwarding cannot be set up.
     pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<Docker, MachineError> {
         let path = self.forward(ssh, engine).await?;
-        let patience = scale::seconds(ANSWER_SECONDS).as_secs();
+        let patience = speed::seconds(ANSWER_SECONDS).as_secs();
         let docker = Docker::connect_with_unix(&path, patience, API_DEFAULT_VERSION);
         docker.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))
     }

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Badness, Machine, MachineError, tasks};
-use crate::host::scale;
 use base::process;
 use base::wait::{Poll, WaitError, wait_until};
+use host::speed;
 
 impl Machine {
     /// Why QEMU shut down, in its own words (`guest-shutdown`, ...), once it does.
@@ -120,7 +120,7 @@ impl Machine {
     pub async fn stop(&self) {
         self.chassis.stop();
         // The serial port closes with QEMU, after its last byte was kept.
-        let limit = scale::seconds(1);
+        let limit = speed::seconds(1);
         let _ = tokio::time::timeout(limit, self.serial.closed()).await;
     }
 }

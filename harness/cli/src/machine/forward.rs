@@ -16,8 +16,8 @@ use ssh2::{Channel, Session};
 
 use super::MachineError;
 use super::ssh::{Connection, Ssh, Trouble};
-use crate::host::scale;
 use base::private_dir::PrivateFolder;
+use host::speed;
 use pipe::Pipe;
 
 /// For the guest to open one channel, on the reference host.
@@ -159,7 +159,7 @@ fn open(
     mut stream: UnixStream,
     guest_path: &str,
 ) -> Result<Option<Pipe>, Trouble> {
-    let end = Instant::now() + scale::seconds(OPEN_SECONDS);
+    let end = Instant::now() + speed::seconds(OPEN_SECONDS);
     match channel(connection, guest_path, end) {
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
         Err(Trouble::Deadline) => Err(Trouble::Deadline),

@@ -17,12 +17,12 @@ use super::plan::{Drive, Format};
 use super::saved::SavedDrive;
 use super::transfer::{Transfer, What};
 use super::{Machine, MachineError};
-use crate::host::scale;
 use crate::profile::{Accel, Accelerator};
 use base::clock::now;
 use base::command;
 use base::process::Owned;
 use base::wait::{Poll, wait_until};
+use host::speed;
 
 /// Memory compresses to little more with more effort, and somebody waits.
 const LEVEL: i32 = 1;
@@ -64,7 +64,7 @@ impl Machine {
         let qmp = &self.now_qmp();
         let socket = self.chassis.make.folder.socket("keep.sock");
         let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
-        let patience = scale::seconds(TRANSFER_SECONDS);
+        let patience = speed::seconds(TRANSFER_SECONDS);
         let faster = json!({ "max-bandwidth": BANDWIDTH });
         qmp.execute("migrate-set-parameters", faster).await?;
         let uri = format!("unix:{socket}");
@@ -102,7 +102,7 @@ impl Machine {
             }
         };
         let what = format!("writing {}", drive.id);
-        let patience = scale::seconds(TRANSFER_SECONDS);
+        let patience = speed::seconds(TRANSFER_SECONDS);
         Ok(wait_until(&what, patience, written).await?)
     }
 

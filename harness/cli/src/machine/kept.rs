@@ -21,9 +21,9 @@ use super::ssh::Identity;
 use super::transfer::{Transfer, What};
 use super::{CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks, is_path_below};
 use crate::evidence::Evidence;
-use crate::host::scale;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
 use base::private_dir::PrivateFolder;
+use host::speed;
 
 /// Memory and devices.
 pub(super) const STATE: &str = "state.zst";
@@ -172,7 +172,7 @@ impl Kept {
         let transfer = Transfer::read(qmp, What::All, &uri).await?;
         let state = self.folder.join(STATE);
         let fed = tokio::task::spawn_blocking(move || feed(&state, &socket));
-        let end = transfer.end(scale::seconds(TRANSFER_SECONDS));
+        let end = transfer.end(speed::seconds(TRANSFER_SECONDS));
         let (fed, told) = tokio::join!(fed, end);
         let fed = fed.map_err(io::Error::other).and_then(|fed| fed);
         Ok((fed, told))

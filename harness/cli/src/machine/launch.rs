@@ -16,9 +16,9 @@ use super::cache::Served;
 use super::plan::{Incoming, Plan};
 use super::qmp::Qmp;
 use crate::evidence::Evidence;
-use crate::host::port;
 use base::process;
 use base::process::{Owned, describe};
+use host::port;
 
 /// Descriptors in QEMU.
 const SERIAL: i32 = 3;

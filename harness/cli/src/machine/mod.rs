@@ -65,9 +65,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::evidence::Evidence;
-use crate::host::port;
 use crate::profile::Network;
-use crate::registry::Registry;
+use crate::services::registry::Registry;
 use base::private_dir::PrivateFolder;
 pub use base::wait::WaitError;
 pub use cache::Loss;
@@ -79,6 +78,7 @@ pub use error::{Badness, MachineError};
 pub use events::BootEvent;
 use events::Events;
 pub use fault::{BrokenDisk, DiskFaults, Disturbance, Relay};
+use host::port;
 pub use kept::Kept;
 pub use metadata::{Metadata, Page};
 use qmp::Qmp;

@@ -13,10 +13,10 @@ use super::{
     script, volume,
 };
 use crate::evidence::Evidence;
-use crate::host::{port, room};
 use crate::profile::{Boot, Network, ResolvedFirmware};
-use crate::registry;
+use crate::services::registry;
 use base::private_dir::PrivateFolder;
+use host::{disk_space, port};
 
 /// What can be found wrong without starting anything.
 pub(super) fn check(spec: &MachineSpec) -> Result<(), String> {
@@ -142,7 +142,7 @@ fn check_room(spec: &MachineSpec, begin: &Begin<'_>) -> Result<(), MachineError>
         return Ok(());
     };
     let what = "the memory of the machine";
-    room::check(folder, spec.memory_mib(), what).map_err(MachineError::Start)
+    disk_space::check(folder, spec.memory_mib(), what).map_err(MachineError::Start)
 }
 
 /// The memory of a saved machine. A machine with a balloon gets a copy: what is taken from the guest

@@ -18,9 +18,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
 
 use super::MachineError;
-use crate::host::scale;
 use base::clock::now;
 use base::wait::WaitError;
+use host::speed;
 
 /// QEMU answers in milliseconds; this is for a host that swaps.
 const PATIENCE_SECONDS: u64 = 20;
@@ -115,7 +115,7 @@ impl Qmp {
         self.send(&message)
             .await
             .map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
-        let limit = scale::seconds(PATIENCE_SECONDS);
+        let limit = speed::seconds(PATIENCE_SECONDS);
         let answer = tokio::time::timeout(limit, answer).await;
         let answer = answer
             .map_err(|_| no_answer(command, limit))?

@@ -4,7 +4,6 @@
 //! the devices are (QEMU's migration with `x-ignore-shared`), and each machine that goes on maps
 //! the same file copy-on-write, with layers above the saved disks.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -16,12 +15,12 @@ use super::qmp::Qmp;
 use super::transfer::{Transfer, What};
 use super::{Machine, MachineError, disks, launch};
 use crate::evidence::Evidence;
-use crate::host::scale;
 use crate::profile::Bus;
 use base::files;
 use base::private_dir::PrivateFolder;
 use base::shell;
 use base::wait::{Poll, wait_until};
+use host::speed;
 
 /// The guest's memory.
 pub(super) const MEMORY: &str = "memory";
@@ -178,7 +177,7 @@ impl Saved {
     /// Gives a QEMU that waits for it the devices' state; the guest then runs.
     pub(super) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
         let transfer = Transfer::read(qmp, What::Devices, &launch::state_uri()).await?;
-        transfer.end(scale::seconds(TRANSFER_SECONDS)).await?;
+        transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
         // It stood still when it was saved.
         qmp.execute("cont", Value::Null).await.map(drop)
     }
@@ -205,7 +204,7 @@ impl Machine {
         qmp.execute("stop", Value::Null).await?;
         let uri = format!("exec:cat > {}", quote(&folder.join(DEVICES)));
         let transfer = Transfer::write(qmp, What::Devices, &uri).await?;
-        transfer.end(scale::seconds(TRANSFER_SECONDS)).await?;
+        transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
         qmp.execute("quit", Value::Null).await?;
         self.ended().await;
 
@@ -247,7 +246,7 @@ fn write_about(folder: &Path, about: &About) -> std::io::Result<()> {
 
 /// Until no connection leads through QEMU to the guest.
 async fn disconnected(qmp: &Qmp) -> Result<(), MachineError> {
-    let limit = scale::seconds(TRANSFER_SECONDS);
+    let limit = speed::seconds(TRANSFER_SECONDS);
     let look = async || match launch::network_table(qmp).await {
         Err(error) => Poll::Failed(error.to_string()),
         Ok(table) => match connection(&table) {

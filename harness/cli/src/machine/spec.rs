@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{CardNetwork, Metadata, Volume};
 use crate::profile::{ConsoleRules, ResolvedProfile};
-use crate::registry::RegistrySpec;
+use crate::services::registry::RegistrySpec;
 
 /// A disk beside those of the profile.
 #[derive(Debug, Clone, Serialize)]

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::docker::ANSWER_SECONDS;
 use super::{Machine, MachineError, launch};
-use crate::host::scale;
+use host::speed;
 
 /// What a client shows and whom it believes, as PEM.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Machine {
             &file("key.pem"),
             &file("cert.pem"),
             &file("ca.pem"),
-            scale::seconds(ANSWER_SECONDS).as_secs(),
+            speed::seconds(ANSWER_SECONDS).as_secs(),
             API_DEFAULT_VERSION,
         );
         let docker = docker.map_err(|error| trouble(&error))?;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use super::{Accel, Firmware, Profile};
-use crate::host::kvm;
-use crate::host::qemu::{self, Qemu};
+use host::kvm;
+use host::qemu::{self, Qemu};
 
 /// Why this host cannot run a profile, said so that a person knows what to install.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -13,15 +13,15 @@ use libtest_mimic::{Arguments, Failed, Trial as Test};
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
-use crate::event::Listeners;
 use crate::exit;
-use crate::history::{History, Usual};
+use crate::history::{self, History};
 use crate::profile::Profile;
 use crate::project::Project;
 use crate::report::{Lines, Warnings};
 use crate::scenario::Scenario;
 use crate::suite::{self, Options};
 use crate::trial::{Failure, Settings};
+use events::Listeners;
 
 use proof::Proof;
 
@@ -103,7 +103,7 @@ fn settings(project: &Project, options: &Options) -> Settings {
         listeners,
         checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
         // What is sabotaged takes as long as it takes.
-        usual: Usual::new(&History::new(project.history_file()), std::iter::empty()),
+        usual: history::baseline(&History::new(project.history_file()), std::iter::empty()),
     }
 }
 

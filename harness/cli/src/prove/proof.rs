@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifacts::Artifacts;
-use crate::event::{Event, Listener, What};
 use crate::profile::{Boot, Profile};
 use crate::scenario::{Change, RedAt, Sabotage, Scenario};
 use crate::suite;
-use crate::trial::{Failure, Fate, RedVerdict, Settings, Trial};
+use crate::trial::{Failure, RedVerdict, Settings, Trial};
+use events::Fate;
+use events::{Event, Listener, What};
 
 use super::initrd;
 

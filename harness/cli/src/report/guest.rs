@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::journal::Journal;
 use super::{html, junit};
-use crate::event::{Event, StepHead, Verdict, What};
-use crate::ladder::{Ladder, Rung};
-use crate::trial::Fate;
 use base::text::printable;
+use events::Fate;
+use events::{Event, StepHead, Verdict, What};
+use events::{Ladder, Rung};
 
 /// What reports make of a run.
 #[derive(Debug)]

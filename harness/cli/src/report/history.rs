@@ -6,12 +6,12 @@ use nix::fcntl::FlockArg;
 use serde::{Deserialize, Serialize};
 
 use super::journal::append;
-use crate::event::{Event, Listener, What};
 use base::files;
 use base::stats::median;
+use events::{Event, Listener, What};
 
-use crate::ladder::Ladder;
 use base::lock;
+use events::Ladder;
 
 /// So many boots are kept; this many more are let pass before the file is written anew.
 const KEPT: usize = 500;
@@ -105,7 +105,7 @@ pub fn usual(boots: &[&Booted], stage: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ladder::Rung;
+    use events::Rung;
 
     fn boot(profile: &str, seconds: f64) -> Booted {
         let rung = Rung {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::taken::Taken;
-use crate::event::{Event, Verdict, What};
+use events::{Event, Verdict, What};
 
 /// All of a run, or of as much of it as there was.
 #[derive(Debug, Clone, Default, PartialEq)]

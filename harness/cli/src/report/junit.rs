@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, T
 
 use super::journal::Journal;
 use super::run::{Attempt, Outcome, Run, Tried};
-use crate::event::Verdict;
+use events::Verdict;
 
 /// Lines of the serial log that go with a trial.
 const LINES: usize = 100;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::event::{Event, Listener, What};
+use events::{Event, Listener, What};
 
 /// Prints each step of each trial on stderr.
 #[derive(Debug)]

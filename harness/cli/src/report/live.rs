@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use indicatif::MultiProgress;
 
 use super::summary::{Paint, Summary};
-use crate::event::{Event, Listener, Verdict, What};
-use crate::history::Usual;
 use crate::terminal;
+use events::Baseline;
+use events::{Event, Listener, Verdict, What};
 
 mod head;
 mod row;
@@ -22,7 +22,7 @@ pub struct Live(Arc<Inner>);
 
 struct Inner {
     bars: MultiProgress,
-    usual: Usual,
+    usual: Baseline,
     paint: Paint,
     state: Mutex<State>,
 }
@@ -35,14 +35,14 @@ struct State {
 
 impl Live {
     /// On the terminal of this process, if a person looks on.
-    pub fn on_terminal(usual: Usual) -> Option<Self> {
+    pub fn on_terminal(usual: Baseline) -> Option<Self> {
         terminal::is_live().then(|| {
             let paint = Paint::new(terminal::colour(&std::io::stderr()));
             Self::new(MultiProgress::new(), usual, paint)
         })
     }
 
-    fn new(bars: MultiProgress, usual: Usual, paint: Paint) -> Self {
+    fn new(bars: MultiProgress, usual: Baseline, paint: Paint) -> Self {
         let state = State {
             rows: BTreeMap::new(),
             head: Head::new(&bars),

@@ -1,4 +1,4 @@
-//! What people and programs see of a run, each made of the one stream of [events](crate::event).
+//! What people and programs see of a run, each made of the one stream of [events](events).
 //!
 //! | file | subject |
 //! |---|---|

@@ -1,6 +1,5 @@
 //! What a run leaves for others: the stream of events, `JUnit` XML, the page; and who writes them.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,10 +10,10 @@ use super::history::History;
 use super::journal::Journal;
 use super::stream::Stream;
 use super::{junit, page};
-use crate::event::{Event, Listener, Listeners, What};
 use crate::project::Project;
 use base::files;
 use base::lock;
+use events::{Event, Listener, Listeners, What};
 
 /// The variable that names the file of the page.
 pub const REPORT_VARIABLE: &str = "HARNESS_REPORT";

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::event::{Event, StepHead, Verdict, What};
-use crate::ladder::Ladder;
-use crate::trial::Fate;
+use events::Fate;
+use events::Ladder;
+use events::{Event, StepHead, Verdict, What};
 
 /// A run.
 #[derive(Debug, Clone, Default)]

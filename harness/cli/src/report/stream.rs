@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::event::{Event, Listener, What};
+use events::{Event, Listener, What};
 
 /// Told with each beginning of a run.
 const VERSION: u32 = 1;

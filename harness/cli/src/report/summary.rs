@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::event::Verdict;
+use events::Verdict;
 
 /// Words, in colour or not.
 #[derive(Debug, Clone, Copy)]

@@ -4,9 +4,9 @@ use super::journal::Journal;
 use super::run::{Outcome, Run};
 use super::taken::{Said, Taken};
 use super::{html, junit};
-use crate::event::{Event, StepHead, Verdict, What};
-use crate::ladder::{Ladder, Rung};
-use crate::trial::Fate;
+use events::Fate;
+use events::{Event, StepHead, Verdict, What};
+use events::{Ladder, Rung};
 
 /// What every text of a machine or a file might hold.
 const HOSTILE: &str = "<script>alert('1')</script> & \"\u{1b}[1m\"";

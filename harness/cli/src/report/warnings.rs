@@ -1,6 +1,6 @@
 //! What people should know, on stderr, also where the steps are not told.
 
-use crate::event::{Event, Listener, What};
+use events::{Event, Listener, What};
 
 /// Prints each note as a warning.
 #[derive(Debug)]

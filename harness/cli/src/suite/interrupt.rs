@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nix::sys::signal::{SigSet, Signal, raise};
 
-use crate::event::{Event, Listener, Listeners, Verdict, What};
 use base::clock::now;
+use events::{Event, Listener, Listeners, Verdict, What};
 
 /// Signals that end a run: Ctrl-C, `kill`, and a terminal that goes away.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::admission::{Demand, Host};
 use crate::profile::Profile;
 use crate::scenario::Scenario;
 use crate::trial::Trial;
+use host::admission::{Demand, Host};
 
 use super::Options;
 

@@ -1,7 +1,7 @@
 //! All trials of a tree, run by libtest-mimic: what `cargo test --test boot` and `harness test` do.
 //!
 //! `matrix` and `shard` say which trials there are, `run` brings one to its end, `retry` judges its
-//! attempts. Not here: whether this host has room for one more machine ([`crate::admission`]).
+//! attempts. Not here: whether this host has room for one more machine ([`host::admission`]).
 
 mod interrupt;
 mod matrix;
@@ -17,18 +17,19 @@ use std::time::Instant;
 
 use libtest_mimic::{Arguments, Conclusion};
 
-use crate::admission::Host;
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
-use crate::event::{Listeners, What};
 use crate::exit;
-use crate::history::{History, Recorder, Usual};
+use crate::history::{self, History, Recorder};
 use crate::profile::Profile;
 use crate::project::Project;
 use crate::report::{Boots, Lines, Live, Warnings};
 use crate::scenario::{self, Scenario};
 use crate::terminal::colour;
 use crate::trial::{self, Settings, Trial};
+use events::Baseline;
+use events::{Listeners, What};
+use host::admission::Host;
 use yaml::{SourceError, render_all};
 
 pub use options::{
@@ -205,7 +206,7 @@ fn prepare(
         let known_as = known_as(trial, &artifacts, options);
         (trial.name(), known_as, &*trial.scenario)
     });
-    let usual = Usual::new(&history, known);
+    let usual = history::baseline(&history, known);
     let live = match options.live && !options.tell {
         true => Live::on_terminal(usual.clone()),
         false => None,
@@ -242,7 +243,7 @@ fn prepare(
 }
 
 /// So that no long one is begun when the others are done; what is not known may be long.
-fn longest_first(listed: &mut [libtest_mimic::Trial], usual: &Usual) {
+fn longest_first(listed: &mut [libtest_mimic::Trial], usual: &Baseline) {
     let took = |one: &libtest_mimic::Trial| usual.trial(one.name()).unwrap_or(f64::MAX);
     listed.sort_by(|one, other| took(other).total_cmp(&took(one)));
 }
@@ -307,7 +308,7 @@ mod tests {
         }
         let scenarios = Project::find().load().unwrap().1;
         let trials = names.map(|name| (name.to_owned(), name.to_owned(), &scenarios[0]));
-        let usual = Usual::new(&history, trials.into_iter());
+        let usual = history::baseline(&history, trials.into_iter());
         let listed = |name| libtest_mimic::Trial::test(name, || Ok(()));
         let mut trials: Vec<_> = ["q35::short", "q35::long", "q35::new"].map(listed).into();
         longest_first(&mut trials, &usual);

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::event::{Event, Listener, Listeners, Verdict, What};
 use crate::scenario::{Day, KnownFailure, Scenario};
+use events::{Event, Listener, Listeners, Verdict, What};
 
 /// What decides about a trial's attempts.
 #[derive(Debug, Clone)]

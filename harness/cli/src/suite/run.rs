@@ -5,14 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Completion, Failed};
 
-use crate::admission::{Admitted, Host, Ledger};
 use crate::artifacts::Artifacts;
-use crate::event::{Listeners, Verdict};
 use crate::history::{History, Recorder};
 use crate::profile::Accelerator;
 use crate::report::Live;
 use crate::trial::{Settings, Trial};
 use base::wait;
+use events::{Listeners, Verdict};
+use host::admission::{Admitted, Host, Ledger};
 
 use super::Options;
 use super::matrix::demand;

@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Recipe, Store};
 use crate::client;
-use crate::event::What;
 use crate::evidence::Evidence;
 use crate::machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
 use crate::profile::{Bus, ConsoleRules, ResolvedFirmware};
-use crate::registry::Storage;
 use crate::scenario::{Start, WaitForStep};
+use crate::services::registry::Storage;
 use base::hash::Hash;
+use events::What;
 
 use super::deadline::{self, Deadline};
 use super::fault::Fault;

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::history::Usually;
-use crate::host::scale::Scale;
 use crate::scenario::{Action, Step};
+use events::DurationStats;
+use host::speed::Scale;
 
 use super::fault::Fault;
 use super::scaled;
@@ -54,14 +54,14 @@ pub struct Patience {
     pub limit: Duration,
     /// On the reference host, as the file or the kind of the step has it.
     base: Duration,
-    usually: Option<Usually>,
+    usually: Option<DurationStats>,
 }
 
 impl Patience {
     /// By what the file says, which is scaled for this host and then never exceeded, or else by the
     /// kind of the step; and by what it usually takes, where that is known.
-    pub fn of(step: &Step, usually: Option<Usually>, pace: Pace) -> Self {
-        let usually = usually.filter(Usually::is_known);
+    pub fn of(step: &Step, usually: Option<DurationStats>, pace: Pace) -> Self {
+        let usually = usually.filter(DurationStats::is_known);
         let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));
         let here = scaled(base);
         let most = match step.timeout {
@@ -118,10 +118,10 @@ pub struct Pace(f64);
 
 impl Pace {
     /// By what steps took here, and what they usually take; at least 1.
-    pub fn of(steps: impl Iterator<Item = (Duration, Option<Usually>)>) -> Self {
+    pub fn of(steps: impl Iterator<Item = (Duration, Option<DurationStats>)>) -> Self {
         let (mut took, mut usual) = (0.0, 0.0);
         for (here, usually) in steps {
-            let Some(usually) = usually.filter(Usually::is_known) else {
+            let Some(usually) = usually.filter(DurationStats::is_known) else {
                 continue;
             };
             took += here.as_secs_f64();
@@ -180,8 +180,8 @@ mod tests {
         }
     }
 
-    fn usually(longest: f64, passes: usize) -> Option<Usually> {
-        Some(Usually {
+    fn usually(longest: f64, passes: usize) -> Option<DurationStats> {
+        Some(DurationStats {
             median: longest / 2.0,
             longest,
             passes,
@@ -189,9 +189,9 @@ mod tests {
     }
 
     /// Of the reference host, on which a step's longest was so many of its seconds.
-    fn limit(timeout: Option<u64>, usually: Option<Usually>, pace: Pace) -> u64 {
+    fn limit(timeout: Option<u64>, usually: Option<DurationStats>, pace: Pace) -> u64 {
         let slower = scaled(Duration::from_secs(1)).as_secs_f64();
-        let here = usually.map(|usually| Usually {
+        let here = usually.map(|usually| DurationStats {
             longest: usually.longest * slower,
             ..usually
         });

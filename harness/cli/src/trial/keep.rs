@@ -10,11 +10,10 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use serde::{Deserialize, Serialize};
 
-use crate::event::What;
 use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
+use events::{Fate, What};
 
 use super::{Log, Settings, Trial};
 
@@ -30,34 +29,6 @@ const MOST: usize = 10;
 pub const LIMIT_MIB: u64 = 1024;
 /// The variable with the limit in MiB.
 pub const LIMIT_VARIABLE: &str = "HARNESS_MACHINE_LIMIT";
-
-/// What became of the machine of a red trial.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kept")]
-pub enum Fate {
-    /// It is in the evidence.
-    Yes {
-        /// How many bytes it takes.
-        bytes: u64,
-        /// The evidence folder that it is in: not that of the trial where the machine was made for a
-        /// checkpoint.
-        #[serde(default)]
-        folder: PathBuf,
-    },
-    /// It is not.
-    No {
-        /// Why.
-        why: String,
-    },
-}
-
-impl Fate {
-    fn no(why: impl ToString) -> Self {
-        Self::No {
-            why: why.to_string(),
-        }
-    }
-}
 
 /// The limit in bytes, of one in MiB where it is told.
 pub fn limit(told: Option<u64>) -> u64 {

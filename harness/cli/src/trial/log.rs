@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::event::{Listeners, Verdict, What};
 use crate::evidence::Evidence;
-use crate::history::Usual;
 use crate::scenario::Step;
+use events::Baseline;
+use events::{Listeners, Verdict, What};
 
 use super::Failure;
 use super::deadline::{Pace, Patience};
@@ -19,7 +19,7 @@ pub(super) struct Log<'a> {
     pub(super) trial: String,
     pub(super) evidence: &'a Evidence,
     pub(super) listeners: &'a Listeners,
-    pub(super) usual: &'a Usual,
+    pub(super) usual: &'a Baseline,
     pub(super) begin: Instant,
 }
 

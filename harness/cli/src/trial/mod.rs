@@ -25,6 +25,7 @@ mod session;
 mod setups;
 mod snapshot;
 mod steps;
+mod timeline;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,20 +35,21 @@ use std::time::{Duration, Instant};
 use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
 use crate::client;
-use crate::event::{Listeners, StepHead, What};
 use crate::evidence::Evidence;
-use crate::history::Usual;
-use crate::host::scale::Scale;
 use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::project::Project;
-use crate::registry::{Account, RegistrySpec, Storage};
 use crate::scenario::{Action, CardFile, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
+use crate::services::registry::{Account, RegistrySpec, Storage};
+use events::Baseline;
+use events::Fate;
+use events::{Listeners, StepHead, What};
+use host::speed::Scale;
 
 use base::text::printable;
 
 pub use before::Stopped;
-pub use keep::{Fate, LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
+pub use keep::{LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
 pub use replay::{Ended, Past};
 pub use snapshot::accept_all as accept_snapshots;
@@ -75,7 +77,7 @@ pub struct Settings {
     /// Machines that are ready, to go on from; none has every machine booted.
     pub checkpoints: Option<Store>,
     /// How long steps take when they pass.
-    pub usual: Usual,
+    pub usual: Baseline,
     /// The machine of a red trial is kept in at most so many bytes; 0 keeps none.
     pub machine_limit: u64,
 }
@@ -197,7 +199,7 @@ impl Trial {
         let Some(wanted) = &self.scenario.machine.registry else {
             return Ok(());
         };
-        crate::registry::check_host()?;
+        crate::services::registry::check_host()?;
         let root = Project::find();
         let mut images = wanted.images.iter();
         images

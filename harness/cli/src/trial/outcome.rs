@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
-use crate::event::What;
 use crate::evidence::Evidence;
-use crate::host::scale::Scale;
-use crate::ladder::{self, Ladder};
 use crate::machine::Machine;
 use crate::profile::Accelerator;
 use base::hash::Hash;
+use events::Ladder;
+use events::What;
+use host::speed::Scale;
 
 use super::begin::content;
-use super::{Log, Trial, scaled};
+use super::{Log, Trial, scaled, timeline};
 
 /// For QEMU to draw the screen; a QEMU that is gone says so at once.
 const PICTURE: Duration = Duration::from_secs(5);
@@ -34,7 +34,7 @@ impl Trial {
             scale: scale.factor(),
             evidence: log.evidence.folder().to_path_buf(),
             ready,
-            rungs: ladder::rungs(&machine.boot_events(), &self.profile.budgets, scale),
+            rungs: timeline::rungs(&machine.boot_events(), &self.profile.budgets, scale),
         };
         let (trial, warning) = (log.trial.clone(), ladder.warning());
         log.tell(What::Boot { trial, ladder });

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::artifacts::Artifacts;
-use crate::event::Verdict;
 use crate::machine::Kept;
 use crate::profile;
 use crate::project::Project;
 use crate::scenario::{self, Action, Known, Setups};
+use events::Verdict;
 use yaml::{SourceError, render_all};
 
 use super::Trial;
 use super::begin::content;
-use super::keep::{Fate, KEY, MACHINE};
+use super::keep::{KEY, MACHINE};
 use super::record::{FILE, FileRecord, Record, TREE};
+use events::Fate;
 
 /// An evidence folder that was left by a trial.
 #[derive(Debug)]

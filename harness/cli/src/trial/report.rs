@@ -12,7 +12,8 @@ use base::shell;
 
 use super::describe;
 use super::fault::{Fault, indent, printable};
-use super::{Failure, Fate, RedVerdict, Trial};
+use super::{Failure, RedVerdict, Trial};
+use events::Fate;
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;

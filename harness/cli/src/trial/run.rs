@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
-use crate::event::What;
-use crate::host::scale::Scale;
 use crate::scenario::Step;
+use events::What;
+use host::speed::Scale;
 
 use super::begin::Begun;
 use super::deadline::{self, Deadline, Patience};

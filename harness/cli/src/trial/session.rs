@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
-use crate::host::{NameServer, TimeServer};
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use crate::scenario::Account;
+use crate::services::{NameServer, TimeServer};
 use base::shell::quote;
 
 use super::broken::Broken;

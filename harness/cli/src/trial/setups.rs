@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Store};
-use crate::event::What;
 use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
 use crate::scenario::Setup;
+use events::What;
 
 use super::begin::{Begun, infrastructure};
 use super::deadline::{self, Deadline, Patience};

@@ -9,10 +9,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use events::Baseline;
+use events::{Listeners, Verdict};
 use harness::artifacts::Artifacts;
-use harness::event::{Listeners, Verdict};
 use harness::evidence::Evidence;
-use harness::history::Usual;
 use harness::machine::{Login, Machine, Ssh};
 use harness::project::Project;
 use harness::trial::{Ended, Failure, Past, Settings};
@@ -144,7 +144,7 @@ async fn it_is_red_again(
         listeners: Listeners::default(),
         checkpoints: None,
         machine_limit: 1 << 20,
-        usual: Usual::default(),
+        usual: Baseline::default(),
     };
     let given = past.artifacts(given, &tree, false).unwrap();
     let again = trial.run(&given, &settings).await;

@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use events::Baseline;
+use events::Listeners;
 use harness::artifacts::Artifacts;
-use harness::event::Listeners;
-use harness::history::Usual;
 use harness::trial::{Failure, Settings, Trial};
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
         seed: None,
         listeners: Listeners::default(),
         checkpoints: None,
-        usual: Usual::default(),
+        usual: Baseline::default(),
         machine_limit: 0,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();

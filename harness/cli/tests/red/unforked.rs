@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use events::Baseline;
+use events::{Event, Listener, Listeners, Verdict, What};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::event::{Event, Listener, Listeners, Verdict, What};
-use harness::history::Usual;
 use harness::profile::{Accel, Profile};
 use harness::scenario::Scenario;
 use harness::trial::{Failure, Past, Settings, Trial};
@@ -45,7 +45,7 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         seed: None,
         listeners: Listeners::default().with(notes.clone()),
         checkpoints: Some(Store::new(file("checkpoints"))),
-        usual: Usual::default(),
+        usual: Baseline::default(),
         machine_limit: 0,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();

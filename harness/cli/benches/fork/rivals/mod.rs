@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use tokio::process::Command;
 
-use harness::host::scale;
 use harness::machine::{Machine, MachineError};
 use harness::profile::Accelerator;
+use host::speed;
 
 use crate::common::Result;
 use crate::common::bench::{Bench, close};
@@ -96,7 +96,7 @@ async fn our_run(bench: &Bench, parent: &Parent) -> Result<f64> {
     let begin = Instant::now();
     let run = async {
         let fork = Machine::fork(bench.spec.clone(), &parent.saved, &evidence).await?;
-        let limit = scale::seconds(RUN_SECONDS);
+        let limit = speed::seconds(RUN_SECONDS);
         let ran = async {
             fork.ssh(&bench.login, limit)
                 .await?
@@ -137,7 +137,7 @@ impl Rival {
             return;
         };
         let begin = Instant::now();
-        let limit = scale::seconds(RUN_SECONDS);
+        let limit = speed::seconds(RUN_SECONDS);
         let ended = tokio::time::timeout(limit, install::done(command)).await;
         match ended {
             Ok(Ok(())) => self.times.push(begin.elapsed().as_secs_f64()),

@@ -9,7 +9,7 @@ use nix::poll::PollFlags;
 use ssh2::Channel;
 
 use super::super::ssh::{Connection, Trouble};
-use crate::host::scale;
+use host::speed;
 
 const CHUNK: usize = 32 << 10;
 /// For a packet that is half on its way, on the reference host.
@@ -94,7 +94,7 @@ impl Pipe {
                 Err(_) => self.host_gone(),
             }
         }
-        let end = Instant::now() + scale::seconds(WRITE_SECONDS);
+        let end = Instant::now() + speed::seconds(WRITE_SECONDS);
         if !self.to_guest.is_empty() {
             let n = connection.write(&mut self.channel, &self.to_guest, end)?;
             self.to_guest.drain(..n);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Trouble};
 use super::identity::{Identity, Known};
 use super::{Login, exec};
-use crate::host::{port, scale};
 use crate::machine::MachineError;
 use crate::machine::qmp::Resets;
 use base::wait::WaitError;
+use host::{port, speed};
 
 /// For the server's first word, on the reference host.
 const PATIENCE_SECONDS: u64 = 2;
@@ -70,7 +70,7 @@ impl From<Trouble> for Attempt {
 fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     // Before connecting: a reset in between makes the pin too old, never too new.
     let resets = target.resets.load(Ordering::Relaxed);
-    let mut connection = match Connection::open(target.port, scale::seconds(PATIENCE_SECONDS), end)
+    let mut connection = match Connection::open(target.port, speed::seconds(PATIENCE_SECONDS), end)
     {
         Ok(connection) => connection,
         Err(trouble) => return trouble.into(),
@@ -112,7 +112,7 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
 
 /// Reads the machine's words back and pins the host key.
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
-    let limit = scale::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
+    let limit = speed::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
     let end = Instant::now() + limit;
     let output = match exec::run(&connection, &Identity::question(), limit, end) {
         Err(error) => return Attempt::Again(error.to_string()),

@@ -23,10 +23,10 @@ pub use login::{KeyPair, Login};
 
 use super::MachineError;
 use super::forward::Forwarding;
-use crate::host::scale;
 use base::shell;
 use connect::connect;
 use exec::Command;
+use host::speed;
 
 /// For a transfer of which nobody said how long it may take, on the reference host.
 const TRANSFER_SECONDS: u64 = 120;
@@ -163,7 +163,7 @@ impl Ssh {
 }
 
 fn transfer_limit() -> Duration {
-    scale::seconds(TRANSFER_SECONDS)
+    speed::seconds(TRANSFER_SECONDS)
 }
 
 fn gone() -> MachineError {

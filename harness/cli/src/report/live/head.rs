@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::event::Verdict;
-use crate::history::Usual;
+use events::Baseline;
+use events::Verdict;
 
 pub(super) struct Head {
     bar: ProgressBar,
@@ -41,7 +41,7 @@ impl Head {
         &self.bar
     }
 
-    pub(super) fn begins(&mut self, trials: &[String], usual: &Usual) {
+    pub(super) fn begins(&mut self, trials: &[String], usual: &Baseline) {
         self.total = trials.len();
         let took = |name: &String| (name.clone(), usual.trial(name));
         self.rest = trials.iter().map(took).collect();

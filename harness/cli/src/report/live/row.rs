@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::history::Usually;
+use events::DurationStats;
 
 /// How often a line moves although nothing happens.
 const TICK: Duration = Duration::from_millis(250);
@@ -45,7 +45,7 @@ impl Row {
         self.show();
     }
 
-    pub(super) fn begins(&mut self, step: usize, what: &str, usually: Option<Usually>) {
+    pub(super) fn begins(&mut self, step: usize, what: &str, usually: Option<DurationStats>) {
         let usually = usually.map(|usually| {
             let seconds = Duration::from_secs_f64(usually.median.max(1.0).round());
             format!(", usually {}", humantime::format_duration(seconds))

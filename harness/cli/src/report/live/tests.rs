@@ -1,13 +1,13 @@
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 
 use super::*;
-use crate::event::{Listeners, StepHead};
+use events::{Listeners, StepHead};
 
 fn screen() -> (InMemoryTerm, Live, Listeners) {
     let term = InMemoryTerm::new(12, 100);
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
     let bars = MultiProgress::with_draw_target(target);
-    let live = Live::new(bars, Usual::default(), Paint::new(false));
+    let live = Live::new(bars, Baseline::default(), Paint::new(false));
     let listeners = Listeners::default().with(live.clone());
     (term, live, listeners)
 }

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::duration;
-use crate::ladder::{Ladder, Rung};
 use crate::report::history::{Booted, USUAL, alike, usual};
 use crate::report::run::Run;
+use events::{Ladder, Rung};
 
 /// So many boots are drawn.
 const DRAWN: usize = 40;
@@ -106,7 +106,7 @@ pub(super) fn ladder(boot: &Ladder, history: &[Booted]) -> Markup {
                             tr {
                                 th scope="col" { "Stage" }
                                 th.figure scope="col" { "At" }
-                                th.figure scope="col" { "Usually" }
+                                th.figure scope="col" { "DurationStats" }
                                 th.figure scope="col" { "Budget" }
                                 th.draw scope="col" { span.unseen { "Drawn" } }
                             }

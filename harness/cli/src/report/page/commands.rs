@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use crate::event::Verdict;
 use crate::report::run::{Attempt, Tried};
-use crate::trial::Fate;
 use base::shell::quote;
+use events::Fate;
+use events::Verdict;
 
 /// The commands, each with a button that copies it.
 pub(super) fn list(tried: &Tried, attempt: &Attempt) -> Markup {

@@ -3,11 +3,11 @@
 use maud::{Markup, html};
 
 use super::{badge, boots, class, commands, date, duration, gist, serial, timeline};
-use crate::event::Verdict;
 use crate::report::history::Booted;
 use crate::report::journal::Journal;
 use crate::report::run::{Attempt, Tried};
 use crate::report::taken::Taken;
+use events::Verdict;
 
 pub(super) fn section(tried: &Tried, journal: &Journal, history: &[Booted]) -> Markup {
     let outcome = tried.outcome();

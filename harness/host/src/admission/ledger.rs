@@ -12,7 +12,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::demand::{Demand, Host, Share};
-use crate::host::memory;
+use crate::memory;
 use base::lock;
 use base::private_dir::make_own;
 use base::wait::{Poll, wait_until};

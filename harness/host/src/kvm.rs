@@ -17,7 +17,7 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use nix::fcntl::FlockArg;
 
 use super::qemu::Qemu;
-use super::scale;
+use super::speed;
 use base::hash::Hash;
 use base::lock;
 use base::process::Owned;
@@ -102,7 +102,7 @@ fn try_boot(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
     let theirs = stderr.try_clone().map_err(failed)?;
     let command = command(qemu, kernel, end, theirs).map_err(failed)?;
     let _qemu = Owned::spawn(command).map_err(failed)?;
-    listen(console, scale::seconds(LIMIT_SECONDS)).map_err(|why| {
+    listen(console, speed::seconds(LIMIT_SECONDS)).map_err(|why| {
         let mut said = String::new();
         let read = stderr
             .rewind()

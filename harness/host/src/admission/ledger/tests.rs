@@ -1,7 +1,7 @@
 use std::process::{Child, Command, Stdio};
 
 use super::*;
-use crate::host::memory::Memory;
+use crate::memory::Memory;
 
 /// Tells the child process of a test which ledger it is to take its share from.
 const CHILD: &str = "HARNESS_TEST_LEDGER";

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fate::Fate;
 use crate::ladder::Ladder;
-use crate::trial::Fate;
 use base::clock::now;
 use base::text::printable;
 

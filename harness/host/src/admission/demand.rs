@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::memory::Memory;
+use crate::memory::Memory;
 
 /// What QEMU takes beside the guest's memory, in MiB: devices, and the code that it translates.
 const OVERHEAD: u64 = 192;

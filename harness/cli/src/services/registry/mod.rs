@@ -15,9 +15,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::host::scale;
 use base::private_dir::PrivateFolder;
 use base::process::Owned;
+use host::speed;
 
 use crate::machine::MachineError;
 use base::wait::{Poll, wait_until};
@@ -80,7 +80,7 @@ impl Registry {
         };
         wait_until(
             "the registry listening",
-            scale::seconds(START_SECONDS),
+            speed::seconds(START_SECONDS),
             listens,
         )
         .await?;

@@ -1,13 +1,8 @@
 //! The boot ladder: the stages of a boot, when each was reached, and by when it should have been.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use crate::host::scale::Scale;
-use crate::machine::BootEvent;
-use crate::profile::Budget;
 
 /// One boot, from the kernel's first moment until the machine was ready or was given up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,41 +63,17 @@ impl Ladder {
     }
 }
 
-/// What a boot told of itself, against the budgets of its profile.
-pub(crate) fn rungs(
-    events: &[BootEvent],
-    budgets: &BTreeMap<String, Budget>,
-    scale: Scale,
-) -> Vec<Rung> {
-    let rung = |event: &BootEvent| {
-        let budget = budgets.get(&event.stage);
-        Rung {
-            stage: event.stage.clone(),
-            seconds: event.seconds,
-            budget: budget.map(|budget| scale.apply(budget.get()).as_secs_f64()),
-            error: event.error.clone(),
-        }
-    };
-    events.iter().map(rung).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn event(stage: &str, seconds: f64) -> BootEvent {
-        BootEvent {
+    fn ladder(rungs: [(&str, f64, Option<f64>); 3]) -> Ladder {
+        let rung = |(stage, seconds, budget): (&str, f64, Option<f64>)| Rung {
             stage: stage.into(),
             seconds,
+            budget,
             error: None,
-            ok: true,
-            fatal: false,
-        }
-    }
-
-    fn ladder(events: &[BootEvent]) -> Ladder {
-        let budgets = [("init", "3s"), ("started", "20s")]
-            .map(|(stage, time)| (stage.to_owned(), Budget::try_from(time.to_owned()).unwrap()));
+        };
         Ladder {
             profile: "q35".into(),
             accelerator: "tcg".into(),
@@ -110,22 +81,23 @@ mod tests {
             scale: 1.0,
             evidence: PathBuf::new(),
             ready: true,
-            rungs: rungs(events, &budgets.into(), Scale::REFERENCE),
+            rungs: rungs.map(rung).into(),
         }
     }
 
     #[test]
-    fn only_what_is_over_its_budget_is_warned_of() {
-        let on_time = ladder(&[
-            event("init", 3.0),
-            event("root", 90.0),
-            event("started", 19.0),
+    fn warning_names_the_stages_over_their_budget() {
+        let (init, started) = (Some(3.0), Some(20.0));
+        let on_time = ladder([
+            ("init", 3.0, init),
+            ("root", 90.0, None),
+            ("started", 19.0, started),
         ]);
         assert_eq!(on_time.warning(), None);
-        let late = ladder(&[
-            event("init", 3.04),
-            event("root", 4.0),
-            event("started", 25.5),
+        let late = ladder([
+            ("init", 3.04, init),
+            ("root", 4.0, None),
+            ("started", 25.5, started),
         ]);
         insta::assert_snapshot!(late.warning().unwrap(), @"the boot was over its budget: init at 3.0 s instead of 3.0 s, started at 25.5 s instead of 20.0 s");
         assert!(late.rung("started").unwrap().is_late());

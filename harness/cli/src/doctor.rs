@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Scale, kvm, port, qemu, room};
 use crate::profile;
 use base::command;
+use host::{Scale, disk_space, kvm, port, qemu};
 
 /// The port of `harness run`.
 const RUN_PORT: u16 = 2222;
@@ -185,7 +185,7 @@ fn uefi() -> Finding {
 
 fn room() -> Finding {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    let free = room::free(&here).unwrap_or(0) >> 20;
+    let free = disk_space::free(&here).unwrap_or(0) >> 20;
     let state = if free < ROOM_MIB {
         State::Degraded
     } else {
