@@ -34,6 +34,13 @@ pub fn directory(file: &Path) -> &Path {
     }
 }
 
+/// Whether `path` names something below the directory it is joined to: relative, without `.`, `..`,
+/// empty parts and control characters.
+pub fn is_relative(path: &str) -> bool {
+    let named = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
+    path.split('/').all(named)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,8 +17,6 @@ pub mod machine;
 pub mod profile;
 pub mod project;
 pub mod prove;
-pub mod report;
-pub mod scenario;
 pub mod services;
 pub mod suite;
 pub mod terminal;

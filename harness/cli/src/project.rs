@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::profile::{self, Profile};
-use crate::scenario::{self, Scenario};
+use scenario::{self, Scenario};
 use yaml::SourceError;
 
 /// A tree with `scenarios/` and `qemu-profiles/`.

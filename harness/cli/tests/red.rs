@@ -25,8 +25,8 @@ use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
 use harness::profile::Profile;
 use harness::project::Project;
-use harness::scenario::{self, Scenario, Start};
 use harness::trial::{Failure, Settings, Trial};
+use scenario::{self, Scenario, Start};
 use yaml::render_all;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/red");

@@ -4,6 +4,7 @@
 //! by serde. An error of serde carries a path (`steps[2].ssh.run`), the index turns it into a line
 //! and a column; what is only found to be wrong later (a lint) goes the same way.
 
+mod console;
 mod error;
 mod explain;
 mod index;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
+pub use console::{ConsoleRules, LinePattern};
 pub use error::{SourceError, render_all};
 pub use explain::closest;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::scenario::{Scenario, Start};
+use scenario::{Scenario, Start};
 
 use crate::run::{One, Run};
 

@@ -7,9 +7,9 @@ use harness::artifacts::Artifacts;
 use harness::checkpoint::{Explained, Listed, Store};
 use harness::exit;
 use harness::project::Project;
-use harness::scenario::Start;
 use harness::suite;
 use harness::trial::Trial;
+use scenario::Start;
 
 use super::Refusal;
 use super::options::CheckpointOptions;

@@ -9,7 +9,7 @@ use harness::exit;
 use harness::history::History;
 use harness::profile::Profile;
 use harness::project::Project;
-use harness::scenario::Scenario;
+use scenario::Scenario;
 
 use super::Refusal;
 use super::project::wrong;

@@ -9,7 +9,6 @@ use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
 use harness::interactive::{self, Entered};
 use harness::project::Project;
-use harness::report::Lines;
 use harness::trial::{self, Ended, Failure, Past, Settings, Trial};
 use harness::{exit, suite, terminal};
 use yaml::{closest, render_all};
@@ -158,7 +157,7 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
     Ok(Settings {
         evidence: project.evidence_folder(),
         keep: environment.keep,
-        listeners: Listeners::default().with(Lines::new()),
+        listeners: Listeners::default().with(terminal::lines()),
         checkpoints: (!cold).then(|| Store::new(project.checkpoints_folder())),
         seed: environment.seed,
         machine_limit: trial::limit(environment.machine_limit),

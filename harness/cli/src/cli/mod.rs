@@ -53,6 +53,7 @@ fn print(text: &str) {
 /// Reads the command line and does what it says.
 pub(crate) fn run() -> ExitCode {
     let options = Options::parse();
+    harness::terminal::print_logs();
     perform(options.command, &Project::find()).unwrap_or_else(|refusal| {
         eprintln!("error: {}", printable(&refusal.why));
         refusal.status.into()

@@ -6,8 +6,8 @@ use libtest_mimic::Arguments;
 
 use harness::profile::{self, Profile};
 use harness::project::Project;
-use harness::scenario::Scenario;
-use harness::{exit, prove, scenario, suite, terminal, trial};
+use harness::{exit, prove, suite, terminal, trial};
+use scenario::Scenario;
 use yaml::{SourceError, render_all};
 
 use super::Refusal;

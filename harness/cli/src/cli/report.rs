@@ -6,11 +6,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use events::Ladder;
 use harness::exit;
-use harness::ladder::Ladder;
 use harness::project::Project;
-use harness::report::history::{Booted, USUAL, alike, usual};
-use harness::report::{History, Journal, Outputs};
+use report::history::{Booted, USUAL, alike, usual};
+use report::{History, Journal, Outputs};
 
 use super::Refusal;
 
@@ -36,6 +36,7 @@ impl Output {
             junit: self.junit.or(environment.junit),
             events_anew: self.events.is_some(),
             events: self.events.or(environment.events),
+            shared_run: environment.shared_run,
         }
     }
 }

@@ -4,7 +4,7 @@ use events::{Baseline, DurationStats, TrialBaseline};
 
 use super::file::{Durations, History, Passes};
 use super::key;
-use crate::scenario::Scenario;
+use scenario::Scenario;
 
 /// The baseline of trials by name; the history knows each of them as `known_as`.
 pub fn baseline<'a>(

@@ -13,8 +13,8 @@ pub use baseline::baseline;
 pub use file::{Durations, History};
 pub use recorder::Recorder;
 
-use crate::scenario::Step;
 use base::hash::Hash;
+use scenario::Step;
 
 /// What a step is known by: a step that does something else has no history.
 fn key(step: &Step) -> String {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::History;
 use super::key;
-use crate::scenario::Scenario;
 use events::{Event, Listener, What};
+use scenario::Scenario;
 
 /// How long steps took by their numbers and, before the first, by what they did.
 type Steps = BTreeMap<(usize, String), f64>;
@@ -86,11 +86,11 @@ mod tests {
     fn scenario(folder: &std::path::Path, text: &str) -> Scenario {
         let file = folder.join("tea.yaml");
         std::fs::write(&file, text).unwrap();
-        let known = crate::scenario::Known {
+        let known = scenario::Known {
             profiles: vec!["q35".into()],
-            setups: crate::scenario::Setups::default(),
+            setups: scenario::Setups::default(),
         };
-        crate::scenario::load(&file, &known).unwrap()
+        scenario::load(&file, &known).unwrap()
     }
 
     fn usual(history: &History, scenario: &Scenario) -> Baseline {

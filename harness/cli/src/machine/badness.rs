@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
 
-use crate::profile::{ConsoleRules, LinePattern};
+use yaml::{ConsoleRules, LinePattern};
 
 /// A kind of line that a healthy machine never prints.
 struct Pattern {

@@ -19,7 +19,7 @@ use super::qmp::Qmp;
 use super::saved::{Begin, SavedDrive, check_lengths};
 use super::ssh::Identity;
 use super::transfer::{Transfer, What};
-use super::{CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks, is_path_below};
+use super::{CardNetwork, Machine, MachineError, MachineSpec, Metadata, disks};
 use crate::evidence::Evidence;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
 use base::private_dir::PrivateFolder;
@@ -211,7 +211,7 @@ fn check_files(folder: &Path, about: &About) -> Result<(), String> {
 
 /// A file of a folder, and of no other.
 fn own_file(folder: &Path, name: &str) -> Option<PathBuf> {
-    let own = is_path_below(name) && !name.contains('/');
+    let own = base::files::is_relative(name) && !name.contains('/');
     own.then(|| folder.join(name))
 }
 

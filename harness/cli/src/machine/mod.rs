@@ -89,7 +89,6 @@ pub use spec::{Blank, Disk, MachineSpec};
 use ssh::{Identity, Target};
 pub use ssh::{KeyPair, Login, Output, Ssh};
 pub use tls::Certificates;
-pub(crate) use volume::is_path_below;
 pub use volume::{FileSystemKind, Volume};
 
 /// This host, in the network that QEMU makes for a guest without metadata.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{CardNetwork, Metadata, Volume};
-use crate::profile::{ConsoleRules, ResolvedProfile};
+use crate::profile::ResolvedProfile;
 use crate::services::registry::RegistrySpec;
+use yaml::ConsoleRules;
 
 /// A disk beside those of the profile.
 #[derive(Debug, Clone, Serialize)]

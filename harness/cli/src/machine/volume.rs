@@ -8,15 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::plan::{Drive, Format, Origin};
 use crate::profile::Bus;
-use base::command;
+use base::{command, files};
 
 /// The file system of a volume.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FileSystemKind {
     /// FAT.
@@ -39,22 +38,6 @@ pub struct Volume {
 
 /// Letters of a FAT label.
 const LONGEST_LABEL: usize = 11;
-
-impl FileSystemKind {
-    /// Letters of a label: of FAT, and of ISO 9660 (ECMA-119, 8.4.7).
-    pub(crate) fn longest_label(self) -> usize {
-        match self {
-            Self::Fat => LONGEST_LABEL,
-            Self::Iso9660 => 32,
-        }
-    }
-}
-
-/// Whether a path leads to a file below the folder that it is joined to.
-pub(crate) fn is_path_below(path: &str) -> bool {
-    let named = |part: &str| !matches!(part, "" | "." | "..") && !part.contains(char::is_control);
-    path.split('/').all(named)
-}
 
 /// Room beside the files themselves.
 const SPARE: u64 = 1 << 20;
@@ -94,7 +77,7 @@ impl Volume {
     fn lay_out(&self) -> io::Result<tempfile::TempDir> {
         let folder = tempfile::tempdir()?;
         for (path, text) in &self.files {
-            if !is_path_below(path) {
+            if !files::is_relative(path) {
                 let why = format!("`{}` is no path in a volume", path.escape_debug());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
@@ -202,7 +185,7 @@ mod tests {
             ("./a", false),
             ("a\0", false),
         ] {
-            assert_eq!(is_path_below(path), below, "{path:?}");
+            assert_eq!(files::is_relative(path), below, "{path:?}");
         }
     }
 

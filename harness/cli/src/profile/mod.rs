@@ -14,9 +14,9 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use resolve::ovmf;
 pub use resolve::{Accelerator, ResolvedFirmware, ResolvedProfile, Unreachable};
-pub use values::{Budget, ConsoleRules, Cpus, Firmware, KernelArgument, LinePattern, Mib};
+pub use values::{Budget, Cpus, Firmware, KernelArgument, Mib};
 
-use yaml::{SourceError, read_yaml};
+use yaml::{ConsoleRules, SourceError, read_yaml};
 
 /// A machine that QEMU can pretend to be.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::scenario::InitrdFile;
+use scenario::InitrdFile;
 
 /// Archives begin at multiples of this (buffer-format.rst in the kernel's documentation).
 const ALIGNMENT: u64 = 4;

@@ -1,4 +1,4 @@
-//! Proof that scenarios can fail: each [sabotage](crate::scenario::Sabotage) is done and must turn
+//! Proof that scenarios can fail: each [sabotage](scenario::Sabotage) is done and must turn
 //! its scenario red at the step that it names. What `harness prove` does.
 
 mod initrd;
@@ -17,11 +17,12 @@ use crate::exit;
 use crate::history::{self, History};
 use crate::profile::Profile;
 use crate::project::Project;
-use crate::report::{Lines, Warnings};
-use crate::scenario::Scenario;
 use crate::suite::{self, Options};
+use crate::terminal;
 use crate::trial::{Failure, Settings};
 use events::Listeners;
+use report::Warnings;
+use scenario::Scenario;
 
 use proof::Proof;
 
@@ -91,8 +92,8 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
 fn settings(project: &Project, options: &Options) -> Settings {
     let listeners = Listeners::default();
     let listeners = match options.tell {
-        true => listeners.with(Lines::new()),
-        false => listeners.with(Warnings),
+        true => listeners.with(terminal::lines()),
+        false => listeners.with(Warnings::new(terminal::stderr())),
     };
     Settings {
         // What is red on purpose is not looked into.

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifacts::Artifacts;
 use crate::profile::{Boot, Profile};
-use crate::scenario::{Change, RedAt, Sabotage, Scenario};
 use crate::suite;
 use crate::trial::{Failure, RedVerdict, Settings, Trial};
 use events::Fate;
 use events::{Event, Listener, What};
+use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;
 
@@ -190,11 +190,11 @@ sabotage:
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tea.yaml");
         std::fs::write(&file, TEA).unwrap();
-        let known = crate::scenario::Known {
+        let known = scenario::Known {
             profiles: vec!["q35".into()],
             ..Default::default()
         };
-        let mut scenario = crate::scenario::load(&file, &known).unwrap();
+        let mut scenario = scenario::load(&file, &known).unwrap();
         scenario.file = "scenarios/tea.yaml".into();
         let profiles = crate::project::Project::find().profiles().unwrap();
         let q35 = profiles.iter().find(|one| one.name == "q35").unwrap();

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::profile::Profile;
-use crate::scenario::Scenario;
 use crate::trial::Trial;
 use host::admission::{Demand, Host};
+use scenario::Scenario;
 
 use super::Options;
 

@@ -23,13 +23,13 @@ use crate::exit;
 use crate::history::{self, History, Recorder};
 use crate::profile::Profile;
 use crate::project::Project;
-use crate::report::{Boots, Lines, Live, Warnings};
-use crate::scenario::{self, Scenario};
-use crate::terminal::colour;
+use crate::terminal::{self, colour};
 use crate::trial::{self, Settings, Trial};
 use events::Baseline;
 use events::{Listeners, What};
 use host::admission::Host;
+use report::{Boots, Warnings};
+use scenario::{self, Scenario};
 use yaml::{SourceError, render_all};
 
 pub use options::{
@@ -45,6 +45,7 @@ pub(crate) use run::{room, runtime};
 
 /// Runs (or lists) the trials; prints; gives the exit code.
 pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
+    terminal::print_logs();
     let (profiles, scenarios) = match load(project) {
         Ok(loaded) => loaded,
         Err(status) => return status,
@@ -198,7 +199,9 @@ fn prepare(
     progress: &Progress,
 ) -> Result<Ready, String> {
     // Before minutes go into a run whose files cannot be written.
-    let outputs = options.outputs.listen(Listeners::default(), project)?;
+    let outputs = options
+        .outputs
+        .listen(Listeners::default(), &project.history_folder())?;
     let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
     trial::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
@@ -208,7 +211,7 @@ fn prepare(
     });
     let usual = history::baseline(&history, known);
     let live = match options.live && !options.tell {
-        true => Live::on_terminal(usual.clone()),
+        true => terminal::live(usual.clone()),
         false => None,
     };
     let recorder = Recorder::default();
@@ -217,11 +220,11 @@ fn prepare(
         .with(progress.clone())
         .with(Boots::new(&project.history_folder()));
     if options.tell {
-        listeners = listeners.with(Lines::new());
+        listeners = listeners.with(terminal::lines());
     }
     match &live {
         Some(live) => listeners = listeners.with(live.clone()),
-        None if !options.tell => listeners = listeners.with(Warnings),
+        None if !options.tell => listeners = listeners.with(Warnings::new(terminal::stderr())),
         None => {}
     }
     progress.tells(listeners.clone(), live.is_some());

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::shard::Shard;
-use crate::report::Outputs;
+use report::Outputs;
 
 /// The variable that keeps the evidence of trials that passed.
 pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
@@ -26,6 +26,15 @@ pub const FLAKY_OK_VARIABLE: &str = "HARNESS_FLAKY_OK";
 
 /// The variable that has scenarios run on their `more_profiles`, too.
 pub const ALL_PROFILES_VARIABLE: &str = "HARNESS_ALL_PROFILES";
+
+/// The variable that names the file of the page.
+pub const REPORT_VARIABLE: &str = "HARNESS_REPORT";
+/// The variable that names the file for `JUnit` XML.
+pub const JUNIT_VARIABLE: &str = "HARNESS_JUNIT";
+/// The variable that names the file that the stream of events is appended to.
+pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
+/// Set by cargo-nextest, where each trial is a process: the trials with one value are one run.
+const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
 /// What the command line and the environment may change.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +91,13 @@ impl Options {
             retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
             flaky_ok: set(FLAKY_OK_VARIABLE),
             live: false,
-            outputs: Outputs::from_environment(),
+            outputs: Outputs {
+                report: value(REPORT_VARIABLE).map(PathBuf::from),
+                junit: value(JUNIT_VARIABLE).map(PathBuf::from),
+                events: value(EVENTS_VARIABLE).map(PathBuf::from),
+                events_anew: false,
+                shared_run: value(NEXTEST_RUN),
+            },
             machine_limit: parsed(LIMIT_VARIABLE, value(LIMIT_VARIABLE))?,
         })
     }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::scenario::{Day, KnownFailure, Scenario};
 use events::{Event, Listener, Listeners, Verdict, What};
+use scenario::{Day, KnownFailure, Scenario};
 
 /// What decides about a trial's attempts.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use libtest_mimic::{Completion, Failed};
 use crate::artifacts::Artifacts;
 use crate::history::{History, Recorder};
 use crate::profile::Accelerator;
-use crate::report::Live;
 use crate::trial::{Settings, Trial};
 use base::wait;
 use events::{Listeners, Verdict};
 use host::admission::{Admitted, Host, Ledger};
+use report::Live;
 
 use super::Options;
 use super::matrix::demand;

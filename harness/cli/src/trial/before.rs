@@ -8,7 +8,7 @@ use crate::machine::{KeyPair, Machine};
 use yaml::closest;
 
 use super::begin::Begun;
-use super::{Failure, Settings, Trial, closed, describe};
+use super::{Failure, Settings, Trial, closed};
 
 /// A trial that stands before a step.
 pub struct Stopped {
@@ -43,7 +43,7 @@ impl Trial {
     /// There is no such step; the text lists those that are there.
     pub fn find_step(&self, told: &str) -> Result<usize, String> {
         let steps = &self.scenario.steps;
-        let names: Vec<_> = steps.iter().map(describe::step).collect();
+        let names: Vec<_> = steps.iter().map(scenario::Step::title).collect();
         let number = told.parse().ok().filter(|n| (1..=steps.len()).contains(n));
         let named = || names.iter().position(|name| name == told).map(|n| n + 1);
         number.or_else(named).ok_or_else(|| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::machine::{BrokenDisk, Machine, MachineError, Relay};
-use crate::scenario::{Account, Undone};
+use scenario::{Account, Undone};
 
 use super::deadline::Deadline;
 use super::fault::Fault;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::evidence::Evidence;
 use crate::machine::MachineError;
-use crate::scenario::Account;
 use base::shell;
+use scenario::Account;
 
 use super::deadline::Deadline;
 use super::scaled;

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scenario::{Action, Step};
 use events::DurationStats;
 use host::speed::Scale;
+use scenario::{Action, Step};
 
 use super::fault::Fault;
 use super::scaled;

@@ -7,7 +7,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::TryStreamExt;
 
 use crate::machine::Ssh;
-use crate::scenario::DockerImport;
+use scenario::DockerImport;
 
 use super::fault::Fault;
 

@@ -13,13 +13,13 @@ use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
 use crate::machine::{Engine, KeyPair, Machine, MachineError};
-use crate::scenario::{Action, Step};
 use base::wait::{Poll, wait_until};
+use scenario::{Action, Step};
 
 use super::deadline::{self, Deadline, Patience};
 use super::fault::Fault;
 use super::session::Session;
-use super::{describe, scaled, steps};
+use super::{scaled, steps};
 
 /// Between two looks. A look costs an emulated machine about 0.1 s.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -135,7 +135,7 @@ impl<'a> Invariants<'a> {
                 let limit = Deadline::within(Patience::with(step).limit);
                 steps::perform(step, session, &limit).await
             };
-            holds(&describe::step(step), session, look).await?;
+            holds(&step.title(), session, look).await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use similar::TextDiff;
 
 use crate::machine::Output;
-use crate::scenario::TextExpectation;
+use scenario::TextExpectation;
 
 use super::fault::{Fault, ending};
 use super::snapshot;
@@ -83,7 +83,7 @@ pub fn text(
     {
         return Err(Fault::new(format!("{name} does not match /{}/", pattern.0)).with("got", got));
     }
-    let words = |words: &Option<crate::scenario::Words>| words.clone().unwrap_or_default().0;
+    let words = |words: &Option<scenario::Words>| words.clone().unwrap_or_default().0;
     if let Some(word) = words(&expected.contains)
         .iter()
         .find(|word| !got.contains(*word))

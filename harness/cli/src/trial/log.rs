@@ -5,14 +5,14 @@ use std::time::Instant;
 use serde_json::json;
 
 use crate::evidence::Evidence;
-use crate::scenario::Step;
 use events::Baseline;
 use events::{Listeners, Verdict, What};
+use scenario::Step;
 
 use super::Failure;
 use super::deadline::{Pace, Patience};
 use super::fault::Fault;
-use super::report::Ran;
+use super::red_verdict::Ran;
 
 /// What is written down and told while a trial runs.
 pub(super) struct Log<'a> {

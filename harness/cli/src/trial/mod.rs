@@ -9,7 +9,6 @@ mod begin;
 mod broken;
 mod collect;
 mod deadline;
-mod describe;
 mod fault;
 mod import;
 mod invariants;
@@ -18,12 +17,13 @@ mod keep;
 mod log;
 mod outcome;
 mod record;
+mod red_verdict;
 mod replay;
-mod report;
 mod run;
 mod session;
 mod setups;
 mod snapshot;
+mod spec;
 mod steps;
 mod timeline;
 
@@ -36,15 +36,13 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
 use crate::client;
 use crate::evidence::Evidence;
-use crate::machine::{Disk, KeyPair, MachineSpec};
 use crate::profile::Profile;
 use crate::project::Project;
-use crate::scenario::{Action, CardFile, CloudConfig, FaultStep, RegistryFile, Scenario, Step};
-use crate::services::registry::{Account, RegistrySpec, Storage};
 use events::Baseline;
 use events::Fate;
 use events::{Listeners, StepHead, What};
 use host::speed::Scale;
+use scenario::{Action, Scenario, Step};
 
 use base::text::printable;
 
@@ -133,13 +131,6 @@ impl Failure {
     }
 }
 
-impl Step {
-    /// What it is called, in a line: its name, or what it does.
-    pub fn title(&self) -> String {
-        describe::step(self)
-    }
-}
-
 impl Trial {
     /// `PROFILE::SCENARIO`.
     pub fn name(&self) -> String {
@@ -210,7 +201,7 @@ impl Trial {
     /// holds, and the root of a person's computer beside it; nothing where it has neither.
     fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut served = match &self.scenario.machine.registry {
-            Some(wanted) => begin::images(&registry(wanted)?.storage)?,
+            Some(wanted) => begin::images(&spec::registry(wanted)?.storage)?,
             None => BTreeMap::new(),
         };
         if self.wants_client() {
@@ -224,36 +215,6 @@ impl Trial {
     fn wants_client(&self) -> bool {
         let steps = &mut self.scenario.steps.iter();
         steps.any(|step| matches!(step.action, Action::Client(_)))
-    }
-
-    fn spec(&self, artifacts: &Artifacts, keys: &KeyPair) -> Result<MachineSpec, Failure> {
-        let wanted = &self.scenario.machine;
-        let key = wanted.ssh_key.then_some(keys.public.trim());
-        let on_config_drive = key.filter(|_| !wanted.tells_key());
-        let disks = wanted.disks.iter();
-        Ok(MachineSpec {
-            profile: self
-                .profile
-                .resolve(&artifacts.kernel)
-                .map_err(|why| Failure::Infrastructure(why.to_string()))?,
-            kernel: artifacts.kernel.clone(),
-            initrd: Some(artifacts.initrd.clone()),
-            kernel_args: wanted.kernel_arguments.clone(),
-            memory: wanted.memory,
-            disks: disks.map(|disk| Disk::Blank(disk.blank())).collect(),
-            user_data: CloudConfig::render(wanted.cloud_config.as_ref(), on_config_drive)
-                .map_err(Failure::Infrastructure)?,
-            volumes: wanted.told_volumes(key.unwrap_or_default()),
-            metadata: wanted.told_metadata(key.unwrap_or_default()),
-            ssh_port: None,
-            balloon: self.scenario.steps.iter().any(takes_memory),
-            write_cache: self.cuts_power(),
-            registry: wanted.registry.as_ref().map(registry).transpose()?,
-            outside: wanted.outside,
-            first_card: wanted.network.network(),
-            cards: wanted.cards.iter().map(CardFile::network).collect(),
-            console: self.scenario.console.clone(),
-        })
     }
 
     /// Where the snapshots of its steps are.
@@ -277,31 +238,15 @@ impl Trial {
     }
 }
 
-/// A machine's registry, with the images of this tree that it serves at first.
-fn registry(wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
-    let storage = Storage::of(Project::find().root(), &wanted.images);
-    Ok(RegistrySpec {
-        storage: storage.map_err(|error| Failure::Infrastructure(error.to_string()))?,
-        account: wanted.account.as_ref().map(|account| Account {
-            user: account.user.clone(),
-            password: account.password.clone(),
-        }),
-    })
-}
-
 /// A time on the reference host, on this one.
 fn scaled(time: Duration) -> Duration {
     Scale::of_host().apply(time)
 }
 
-fn takes_memory(step: &Step) -> bool {
-    matches!(&step.action, Action::Fault(FaultStep::Memory(_)))
-}
-
 fn head(step: &Step) -> StepHead {
     StepHead {
         line: step.line,
-        what: describe::step(step),
+        what: step.title(),
     }
 }
 

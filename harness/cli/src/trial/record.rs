@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
-use crate::scenario::{Step, sent_files};
+use scenario::{Step, sent_files};
 
 use super::begin::content;
 use super::{Failure, Settings, Trial};

@@ -10,8 +10,8 @@ use crate::artifacts::Artifacts;
 use crate::machine::Kept;
 use crate::profile;
 use crate::project::Project;
-use crate::scenario::{self, Action, Known, Setups};
 use events::Verdict;
+use scenario::{self, Action, Known, Setups};
 use yaml::{SourceError, render_all};
 
 use super::Trial;
@@ -135,7 +135,7 @@ impl Past {
         no_links(&tree)?;
         for name in [&record.profile, &record.scenario] {
             let name = name.as_str();
-            if !crate::machine::is_path_below(name) || name.contains('/') {
+            if !base::files::is_relative(name) || name.contains('/') {
                 return Err(format!("`{}` is no name", name.escape_debug()));
             }
         }

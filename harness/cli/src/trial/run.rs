@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
-use crate::scenario::Step;
 use events::What;
 use host::speed::Scale;
+use scenario::Step;
 
 use super::begin::Begun;
 use super::deadline::{self, Deadline, Patience};
 use super::fault::Fault;
 use super::invariants::Invariants;
 use super::log::Log;
-use super::report::{Ran, Red};
+use super::red_verdict::{Ran, Red};
 use super::session::Session;
-use super::{Failure, Settings, Trial, collect, describe, outcome, scaled, steps};
+use super::{Failure, Settings, Trial, collect, outcome, scaled, steps};
 
 impl Trial {
     /// From power-on or fork to the last step.
@@ -120,7 +120,7 @@ impl Trial {
         let invariants = invariants.once_booted(boots);
         let mut broken = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate().take(count) {
-            let what = describe::step(step);
+            let what = step.title();
             let patience = log.patience(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
             let told = session.notes().len();

@@ -8,9 +8,9 @@ use bollard::Docker;
 
 use crate::client::Client;
 use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
-use crate::scenario::Account;
 use crate::services::{NameServer, TimeServer};
 use base::shell::quote;
+use scenario::Account;
 
 use super::broken::Broken;
 use super::deadline::{self, Deadline};

@@ -9,15 +9,15 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Store};
 use crate::evidence::Evidence;
 use crate::machine::{KeyPair, Machine};
-use crate::scenario::Setup;
 use events::What;
+use scenario::Setup;
 
 use super::begin::{Begun, infrastructure};
 use super::deadline::{self, Deadline, Patience};
-use super::report::{Ran, Red};
+use super::red_verdict::{Ran, Red};
 use super::run::within;
 use super::session::Session;
-use super::{Failure, Log, Settings, Trial, closed, describe, outcome, scaled};
+use super::{Failure, Log, Settings, Trial, closed, outcome, scaled};
 
 /// For all steps of a setup together, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);
@@ -152,7 +152,7 @@ impl Trial {
     ) -> Result<(), Red> {
         let whole = Deadline::within(scaled(SETUP));
         for (number, step) in setup.steps.iter().enumerate() {
-            let what = format!("setup {}: {}", setup.name, describe::step(step));
+            let what = format!("setup {}: {}", setup.name, step.title());
             let work = within(step, session, &whole, Patience::with(step));
             log.around(0, step.line, &what, work, ran)
                 .await

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::scenario::Filter;
+use scenario::Filter;
 
 use super::fault::Fault;
 use super::judge::diff;

@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
+use super::red_verdict::{Ran, Red, Seen};
 use super::*;
 use crate::machine::{BootEvent, Output};
-use crate::scenario::{Known, TextExpectation};
 use deadline::{Pace, Patience};
 use fault::Fault;
-use report::{Ran, Red, Seen};
+use scenario::{Known, TextExpectation};
 
 const TEA: &str = r"name: tea
 about: tea can be made
@@ -22,7 +22,7 @@ fn scenario() -> Scenario {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tea.yaml");
     std::fs::write(&file, TEA).unwrap();
-    let mut scenario = crate::scenario::load(
+    let mut scenario = scenario::load(
         &file,
         &Known {
             profiles: vec!["q35".into()],
@@ -175,7 +175,7 @@ fn the_exit_status_counts_also_where_a_signal_ended_it() {
 
 #[test]
 fn root_is_reached_through_sudo_with_the_command_as_one_word() {
-    use crate::scenario::Account;
+    use scenario::Account;
     let command = session::for_account("echo 'a b'", Account::Root);
     assert_eq!(command, r"sudo -n sh -c 'echo '\''a b'\'''");
     assert_eq!(session::for_account("id", Account::Rancher), "id");

@@ -10,8 +10,8 @@ use events::{Event, Listener, Listeners, Verdict, What};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
 use harness::profile::{Accel, Profile};
-use harness::scenario::Scenario;
 use harness::trial::{Failure, Past, Settings, Trial};
+use scenario::Scenario;
 
 /// Hears of notes.
 #[derive(Clone, Default)]

@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
 
 use browser::Browser;
-use harness::report::{Journal, html};
+use report::{Journal, html};
 
 /// The red trial of the fixture.
 const RED: &str = "q35::fails-on-purpose";

@@ -1,7 +1,7 @@
 //! Commands on a person's computer beside the machine.
 
 use crate::client::{self, Client};
-use crate::scenario::ClientStep;
+use scenario::ClientStep;
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
 use crate::machine::Output;
-use crate::scenario::{DockerExec, DockerRun, PublishedPort, Restart};
+use scenario::{DockerExec, DockerRun, PublishedPort, Restart};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

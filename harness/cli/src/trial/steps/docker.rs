@@ -3,13 +3,14 @@
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
-use crate::scenario::{DockerAction, DockerPs, DockerStep, Words};
+use scenario::{DockerAction, DockerPs, DockerStep, Words};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;
 use super::super::import;
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
+use super::super::spec;
 use super::{container, tls};
 
 pub(super) async fn perform(
@@ -18,7 +19,7 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let docker = match &step.tls {
-        None => session.docker(step.engine.into(), deadline).await?,
+        None => session.docker(spec::engine(step.engine), deadline).await?,
         Some(tls) if tls.refused => return tls::refused(tls, session, deadline).await,
         Some(tls) => tls::connect(tls, session, deadline).await?,
     };

@@ -1,7 +1,7 @@
 //! Boot events against what was expected of them. The events themselves are in every red verdict.
 
 use crate::machine::BootEvent;
-use crate::scenario::EventsStep;
+use scenario::EventsStep;
 
 use super::super::fault::Fault;
 

@@ -1,13 +1,14 @@
 //! What comes while the machine runs.
 
-use crate::scenario::{HotplugStep, Plugged};
+use scenario::{HotplugStep, Plugged};
 
 use super::super::fault::Fault;
 use super::super::session::Session;
+use super::super::spec;
 
 pub(super) async fn perform(step: &HotplugStep, session: &Session<'_>) -> Result<(), Fault> {
     match step.plugged() {
-        Some(Plugged::Disk(disk)) => session.machine.plug_disk(&disk.blank()).await?,
+        Some(Plugged::Disk(disk)) => session.machine.plug_disk(&spec::blank(disk)).await?,
         Some(Plugged::Network(network)) => session.machine.plug_card(&network.to_string()).await?,
         None => (),
     }

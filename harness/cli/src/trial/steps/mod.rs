@@ -17,7 +17,7 @@ pub(super) mod wait;
 
 pub(super) use fault::carrier;
 
-use crate::scenario::{Action, Step};
+use scenario::{Action, Step};
 
 use super::deadline::Deadline;
 use super::fault::Fault;

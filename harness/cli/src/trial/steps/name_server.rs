@@ -1,7 +1,7 @@
 //! Somebody who knows names.
 
-use crate::scenario::NameServerStep;
 use crate::services::NameServer;
+use scenario::NameServerStep;
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::machine::Loss;
-use crate::scenario::PowerCutStep;
+use scenario::PowerCutStep;
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -1,6 +1,6 @@
 //! A reboot, proven by a changed boot id.
 
-use crate::scenario::{Account, RebootStep};
+use scenario::{Account, RebootStep};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -1,6 +1,6 @@
 //! Typing and reading on the serial console.
 
-use crate::scenario::{SerialLogin, SerialStep};
+use scenario::{SerialLogin, SerialStep};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -1,7 +1,7 @@
 //! Commands, files and logins over SSH.
 
 use crate::machine::{KeyPair, Login, MachineError, Ssh};
-use crate::scenario::{KeyName, SshStep, Upload};
+use scenario::{KeyName, SshStep, Upload};
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;
@@ -78,7 +78,7 @@ async fn send(
     deadline: &Deadline,
 ) -> Result<(), Fault> {
     let mode = if upload.executable { 0o755 } else { 0o644 };
-    if step.account == crate::scenario::Account::Rancher {
+    if step.account == scenario::Account::Rancher {
         return Ok(ssh.upload(content, &upload.to, mode).await?);
     }
     let between = "/tmp/.harness-upload";

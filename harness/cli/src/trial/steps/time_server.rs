@@ -1,7 +1,7 @@
 //! Somebody who knows what time it is.
 
-use crate::scenario::TimeServerStep;
 use crate::services::TimeServer;
+use scenario::TimeServerStep;
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

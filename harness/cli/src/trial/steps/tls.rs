@@ -3,8 +3,8 @@
 use bollard::Docker;
 
 use crate::machine::{Certificates, MachineError};
-use crate::scenario::DockerTls;
 use base::wait::{Poll, wait_until};
+use scenario::DockerTls;
 
 use super::super::deadline::Deadline;
 use super::super::fault::Fault;

@@ -6,13 +6,14 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::machine::MachineError;
-use crate::scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
 use base::wait::{Poll, wait_until};
+use scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
 
 use super::super::deadline::Deadline;
 use super::super::fault::{Fault, printable};
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
+use super::super::spec;
 use super::docker;
 
 pub(in super::super) async fn perform(
@@ -123,7 +124,7 @@ async fn running(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<Vec<String>, Fault> {
-    let engine = session.docker(wait.engine.into(), deadline).await?;
+    let engine = session.docker(spec::engine(wait.engine), deadline).await?;
     docker::names(&engine, false, deadline).await
 }
 

@@ -6,7 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use crate::machine::MachineError;
-use crate::scenario::{Account, CrashCause, CrashStep};
+use scenario::{Account, CrashCause, CrashStep};
 
 use super::super::super::deadline::Deadline;
 use super::super::super::fault::Fault;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::machine::{DiskFaults, Machine};
-use crate::scenario::DiskStep;
+use scenario::DiskStep;
 
 use super::super::super::broken::Breakage;
 use super::super::super::deadline::Deadline;

@@ -3,12 +3,13 @@
 use bollard::query_parameters::KillContainerOptionsBuilder;
 
 use crate::machine::MachineError;
-use crate::scenario::{EngineName, KillStep, SignalName};
 use base::wait::{Poll, wait_until};
+use scenario::{EngineName, KillStep, SignalName};
 
 use super::super::super::deadline::Deadline;
 use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::spec;
 use super::super::docker::within;
 
 pub(super) async fn perform(
@@ -122,7 +123,7 @@ async fn container(
     if before == 0 {
         return Err(Fault::new(format!("the container {name} does not run")));
     }
-    let docker = session.docker(engine.into(), deadline).await?;
+    let docker = session.docker(spec::engine(engine), deadline).await?;
     let options = KillContainerOptionsBuilder::default()
         .signal(&step.signal.name())
         .build();
@@ -152,7 +153,7 @@ async fn main_process(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<i64, Fault> {
-    let docker = session.docker(engine.into(), deadline).await?;
+    let docker = session.docker(spec::engine(engine), deadline).await?;
     let options = None::<bollard::query_parameters::InspectContainerOptions>;
     let seen = within(deadline, docker.inspect_container(name, options)).await?;
     Ok(seen.state.and_then(|state| state.pid).unwrap_or(0))

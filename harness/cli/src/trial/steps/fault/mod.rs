@@ -9,7 +9,7 @@ mod power_off;
 
 use serde_json::Value;
 
-use crate::scenario::{ClockStep, FaultStep, MemoryStep, PauseStep, Span};
+use scenario::{ClockStep, FaultStep, MemoryStep, PauseStep, Span};
 
 use super::super::broken::Breakage;
 use super::super::deadline::Deadline;

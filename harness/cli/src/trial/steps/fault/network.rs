@@ -1,7 +1,7 @@
 //! A network that is down, slow or lossy.
 
 use crate::machine::Disturbance;
-use crate::scenario::{Link, NetworkStep};
+use scenario::{Link, NetworkStep};
 
 use super::super::super::broken::Breakage;
 use super::super::super::deadline::Deadline;

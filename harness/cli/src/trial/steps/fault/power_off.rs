@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
 
-use crate::scenario::{Line, Pattern, PowerButtonStep, PowerOffStep};
+use scenario::{Line, Pattern, PowerButtonStep, PowerOffStep};
 
 use super::super::super::deadline::Deadline;
 use super::super::super::fault::Fault;
