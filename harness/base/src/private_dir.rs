@@ -112,8 +112,8 @@ fn sweep(parent: &Path) {
         let stale = folder.is_dir()
             && lock::take(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
         if stale && let Err(error) = std::fs::remove_dir_all(&folder) {
-            eprintln!(
-                "warning: {} of a machine that is gone stays: {error}",
+            log::warn!(
+                "{} of a machine that is gone stays: {error}",
                 folder.display()
             );
         }

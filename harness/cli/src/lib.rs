@@ -6,15 +6,10 @@
 //! kernel, an initrd, and the words on the command line.
 
 pub mod artifacts;
-pub mod checkpoint;
-mod client;
 pub mod doctor;
-pub mod evidence;
 pub mod exit;
-pub mod history;
 pub mod interactive;
 pub mod project;
 pub mod prove;
 pub mod suite;
 pub mod terminal;
-pub mod trial;

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use harness::exit;
-use harness::project::Project;
+use harness::project;
 use harness::suite::{self, Options};
 
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     match Options::from_environment() {
-        Ok(options) => suite::run(&Project::find(), &arguments, &options),
+        Ok(options) => suite::run(&project::find(), &arguments, &options),
         Err(why) => {
             eprintln!("error: {why}");
             exit::USAGE.into()

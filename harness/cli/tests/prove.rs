@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode, Output};
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
-use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
-use harness::project::Project;
+use harness::artifacts::{self, INITRD_VARIABLE, KERNEL_VARIABLE};
+use harness::project::{self, Project};
 
 const SCENARIO: &str = "name: tea
 about: Two files are there; three sabotages, of which the first is good.
@@ -26,7 +26,7 @@ sabotage:
 ";
 
 fn main() -> ExitCode {
-    let project = Project::find();
+    let project = project::find();
     let profiles = project.profiles().expect("the profiles are fine");
     let q35 = profiles.iter().find(|profile| profile.name == "q35");
     let unreachable = q35.expect("q35 is there").check_host().err();
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn proven(project: &Project) -> Result<(), Failed> {
-    let artifacts = Artifacts::obtain(project)?;
+    let artifacts = artifacts::obtain(project)?;
     let tree = tempfile::tempdir()?;
     make_tree(project, tree.path())?;
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))

@@ -21,11 +21,11 @@ use libtest_mimic::{Arguments, Failed, Trial as Test};
 use events::Baseline;
 use events::Fate;
 use events::{Event, Listener, Listeners, What};
-use harness::artifacts::Artifacts;
-use harness::checkpoint::Store;
-use harness::project::Project;
-use harness::trial::{Failure, Settings, Trial};
+use harness::artifacts;
+use harness::project;
 use machine::profile::Profile;
+use runner::checkpoint::Store;
+use runner::trial::{Failure, Settings, Trial};
 use scenario::{self, Scenario, Start};
 use yaml::render_all;
 
@@ -129,7 +129,7 @@ const CASES: [Case; 8] = [
 const LIMIT: u64 = 1 << 30;
 
 fn main() -> ExitCode {
-    let project = Project::find();
+    let project = project::find();
     let profiles = project.profiles().expect("the profiles are fine");
     let profile = |name: &str| {
         let found = profiles.iter().find(|profile| profile.name == name);
@@ -164,7 +164,7 @@ fn main() -> ExitCode {
     tests.push(reachable(Test::test(
         "a_trial_is_entered_before_a_step",
         || {
-            before::is_entered(&Artifacts::obtain(&Project::find())?);
+            before::is_entered(&artifacts::obtain(&project::find())?);
             Ok(())
         },
     )));
@@ -178,6 +178,7 @@ fn is_served_the_same(q35: &Profile, scenarios: &[Scenario]) -> Test {
     let trial = Trial {
         profile: q35.clone(),
         scenario: Arc::new(scenario),
+        project: harness::project::find(),
     };
     let missing = trial.registry_within_reach().err();
     let test = Test::test(
@@ -222,13 +223,14 @@ impl Listener for Heard {
 
 impl Case {
     fn is_red(&self, profile: Profile, scenarios: &[Scenario]) -> Result<(), Failed> {
-        let project = Project::find();
-        let artifacts = Artifacts::obtain(&project)?;
+        let project = project::find();
+        let artifacts = artifacts::obtain(&project)?;
         let evidence = tempfile::tempdir()?;
         let scenario = scenarios.iter().find(|one| one.name == self.scenario);
         let trial = Trial {
             profile,
             scenario: Arc::new(scenario.ok_or("there is no such scenario")?.clone()),
+            project: project.clone(),
         };
         let heard = Heard::default();
         let settings = Settings {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use base::wait::{Poll, wait_until};
 use harness::artifacts::Artifacts;
-use harness::evidence::Evidence;
 use harness::project::Project;
 use machine::profile::Profile;
 use machine::{Login, Machine, MachineError, MachineSpec, Ssh};
+use runner::evidence::Evidence;
 
 use crate::common::bench::{boot_limit, failed};
 use crate::common::figure::{Figure, list, median};

@@ -10,11 +10,11 @@ use std::process::{Command, Stdio};
 use sha2::{Digest as _, Sha256};
 
 use harness::artifacts::Artifacts;
-use harness::evidence::Evidence;
 use harness::project::Project;
 use host::speed;
 use machine::profile::Profile;
 use machine::{Disk, KeyPair, Login, Machine, MachineSpec};
+use runner::evidence::Evidence;
 
 use crate::cold::{System, answer};
 use crate::common::Result;

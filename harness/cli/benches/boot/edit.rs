@@ -7,7 +7,7 @@ use regex::Regex;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use harness::artifacts::Artifacts;
+use harness::artifacts;
 use harness::project::Project;
 
 use crate::common::Result;
@@ -43,7 +43,7 @@ pub async fn measure(project: &Project, edits: u16) -> Result<Figure> {
         edit.undo()?;
     }
     drop(edit);
-    Artifacts::build(project.root())?;
+    artifacts::build(project)?;
     println!("\nedit to verdict: {}", list(&times));
     Ok(Figure::new(
         "edit to verdict seconds",

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
 
-use harness::artifacts::Artifacts;
-use harness::project::Project;
+use harness::artifacts;
+use harness::project::{self, Project};
 
 use common::Result;
 use common::figure::Figure;
@@ -55,9 +55,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Figure>> {
-    let project = Project::find();
+    let project = project::find();
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
-    let artifacts = Artifacts::build(project.root())?;
+    let artifacts = artifacts::build(&project)?;
     let mut figures = Vec::new();
     if wanted(Part::Cold) {
         figures.push(cold::measure(&project, &artifacts, options.runs).await?);

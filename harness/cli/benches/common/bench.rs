@@ -4,11 +4,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use harness::artifacts::Artifacts;
-use harness::evidence::Evidence;
-use harness::project::Project;
+use harness::artifacts::{self, Artifacts};
+use harness::project::{self, Project};
 use host::speed;
 use machine::{Login, Machine, MachineError, MachineSpec, Ssh};
+use runner::evidence::Evidence;
 
 use super::{Result, ours};
 
@@ -31,8 +31,8 @@ pub struct Bench {
 impl Bench {
     /// Its evidence is found by the name.
     pub fn prepare(name: &'static str) -> Result<Self> {
-        let project = Project::find();
-        let artifacts = Artifacts::obtain(&project)?;
+        let project = project::find();
+        let artifacts = artifacts::obtain(&project)?;
         let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
         Ok(Self {
             project,

@@ -4,8 +4,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
-use harness::evidence::Evidence;
 use machine::{Engine, Machine, MachineError, Ssh};
+use runner::evidence::Evidence;
 
 use crate::common::Result;
 use crate::common::bench::{Bench, close};

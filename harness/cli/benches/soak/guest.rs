@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use harness::evidence::Evidence;
 use host::speed;
 use machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
+use runner::evidence::Evidence;
 
 use crate::common::Result;
 use crate::common::bench::{self, Bench, boot_limit};

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use harness::artifacts::Artifacts;
-use harness::project::Project;
+use harness::artifacts;
+use harness::project;
 
 use common::Result;
 use common::figure::Figure;
@@ -47,9 +47,9 @@ fn main() -> ExitCode {
 }
 
 async fn measure(options: &Options) -> Result<Vec<Figure>> {
-    let project = Project::find();
+    let project = project::find();
     let (_, scenarios) = project.load().map_err(|_| "`harness check` finds errors")?;
-    let tree = Tree::new(&project, &Artifacts::obtain(&project)?)?;
+    let tree = Tree::new(&project, &artifacts::obtain(&project)?)?;
     let mut runs = Vec::new();
     for how in [How::Making, How::Forking, How::Cold] {
         eprintln!("running the suite {how}");

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use harness::artifacts::Artifacts;
-use harness::checkpoint::{Explained, Listed, Store};
+use harness::artifacts::{self, Artifacts};
 use harness::exit;
 use harness::project::Project;
 use harness::suite;
-use harness::trial::Trial;
+use runner::checkpoint::{Explained, Listed, Store};
+use runner::trial::Trial;
 use scenario::Start;
 
 use super::Refusal;
@@ -78,7 +78,7 @@ fn explain(project: &Project, store: &Store, filter: &str) -> Result<ExitCode, R
             "no trial matches `{filter}`; see `harness list`"
         )));
     }
-    let artifacts = Artifacts::obtain(project).map_err(Refusal::infrastructure)?;
+    let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
     for trial in wanted {
         super::print(&of_trial(&trial, store, &artifacts)?);
     }

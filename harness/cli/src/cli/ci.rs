@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use harness::exit;
-use harness::history::History;
 use harness::project::Project;
 use machine::profile::Profile;
+use runner::history::History;
 use scenario::Scenario;
 
 use super::Refusal;
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_profile_has_as_many_shards_as_it_has_work_for() {
-        let (profiles, mut scenarios) = Project::find().load().unwrap();
+        let (profiles, mut scenarios) = harness::project::find().load().unwrap();
         scenarios.truncate(4);
         for (n, scenario) in scenarios.iter_mut().enumerate() {
             let on: &[&str] = if n == 0 { &["pc", "q35"] } else { &["q35"] };

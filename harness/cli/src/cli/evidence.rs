@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use events::Baseline;
 use events::{Listeners, Verdict};
-use harness::artifacts::Artifacts;
-use harness::checkpoint::Store;
+use harness::artifacts::{self, Artifacts};
 use harness::interactive::{self, Entered};
 use harness::project::Project;
-use harness::trial::{self, Ended, Failure, Past, Settings, Trial};
 use harness::{exit, suite, terminal};
+use runner::checkpoint::Store;
+use runner::trial::{self, Ended, Failure, Past, Settings, Trial};
 use yaml::{closest, render_all};
 
 use super::Refusal;
@@ -24,7 +24,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let settings = Box::new(settings(project, options.cold)?);
             let trial = Box::new(find_trial(project, &options.what)?);
             let step = trial.find_step(step).map_err(Refusal::usage)?;
-            let obtained = || Artifacts::obtain(project).map_err(Refusal::infrastructure);
+            let obtained = || artifacts::obtain(project).map_err(Refusal::infrastructure);
             let artifacts = given.map_or_else(obtained, Ok)?;
             let entered = Entered::Before {
                 trial,
@@ -37,7 +37,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let past = open(project, &options.what)?;
             // Told before anything is started.
             drop(past.machine().map_err(Refusal::infrastructure)?);
-            for what in past.served() {
+            for what in past.served(project) {
                 eprintln!("note: the {what} that its trial gave it is gone");
             }
             let artifacts = past.artifacts_for_reboot(given, project);
@@ -89,7 +89,7 @@ fn find_trial(project: &Project, name: &str) -> Result<Trial, Refusal> {
 /// `harness replay`.
 pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCode, Refusal> {
     let past = Past::open(&options.evidence).map_err(Refusal::usage)?;
-    let (trial, cold) = past.trial().map_err(Refusal::infrastructure)?;
+    let (trial, cold) = past.trial(project).map_err(Refusal::infrastructure)?;
     let artifacts = past.artifacts(given(&options.boot)?, project, options.any_artifacts);
     let artifacts = artifacts.map_err(Refusal::infrastructure)?;
     if !options.any_artifacts {
@@ -172,6 +172,6 @@ fn given(options: &BootOptions) -> Result<Option<Artifacts>, Refusal> {
             kernel: kernel.clone(),
             initrd: initrd.clone(),
         })),
-        _ => Artifacts::given().map_err(Refusal::infrastructure),
+        _ => artifacts::given().map_err(Refusal::infrastructure),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harness::artifacts::Artifacts;
+use harness::artifacts;
 use harness::doctor::{self, Finding, State};
 use harness::project::Project;
 use harness::{exit, interactive, terminal};
@@ -15,7 +15,7 @@ use super::options::RunOptions;
 
 /// `harness build`.
 pub(super) fn build(project: &Project) -> Result<ExitCode, Refusal> {
-    let built = Artifacts::build(project.root()).map_err(Refusal::infrastructure)?;
+    let built = artifacts::build(project).map_err(Refusal::infrastructure)?;
     super::print(&format!(
         "{}\n{}\n",
         built.kernel.display(),
@@ -36,7 +36,7 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
     }
     // Before minutes go into a build that cannot be booted.
     profile.check_host().map_err(Refusal::infrastructure)?;
-    let artifacts = Artifacts::obtain(project).map_err(Refusal::infrastructure)?;
+    let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
     let profile = profile
         .resolve(&artifacts.kernel)
         .map_err(Refusal::infrastructure)?;
@@ -88,7 +88,7 @@ fn ended(result: Result<ExitCode, MachineError>) -> Result<ExitCode, Refusal> {
 
 /// `harness doctor`.
 pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
-    let given = Artifacts::given().map_err(Refusal::infrastructure)?;
+    let given = artifacts::given().map_err(Refusal::infrastructure)?;
     let built = project.root().join("dist/artifacts/vmlinuz");
     let kernel = given
         .map(|given| given.kernel)

@@ -54,7 +54,7 @@ fn print(text: &str) {
 pub(crate) fn run() -> ExitCode {
     let options = Options::parse();
     harness::terminal::print_logs();
-    perform(options.command, &Project::find()).unwrap_or_else(|refusal| {
+    perform(options.command, &harness::project::find()).unwrap_or_else(|refusal| {
         eprintln!("error: {}", printable(&refusal.why));
         refusal.status.into()
     })

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use libtest_mimic::Arguments;
 
 use harness::project::Project;
-use harness::{exit, prove, suite, terminal, trial};
+use harness::{exit, prove, suite, terminal};
 use machine::profile::{self, Profile};
+use runner::trial;
 use scenario::Scenario;
 use yaml::{SourceError, render_all};
 

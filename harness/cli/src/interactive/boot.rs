@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::cloud_config::{merge, public_keys};
 use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
-use crate::evidence::Evidence;
 use host::speed;
 use machine::{Disk, Machine, MachineError, MachineSpec};
+use runner::evidence::Evidence;
 
 /// The password of a machine for somebody without keys.
 const PASSWORD: &str = "rancher.password=rancher";

@@ -9,10 +9,10 @@ use super::boot::{Booting, Kind};
 use super::state::{Claim, StateFolder};
 use super::{background, foreground, other};
 use crate::artifacts::Artifacts;
-use crate::evidence::Evidence;
 use crate::exit;
-use crate::trial::{Failure, Past, Settings, Trial};
 use machine::{Machine, MachineError};
+use runner::evidence::Evidence;
+use runner::trial::{Failure, Past, Settings, Trial};
 
 /// Lines of its serial log that are shown.
 const SHOWN_LINES: usize = 30;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::power_off_limit;
 use super::other;
-use crate::trial::write_key;
 use base::lock;
 use machine::{Blank, MachineError};
+use runner::trial::write_key;
 
 /// Size of the state disk; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;

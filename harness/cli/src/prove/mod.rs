@@ -11,17 +11,17 @@ use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
-use crate::artifacts::Artifacts;
-use crate::checkpoint::Store;
+use crate::artifacts::{self, Artifacts};
 use crate::exit;
-use crate::history::{self, History};
 use crate::project::Project;
 use crate::suite::{self, Options};
 use crate::terminal;
-use crate::trial::{Failure, Settings};
 use events::Listeners;
 use machine::profile::Profile;
 use report::Warnings;
+use runner::checkpoint::Store;
+use runner::history::{self, History};
+use runner::trial::{Failure, Settings};
 use scenario::Scenario;
 
 use proof::Proof;
@@ -45,7 +45,7 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         artifacts: OnceLock::new(),
         infrastructure: AtomicBool::new(false),
     });
-    let mut proofs = proofs(&profiles, scenarios, options.profile.as_deref());
+    let mut proofs = proofs(project, &profiles, scenarios, options.profile.as_deref());
     if let Some(shard) = options.shard {
         let names: Vec<String> = proofs.iter().map(Proof::name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -74,7 +74,7 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         drop(libtest_mimic::run(arguments, tests));
         return exit::OK.into();
     }
-    match Artifacts::obtain(project) {
+    match artifacts::obtain(project) {
         Ok(artifacts) => drop(shared.artifacts.set(artifacts)),
         Err(error) => {
             eprintln!("error: {error}");
@@ -109,13 +109,18 @@ fn settings(project: &Project, options: &Options) -> Settings {
 }
 
 /// Each sabotage on the first profile of its scenario, or on the one that is wanted.
-fn proofs(profiles: &[Profile], scenarios: Vec<Scenario>, only: Option<&str>) -> Vec<Proof> {
+fn proofs(
+    project: &Project,
+    profiles: &[Profile],
+    scenarios: Vec<Scenario>,
+    only: Option<&str>,
+) -> Vec<Proof> {
     let of = |scenario: Scenario| {
         let mut named = scenario.all_profiles();
         let name = named.find(|name| only.is_none_or(|only| only == *name));
         let profile = profiles.iter().find(|one| Some(&*one.name) == name);
         profile.map_or_else(Vec::new, |profile| {
-            Proof::all(&Arc::new(scenario.clone()), profile)
+            Proof::all(project, &Arc::new(scenario.clone()), profile)
         })
     };
     scenarios.into_iter().flat_map(of).collect()

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifacts::Artifacts;
+use crate::project::Project;
 use crate::suite;
-use crate::trial::{Failure, RedVerdict, Settings, Trial};
 use events::Fate;
 use events::{Event, Listener, What};
 use machine::profile::{Boot, Profile};
+use runner::trial::{Failure, RedVerdict, Settings, Trial};
 use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;
@@ -23,13 +24,14 @@ pub(super) struct Proof {
 
 impl Proof {
     /// All sabotages of a scenario, on one profile.
-    pub(super) fn all(scenario: &Arc<Scenario>, profile: &Profile) -> Vec<Self> {
+    pub(super) fn all(project: &Project, scenario: &Arc<Scenario>, profile: &Profile) -> Vec<Self> {
         let one = |(number, sabotage): (usize, &Sabotage)| Self {
             scenario: Arc::clone(scenario),
             sabotage: sabotage.clone(),
             trial: Trial {
                 profile: profile.clone(),
                 scenario: Arc::new(sabotage.done_to(scenario, number)),
+                project: project.clone(),
             },
         };
         (1..).zip(&scenario.sabotage).map(one).collect()
@@ -196,9 +198,10 @@ sabotage:
         };
         let mut scenario = scenario::load(&file, &known).unwrap();
         scenario.file = "scenarios/tea.yaml".into();
-        let profiles = crate::project::Project::find().profiles().unwrap();
+        let project = crate::project::find();
+        let profiles = project.profiles().unwrap();
         let q35 = profiles.iter().find(|one| one.name == "q35").unwrap();
-        Proof::all(&Arc::new(scenario), q35).remove(0)
+        Proof::all(&project, &Arc::new(scenario), q35).remove(0)
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! Which trials there are: each scenario on each of its profiles, and on more where they are asked for.
 
+use crate::project::Project;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::trial::Trial;
 use host::admission::{Demand, Host};
 use machine::profile::Profile;
+use runner::trial::Trial;
 use scenario::Scenario;
 
 use super::Options;
@@ -32,7 +33,12 @@ impl On<'_> {
 }
 
 /// Each scenario on each of these profiles, in the order of their names.
-pub(super) fn all(profiles: Vec<Profile>, scenarios: Vec<Scenario>, on: &On<'_>) -> Vec<Trial> {
+pub(super) fn all(
+    project: &Project,
+    profiles: Vec<Profile>,
+    scenarios: Vec<Scenario>,
+    on: &On<'_>,
+) -> Vec<Trial> {
     let scenarios: Vec<_> = scenarios.into_iter().map(Arc::new).collect();
     let of = |profile: Profile| {
         let wanted = scenarios.iter();
@@ -40,6 +46,7 @@ pub(super) fn all(profiles: Vec<Profile>, scenarios: Vec<Scenario>, on: &On<'_>)
         let trial = |s: &Arc<Scenario>| Trial {
             profile: profile.clone(),
             scenario: s.clone(),
+            project: project.clone(),
         };
         wanted.map(trial).collect::<Vec<_>>()
     };
@@ -107,18 +114,18 @@ pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Project;
 
     #[test]
     fn more_profiles_are_for_whoever_asks() {
-        let (profiles, mut scenarios) = Project::find().load().unwrap();
+        let project = crate::project::find();
+        let (profiles, mut scenarios) = project.load().unwrap();
         scenarios.truncate(1);
         let scenario = &mut scenarios[0];
         scenario.name = "tea".into();
         scenario.profiles = vec!["q35".into()];
         scenario.more_profiles = vec!["pc".into(), "q35-scsi".into()];
         let names = |on: On<'_>| {
-            let trials = all(profiles.clone(), scenarios.clone(), &on);
+            let trials = all(&project, profiles.clone(), scenarios.clone(), &on);
             trials.iter().map(Trial::name).collect::<Vec<_>>()
         };
         assert_eq!(names(On::Usual), ["q35::tea"]);

@@ -17,18 +17,18 @@ use std::time::Instant;
 
 use libtest_mimic::{Arguments, Conclusion};
 
-use crate::artifacts::Artifacts;
-use crate::checkpoint::Store;
+use crate::artifacts;
 use crate::exit;
-use crate::history::{self, History, Recorder};
 use crate::project::Project;
 use crate::terminal::{self, colour};
-use crate::trial::{self, Settings, Trial};
 use events::Baseline;
 use events::{Listeners, What};
 use host::admission::Host;
 use machine::profile::Profile;
 use report::{Boots, Warnings};
+use runner::checkpoint::Store;
+use runner::history::{self, History, Recorder};
+use runner::trial::{self, Settings, Trial};
 use scenario::{self, Scenario};
 use yaml::{SourceError, render_all};
 
@@ -50,7 +50,7 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    let all = matrix::all(profiles, scenarios, &on(arguments, options));
+    let all = matrix::all(project, profiles, scenarios, &on(arguments, options));
     if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
         eprintln!("no scenario runs on a profile `{profile}`; see `harness list`");
         return exit::USAGE.into();
@@ -87,7 +87,7 @@ pub(crate) fn load(project: &Project) -> Result<(Vec<Profile>, Vec<Scenario>), E
 /// All that is wrong in its scenarios and profiles.
 pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
     let (profiles, scenarios) = project.load()?;
-    Ok(matrix::all(profiles, scenarios, &On::All))
+    Ok(matrix::all(project, profiles, scenarios, &On::All))
 }
 
 /// Whoever names a trial in full (`PROFILE::SCENARIO`) has named its profile. Not of a shard: what is
@@ -202,7 +202,7 @@ fn prepare(
     let outputs = options
         .outputs
         .listen(Listeners::default(), &project.history_folder())?;
-    let artifacts = Artifacts::obtain(project).map_err(|error| error.to_string())?;
+    let artifacts = artifacts::obtain(project).map_err(|error| error.to_string())?;
     trial::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
@@ -309,7 +309,7 @@ mod tests {
         for (name, took) in [("q35::short", 1.0), ("q35::long", 9.0)] {
             history.add(name, took, &Default::default()).unwrap();
         }
-        let scenarios = Project::find().load().unwrap().1;
+        let scenarios = crate::project::find().load().unwrap().1;
         let trials = names.map(|name| (name.to_owned(), name.to_owned(), &scenarios[0]));
         let usual = history::baseline(&history, trials.into_iter());
         let listed = |name| libtest_mimic::Trial::test(name, || Ok(()));

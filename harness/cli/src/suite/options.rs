@@ -1,6 +1,6 @@
 //! What the command line and the environment may change.
 
-use crate::trial::LIMIT_VARIABLE;
+use runner::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
 use std::str::FromStr;
 

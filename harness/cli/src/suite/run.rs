@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Completion, Failed};
 
 use crate::artifacts::Artifacts;
-use crate::history::{History, Recorder};
-use crate::trial::{Settings, Trial};
 use base::wait;
 use events::{Listeners, Verdict};
 use host::admission::{Admitted, Host, Ledger};
 use machine::profile::Accelerator;
 use report::Live;
+use runner::history::{History, Recorder};
+use runner::trial::{Settings, Trial};
 
 use super::Options;
 use super::matrix::demand;

@@ -18,10 +18,10 @@ mod restarts;
 use std::path::Path;
 use std::time::Duration;
 
-use harness::evidence::Evidence;
 use machine::profile::{Profile, load};
 use machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
 use regex::Regex;
+use runner::evidence::Evidence;
 
 /// Long enough for any host; what is waited for comes sooner.
 const LONG: Duration = Duration::from_secs(180);

@@ -46,7 +46,7 @@ async fn a_kept_machine_has_what_was_plugged_in() {
 async fn enter(
     folder: &std::path::Path,
     guest: &Guest,
-    evidence: &harness::evidence::Evidence,
+    evidence: &runner::evidence::Evidence,
 ) -> Machine {
     let kept = Kept::open(folder).unwrap();
     let initrd = Some(guest.initrd.as_path());

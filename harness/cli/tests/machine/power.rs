@@ -5,9 +5,9 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use base::wait::{Poll, wait_until};
-use harness::evidence::Evidence;
 use machine::profile::{Bus, ProfileDisk};
 use machine::{Machine, MachineSpec, Ssh};
+use runner::evidence::Evidence;
 
 use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, ready, spec};

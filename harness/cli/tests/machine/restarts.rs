@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use base::wait::{Poll, wait_until};
-use harness::evidence::Evidence;
 use machine::profile::{Accelerator, Boot, Profile, ResolvedFirmware, ResolvedProfile, load};
 use machine::{Blank, Machine, MachineSpec};
+use runner::evidence::Evidence;
 use serde_json::{Value, json};
 
 use crate::{LONG, bench};

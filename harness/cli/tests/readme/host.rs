@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command as Program, Stdio};
 
 use clap::Parser as _;
-use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
-use harness::project::Project;
+use harness::artifacts::{self, INITRD_VARIABLE, KERNEL_VARIABLE};
+use harness::project;
 
 use super::text::Command;
 
@@ -97,7 +97,7 @@ pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
 
 /// It boots what this tree builds, in whichever tree it runs.
 pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
-    let artifacts = Artifacts::obtain(&Project::find()).map_err(|why| why.to_string())?;
+    let artifacts = artifacts::obtain(&project::find()).map_err(|why| why.to_string())?;
     Ok(program
         .env(KERNEL_VARIABLE, artifacts.kernel)
         .env(INITRD_VARIABLE, artifacts.initrd))
@@ -155,7 +155,7 @@ fn trials(command: &Command, target: &str, words: &[&str]) -> Result<(), String>
 fn in_script(command: &Command, script: &str, words: &[&str]) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let path = Project::find().root().join(script);
+    let path = project::find().root().join(script);
     let mode = path
         .metadata()
         .map_or(0, |metadata| metadata.permissions().mode());

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command as Program, ExitCode};
 use std::sync::Arc;
 
-use harness::project::Project;
+use harness::project;
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use text::{Block, Command};
 const README: &str = include_str!("../../../../README.md");
 
 fn main() -> ExitCode {
-    let project = Project::find();
+    let project = project::find();
     let profiles = project.profiles().expect("the profiles are fine");
     let q35 = profiles.iter().find(|profile| profile.name == "q35");
     let unreachable = q35.expect("q35 is there").check_host().err();
@@ -186,7 +186,7 @@ impl Readme {
 
     /// A tree with the profiles, checkpoints and scenarios of this one, and the README's scenarios.
     fn tree(&self) -> Result<tempfile::TempDir, Failed> {
-        let project = Project::find();
+        let project = project::find();
         let root = std::path::absolute(project.root())?;
         let tree = tempfile::tempdir()?;
         let link = |what: &str| std::os::unix::fs::symlink(root.join(what), tree.path().join(what));

@@ -12,10 +12,10 @@ use std::time::Duration;
 use events::Baseline;
 use events::{Listeners, Verdict};
 use harness::artifacts::Artifacts;
-use harness::evidence::Evidence;
-use harness::project::Project;
-use harness::trial::{Ended, Failure, Past, Settings};
+use harness::project::{self, Project};
 use machine::{Login, Machine, Ssh};
+use runner::evidence::Evidence;
+use runner::trial::{Ended, Failure, Past, Settings};
 use serde_json::{Value, json};
 
 /// Long enough for any host; what is waited for comes sooner.
@@ -118,7 +118,7 @@ async fn it_is_red_again(
     artifacts: &Artifacts,
     elsewhere: &Path,
 ) {
-    let (trial, cold) = past.trial().unwrap();
+    let (trial, cold) = past.trial(&project::find()).unwrap();
     assert!(!cold, "machines could be forked");
     let tree = Project::at(elsewhere);
     let given = Some(artifacts.clone());

@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use events::Baseline;
 use events::Listeners;
 use harness::artifacts::Artifacts;
-use harness::trial::{Failure, Settings, Trial};
+use runner::trial::{Failure, Settings, Trial};
 use serde_json::{Value, json};
 
 use crate::tree;

@@ -4,12 +4,12 @@
 
 use std::os::unix::fs::symlink;
 
-use harness::project::Project;
+use harness::project;
 use tempfile::TempDir;
 
 /// With the profiles of this one and these folders of it, and no scenarios.
 pub fn with(folders: &[&str]) -> TempDir {
-    let root = std::path::absolute(Project::find().root()).unwrap();
+    let root = std::path::absolute(project::find().root()).unwrap();
     let tree = tempfile::tempdir().unwrap();
     for part in ["scenarios", "target"] {
         std::fs::create_dir(tree.path().join(part)).unwrap();

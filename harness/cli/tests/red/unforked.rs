@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use events::Baseline;
 use events::{Event, Listener, Listeners, Verdict, What};
 use harness::artifacts::Artifacts;
-use harness::checkpoint::Store;
-use harness::trial::{Failure, Past, Settings, Trial};
 use machine::profile::{Accel, Profile};
+use runner::checkpoint::Store;
+use runner::trial::{Failure, Past, Settings, Trial};
 use scenario::Scenario;
 
 /// Hears of notes.
@@ -55,6 +55,7 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         let trial = Trial {
             profile,
             scenario: Arc::new(scenario.clone()),
+            project: harness::project::find(),
         };
         let ended = runtime.block_on(trial.run(&artifacts, &settings));
         assert!(

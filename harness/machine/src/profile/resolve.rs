@@ -214,7 +214,7 @@ pub fn ovmf() -> Option<ResolvedFirmware> {
 /// Said once a process: every machine after the first is emulated for the same reason.
 fn say_emulated(why: &str) {
     static SAID: Once = Once::new();
-    SAID.call_once(|| eprintln!("note: machines are emulated (TCG), which is slower: {why}"));
+    SAID.call_once(|| log::info!("machines are emulated (TCG), which is slower: {why}"));
 }
 
 #[cfg(test)]

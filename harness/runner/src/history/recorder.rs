@@ -25,7 +25,7 @@ impl Recorder {
         };
         let (took, steps) = summary(&heard, scenario);
         if let Err(error) = history.add(known_as, took, &steps) {
-            eprintln!("warning: how long {trial} took is not remembered: {error}");
+            log::warn!("how long {trial} took is not remembered: {error}");
         }
     }
 

@@ -59,6 +59,8 @@ pub struct Trial {
     pub profile: Profile,
     /// What must hold on it.
     pub scenario: Arc<Scenario>,
+    /// The project that its images are built from, and that its paths are shown relative to.
+    pub project: Project,
 }
 
 /// How it is tried.
@@ -191,21 +193,21 @@ impl Trial {
             return Ok(());
         };
         machine::services::registry::check_host()?;
-        let root = Project::find();
         let mut images = wanted.images.iter();
-        images
-            .try_for_each(|name| images::within_reach(root.root(), name).map_err(|why| why.short()))
+        images.try_for_each(|name| {
+            images::within_reach(self.project.root(), name).map_err(|why| why.short())
+        })
     }
 
     /// What the machine's registry serves at first in this tree, each image with a hash of what it
     /// holds, and the root of a person's computer beside it; nothing where it has neither.
     fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut served = match &self.scenario.machine.registry {
-            Some(wanted) => begin::images(&spec::registry(wanted)?.storage)?,
+            Some(wanted) => begin::images(&spec::registry(&self.project, wanted)?.storage)?,
             None => BTreeMap::new(),
         };
         if self.wants_client() {
-            let computer = client::computer().map_err(Failure::Infrastructure)?;
+            let computer = client::computer(&self.project).map_err(Failure::Infrastructure)?;
             served.insert("client".into(), computer.fingerprint.clone());
         }
         Ok(served)

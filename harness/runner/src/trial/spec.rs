@@ -40,7 +40,10 @@ impl Trial {
             ssh_port: None,
             balloon: self.scenario.steps.iter().any(takes_memory),
             write_cache: self.cuts_power(),
-            registry: wanted.registry.as_ref().map(registry).transpose()?,
+            registry: {
+                let registry = |wanted| registry(&self.project, wanted);
+                wanted.registry.as_ref().map(registry).transpose()?
+            },
             outside: wanted.outside,
             first_card: network(&wanted.network),
             cards: wanted.cards.iter().map(card).collect(),
@@ -50,8 +53,7 @@ impl Trial {
 }
 
 /// A machine's registry, with the images of this tree that it serves at first.
-pub(super) fn registry(wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
-    let project = Project::find();
+pub(super) fn registry(project: &Project, wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
     let image = |name: &String| -> Result<Image, Failure> {
         let made = images::publish(project.root(), name)
             .map_err(|error| Failure::Infrastructure(error.to_string()))?;

@@ -129,7 +129,7 @@ impl Past {
     ///
     /// # Errors
     /// What is missing, or wrong, in the folder.
-    pub fn trial(&self) -> Result<(Trial, bool), String> {
+    pub fn trial(&self, project: &Project) -> Result<(Trial, bool), String> {
         let record = self.record()?;
         let tree = self.folder.join(TREE);
         no_links(&tree)?;
@@ -154,14 +154,15 @@ impl Past {
         let trial = Trial {
             profile,
             scenario: Arc::new(scenario),
+            project: project.clone(),
         };
         Ok((trial, record.cold))
     }
 
     /// What the harness served to its machine, which is not there any more when that comes back; as
     /// far as the evidence tells.
-    pub fn served(&self) -> Vec<&'static str> {
-        let Ok((trial, _)) = self.trial() else {
+    pub fn served(&self, project: &Project) -> Vec<&'static str> {
+        let Ok((trial, _)) = self.trial(project) else {
             return Vec::new();
         };
         let scenario = &trial.scenario;
@@ -207,7 +208,7 @@ impl Past {
             }
             why.extend(found);
         }
-        if any && let Some(there) = here.into_iter().find(Artifacts::are_there) {
+        if any && let Some(there) = here.into_iter().find(Artifacts::exist) {
             return Ok(there);
         }
         let hint = match any {
@@ -255,7 +256,7 @@ impl Past {
         let exactly = self.artifacts(given.clone(), project, false);
         exactly.or_else(|why| {
             let any = self.artifacts(given, project, true)?;
-            eprintln!("note: after a reboot it would be another build: {why}");
+            log::info!("after a reboot it would be another build: {why}");
             Ok(any)
         })
     }
@@ -287,7 +288,7 @@ fn candidates(record: &Record, given: Option<Artifacts>, project: &Project) -> V
         initrd: record.initrd.path.clone(),
     };
     given.map_or_else(
-        || vec![then, Artifacts::of_tree(project)],
+        || vec![then, Artifacts::of_project(project)],
         |given| vec![given],
     )
 }
@@ -322,6 +323,10 @@ fn differs(what: &str, was: &FileRecord, file: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn here() -> Project {
+        Project::at(Path::new("/project"))
+    }
     use serde_json::json;
 
     fn evidence(folder: &Path, result: &Value) {
@@ -389,10 +394,10 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let steps = "steps:\n  - ssh: { run: make tea }\n";
         let past = recorded(parent.path(), "tea", steps);
-        past.trial().unwrap();
+        past.trial(&here()).unwrap();
         let snapshots = past.folder().join(TREE).join("scenarios/snapshots");
         std::os::unix::fs::symlink("/tmp", &snapshots).unwrap();
-        let why = past.trial().unwrap_err();
+        let why = past.trial(&here()).unwrap_err();
         assert!(why.contains("snapshots is a link"), "{why}");
         std::fs::remove_file(&snapshots).unwrap();
 
@@ -401,7 +406,7 @@ mod tests {
         let other = record.replace("\"scenario\":\"tea\"", "\"scenario\":\"../../tea\"");
         assert_ne!(other, record);
         std::fs::write(&file, other).unwrap();
-        let why = past.trial().unwrap_err();
+        let why = past.trial(&here()).unwrap_err();
         assert!(why.contains("`../../tea` is no name"), "{why}");
     }
 
@@ -435,8 +440,8 @@ mod tests {
         let registry = "machine: { registry: { images: [base] } }\n";
         let served = |name: &str, scenario: &str| {
             let past = recorded(parent.path(), name, scenario);
-            past.trial().unwrap();
-            past.served()
+            past.trial(&here()).unwrap();
+            past.served(&here())
         };
         assert!(served("nothing", steps).is_empty());
         assert_eq!(served("time", &format!("{steps}{asks}")), ["time server"]);

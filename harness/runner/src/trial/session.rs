@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
+use crate::project::Project;
 use base::shell::quote;
 use machine::services::{NameServer, TimeServer};
 use machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
@@ -28,6 +29,8 @@ pub struct Session<'a> {
     pub keys: &'a KeyPair,
     /// Where snapshots are.
     pub snapshots: &'a Path,
+    /// The project that images are built from.
+    pub project: &'a Project,
     /// The disks of the scenario, counted with those of the profile before them.
     pub disks: Range<usize>,
     /// What steps broke.
@@ -48,11 +51,17 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Nothing is open yet: a scenario without `ssh` never logs in.
-    pub fn new(machine: Arc<Machine>, keys: &'a KeyPair, snapshots: &'a Path) -> Self {
+    pub fn new(
+        machine: Arc<Machine>,
+        keys: &'a KeyPair,
+        snapshots: &'a Path,
+        project: &'a Project,
+    ) -> Self {
         Self {
             machine,
             keys,
             snapshots,
+            project,
             disks: 0..0,
             broken: Broken::default(),
             time_server: None,

@@ -88,7 +88,7 @@ impl Evidence {
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {
             // A full disk must not turn a verdict into another one; it is said instead.
-            eprintln!("warning: {}: {error}", self.file("steps.jsonl").display());
+            log::warn!("{}: {error}", self.file("steps.jsonl").display());
         }
     }
 

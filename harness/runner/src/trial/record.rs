@@ -62,7 +62,7 @@ impl Trial {
     pub(super) fn record(&self, artifacts: &Artifacts, settings: &Settings, evidence: &Evidence) {
         if let Err(error) = self.try_record(artifacts, settings, evidence) {
             let why = error.text();
-            eprintln!("warning: {}: no replay of it: {why}", self.name());
+            log::warn!("{}: no replay of it: {why}", self.name());
         }
     }
 

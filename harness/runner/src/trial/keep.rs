@@ -165,7 +165,7 @@ fn remove(folder: &Path, evidence: &Path) {
         let part = evidence.join(PART);
         let gone = std::fs::rename(folder, &part).and_then(|()| std::fs::remove_dir_all(&part));
         if let Err(error) = gone {
-            eprintln!("warning: {} stays: {error}", folder.display());
+            log::warn!("{} stays: {error}", folder.display());
         }
     }
 }

@@ -29,7 +29,7 @@ fn accept(got: &str, file: &Path) -> std::io::Result<()> {
     std::fs::write(file, format!("---\nsource: {}\n---\n{got}\n", file!()))?;
     // What insta left for review is settled.
     let _ = std::fs::remove_file(file.with_extension("snap.new"));
-    eprintln!("accepted: {}", file.display());
+    log::info!("accepted: {}", file.display());
     Ok(())
 }
 

@@ -43,7 +43,7 @@ async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), Fau
     // A login pins the host key.
     session.ssh(deadline).await?;
     let host_key = session.machine.host_key().unwrap_or_default();
-    let computer = client::computer().map_err(Fault::new)?;
+    let computer = client::computer(session.project).map_err(Fault::new)?;
     let client = Client::new(computer, session.keys, &host_key).map_err(failed)?;
     session.client = Some(client);
     Ok(())

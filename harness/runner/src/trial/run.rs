@@ -41,7 +41,12 @@ impl Trial {
     ) -> Result<Begun, Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
         let snapshots = self.snapshots();
-        let session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
+        let session = Session::new(
+            Arc::clone(&begun.machine),
+            &begun.keys,
+            &snapshots,
+            &self.project,
+        );
         let mut session = session.with_seed(settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
         let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, count, log)).await;

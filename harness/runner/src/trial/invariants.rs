@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
+use crate::project::Project;
 use base::wait::{Poll, wait_until};
 use machine::{Engine, KeyPair, Machine, MachineError};
 use scenario::{Action, Step};
@@ -35,6 +36,7 @@ pub(super) struct Invariants<'a> {
     engine: bool,
     keys: &'a KeyPair,
     snapshots: &'a Path,
+    project: &'a Project,
     /// The machine as it is now. Held for reading by a look, for writing by a step that takes the
     /// machine away.
     now: RwLock<Arc<Machine>>,
@@ -53,6 +55,7 @@ impl<'a> Invariants<'a> {
             engine: ssh_key && session.machine.tells_of_its_boot(),
             keys: session.keys,
             snapshots: session.snapshots,
+            project: session.project,
             now: RwLock::new(Arc::clone(&session.machine)),
             silent: AtomicBool::new(false),
             boots: false,
@@ -78,7 +81,7 @@ impl<'a> Invariants<'a> {
             // One that does not end turns the first look red, or what is asked of it.
             let _ = machine.wait_ready(scaled(deadline::BOOT)).await;
         }
-        let mut session = Session::new(machine, self.keys, self.snapshots);
+        let mut session = Session::new(machine, self.keys, self.snapshots, self.project);
         loop {
             looks.tick().await;
             let now = self.now.read().await;

@@ -134,7 +134,12 @@ impl Trial {
     ) -> Result<(), Red> {
         let mut ran = Vec::new();
         let snapshots = self.snapshots();
-        let mut session = Session::new(Arc::clone(&begun.machine), &begun.keys, &snapshots);
+        let mut session = Session::new(
+            Arc::clone(&begun.machine),
+            &begun.keys,
+            &snapshots,
+            &self.project,
+        );
         let what = format!("fork, for the setup {}", setup.name);
         log.around(0, 1, &what, begun.ready(None, &mut session), &mut ran)
             .await

@@ -1,7 +1,6 @@
 //! What a red trial says: enough to know why without running it again.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,7 +85,8 @@ impl Red {
             events: machine.boot_events(),
         };
         let mut text = self.text(&trial.name(), &trial.scenario, &seen);
-        let folder = short(evidence.folder());
+        let folder = trial.project.short(evidence.folder().to_owned());
+        let folder = shell::quote(&folder.to_string_lossy());
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &fate {
             Fate::Yes { .. } => write!(text, "\nenter:    cargo harness enter {folder}"),
@@ -175,13 +175,6 @@ impl Red {
             .collect::<Vec<_>>()
             .join("\n")
     }
-}
-
-/// As one would type it here.
-fn short(folder: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    let folder = folder.strip_prefix(here).unwrap_or(folder);
-    shell::quote(&folder.to_string_lossy())
 }
 
 /// What the machine said.

@@ -88,7 +88,7 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<Begun, Failure> {
         if self.wants_client() {
-            client::computer().map_err(Failure::Infrastructure)?;
+            client::computer(&self.project).map_err(Failure::Infrastructure)?;
         }
         if let Some(store) = self.wants_checkpoints(settings) {
             let forked = match self.never_forks() {
@@ -260,7 +260,7 @@ impl Trial {
         let mut ran = Vec::new();
         let wanted = self.scenario.ready.as_ref();
         let snapshots = self.snapshots();
-        let mut session = Session::new(Arc::clone(&machine), keys, &snapshots);
+        let mut session = Session::new(Arc::clone(&machine), keys, &snapshots, &self.project);
         let ready = async {
             booted(&machine, wanted, &mut session).await?;
             let engines = wanted.is_none();

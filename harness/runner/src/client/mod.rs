@@ -68,13 +68,13 @@ const PUT: &str = r#"mkdir -p -- "$(dirname -- "./$1")" && cat > "./$1""#;
 ///
 /// # Errors
 /// What is missing, and how to get it.
-pub fn computer() -> Result<&'static Computer, String> {
+pub fn computer(project: &Project) -> Result<&'static Computer, String> {
     static READY: OnceLock<Computer> = OnceLock::new();
     if let Some(computer) = READY.get() {
         return Ok(computer);
     }
     check_program()?;
-    let made = images::computer(Project::find().root(), DEFINITION);
+    let made = images::computer(project.root(), DEFINITION);
     let computer = made.map_err(|error| error.short())?;
     check_runs(&computer.root)?;
     Ok(READY.get_or_init(|| computer))
