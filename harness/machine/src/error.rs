@@ -4,7 +4,7 @@ use base::wait::WaitError;
 
 /// What the machine did that ends a trial whatever it was doing.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Badness {
+pub enum GuestFailure {
     /// A line on the console: panic, oops, BUG, hung task, out of memory.
     #[error("the guest's console said: {0}")]
     Console(String),
@@ -27,7 +27,7 @@ pub enum MachineError {
     Wait(#[from] WaitError),
     /// The machine broke.
     #[error(transparent)]
-    Bad(#[from] Badness),
+    Guest(#[from] GuestFailure),
     /// SSH refused this login.
     #[error("login as {user} was refused")]
     Refused {

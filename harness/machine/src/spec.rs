@@ -1,36 +1,14 @@
 //! What a machine is asked to be.
 
+use crate::disk::Disk;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
-use super::{CardNetwork, Metadata, Volume};
+use crate::disk::volume::Volume;
+use crate::network::card::CardNetwork;
 use crate::profile::ResolvedProfile;
+use crate::services::metadata::Metadata;
 use crate::services::registry::RegistrySpec;
 use yaml::ConsoleRules;
-
-/// A disk beside those of the profile.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Disk {
-    /// An empty disk, gone with the machine.
-    Blank(Blank),
-    /// A file that is kept and written (the state disk of `harness run`), raw or qcow2.
-    Kept(PathBuf),
-    /// A file that is never written: an overlay goes on top.
-    Base(PathBuf),
-}
-
-/// An empty disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Blank {
-    /// Size in MiB.
-    pub mib: u64,
-    /// When set, formatted as ext4 with this filesystem label.
-    pub label: Option<String>,
-    /// When set, it has a partition of this name (GPT), in which the file system is.
-    pub partition: Option<String>,
-}
 
 /// All that a machine is made from.
 #[derive(Debug, Clone)]
@@ -57,7 +35,7 @@ pub struct MachineSpec {
     pub ssh_port: Option<u16>,
     /// Whether memory can be taken from it while it runs.
     pub balloon: bool,
-    /// The disks have a write cache that [`Machine::power_cut`](super::Machine::power_cut) empties.
+    /// The disks have a write cache that [`Machine::power_cut`](crate::vm::Machine::power_cut) empties.
     pub write_cache: bool,
     /// The registry beside it.
     pub registry: Option<RegistrySpec>,

@@ -64,7 +64,7 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-boot")?;
     let begin = Instant::now();
     let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
-    let ssh = match machine.guard(answer(&machine, system)).await {
+    let ssh = match machine.fail_fast(answer(&machine, system)).await {
         Ok(ssh) => ssh,
         Err(error) => {
             let why = format!("{}: {error}", system.name);

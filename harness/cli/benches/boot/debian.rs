@@ -128,7 +128,7 @@ async fn settle(project: &Project, system: &System) -> Result<()> {
     system.spec.disks = system.spec.disks.into_iter().map(kept).collect();
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-settle")?;
     let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
-    machine.guard(answer(&machine, &system)).await?;
+    machine.fail_fast(answer(&machine, &system)).await?;
     machine.power_off(speed::seconds(OFF_SECONDS)).await?;
     std::fs::remove_dir_all(evidence.folder())?;
     Ok(())

@@ -112,12 +112,12 @@ async fn one(
     let running = begin.elapsed().as_secs_f64();
     let (ssh, at, what) = match asked {
         Asked::Command => {
-            let (ssh, at) = fork.guard(bench.first_command(&fork)).await?;
+            let (ssh, at) = fork.fail_fast(bench.first_command(&fork)).await?;
             (ssh, at, "the first command's output")
         }
         Asked::Containers => {
-            let ssh = fork.guard(bench.log_in(&fork)).await?;
-            fork.guard(list_containers(&fork, &ssh)).await?;
+            let ssh = fork.fail_fast(bench.log_in(&fork)).await?;
+            fork.fail_fast(list_containers(&fork, &ssh)).await?;
             let what = "the user's Docker listed its containers";
             (ssh, Instant::now(), what)
         }

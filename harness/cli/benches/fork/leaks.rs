@@ -84,7 +84,7 @@ async fn one(bench: &Bench, parent: &Parent) -> Result<(Gone, Memory)> {
     let evidence = bench.evidence()?;
     let fork = async {
         let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence.logs()).await?;
-        let first = fork.guard(bench.first_command(&fork)).await;
+        let first = fork.fail_fast(bench.first_command(&fork)).await;
         let (_ssh, _) = first?;
         let memory = Memory::of(fork.pid()).map_err(|e| MachineError::Other(e.to_string()))?;
         let gone = Gone {

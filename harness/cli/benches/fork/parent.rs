@@ -5,7 +5,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 
 use host::speed;
-use machine::{Engine, Machine, MachineError, Saved, Ssh};
+use machine::{Checkpoint, Engine, Machine, MachineError, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, boot_limit, close};
@@ -20,7 +20,7 @@ const COMMAND: &str = "echo ready";
 /// A checkpoint of that machine, made for this run alone.
 pub struct Parent {
     /// The saved machine.
-    pub saved: Saved,
+    pub saved: Checkpoint,
     folder: TempDir,
 }
 
@@ -39,7 +39,7 @@ impl Bench {
             let evidence = self.evidence()?;
             let begin = Instant::now();
             let machine = Machine::start(self.spec.clone(), evidence.logs()).await?;
-            let done = machine.guard(self.first_command(&machine)).await;
+            let done = machine.fail_fast(self.first_command(&machine)).await;
             machine.stop().await;
             let (_, output) = close(&evidence, done)?;
             times.push((output - begin).as_secs_f64());
@@ -59,7 +59,7 @@ impl Bench {
         let evidence = self.evidence()?;
         let machine =
             Machine::start_savable(self.spec.clone(), folder.path(), evidence.logs()).await?;
-        let ready = machine.guard(self.ready(&machine)).await;
+        let ready = machine.fail_fast(self.ready(&machine)).await;
         let saved = match ready {
             Ok(()) => {
                 machine.settle(speed::seconds(REST_SECONDS)).await;
@@ -68,7 +68,7 @@ impl Bench {
             Err(error) => Err(error),
         };
         close(&evidence, saved)?;
-        let saved = Saved::open(folder.path())?;
+        let saved = Checkpoint::open(folder.path())?;
         Ok(Parent { saved, folder })
     }
 

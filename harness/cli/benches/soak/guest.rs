@@ -55,7 +55,7 @@ impl Guest {
             self.machine.wait_ready(boot_limit()).await?;
             self.bench.log_in(&self.machine).await
         };
-        match self.machine.guard(login).await {
+        match self.machine.fail_fast(login).await {
             Ok(ssh) => Ok(Line { ssh }),
             Err(error) => Err(self.failed(error)),
         }

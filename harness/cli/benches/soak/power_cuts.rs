@@ -99,7 +99,7 @@ async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Durat
     let careless = guest.line().await?;
     let work = async { tokio::try_join!(try_join_all(chores), careless.ask(CARELESS)) };
     // The one thing that is waited for is that moment.
-    match tokio::time::timeout(moment, guest.machine.guard(work)).await {
+    match tokio::time::timeout(moment, guest.machine.fail_fast(work)).await {
         Err(_moment) => Ok(()),
         Ok(Err(error)) => Err(guest.failed(error)),
         Ok(Ok(_)) => Err(guest.failed("the work ended by itself")),

@@ -145,7 +145,7 @@ async fn reboot(guest: &Guest, line: &Line) -> Result<Picture> {
         }
     };
     machine
-        .guard(down)
+        .fail_fast(down)
         .await
         .map_err(|error| guest.failed(error))?;
     picture(guest).await

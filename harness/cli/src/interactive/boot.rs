@@ -114,7 +114,7 @@ impl Booting {
             return Ok(());
         }
         let limit = speed::seconds(BOOT_SECONDS);
-        self.machine.guard(self.machine.wait_ready(limit)).await
+        self.machine.fail_fast(self.machine.wait_ready(limit)).await
     }
 
     /// Lets the guest power off, and ends it when it does not.

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use machine::profile::{Profile, load};
-use machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
+use machine::{GuestFailure, Login, Machine, MachineError, MachineSpec, Ssh};
 use regex::Regex;
 use runner::evidence::Evidence;
 
@@ -76,8 +76,8 @@ fn rancher(password: &str) -> Login {
 /// Waits until a machine is ready, and logs in.
 async fn ready(machine: &Machine) -> Ssh {
     let login = rancher(guest::PASSWORD);
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
-    machine.guard(machine.ssh(&login, LONG)).await.unwrap()
+    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
+    machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap()
 }
 
 /// What a command that goes well prints.
@@ -97,11 +97,11 @@ async fn a_guest_is_driven_by_every_line_it_has() {
     };
     let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let folder = machine.folder().to_owned();
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
     assert_eq!(machine.boot_events().first().unwrap().stage, "init");
 
     let ssh = machine
-        .guard(machine.ssh(&rancher(guest::PASSWORD), LONG))
+        .fail_fast(machine.ssh(&rancher(guest::PASSWORD), LONG))
         .await
         .unwrap();
     let output = ssh
@@ -167,9 +167,9 @@ async fn a_guest_is_driven_by_every_line_it_has() {
         .qmp("system_reset", serde_json::Value::Null)
         .await
         .unwrap();
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
     let again = machine
-        .guard(machine.ssh(&rancher(guest::PASSWORD), LONG))
+        .fail_fast(machine.ssh(&rancher(guest::PASSWORD), LONG))
         .await
         .unwrap();
     assert_eq!(again.run("true", LONG).await.unwrap().exit, Some(0));
@@ -202,9 +202,9 @@ async fn a_panic_ends_what_was_being_done() {
         .await
         .unwrap();
     let never = async { std::future::pending::<Result<(), MachineError>>().await };
-    let error = within(machine.guard(never)).await.unwrap_err();
+    let error = within(machine.fail_fast(never)).await.unwrap_err();
     assert!(
-        matches!(&error, MachineError::Bad(Badness::Console(line)) if line.contains("sysrq")),
+        matches!(&error, MachineError::Guest(GuestFailure::Console(line)) if line.contains("sysrq")),
         "{error}"
     );
     assert!(
@@ -220,7 +220,7 @@ async fn a_guest_without_events_is_ready_when_ssh_answers() {
     let machine = Machine::start(spec(&guest, &["test.silent"]), bench.evidence.logs())
         .await
         .unwrap();
-    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
     assert!(machine.boot_events().is_empty());
 }
 

@@ -1,6 +1,6 @@
 //! What came while a machine ran is there when the machine comes back.
 
-use machine::{Blank, Kept, Machine};
+use machine::{Blank, FailureSnapshot, Machine};
 
 use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, rancher, ready, spec};
@@ -32,7 +32,7 @@ async fn a_kept_machine_has_what_was_plugged_in() {
     for _ in 0..2 {
         let machine = enter(folder.path(), &guest, &bench.evidence).await;
         let login = rancher(guest::PASSWORD);
-        let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+        let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
         assert_eq!(printed(&ssh, BOOT_ID).await, boot);
         assert_eq!(printed(&ssh, BOTH).await, "there");
         let read = "dd if=/dev/vda bs=512 count=1 iflag=direct | head -c 4";
@@ -48,7 +48,7 @@ async fn enter(
     guest: &Guest,
     evidence: &runner::evidence::Evidence,
 ) -> Machine {
-    let kept = Kept::open(folder).unwrap();
+    let kept = FailureSnapshot::open(folder).unwrap();
     let initrd = Some(guest.initrd.as_path());
     let entered = Machine::enter(&kept, &guest.kernel, initrd, false, evidence.logs()).await;
     entered.unwrap()

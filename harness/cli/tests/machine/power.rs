@@ -136,7 +136,7 @@ async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
     let before = printed(&ssh, boot_id).await;
     write(&ssh).await;
 
-    let (again, lost) = machine.guard(machine.power_cut(7)).await.unwrap();
+    let (again, lost) = machine.fail_fast(machine.power_cut(7)).await.unwrap();
     let names: Vec<_> = lost.iter().map(|(id, _)| id.as_str()).collect();
     assert_eq!(names, ["disk0", "disk1", "disk2", "disk3"]);
     let mut patterns = Vec::new();
@@ -164,7 +164,7 @@ async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
     assert_ne!(printed(&ssh, boot_id).await, before);
     assert_eq!(again.boot_events().first().unwrap().stage, "init");
     assert_ne!(again.pid(), machine.pid());
-    let nothing = machine.guard(async { Ok(()) }).await;
+    let nothing = machine.fail_fast(async { Ok(()) }).await;
     assert!(nothing.is_ok(), "an end that was wanted is no badness");
     goes_on(&bench.evidence);
     // And once more, in the machine that came after.

@@ -37,7 +37,7 @@ async fn reset(machine: &Machine, ssh: &Ssh, key: char) -> Ssh {
             _ = async { let _ = ssh.run(&order, LONG).await; std::future::pending::<()>().await } => Ok(()),
         }
     };
-    machine.guard(begun).await.unwrap();
+    machine.fail_fast(begun).await.unwrap();
     machine.serial().watch_again();
     ready(machine).await
 }
@@ -78,7 +78,7 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
     serial.send(b"echo $((6 * 7))\r").await.unwrap();
     let answer = Regex::new(r"(?m)^42\r$").unwrap();
     serial.expect(&answer, LONG).await.unwrap();
-    assert!(!machine.is_over() && machine.shutdown_reason().is_none());
+    assert!(!machine.has_exited() && machine.shutdown_reason().is_none());
 
     let read = |name: &str| std::fs::read_to_string(bench.evidence.file(name)).unwrap();
     assert_eq!(read("serial.log").matches("test guest started").count(), 3);
@@ -95,7 +95,7 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
     assert!(offsets.is_sorted(), "{offsets:?}");
 
     machine.stop().await;
-    assert!(machine.is_over());
+    assert!(machine.has_exited());
     drop(machine);
     assert!(!folder.exists());
     assert!(!pids.into_iter().any(process_is_there));
@@ -173,7 +173,7 @@ async fn a_cable_that_is_out_stays_out_over_a_reset() {
         .await
         .unwrap();
     machine
-        .guard(machine.wait_event("started", LONG))
+        .fail_fast(machine.wait_event("started", LONG))
         .await
         .unwrap();
     let short = Duration::from_secs(3);

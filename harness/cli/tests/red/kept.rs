@@ -65,7 +65,7 @@ async fn it_is_that_machine(past: &Past, machine: &Machine, paused: bool) {
         user: "rancher".into(),
         private_key: std::fs::read_to_string(key).unwrap(),
     };
-    let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+    let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
     let boot = printed(&ssh, "cat /proc/sys/kernel/random/boot_id").await;
     assert_eq!(printed(&ssh, "cat note").await, boot);
     printed(&ssh, "kill -0 $(cat pid)").await;

@@ -1,5 +1,6 @@
-//! Services of the host that a machine reaches: a registry, a name server, a time server.
+//! Services of the host that a machine reaches: a registry, cloud metadata, a name server, a time server.
 
+pub(crate) mod metadata;
 mod name_server;
 pub mod registry;
 mod time_server;

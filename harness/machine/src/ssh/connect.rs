@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::connection::{Connection, Trouble};
 use super::identity::{Identity, Known};
 use super::{Login, exec};
-use crate::MachineError;
-use crate::qmp::Resets;
+use crate::error::MachineError;
+use crate::qemu::qmp::Resets;
 use base::wait::WaitError;
 use host::{port, speed};
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use ssh2::Channel;
 
-use super::Output;
 use super::connection::{Connection, Trouble};
-use crate::MachineError;
+use crate::error::MachineError;
+use crate::output::Output;
 use base::shell;
 use base::wait::WaitError;
 

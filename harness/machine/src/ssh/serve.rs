@@ -11,11 +11,12 @@ use std::time::Instant;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::oneshot;
 
+use super::client::Job;
 use super::connection::{Connection, Trouble, timeout};
 use super::exec::{Command, Progress};
-use super::{Job, Output};
-use crate::MachineError;
-use crate::forward::Forwarding;
+use crate::error::MachineError;
+use crate::output::Output;
+use crate::ssh::forward::Forwarding;
 
 /// What a command's caller waits for.
 type Reply = oneshot::Sender<Result<Output, MachineError>>;

@@ -10,7 +10,7 @@ use nix::fcntl::Flock;
 
 use super::{Held, Recipe, written};
 use base::files;
-use machine::{KeyPair, Saved};
+use machine::{Checkpoint, KeyPair};
 
 /// Who is let in to the machine; readable by its owner alone.
 pub(super) const KEY: &str = "login-key";
@@ -54,8 +54,8 @@ pub(super) fn read_recipe(folder: &Path) -> Option<Recipe> {
 }
 
 /// What is in a folder; or why that is not whole.
-pub(super) fn contents(folder: &Path) -> Result<(Saved, KeyPair), String> {
-    let saved = Saved::open(folder)?;
+pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), String> {
+    let saved = Checkpoint::open(folder)?;
     let read = |name: &str| {
         let file = folder.join(name);
         std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))

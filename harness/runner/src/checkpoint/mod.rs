@@ -23,7 +23,7 @@ use serde_json::Value;
 
 use base::hash::Hash;
 use base::lock;
-use machine::{KeyPair, Saved};
+use machine::{Checkpoint, KeyPair};
 
 use folder::{begin, contents, finish, open, private, remove};
 
@@ -57,7 +57,7 @@ impl Recipe {
 /// A checkpoint in use. Nobody removes it meanwhile.
 pub struct Held {
     /// The machine.
-    pub saved: Saved,
+    pub saved: Checkpoint,
     /// The pair whose public key it lets in.
     pub keys: KeyPair,
     _lock: Flock<File>,

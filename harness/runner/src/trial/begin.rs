@@ -75,7 +75,7 @@ impl Begun {
         }
         let limit = Deadline::within(scaled(deadline::LOGIN));
         let clock = async { Ok(session.set_clock(&limit).await) };
-        machine.guard(clock).await?
+        machine.fail_fast(clock).await?
     }
 }
 
@@ -264,7 +264,7 @@ impl Trial {
         let ready = async {
             booted(&machine, wanted, &mut session).await?;
             let engines = wanted.is_none();
-            Ok(machine.guard(lets_in(&machine, keys, engines)).await?)
+            Ok(machine.fail_fast(lets_in(&machine, keys, engines)).await?)
         };
         let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
         let ready = ready.await;
@@ -310,11 +310,11 @@ async fn booted(
 ) -> Result<(), Fault> {
     let limit = scaled(deadline::BOOT);
     let Some(wanted) = wanted else {
-        return Ok(machine.guard(machine.wait_ready(limit)).await?);
+        return Ok(machine.fail_fast(machine.wait_ready(limit)).await?);
     };
     let limit = Deadline::within(limit);
     let wait = async { Ok(steps::wait::perform(wanted, session, &limit).await) };
-    machine.guard(wait).await?
+    machine.fail_fast(wait).await?
 }
 
 /// Until SSH lets us in and, where they are wanted and the guest is one that tells of its boot, both

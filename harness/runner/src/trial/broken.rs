@@ -125,7 +125,7 @@ impl Session<'_> {
         let wanted: Vec<_> = wanted;
         let mut first = Ok(());
         for one in wanted.into_iter().rev() {
-            if !self.machine.is_over() {
+            if !self.machine.has_exited() {
                 first = first.and(self.mend_one(one, deadline).await);
             }
         }

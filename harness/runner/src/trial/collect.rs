@@ -28,7 +28,7 @@ pub(super) async fn collect(
     if files.is_empty() {
         return Vec::new();
     }
-    if session.machine.is_over() || session.is_silent() {
+    if session.machine.has_exited() || session.is_silent() {
         return vec!["no files are collected: the machine is off, or cannot be asked".into()];
     }
     let limit = Deadline::within(scaled(LIMIT));
@@ -38,7 +38,7 @@ pub(super) async fn collect(
     for path in files {
         let machine = std::sync::Arc::clone(&session.machine);
         let fetched = async { Ok::<_, MachineError>(fetch(path, session, &limit).await) };
-        let kept = match machine.guard(fetched).await {
+        let kept = match machine.fail_fast(fetched).await {
             Ok(Ok(bytes)) => keep(path, &bytes, evidence).map_err(|error| error.to_string()),
             Ok(Err(why)) => Err(why),
             Err(error) => Err(error.to_string()),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::evidence::Evidence;
 use base::text::{MOST, MOST_OF_SENTENCE, bounded};
-use machine::{Badness, MachineError, Output};
+use machine::{GuestFailure, MachineError, Output};
 
 pub use base::text::printable;
 
@@ -83,7 +83,7 @@ impl From<MachineError> for Fault {
     fn from(error: MachineError) -> Self {
         let is_qemu = matches!(
             error,
-            MachineError::Bad(Badness::QemuEnded(_)) | MachineError::Start(_)
+            MachineError::Guest(GuestFailure::QemuEnded(_)) | MachineError::Start(_)
         );
         Self {
             is_line: true,

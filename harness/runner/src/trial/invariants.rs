@@ -2,7 +2,7 @@
 //! that took the machine away, and after the last one.
 //!
 //! That the console says nothing bad is seen without asking
-//! ([`Machine::guard`](machine::Machine::guard)).
+//! ([`Machine::fail_fast`](machine::Machine::fail_fast)).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl<'a> Invariants<'a> {
     pub(super) fn new(steps: &'a [Step], ssh_key: bool, session: &Session<'a>) -> Self {
         Self {
             steps,
-            engine: ssh_key && session.machine.tells_of_its_boot(),
+            engine: ssh_key && session.machine.reports_boot(),
             keys: session.keys,
             snapshots: session.snapshots,
             project: session.project,
@@ -125,7 +125,7 @@ impl<'a> Invariants<'a> {
     async fn check(&self, session: &mut Session<'_>) -> Result<(), Fault> {
         let machine = Arc::clone(&session.machine);
         let looks = async { Ok(self.look(session).await) };
-        machine.guard(looks).await?
+        machine.fail_fast(looks).await?
     }
 
     async fn look(&self, session: &mut Session<'_>) -> Result<(), Fault> {

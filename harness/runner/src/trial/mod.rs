@@ -1,6 +1,6 @@
 //! A trial: one scenario on one profile, from power-on to verdict.
 //!
-//! Each step runs under [`Machine::guard`](machine::Machine::guard), so a panic of the guest
+//! Each step runs under [`Machine::fail_fast`](machine::Machine::fail_fast), so a panic of the guest
 //! ends it at once, and under a deadline. What happened is written down as it happens; a red trial
 //! says all that one needs to know without running it again.
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::artifacts::Artifacts;
 use crate::project::Project;
 use events::Verdict;
-use machine::Kept;
+use machine::FailureSnapshot;
 use machine::profile;
 use scenario::{self, Action, Known, Setups};
 use yaml::{SourceError, render_all};
@@ -74,14 +74,14 @@ impl Past {
     ///
     /// # Errors
     /// Why there is none, or none that can be used.
-    pub fn machine(&self) -> Result<Kept, String> {
+    pub fn machine(&self) -> Result<FailureSnapshot, String> {
         let machine = self.left().join(MACHINE);
         let instead = format!(
             "`harness replay {}` runs the trial again",
             self.folder.display()
         );
         if machine.is_dir() {
-            return Kept::open(&machine).map_err(|why| format!("{why}; {instead}"));
+            return FailureSnapshot::open(&machine).map_err(|why| format!("{why}; {instead}"));
         }
         let why = match (self.fate(), self.ended()) {
             (Some(Fate::No { why }), _) => why,

@@ -167,7 +167,7 @@ pub(super) async fn within(
     let deadline = Deadline::within(limit);
     let machine = Arc::clone(&session.machine);
     let work = async { Ok(steps::perform(step, session, &deadline).await) };
-    let ended = match tokio::time::timeout(limit + LAST_WORDS, machine.guard(work)).await {
+    let ended = match tokio::time::timeout(limit + LAST_WORDS, machine.fail_fast(work)).await {
         Ok(Ok(Err(fault))) if fault.is_line => {
             Err(machine.cause().await.map_or(fault, Fault::from))
         }

@@ -103,7 +103,7 @@ async fn our_run(bench: &Bench, parent: &Parent) -> Result<f64> {
                 .run("true", limit)
                 .await
         };
-        let output = fork.guard(ran).await?;
+        let output = fork.fail_fast(ran).await?;
         let took = begin.elapsed().as_secs_f64();
         fork.stop().await;
         match output.exit {

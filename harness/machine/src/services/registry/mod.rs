@@ -19,7 +19,7 @@ use base::private_dir::PrivateFolder;
 use base::process::Owned;
 use host::speed;
 
-use crate::MachineError;
+use crate::error::MachineError;
 use base::wait::{Poll, wait_until};
 pub use storage::{Image, Storage};
 

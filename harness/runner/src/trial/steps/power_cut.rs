@@ -19,7 +19,9 @@ pub(super) async fn perform(
     session.note(told(seed, step.seed.is_some(), &lost));
     let machine = Arc::new(machine);
     session.go_on_with(&machine);
-    Ok(machine.guard(machine.wait_ready(deadline.left())).await?)
+    Ok(machine
+        .fail_fast(machine.wait_ready(deadline.left()))
+        .await?)
 }
 
 /// What is told of it, so that the trial can be run again with the same pattern.

@@ -27,7 +27,7 @@ pub(super) async fn perform(
         // The command may be done when the reboot has only begun.
         ordered = order(command, session, deadline) => {
             ordered?;
-            machine.guard(reset).await?;
+            machine.fail_fast(reset).await?;
         }
         // The connection to a machine that was reset is not closed, it only falls silent.
         reset = &mut reset => reset?,
