@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use base::command;
-use host::{Scale, disk_space, kvm, port, qemu};
+use host::{HostSpeed, disk_space, kvm, port, qemu};
 use machine::profile;
 
 /// The port of `harness run`.
@@ -17,13 +17,13 @@ const MEMORY_MIB: u64 = 3 * 1024;
 /// One line of `harness doctor`.
 #[derive(Debug)]
 pub struct Finding {
-    /// What was looked at.
+    /// EventKind was looked at.
     pub subject: String,
     /// Good, degraded (works, slower or less), or missing.
     pub state: State,
-    /// What was seen.
+    /// EventKind was seen.
     pub seen: String,
-    /// What to install or do.
+    /// EventKind to install or do.
     pub hint: Option<String>,
 }
 
@@ -93,7 +93,7 @@ fn kvm_proof(qemu: Option<&qemu::Qemu>, kernel: Option<&Path>) -> Finding {
 }
 
 fn speed() -> Finding {
-    let scale = Scale::of_host();
+    let scale = HostSpeed::of_host();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let ten = scale.apply(Duration::from_secs(10)).as_secs_f64();
     let seen = format!("{cpus} processors; a deadline of 10 s is {ten:.0} s here");

@@ -1,4 +1,4 @@
-//! What the commands' exit statuses mean.
+//! EventKind the commands' exit statuses mean.
 
 /// As wanted.
 pub const OK: u8 = 0;

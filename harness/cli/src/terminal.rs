@@ -1,10 +1,10 @@
-//! What a terminal gets that a file does not.
+//! EventKind a terminal gets that a file does not.
 
 use std::io::IsTerminal;
 
 use events::Baseline;
 use indicatif::MultiProgress;
-use report::{Lines, Live};
+use report::{ProgressReporter, TextReporter};
 
 /// Whether a person looks on, in whose terminal lines can be drawn over again.
 pub fn is_live() -> bool {
@@ -20,15 +20,15 @@ pub fn colour(stream: &impl IsTerminal) -> bool {
 }
 
 /// Prints each step of each trial on stderr.
-pub fn lines() -> Lines {
-    Lines::new(stderr(), colour(&std::io::stderr()))
+pub fn lines() -> TextReporter {
+    TextReporter::new(stderr(), colour(&std::io::stderr()))
 }
 
 /// Draws a run on the terminal of this process, if a person looks on.
-pub fn live(baseline: Baseline) -> Option<Live> {
+pub fn live(baseline: Baseline) -> Option<ProgressReporter> {
     is_live().then(|| {
         let colour = colour(&std::io::stderr());
-        Live::new(MultiProgress::new(), stderr(), baseline, colour)
+        ProgressReporter::new(MultiProgress::new(), stderr(), baseline, colour)
     })
 }
 

@@ -19,12 +19,12 @@ use std::sync::{Arc, Mutex};
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 
 use events::Baseline;
-use events::Fate;
-use events::{Event, Listener, Listeners, What};
+use events::SnapshotOutcome;
+use events::{Event, EventKind, Listener, Listeners};
 use harness::artifacts;
 use harness::project;
 use machine::profile::Profile;
-use runner::checkpoint::Store;
+use runner::checkpoint::CheckpointStore;
 use runner::trial::{Failure, Settings, Trial};
 use scenario::{self, Scenario, Start};
 use yaml::render_all;
@@ -36,7 +36,7 @@ struct Case {
     scenario: &'static str,
     /// The number of the red step.
     step: Option<usize>,
-    /// What the verdict says.
+    /// EventKind the verdict says.
     says: &'static [&'static str],
     /// Its machine is entered, and it is run again.
     is_entered: bool,
@@ -195,7 +195,7 @@ fn is_served_the_same(q35: &Profile, scenarios: &[Scenario]) -> Test {
 }
 
 /// Where the evidence of a trial is that ended, and what became of its machine.
-type End = (PathBuf, Fate);
+type End = (PathBuf, SnapshotOutcome);
 
 /// Hears of the end of a trial.
 #[derive(Clone, Default)]
@@ -208,12 +208,12 @@ impl Heard {
 }
 
 impl Listener for Heard {
-    fn hear(&self, event: &Event) {
-        if let What::TrialEnds {
+    fn on_event(&self, event: &Event) {
+        if let EventKind::TrialEnds {
             evidence: Some(evidence),
             machine: Some(fate),
             ..
-        } = &event.what
+        } = &event.kind
             && let Ok(mut end) = self.0.lock()
         {
             *end = Some((evidence.clone(), fate.clone()));
@@ -238,20 +238,20 @@ impl Case {
             keep: false,
             seed: None,
             listeners: Listeners::default().with(heard.clone()),
-            checkpoints: Some(Store::new(project.checkpoints_folder())),
+            checkpoints: Some(CheckpointStore::new(project.checkpoints_folder())),
             usual: Baseline::default(),
             machine_limit: LIMIT,
         };
         let runtime = tokio::runtime::Runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {
-            Err(Failure::Red(red)) if red.step == self.step => {
+            Err(Failure::Failed(red)) if red.step == self.step => {
                 self.says_all(&red.text, evidence.path())?;
             }
             other => return Err(format!("expected a red verdict, got {other:?}").into()),
         }
         if self.is_entered {
             let (folder, fate) = heard.end().ok_or("nothing was heard of its end")?;
-            let Fate::Yes { folder: left, .. } = fate else {
+            let SnapshotOutcome::Kept { folder: left, .. } = fate else {
                 return Err(format!("the machine is not kept: {fate:?}").into());
             };
             assert!(left.join("machine").is_dir(), "{}", left.display());

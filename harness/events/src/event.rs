@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fate::Fate;
-use crate::ladder::Ladder;
+use crate::snapshot_outcome::SnapshotOutcome;
+use crate::timeline::BootTimeline;
 use base::clock::now;
 use base::text::printable;
 
@@ -17,16 +17,16 @@ use base::text::printable;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Seconds since 1970.
-    pub at: f64,
+    pub timestamp: f64,
     /// What happened.
     #[serde(flatten)]
-    pub what: What,
+    pub kind: EventKind,
 }
 
 /// What can happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-pub enum What {
+pub enum EventKind {
     /// A run begins.
     RunBegins {
         /// The trials that it will run, by name.
@@ -56,7 +56,7 @@ pub enum What {
         /// Where it stands in the scenario's file.
         line: usize,
         /// What it does.
-        what: String,
+        title: String,
     },
     /// A step ended.
     StepEnds {
@@ -65,11 +65,11 @@ pub enum What {
         /// Which step.
         step: usize,
         /// What it did.
-        what: String,
+        title: String,
         /// How long it took, in seconds.
-        took: f64,
+        duration: f64,
         /// Why it is red.
-        fault: Option<String>,
+        failure: Option<String>,
     },
     /// A boot ended, well or not: power-on for a trial, or for the checkpoint that it goes on from.
     Boot {
@@ -77,7 +77,7 @@ pub enum What {
         trial: String,
         /// How far it came, and when.
         #[serde(flatten)]
-        ladder: Ladder,
+        timeline: BootTimeline,
     },
     /// A setup ended, well or not, on a machine of its own that becomes a checkpoint.
     Setup {
@@ -106,14 +106,14 @@ pub enum What {
         /// How.
         verdict: Verdict,
         /// How long it took, in seconds.
-        took: f64,
+        duration: f64,
         /// All there is to say about why it did not pass.
-        why: Option<String>,
+        reason: Option<String>,
         /// Where its evidence is.
         evidence: Option<PathBuf>,
         /// What became of its machine, where it is red.
         #[serde(default)]
-        machine: Option<Fate>,
+        machine: Option<SnapshotOutcome>,
     },
     /// A trial ended.
     TrialEnds {
@@ -122,21 +122,21 @@ pub enum What {
         /// How.
         verdict: Verdict,
         /// How long it took, in seconds.
-        took: f64,
+        duration: f64,
         /// The number of the red step; none where it is the boot, or nothing is red.
         step: Option<usize>,
         /// All there is to say about why it did not pass.
-        why: Option<String>,
+        reason: Option<String>,
         /// Where its evidence is, if it was kept.
         evidence: Option<PathBuf>,
         /// What became of its machine, where it is red.
         #[serde(default)]
-        machine: Option<Fate>,
+        machine: Option<SnapshotOutcome>,
     },
     /// The run ended.
     RunEnds {
         /// How long it took, in seconds.
-        took: f64,
+        duration: f64,
     },
 }
 
@@ -144,7 +144,7 @@ impl Event {
     /// The same in letters that act on nothing: some of them are a guest's.
     #[must_use]
     pub fn printable(mut self) -> Self {
-        let (texts, paths) = self.what.words();
+        let (texts, paths) = self.kind.texts();
         for text in texts {
             *text = printable(text);
         }
@@ -157,9 +157,9 @@ impl Event {
     }
 }
 
-impl What {
+impl EventKind {
     /// All of its texts, and its paths.
-    fn words(&mut self) -> (Vec<&mut String>, Vec<&mut PathBuf>) {
+    fn texts(&mut self) -> (Vec<&mut String>, Vec<&mut PathBuf>) {
         let (mut texts, mut paths) = (Vec::new(), Vec::new());
         match self {
             Self::RunBegins { trials, ignored } => {
@@ -174,24 +174,27 @@ impl What {
                 evidence,
             } => {
                 texts.extend([trial, about]);
-                texts.extend(steps.iter_mut().map(|step| &mut step.what));
+                texts.extend(steps.iter_mut().map(|step| &mut step.title));
                 paths.extend([file, evidence]);
             }
-            Self::StepBegins { trial, what, .. } => texts.extend([trial, what]),
+            Self::StepBegins { trial, title, .. } => texts.extend([trial, title]),
             Self::StepEnds {
-                trial, what, fault, ..
-            } => texts.extend([trial, what].into_iter().chain(fault)),
-            Self::Boot { trial, ladder } => {
+                trial,
+                title,
+                failure,
+                ..
+            } => texts.extend([trial, title].into_iter().chain(failure)),
+            Self::Boot { trial, timeline } => {
                 texts.extend([
                     trial,
-                    &mut ladder.profile,
-                    &mut ladder.accelerator,
-                    &mut ladder.build,
+                    &mut timeline.profile,
+                    &mut timeline.accelerator,
+                    &mut timeline.build,
                 ]);
-                for rung in &mut ladder.rungs {
-                    texts.extend([&mut rung.stage].into_iter().chain(&mut rung.error));
+                for stage in &mut timeline.stages {
+                    texts.extend([&mut stage.stage].into_iter().chain(&mut stage.error));
                 }
-                paths.push(&mut ladder.evidence);
+                paths.push(&mut timeline.evidence);
             }
             Self::Setup {
                 trial,
@@ -205,23 +208,23 @@ impl What {
             Self::Note { trial, text } => texts.extend([text].into_iter().chain(trial)),
             Self::AttemptEnds {
                 trial,
-                why,
+                reason,
                 evidence,
                 machine,
                 ..
             }
             | Self::TrialEnds {
                 trial,
-                why,
+                reason,
                 evidence,
                 machine,
                 ..
             } => {
-                texts.extend([trial].into_iter().chain(why));
+                texts.extend([trial].into_iter().chain(reason));
                 paths.extend(evidence);
                 match machine {
-                    Some(Fate::No { why }) => texts.push(why),
-                    Some(Fate::Yes { folder, .. }) => paths.push(folder),
+                    Some(SnapshotOutcome::NotKept { reason }) => texts.push(reason),
+                    Some(SnapshotOutcome::Kept { folder, .. }) => paths.push(folder),
                     None => {}
                 }
             }
@@ -237,7 +240,7 @@ pub struct StepHead {
     /// Where it stands in the scenario's file.
     pub line: usize,
     /// What it does.
-    pub what: String,
+    pub title: String,
 }
 
 /// How a trial ended.
@@ -247,9 +250,9 @@ pub enum Verdict {
     /// All held.
     Passed,
     /// A step, or the boot before it, did not hold.
-    Red,
+    Failed,
     /// There was no machine to judge.
-    NoVerdict,
+    Error,
     /// It passed after an attempt that did not.
     Flaky,
     /// It is red, and known to be (`known_failure` of the scenario).
@@ -259,7 +262,7 @@ pub enum Verdict {
 /// Who is told of events, in the thread in which they happen: it must not wait.
 pub trait Listener: Send + Sync {
     /// Hears of one.
-    fn hear(&self, event: &Event);
+    fn on_event(&self, event: &Event);
 }
 
 /// All who listen.
@@ -275,10 +278,14 @@ impl Listeners {
     }
 
     /// Tells all of them, and gives back what was told.
-    pub fn tell(&self, what: What) -> Event {
-        let event = Event { at: now(), what }.printable();
+    pub fn emit(&self, kind: EventKind) -> Event {
+        let event = Event {
+            timestamp: now(),
+            kind,
+        }
+        .printable();
         for listener in &self.0 {
-            listener.hear(&event);
+            listener.on_event(&event);
         }
         event
     }

@@ -2,10 +2,10 @@
 
 mod baseline;
 mod event;
-mod fate;
-mod ladder;
+mod snapshot_outcome;
+mod timeline;
 
 pub use baseline::{Baseline, DurationStats, TrialBaseline};
-pub use event::{Event, Listener, Listeners, StepHead, Verdict, What};
-pub use fate::Fate;
-pub use ladder::{Ladder, Rung};
+pub use event::{Event, EventKind, Listener, Listeners, StepHead, Verdict};
+pub use snapshot_outcome::SnapshotOutcome;
+pub use timeline::{BootStage, BootTimeline};

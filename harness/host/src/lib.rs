@@ -11,4 +11,4 @@ pub mod qemu;
 pub mod speed;
 
 pub use boot_id::boot_id;
-pub use speed::Scale;
+pub use speed::HostSpeed;

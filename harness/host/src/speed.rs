@@ -18,15 +18,15 @@ const SLOWEST: f64 = 8.0;
 
 /// A factor for deadlines, at least 1: a fast host is as patient as the reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scale(f64);
+pub struct HostSpeed(f64);
 
-impl Scale {
+impl HostSpeed {
     /// The host where the deadlines were chosen.
     pub const REFERENCE: Self = Self(1.0);
 
     /// This host, measured once a process in a few hundredths of a second.
     pub fn of_host() -> Self {
-        static MEASURED: OnceLock<Scale> = OnceLock::new();
+        static MEASURED: OnceLock<HostSpeed> = OnceLock::new();
         *MEASURED.get_or_init(|| Self::from_measurement(measure()))
     }
 
@@ -52,7 +52,7 @@ impl Scale {
 
 /// A deadline of so many seconds on the reference, for this host.
 pub fn seconds(seconds: u64) -> Duration {
-    Scale::of_host().apply(Duration::from_secs(seconds))
+    HostSpeed::of_host().apply(Duration::from_secs(seconds))
 }
 
 fn measure() -> Duration {
@@ -72,12 +72,18 @@ mod tests {
     #[test]
     fn a_slow_host_gets_more_time_and_a_fast_one_not_less() {
         let limit = Duration::from_secs(10);
-        assert_eq!(Scale::from_measurement(REFERENCE / 2).apply(limit), limit);
         assert_eq!(
-            Scale::from_measurement(REFERENCE * 2).apply(limit),
+            HostSpeed::from_measurement(REFERENCE / 2).apply(limit),
+            limit
+        );
+        assert_eq!(
+            HostSpeed::from_measurement(REFERENCE * 2).apply(limit),
             limit * 2
         );
-        assert_eq!(Scale::from_measurement(REFERENCE * 100).factor(), SLOWEST);
+        assert_eq!(
+            HostSpeed::from_measurement(REFERENCE * 100).factor(),
+            SLOWEST
+        );
     }
 
     /// In code that is not optimized this host would seem to be several times slower than it is, and all

@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use super::journal::Journal;
+use super::run_log::RunLog;
 use super::{html, junit};
 use base::text::printable;
-use events::Fate;
-use events::{Event, StepHead, Verdict, What};
-use events::{Ladder, Rung};
+use events::SnapshotOutcome;
+use events::{BootStage, BootTimeline};
+use events::{Event, EventKind, StepHead, Verdict};
 
 /// What reports make of a run.
 #[derive(Debug)]
@@ -31,81 +31,85 @@ pub fn of_guest(said: &[u8], folder: &Path) -> Result<Reports, String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
     let text = String::from_utf8_lossy(said).into_owned();
     std::fs::write(folder.join("serial.log"), said).map_err(|e| failed(&e))?;
-    let mut journal = Journal::default();
+    let mut run_log = RunLog::default();
     let mut events = String::new();
     for what in run(&text, folder) {
-        let event = Event { at: 1.0, what }.printable();
+        let event = Event {
+            timestamp: 1.0,
+            kind: what,
+        }
+        .printable();
         events += &serde_json::to_string(&event).map_err(|e| failed(&e))?;
         events.push('\n');
-        journal.add(&event);
+        run_log.add(&event);
     }
     Ok(Reports {
-        page: html(&journal, &[]),
-        junit: junit::xml(&journal).map_err(|e| failed(&e))?,
+        page: html(&run_log, &[]),
+        junit: junit::xml(&run_log).map_err(|e| failed(&e))?,
         events,
         terminal: printable(&text),
     })
 }
 
-fn run(text: &str, evidence: &Path) -> Vec<What> {
+fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
     let (trial, text) = ("q35::tea".to_owned(), text.to_owned());
-    let rung = Rung {
+    let rung = BootStage {
         stage: text.clone(),
         seconds: 1.0,
         budget: None,
         error: Some(text.clone()),
     };
-    let ladder = Ladder {
+    let ladder = BootTimeline {
         profile: "q35".into(),
         accelerator: "tcg".into(),
         build: String::new(),
         scale: 1.0,
         evidence: evidence.into(),
         ready: false,
-        rungs: vec![rung],
+        stages: vec![rung],
     };
     let (step, line, took) = (1, 4, 1.0);
     let head = StepHead {
         line,
-        what: text.clone(),
+        title: text.clone(),
     };
     vec![
-        What::TrialBegins {
+        EventKind::TrialBegins {
             trial: trial.clone(),
             about: text.clone(),
             file: "scenarios/tea.yaml".into(),
             steps: vec![head],
             evidence: evidence.into(),
         },
-        What::Boot {
+        EventKind::Boot {
             trial: trial.clone(),
-            ladder,
+            timeline: ladder,
         },
-        What::StepBegins {
+        EventKind::StepBegins {
             trial: trial.clone(),
             step,
             line,
-            what: text.clone(),
+            title: text.clone(),
         },
-        What::StepEnds {
+        EventKind::StepEnds {
             trial: trial.clone(),
             step,
-            what: text.clone(),
-            took,
-            fault: Some(text.clone()),
+            title: text.clone(),
+            duration: took,
+            failure: Some(text.clone()),
         },
-        What::Note {
+        EventKind::Note {
             trial: Some(trial.clone()),
             text: text.clone(),
         },
-        What::TrialEnds {
+        EventKind::TrialEnds {
             trial,
-            verdict: Verdict::Red,
-            took,
+            verdict: Verdict::Failed,
+            duration: took,
             step: Some(step),
-            why: Some(text.clone()),
+            reason: Some(text.clone()),
             evidence: Some(evidence.into()),
-            machine: Some(Fate::No { why: text }),
+            machine: Some(SnapshotOutcome::NotKept { reason: text }),
         },
     ]
 }

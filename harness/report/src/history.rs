@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::FlockArg;
 use serde::{Deserialize, Serialize};
 
-use super::journal::append;
+use super::run_log::append;
 use base::files;
 use base::stats::median;
-use events::{Event, Listener, What};
+use events::{Event, EventKind, Listener};
 
 use base::lock;
-use events::Ladder;
+use events::BootTimeline;
 
 /// So many boots are kept; this many more are let pass before the file is written anew.
 const KEPT: usize = 500;
@@ -29,10 +29,10 @@ pub struct History {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Booted {
     /// When it was over, in seconds since 1970.
-    pub at: f64,
+    pub timestamp: f64,
     /// How it went.
     #[serde(flatten)]
-    pub ladder: Ladder,
+    pub timeline: BootTimeline,
 }
 
 impl History {
@@ -70,17 +70,20 @@ impl History {
 }
 
 impl Listener for History {
-    fn hear(&self, event: &Event) {
-        let What::Boot { ladder, .. } = &event.what else {
+    fn on_event(&self, event: &Event) {
+        let EventKind::Boot {
+            timeline: ladder, ..
+        } = &event.kind
+        else {
             return;
         };
         // One that went wrong says nothing about how long a boot takes.
-        if !ladder.ready || ladder.rungs.is_empty() {
+        if !ladder.ready || ladder.stages.is_empty() {
             return;
         }
         let boot = Booted {
-            at: event.at,
-            ladder: ladder.clone(),
+            timestamp: event.timestamp,
+            timeline: ladder.clone(),
         };
         if let Err(error) = self.add(&boot) {
             log::warn!("{}: {error}", self.file.display());
@@ -89,9 +92,9 @@ impl Listener for History {
 }
 
 /// Those like one: of its profile and accelerator.
-pub fn alike<'a>(boots: &'a [Booted], one: &Ladder) -> Vec<&'a Booted> {
+pub fn alike<'a>(boots: &'a [Booted], one: &BootTimeline) -> Vec<&'a Booted> {
     let alike = |boot: &&Booted| {
-        boot.ladder.profile == one.profile && boot.ladder.accelerator == one.accelerator
+        boot.timeline.profile == one.profile && boot.timeline.accelerator == one.accelerator
     };
     boots.iter().filter(alike).collect()
 }
@@ -99,31 +102,34 @@ pub fn alike<'a>(boots: &'a [Booted], one: &Ladder) -> Vec<&'a Booted> {
 /// When the last boots usually reached a stage.
 pub fn usual(boots: &[&Booted], stage: &str) -> Option<f64> {
     let last = boots.iter().rev().take(USUAL);
-    median(last.filter_map(|boot| Some(boot.ladder.rung(stage)?.seconds)))
+    median(last.filter_map(|boot| Some(boot.timeline.stage(stage)?.seconds)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use events::Rung;
+    use events::BootStage;
 
     fn boot(profile: &str, seconds: f64) -> Booted {
-        let rung = Rung {
+        let rung = BootStage {
             stage: "started".into(),
             seconds,
             budget: None,
             error: None,
         };
-        let ladder = Ladder {
+        let ladder = BootTimeline {
             profile: profile.into(),
             accelerator: "tcg".into(),
             build: "b".into(),
             scale: 1.0,
             evidence: "e".into(),
             ready: true,
-            rungs: vec![rung],
+            stages: vec![rung],
         };
-        Booted { at: 1.0, ladder }
+        Booted {
+            timestamp: 1.0,
+            timeline: ladder,
+        }
     }
 
     #[test]
@@ -144,11 +150,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path());
         for ready in [true, false] {
-            let mut ladder = boot("q35", 5.0).ladder;
+            let mut ladder = boot("q35", 5.0).timeline;
             ladder.ready = ready;
             let trial = "q35::tea".into();
-            let what = What::Boot { trial, ladder };
-            history.hear(&Event { at: 1.0, what });
+            let what = EventKind::Boot {
+                trial,
+                timeline: ladder,
+            };
+            history.on_event(&Event {
+                timestamp: 1.0,
+                kind: what,
+            });
         }
         assert_eq!(history.boots(), [boot("q35", 5.0)]);
     }
@@ -158,7 +170,7 @@ mod tests {
         let boots = [1.0, 2.0, 9.0].map(|s| boot("q35", s));
         let others = [boot("pc", 100.0)];
         let all: Vec<_> = boots.into_iter().chain(others).collect();
-        let alike = alike(&all, &all[0].ladder);
+        let alike = alike(&all, &all[0].timeline);
         assert_eq!(usual(&alike, "started"), Some(2.0));
         assert_eq!(usual(&alike, "console"), None);
     }

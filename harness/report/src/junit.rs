@@ -5,19 +5,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
-use super::journal::Journal;
-use super::run::{Attempt, Outcome, Run, Tried};
+use super::run::{Attempt, Outcome, Run, TestResult};
+use super::run_log::RunLog;
 use events::Verdict;
 
-/// Lines of the serial log that go with a trial.
+/// TextReporter of the serial log that go with a trial.
 const LINES: usize = 100;
 
 /// The XML.
 ///
 /// # Errors
 /// It cannot be written as XML.
-pub fn xml(journal: &Journal) -> Result<String, quick_junit::SerializeError> {
-    let run = Run::of(&journal.events);
+pub fn xml(run_log: &RunLog) -> Result<String, quick_junit::SerializeError> {
+    let run = Run::of(&run_log.events);
     let mut report = Report::new("harness");
     report.set_timestamp(time(run.at));
     if let Some(took) = run.took {
@@ -29,13 +29,13 @@ pub fn xml(journal: &Journal) -> Result<String, quick_junit::SerializeError> {
         let suite = suites
             .entry(profile)
             .or_insert_with(|| TestSuite::new(profile));
-        suite.add_test_case(case(tried, journal));
+        suite.add_test_case(case(tried, run_log));
     }
     report.add_test_suites(suites.into_values());
     report.to_string()
 }
 
-fn case(tried: &Tried, journal: &Journal) -> TestCase {
+fn case(tried: &TestResult, run_log: &RunLog) -> TestCase {
     let mut case = TestCase::new(tried.scenario(), status(tried));
     case.set_classname(tried.profile());
     if let Some(took) = tried.took() {
@@ -47,7 +47,7 @@ fn case(tried: &Tried, journal: &Journal) -> TestCase {
         if let Some(evidence) = last.left() {
             case.add_property(("evidence", &*evidence.to_string_lossy()));
         }
-        let said = serial(last, journal);
+        let said = serial(last, run_log);
         if !said.is_empty() {
             case.set_system_out(said);
         }
@@ -55,7 +55,7 @@ fn case(tried: &Tried, journal: &Journal) -> TestCase {
     case
 }
 
-fn status(tried: &Tried) -> TestCaseStatus {
+fn status(tried: &TestResult) -> TestCaseStatus {
     let outcome = tried.outcome();
     let mut status = match outcome {
         Outcome::Passed | Outcome::Flaky => TestCaseStatus::success(),
@@ -79,7 +79,7 @@ fn status(tried: &Tried) -> TestCaseStatus {
 /// An attempt after which there was another one.
 fn rerun(attempt: &Attempt) -> TestRerun {
     let end = attempt.end.as_ref();
-    let red = end.is_some_and(|end| end.verdict == Verdict::Red);
+    let red = end.is_some_and(|end| end.verdict == Verdict::Failed);
     let kind = if red {
         NonSuccessKind::Failure
     } else {
@@ -96,9 +96,9 @@ fn rerun(attempt: &Attempt) -> TestRerun {
 }
 
 /// The end of what the machine said.
-fn serial(attempt: &Attempt, journal: &Journal) -> String {
-    let taken = journal.taken.get(&attempt.evidence);
-    let said = taken.map_or(&[][..], |taken| &taken.serial);
+fn serial(attempt: &Attempt, run_log: &RunLog) -> String {
+    let excerpts = run_log.excerpts.get(&attempt.evidence);
+    let said = excerpts.map_or(&[][..], |excerpts| &excerpts.serial);
     let last = &said[said.len().saturating_sub(LINES)..];
     let lines: Vec<&str> = last.iter().map(|said| said.text.as_str()).collect();
     lines.join("\n")

@@ -1,38 +1,38 @@
-//! What people and programs see of a run, each made of the one stream of [events](events).
+//! What people and programs see of a run, each made of its events alone.
 //!
-//! | file | subject |
+//! | module | subject |
 //! |---|---|
-//! | `lines`, `warnings` | stderr |
-//! | `stream` | the events as JSON |
-//! | `journal`, `taken` | what is remembered of a run: events, and what its evidence held |
-//! | `run` | the trials of a run, as the events tell of them |
-//! | `history` | how boots went before |
-//! | `junit`, `page` | a run as XML and as a page, both functions of the journal alone |
-//! | `guest` | reports of what a guest chose to say, for tests and fuzzing |
+//! | `text`, `warnings`, `progress` | a run on a terminal, as it goes; `summary` at its end |
+//! | `jsonl` | the events as JSON Lines |
+//! | `run_log`, `excerpt` | what is kept of a run for its reports: events, and excerpts of evidence |
+//! | `run` | the trials of a run, derived from its events |
+//! | `history` | the timelines of past boots |
+//! | `junit`, `page` | a run as XML and as an HTML page, both functions of the run log alone |
+//! | `guest` | reports of hostile guest output, for tests and fuzzing |
 //! | `output` | which files are asked for, and who writes them |
 
+mod excerpt;
 pub mod guest;
 pub mod history;
-mod journal;
+mod jsonl;
 mod junit;
-mod lines;
-mod live;
 mod output;
 mod page;
+mod progress;
 mod run;
+mod run_log;
 mod sink;
-mod stream;
 mod summary;
-mod taken;
+mod text;
 mod warnings;
 
 pub use history::{History, History as Boots};
-pub use journal::Journal;
-pub use lines::Lines;
-pub use live::Live;
 pub use output::Outputs;
 pub use page::html;
+pub use progress::ProgressReporter;
+pub use run_log::RunLog;
 pub use sink::LineSink;
+pub use text::TextReporter;
 pub use warnings::Warnings;
 
 #[cfg(test)]

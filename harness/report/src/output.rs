@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use nix::fcntl::FlockArg;
 
 use super::history::History;
-use super::journal::Journal;
-use super::stream::Stream;
+use super::jsonl::Stream;
+use super::run_log::RunLog;
 use super::{junit, page};
 use base::files;
 use base::lock;
-use events::{Event, Listener, Listeners, What};
+use events::{Event, EventKind, Listener, Listeners};
 
 /// Files are written again while a run goes on, but not more often than this.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -62,14 +62,14 @@ impl Outputs {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn write(&self, journal: &Journal, history: &History) -> Result<(), String> {
+    pub fn write(&self, run_log: &RunLog, history: &History) -> Result<(), String> {
         if let Some(file) = &self.report {
-            let html = page::html(journal, &history.boots());
+            let html = page::html(run_log, &history.boots());
             files::replace(file, files::SHARED, html.as_bytes())
                 .map_err(|error| cannot(file, &error))?;
         }
         if let Some(file) = &self.junit {
-            let xml = junit::xml(journal).map_err(|error| error.to_string());
+            let xml = junit::xml(run_log).map_err(|error| error.to_string());
             let written = files::replace(file, files::SHARED, xml?.as_bytes());
             written.map_err(|error| cannot(file, &error))?;
         }
@@ -97,19 +97,19 @@ fn probe(file: &Path) -> std::io::Result<()> {
     tempfile::NamedTempFile::new_in(folder(file)?).map(drop)
 }
 
-/// Keeps the journal of a run, and writes what is asked for: now and then, so that a run that is
+/// Keeps the run_log of a run, and writes what is asked for: now and then, so that a run that is
 /// interrupted leaves most of it, and at the end.
 struct Writer {
     outputs: Outputs,
     history: History,
-    /// Where several processes keep one journal.
+    /// Where several processes keep one run_log.
     shared: Option<PathBuf>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    journal: Journal,
+    run_log: RunLog,
     written: Option<Instant>,
     failed: bool,
 }
@@ -127,11 +127,11 @@ impl Writer {
     }
 
     fn take(&self, state: &mut State, event: &Event) -> Result<(), String> {
-        state.journal.add(event);
+        state.run_log.add(event);
         let Some(file) = &self.shared else {
             if self.is_time(state, event) {
                 state.written = Some(Instant::now());
-                return self.outputs.write(&state.journal, &self.history);
+                return self.outputs.write(&state.run_log, &self.history);
             }
             return Ok(());
         };
@@ -139,26 +139,26 @@ impl Writer {
         let ours = folder(file)
             .and_then(|_| lock::take(&file.with_extension("lock"), FlockArg::LockExclusive));
         let _ours = ours.map_err(|error| cannot(file, &error))?;
-        let added = state.journal.append_last(file);
+        let added = state.run_log.append_last(file);
         added.map_err(|error| cannot(file, &error))?;
-        match event.what {
-            What::RunEnds { .. } => self.outputs.write(&Journal::read(file)?, &self.history),
+        match event.kind {
+            EventKind::RunEnds { .. } => self.outputs.write(&RunLog::read(file)?, &self.history),
             _ => Ok(()),
         }
     }
 
     fn is_time(&self, state: &State, event: &Event) -> bool {
         let written = state.written;
-        match event.what {
-            What::RunEnds { .. } => true,
-            What::TrialEnds { .. } => written.is_none_or(|written| written.elapsed() >= AGAIN),
+        match event.kind {
+            EventKind::RunEnds { .. } => true,
+            EventKind::TrialEnds { .. } => written.is_none_or(|written| written.elapsed() >= AGAIN),
             _ => false,
         }
     }
 }
 
 impl Listener for Writer {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = self.take(&mut state, event)
             && !std::mem::replace(&mut state.failed, true)

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use events::Fate;
-use events::Ladder;
-use events::{Event, StepHead, Verdict, What};
+use events::BootTimeline;
+use events::SnapshotOutcome;
+use events::{Event, EventKind, StepHead, Verdict};
 
 /// A run.
 #[derive(Debug, Clone, Default)]
@@ -14,14 +14,14 @@ pub struct Run {
     /// How long it took, in seconds; none where it did not end.
     pub took: Option<f64>,
     /// By name.
-    pub trials: Vec<Tried>,
+    pub trials: Vec<TestResult>,
     /// What is to be known about no trial in particular.
     pub notes: Vec<String>,
 }
 
 /// A scenario on a profile.
 #[derive(Debug, Clone, Default)]
-pub struct Tried {
+pub struct TestResult {
     /// `PROFILE::SCENARIO`.
     pub name: String,
     /// Why this host cannot run it.
@@ -30,7 +30,7 @@ pub struct Tried {
     pub attempts: Vec<Attempt>,
 }
 
-/// What became of a trial, all its attempts taken together.
+/// What became of a trial, all its attempts excerpts together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A step, or the boot before it, did not hold.
@@ -63,7 +63,7 @@ pub struct Attempt {
     /// What ran.
     pub steps: Vec<Ran>,
     /// How its machines booted.
-    pub boots: Vec<Ladder>,
+    pub boots: Vec<BootTimeline>,
     /// The evidence of the machines that it was forked from, where they were made for it.
     pub parents: Vec<PathBuf>,
     /// What is to be known.
@@ -105,26 +105,26 @@ pub struct End {
     /// Whether its evidence was kept.
     pub kept: bool,
     /// What became of the machine of a red one.
-    pub machine: Option<Fate>,
+    pub machine: Option<SnapshotOutcome>,
 }
 
 impl Run {
     /// What a stream of events tells.
     pub fn of(events: &[Event]) -> Self {
         let mut run = Self {
-            at: events.first().map_or(0.0, |event| event.at),
+            at: events.first().map_or(0.0, |event| event.timestamp),
             ..Self::default()
         };
         for event in events {
-            run.hear(event);
+            run.on_event(event);
         }
         run.trials.sort_by(|a, b| a.name.cmp(&b.name));
         run
     }
 
-    fn hear(&mut self, event: &Event) {
-        match event.what.clone() {
-            What::RunBegins { trials, ignored } => {
+    fn on_event(&mut self, event: &Event) {
+        match event.kind.clone() {
+            EventKind::RunBegins { trials, ignored } => {
                 for trial in &trials {
                     self.tried(trial);
                 }
@@ -132,15 +132,15 @@ impl Run {
                     self.tried(&trial).ignored = Some(why);
                 }
             }
-            What::RunEnds { .. } => self.took = Some(event.at - self.at),
-            What::Note { trial: None, text } => self.notes.push(text),
-            what => self.hear_of_trial(event.at, what),
+            EventKind::RunEnds { .. } => self.took = Some(event.timestamp - self.at),
+            EventKind::Note { trial: None, text } => self.notes.push(text),
+            what => self.hear_of_trial(event.timestamp, what),
         }
     }
 
-    fn hear_of_trial(&mut self, at: f64, what: What) {
+    fn hear_of_trial(&mut self, at: f64, what: EventKind) {
         match what {
-            What::TrialBegins {
+            EventKind::TrialBegins {
                 trial,
                 about,
                 file,
@@ -154,11 +154,11 @@ impl Run {
                 evidence,
                 ..Attempt::default()
             }),
-            What::StepBegins {
+            EventKind::StepBegins {
                 trial,
                 step,
                 line,
-                what,
+                title: what,
             } => self.running(&trial, |one| {
                 one.steps.push(Ran {
                     number: step,
@@ -173,28 +173,31 @@ impl Run {
         }
     }
 
-    fn hear_of_end(&mut self, what: What) {
+    fn hear_of_end(&mut self, what: EventKind) {
         match what {
-            What::StepEnds {
+            EventKind::StepEnds {
                 trial,
                 step,
-                took,
-                fault,
+                duration: took,
+                failure: fault,
                 ..
             } => self.running(&trial, |one| one.step_ends(step, took, fault)),
-            What::Boot { trial, ladder } => self.running(&trial, |one| one.booted(ladder)),
-            What::Setup {
+            EventKind::Boot {
+                trial,
+                timeline: ladder,
+            } => self.running(&trial, |one| one.booted(ladder)),
+            EventKind::Setup {
                 trial, evidence, ..
             } => self.running(&trial, |one| one.parents.push(evidence)),
-            What::Note {
+            EventKind::Note {
                 trial: Some(trial),
                 text,
             } => self.running(&trial, |one| one.notes.push(text)),
-            What::AttemptEnds {
+            EventKind::AttemptEnds {
                 trial,
                 verdict,
-                took,
-                why,
+                duration: took,
+                reason: why,
                 evidence,
                 machine,
                 ..
@@ -208,12 +211,12 @@ impl Run {
                     machine,
                 });
             }),
-            What::TrialEnds {
+            EventKind::TrialEnds {
                 trial,
                 verdict,
-                took,
+                duration: took,
                 step,
-                why,
+                reason: why,
                 evidence,
                 machine,
             } => self.running(&trial, |one| {
@@ -230,12 +233,12 @@ impl Run {
         }
     }
 
-    fn tried(&mut self, name: &str) -> &mut Tried {
+    fn tried(&mut self, name: &str) -> &mut TestResult {
         let known = self.trials.iter().position(|trial| trial.name == name);
         let at = known.unwrap_or_else(|| {
-            self.trials.push(Tried {
+            self.trials.push(TestResult {
                 name: name.to_owned(),
-                ..Tried::default()
+                ..TestResult::default()
             });
             self.trials.len() - 1
         });
@@ -250,12 +253,12 @@ impl Run {
 
     /// How many ended so.
     pub fn count(&self, outcome: Outcome) -> usize {
-        let so = |trial: &&Tried| trial.outcome() == outcome;
+        let so = |trial: &&TestResult| trial.outcome() == outcome;
         self.trials.iter().filter(so).count()
     }
 }
 
-impl Tried {
+impl TestResult {
     /// The machine.
     pub fn profile(&self) -> &str {
         self.name
@@ -282,8 +285,8 @@ impl Tried {
         let again = self.attempts.len() > 1;
         match last.end.as_ref().map(|end| end.verdict) {
             None => Outcome::NotEnded,
-            Some(Verdict::Red) => Outcome::Red,
-            Some(Verdict::NoVerdict) => Outcome::NoVerdict,
+            Some(Verdict::Failed) => Outcome::Red,
+            Some(Verdict::Error) => Outcome::NoVerdict,
             Some(Verdict::KnownFailure) => Outcome::Known,
             Some(Verdict::Flaky) => Outcome::Flaky,
             Some(Verdict::Passed) if again => Outcome::Flaky,
@@ -310,7 +313,7 @@ impl Attempt {
     pub fn left(&self) -> Option<&Path> {
         let end = self.end.as_ref().filter(|end| end.kept)?;
         match &end.machine {
-            Some(Fate::Yes { folder, .. }) => Some(folder),
+            Some(SnapshotOutcome::Kept { folder, .. }) => Some(folder),
             _ => Some(&self.evidence),
         }
     }
@@ -320,7 +323,7 @@ impl Attempt {
         red.map(|ran| ran.number).filter(|number| *number > 0)
     }
 
-    fn booted(&mut self, ladder: Ladder) {
+    fn booted(&mut self, ladder: BootTimeline) {
         if ladder.evidence != self.evidence {
             self.parents.push(ladder.evidence.clone());
         }

@@ -23,8 +23,8 @@ impl Paint {
     fn verdict(self, verdict: Verdict) -> String {
         match verdict {
             Verdict::Passed => self.word("passed", 32),
-            Verdict::Red => self.word("FAILED", 31),
-            Verdict::NoVerdict => self.word("NO VERDICT", 31),
+            Verdict::Failed => self.word("FAILED", 31),
+            Verdict::Error => self.word("NO VERDICT", 31),
             Verdict::Flaky => self.word("FLAKY", 33),
             Verdict::KnownFailure => self.word("known failure", 33),
         }
@@ -83,8 +83,8 @@ impl Summary {
         let of = |wanted| self.ended.iter().filter(|one| one.1 == wanted).count();
         let mut numbers = vec![format!("{} passed", of(Verdict::Passed))];
         for (count, what) in [
-            (of(Verdict::Red), "failed"),
-            (of(Verdict::NoVerdict), "without verdict"),
+            (of(Verdict::Failed), "failed"),
+            (of(Verdict::Error), "without verdict"),
             (of(Verdict::Flaky), "flaky"),
             (of(Verdict::KnownFailure), "known to fail"),
             (self.ignored.len(), "ignored"),
@@ -110,7 +110,7 @@ mod tests {
         summary.begins(&[("arm::tea".into(), "no QEMU".into())]);
         for (trial, verdict, why) in [
             ("q35::tea", Verdict::Passed, None),
-            ("q35::milk", Verdict::Red, Some("q35::milk: sour\nvery")),
+            ("q35::milk", Verdict::Failed, Some("q35::milk: sour\nvery")),
             ("q35::sugar", Verdict::Flaky, Some("flaky: once")),
             ("q35::water", Verdict::KnownFailure, Some("known failure")),
         ] {
@@ -123,7 +123,7 @@ mod tests {
         known failure q35::water: known failure
         1 passed, 1 failed, 1 flaky, 1 known to fail, 1 ignored (12.3 s)
         ");
-        let end = Paint::new(true).end("q35::milk", Verdict::Red, 1.0, Some("sour\nvery"));
+        let end = Paint::new(true).end("q35::milk", Verdict::Failed, 1.0, Some("sour\nvery"));
         assert_eq!(
             end,
             "\x1b[31mFAILED\x1b[0m q35::milk (1.0 s)\n  sour\n  very"

@@ -1,27 +1,30 @@
 use insta::assert_snapshot;
 
-use super::journal::Journal;
+use super::excerpt::{EvidenceExcerpt, Said};
 use super::run::{Outcome, Run};
-use super::taken::{Said, Taken};
+use super::run_log::RunLog;
 use super::{html, junit};
-use events::Fate;
-use events::{Event, StepHead, Verdict, What};
-use events::{Ladder, Rung};
+use events::SnapshotOutcome;
+use events::{BootStage, BootTimeline};
+use events::{Event, EventKind, StepHead, Verdict};
 
-/// What every text of a machine or a file might hold.
+/// EventKind every text of a machine or a file might hold.
 const HOSTILE: &str = "<script>alert('1')</script> & \"\u{1b}[1m\"";
 
 /// A run in the making.
 #[derive(Default)]
 struct Told {
     at: f64,
-    journal: Journal,
+    run_log: RunLog,
 }
 
 impl Told {
-    fn tell(&mut self, what: What) -> &mut Self {
+    fn tell(&mut self, what: EventKind) -> &mut Self {
         self.at += 1.0;
-        self.journal.events.push(Event { at: self.at, what });
+        self.run_log.events.push(Event {
+            timestamp: self.at,
+            kind: what,
+        });
         self
     }
 
@@ -29,9 +32,9 @@ impl Told {
         let heads = ["fill the kettle", "make tea"];
         let heads = heads.map(|what| StepHead {
             line: 4,
-            what: what.into(),
+            title: what.into(),
         });
-        self.tell(What::TrialBegins {
+        self.tell(EventKind::TrialBegins {
             trial: trial.into(),
             about: format!("Tea can be made. {HOSTILE}"),
             file: "scenarios/tea.yaml".into(),
@@ -42,52 +45,52 @@ impl Told {
 
     fn step(&mut self, trial: &str, step: usize, fault: Option<&str>) -> &mut Self {
         let what = || format!("step {step} {HOSTILE}");
-        self.tell(What::StepBegins {
+        self.tell(EventKind::StepBegins {
             trial: trial.into(),
             step,
             line: 4,
-            what: what(),
+            title: what(),
         });
-        self.tell(What::StepEnds {
+        self.tell(EventKind::StepEnds {
             trial: trial.into(),
             step,
-            what: what(),
-            took: 1.0,
-            fault: fault.map(str::to_owned),
+            title: what(),
+            duration: 1.0,
+            failure: fault.map(str::to_owned),
         })
     }
 
     fn ends(&mut self, trial: &str, verdict: Verdict, why: Option<&str>) -> &mut Self {
-        let red = verdict == Verdict::Red;
-        self.tell(What::TrialEnds {
+        let red = verdict == Verdict::Failed;
+        self.tell(EventKind::TrialEnds {
             trial: trial.into(),
             verdict,
-            took: 3.5,
+            duration: 3.5,
             step: red.then_some(1),
-            why: why.map(str::to_owned),
+            reason: why.map(str::to_owned),
             evidence: why.map(|_| "/evidence".into()),
-            machine: red.then(|| Fate::No {
-                why: "the limit is 0".into(),
+            machine: red.then(|| SnapshotOutcome::NotKept {
+                reason: "the limit is 0".into(),
             }),
         })
     }
 
     /// A trial that was red in a setup, whose machine is kept.
     fn red_setup(&mut self, trial: &str, verdict: Verdict) -> &mut Self {
-        self.begins(trial).tell(What::Setup {
+        self.begins(trial).tell(EventKind::Setup {
             trial: trial.into(),
             setup: "kettle".into(),
             evidence: "/evidence/q35-setup-kettle-7".into(),
             ready: false,
         });
-        self.tell(What::TrialEnds {
+        self.tell(EventKind::TrialEnds {
             trial: trial.into(),
             verdict,
-            took: 3.5,
+            duration: 3.5,
             step: None,
-            why: Some("the kettle is cold".into()),
+            reason: Some("the kettle is cold".into()),
             evidence: Some("/evidence/q35-tea-6".into()),
-            machine: Some(Fate::Yes {
+            machine: Some(SnapshotOutcome::Kept {
                 bytes: 1,
                 folder: "/evidence/q35-setup-kettle-7".into(),
             }),
@@ -96,19 +99,19 @@ impl Told {
 }
 
 /// A run in which all happens that can.
-fn told() -> Journal {
+fn told() -> RunLog {
     let mut told = Told {
         at: 1_795_322_000.0,
         ..Told::default()
     };
     let name = |name: &str| format!("q35::{name}");
-    told.tell(What::RunBegins {
+    told.tell(EventKind::RunBegins {
         trials: ["again", "lost", "never", "passes", "red", "void"]
             .map(name)
             .into(),
         ignored: vec![("pc::tea".into(), format!("no firmware {HOSTILE}"))],
     });
-    told.tell(What::Note {
+    told.tell(EventKind::Note {
         trial: None,
         text: HOSTILE.into(),
     });
@@ -117,64 +120,64 @@ fn told() -> Journal {
         .ends("q35::passes", Verdict::Passed, None);
     let why = format!("q35::red: step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
     told.begins("q35::red").step("q35::red", 1, Some(HOSTILE));
-    told.ends("q35::red", Verdict::Red, Some(&why));
+    told.ends("q35::red", Verdict::Failed, Some(&why));
     told.begins("q35::void")
-        .ends("q35::void", Verdict::NoVerdict, Some("no QEMU"));
+        .ends("q35::void", Verdict::Error, Some("no QEMU"));
     told.begins("q35::again")
-        .ends("q35::again", Verdict::Red, Some("q35::again: once"));
+        .ends("q35::again", Verdict::Failed, Some("q35::again: once"));
     told.begins("q35::again")
         .ends("q35::again", Verdict::Passed, None);
-    told.begins("q35::lost").tell(What::StepBegins {
+    told.begins("q35::lost").tell(EventKind::StepBegins {
         trial: "q35::lost".into(),
         step: 1,
         line: 4,
-        what: "make tea".into(),
+        title: "make tea".into(),
     });
-    told.tell(What::RunEnds { took: 60.0 });
+    told.tell(EventKind::RunEnds { duration: 60.0 });
     let said = |at, text: &str| Said {
         at,
         text: text.into(),
     };
-    let taken = Taken {
+    let excerpts = EvidenceExcerpt {
         serial: vec![said(None, "early"), said(Some(1_795_322_011.0), HOSTILE)],
         cut: 5000,
         pictures: vec![],
     };
     let red = "/evidence/q35-red-1795322007".into();
-    told.journal.taken.insert(red, taken);
-    told.journal
+    told.run_log.excerpts.insert(red, excerpts);
+    told.run_log
 }
 
-fn boot(trial: &str) -> What {
-    let rung = |stage: &str, seconds, budget, error: Option<&str>| Rung {
+fn boot(trial: &str) -> EventKind {
+    let rung = |stage: &str, seconds, budget, error: Option<&str>| BootStage {
         stage: stage.into(),
         seconds,
         budget,
         error: error.map(str::to_owned),
     };
-    let ladder = Ladder {
+    let ladder = BootTimeline {
         profile: "q35".into(),
         accelerator: "tcg".into(),
         build: "b".into(),
         scale: 1.0,
         evidence: "/evidence/boot".into(),
         ready: true,
-        rungs: vec![
+        stages: vec![
             rung("init", 2.5, Some(6.0), None),
             rung("state", 3.0, None, Some(HOSTILE)),
             rung("started", 30.0, Some(20.0), None),
         ],
     };
-    What::Boot {
+    EventKind::Boot {
         trial: trial.into(),
-        ladder,
+        timeline: ladder,
     }
 }
 
 #[test]
 fn each_trial_has_the_outcome_that_its_events_tell() {
     let run = Run::of(&told().events);
-    let outcome = |tried: &super::run::Tried| format!("{}: {:?}", tried.name, tried.outcome());
+    let outcome = |tried: &super::run::TestResult| format!("{}: {:?}", tried.name, tried.outcome());
     let outcomes: Vec<_> = run.trials.iter().map(outcome).collect();
     assert_eq!(
         outcomes,
@@ -228,36 +231,36 @@ fn the_page_says_what_is_left_out_and_what_did_not_run() {
 #[test]
 fn what_the_machine_of_a_setup_said_is_the_trials_too() {
     let mut told = Told::default();
-    told.begins("q35::tea").tell(What::Setup {
+    told.begins("q35::tea").tell(EventKind::Setup {
         trial: "q35::tea".into(),
         setup: "kettle".into(),
         evidence: "/evidence/q35-setup-kettle".into(),
         ready: false,
     });
-    let journal = &mut told.step("q35::tea", 0, Some("cold")).journal;
+    let run_log = &mut told.step("q35::tea", 0, Some("cold")).run_log;
     let said = Said {
         at: Some(2.0),
         text: "the kettle boils over".into(),
     };
-    let taken = Taken {
+    let excerpts = EvidenceExcerpt {
         serial: vec![said],
-        ..Taken::default()
+        ..EvidenceExcerpt::default()
     };
     let folder = "/evidence/q35-setup-kettle".into();
-    journal.taken.insert(folder, taken);
-    assert!(html(journal, &[]).contains("the kettle boils over"));
+    run_log.excerpts.insert(folder, excerpts);
+    assert!(html(run_log, &[]).contains("the kettle boils over"));
 }
 
 #[test]
 fn who_would_enter_a_machine_is_sent_where_it_is_kept() {
     let enter = "cargo harness enter /evidence/q35-setup-kettle-7";
-    for verdict in [Verdict::Red, Verdict::KnownFailure] {
+    for verdict in [Verdict::Failed, Verdict::KnownFailure] {
         let mut told = Told::default();
-        let journal = &told.red_setup("q35::tea", verdict).journal;
-        let page = html(journal, &[]);
+        let run_log = &told.red_setup("q35::tea", verdict).run_log;
+        let page = html(run_log, &[]);
         assert!(page.contains(&format!("{enter}<")), "{verdict:?}: {page}");
         assert!(page.contains("cargo harness replay /evidence/q35-setup-kettle-7<"));
-        let junit = junit::xml(journal).unwrap();
+        let junit = junit::xml(run_log).unwrap();
         let property = r#"name="evidence" value="/evidence/q35-setup-kettle-7""#;
         assert!(junit.contains(property), "{junit}");
     }
@@ -267,9 +270,9 @@ fn who_would_enter_a_machine_is_sent_where_it_is_kept() {
 
 #[test]
 fn of_a_run_that_was_cut_off_there_is_a_page_too() {
-    let mut journal = told();
-    while journal.events.pop().is_some() {
-        assert!(html(&journal, &[]).ends_with("</html>"));
-        assert!(junit::xml(&journal).is_ok());
+    let mut run_log = told();
+    while run_log.events.pop().is_some() {
+        assert!(html(&run_log, &[]).ends_with("</html>"));
+        assert!(junit::xml(&run_log).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Notes of a run as warnings, for runs whose steps are not printed.
 
-use events::{Event, Listener, What};
+use events::{Event, EventKind, Listener};
 
 use crate::sink::LineSink;
 
@@ -15,8 +15,8 @@ impl Warnings {
 }
 
 impl Listener for Warnings {
-    fn hear(&self, event: &Event) {
-        if let What::Note { trial, text } = &event.what {
+    fn on_event(&self, event: &Event) {
+        if let EventKind::Note { trial, text } = &event.kind {
             let about = trial.iter().map(|trial| format!("{trial}: "));
             (self.0)(&format!("warning: {}{text}", about.collect::<String>()));
         }

@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use base::files;
 use events::Event;
 
+/// The version of the files in an evidence folder. It changes when an older harness could not read them.
+pub const VERSION: u32 = 2;
+
 /// An open evidence folder.
 #[derive(Debug, Clone)]
 pub struct Evidence {
@@ -36,6 +39,7 @@ impl Evidence {
         evidence.write_whole(
             "trial.json",
             &json!({
+                "version": VERSION,
                 "name": name,
                 "started": now(),
                 "pid": std::process::id(),
@@ -139,7 +143,7 @@ fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use events::What;
+    use events::EventKind;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
@@ -154,8 +158,8 @@ mod tests {
             assert_eq!(evidence.add("stdout.txt", b"long").unwrap(), name);
         }
         let event = |took| Event {
-            at: 1.0,
-            what: What::RunEnds { took },
+            timestamp: 1.0,
+            kind: EventKind::RunEnds { duration: took },
         };
         evidence.record(&event(1.0));
         evidence.record(&event(2.0));

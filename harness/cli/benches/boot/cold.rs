@@ -19,15 +19,15 @@ const BOUND: f64 = 0.75;
 
 /// One of those that are compared.
 pub struct System {
-    /// What it is called.
+    /// EventKind it is called.
     pub name: &'static str,
     /// The machine.
     pub spec: MachineSpec,
     /// Who logs in.
     pub login: Login,
-    /// What succeeds once its Docker, or both of them, answer.
+    /// EventKind succeeds once its Docker, or both of them, answer.
     pub question: &'static str,
-    /// What tells where the time went.
+    /// EventKind tells where the time went.
     pub account: &'static str,
 }
 

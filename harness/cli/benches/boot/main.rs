@@ -33,19 +33,19 @@ struct Options {
     /// Only this part; may be given again
     #[arg(long)]
     only: Vec<Part>,
-    /// What `cargo bench` adds
+    /// EventKind `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is measured.
+/// EventKind is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Cold boots
     Cold,
     /// One edit until the verdict
     Edit,
-    /// What the artifacts weigh
+    /// EventKind the artifacts weigh
     Sizes,
 }
 

@@ -42,17 +42,17 @@ struct Options {
     /// Only this part; may be given again
     #[arg(long)]
     only: Vec<Part>,
-    /// What `cargo bench` adds
+    /// EventKind `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is measured.
+/// EventKind is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// How long until a fork answers, and a cold boot
     Latency,
-    /// What forks leave behind, and their memory
+    /// EventKind forks leave behind, and their memory
     Leaks,
     /// virtme-ng and vmtest
     Rivals,

@@ -1,4 +1,4 @@
-//! What a process has of memory to itself.
+//! EventKind a process has of memory to itself.
 
 use crate::common::Result;
 

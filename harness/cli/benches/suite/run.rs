@@ -19,7 +19,7 @@ use harness::suite::COLD_VARIABLE;
 use crate::Options;
 use crate::common::Result;
 
-/// What a tree needs to be run: the last two are what registries hold, and the cache of it.
+/// EventKind a tree needs to be run: the last two are what registries hold, and the cache of it.
 const DATA: [&str; 5] = [
     "qemu-profiles",
     "scenarios",
@@ -166,7 +166,7 @@ fn one(folder: &Path) -> Result<One> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let at = |event: Option<&Value>| event.and_then(|event| event["at"].as_f64());
+    let at = |event: Option<&Value>| event.and_then(|event| event["timestamp"].as_f64());
     let (first, last) = (at(events.first()), at(events.last()));
     let seconds = last.unwrap_or_default() - first.unwrap_or_default();
     Ok(One { verdict, seconds })

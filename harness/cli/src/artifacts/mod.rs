@@ -1,4 +1,4 @@
-//! What a command boots: the files that the environment names, else those of the project, built first.
+//! EventKind a command boots: the files that the environment names, else those of the project, built first.
 
 mod progress;
 
@@ -34,7 +34,7 @@ pub enum ObtainError {
         variable: &'static str,
         /// The file that it names.
         file: PathBuf,
-        /// What is wrong with it.
+        /// EventKind is wrong with it.
         why: String,
     },
     /// The build.
@@ -42,7 +42,7 @@ pub enum ObtainError {
     Build(#[from] ArtifactsError),
 }
 
-/// What to boot: the files that the environment names, else those of the project, built first if its
+/// EventKind to boot: the files that the environment names, else those of the project, built first if its
 /// sources changed.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use harness::artifacts::{self, Artifacts};
 use harness::exit;
 use harness::project::Project;
 use harness::suite;
-use runner::checkpoint::{Explained, Listed, Store};
+use runner::checkpoint::{CheckpointStore, Explained, Listed};
 use runner::trial::Trial;
 use scenario::Start;
 
@@ -21,7 +21,7 @@ pub(super) fn checkpoints(
     project: &Project,
     options: &CheckpointOptions,
 ) -> Result<ExitCode, Refusal> {
-    let store = Store::new(project.checkpoints_folder());
+    let store = CheckpointStore::new(project.checkpoints_folder());
     match &options.explain {
         Some(filter) => explain(project, &store, filter),
         None => {
@@ -31,7 +31,7 @@ pub(super) fn checkpoints(
     }
 }
 
-fn list(store: &Store, remove: bool) {
+fn list(store: &CheckpointStore, remove: bool) {
     let mut found = store.list();
     found.sort_by_key(|one| std::cmp::Reverse(one.used));
     for one in found {
@@ -65,7 +65,7 @@ fn age(used: SystemTime) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds))
 }
 
-fn explain(project: &Project, store: &Store, filter: &str) -> Result<ExitCode, Refusal> {
+fn explain(project: &Project, store: &CheckpointStore, filter: &str) -> Result<ExitCode, Refusal> {
     let trials = suite::trials(project).map_err(|_| {
         Refusal::usage("scenarios or profiles are wrong; `harness check` says where")
     })?;
@@ -85,7 +85,11 @@ fn explain(project: &Project, store: &Store, filter: &str) -> Result<ExitCode, R
     Ok(exit::OK.into())
 }
 
-fn of_trial(trial: &Trial, store: &Store, artifacts: &Artifacts) -> Result<String, Refusal> {
+fn of_trial(
+    trial: &Trial,
+    store: &CheckpointStore,
+    artifacts: &Artifacts,
+) -> Result<String, Refusal> {
     let name = trial.name();
     if trial.scenario.start == Start::Cold {
         return Ok(format!("{name}: is booted, for it says `start: cold`\n"));

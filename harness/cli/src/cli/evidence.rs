@@ -9,7 +9,7 @@ use harness::artifacts::{self, Artifacts};
 use harness::interactive::{self, Entered};
 use harness::project::Project;
 use harness::{exit, suite, terminal};
-use runner::checkpoint::Store;
+use runner::checkpoint::CheckpointStore;
 use runner::trial::{self, Ended, Failure, Past, Settings, Trial};
 use yaml::{closest, render_all};
 
@@ -115,7 +115,7 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
     ));
     Ok(match now {
         Ok(()) => exit::OK,
-        Err(Failure::Red(_)) => exit::RED,
+        Err(Failure::Failed(_)) => exit::RED,
         Err(Failure::Infrastructure(_)) => exit::INFRASTRUCTURE,
     }
     .into())
@@ -130,18 +130,18 @@ fn compared(then: Option<&Ended>, now: &Result<(), Failure>) -> String {
     let was = match then {
         None => "had no verdict".into(),
         Some(then) => match then.verdict {
-            Verdict::Red | Verdict::KnownFailure => format!("was red at {}", place(then.step)),
+            Verdict::Failed | Verdict::KnownFailure => format!("was red at {}", place(then.step)),
             Verdict::Passed => "had passed".into(),
             Verdict::Flaky => "had passed, but not at once".into(),
-            Verdict::NoVerdict => "had no verdict".into(),
+            Verdict::Error => "had no verdict".into(),
         },
     };
     match now {
         Ok(()) => format!("passed now; it {was}"),
         Err(Failure::Infrastructure(_)) => format!("no verdict now; it {was}"),
-        Err(Failure::Red(red)) => {
+        Err(Failure::Failed(red)) => {
             let here = place(red.step);
-            let same = then.is_some_and(|t| t.verdict == Verdict::Red && t.step == red.step);
+            let same = then.is_some_and(|t| t.verdict == Verdict::Failed && t.step == red.step);
             match same {
                 true => format!("red again at the same place, {here}"),
                 false => format!("red at {here}; it {was}"),
@@ -158,14 +158,14 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
         evidence: project.evidence_folder(),
         keep: environment.keep,
         listeners: Listeners::default().with(terminal::lines()),
-        checkpoints: (!cold).then(|| Store::new(project.checkpoints_folder())),
+        checkpoints: (!cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
         seed: environment.seed,
         machine_limit: trial::limit(environment.machine_limit),
         usual: Baseline::default(),
     })
 }
 
-/// What the command line names, else the environment.
+/// EventKind the command line names, else the environment.
 fn given(options: &BootOptions) -> Result<Option<Artifacts>, Refusal> {
     match (&options.kernel, &options.initrd) {
         (Some(kernel), Some(initrd)) => Ok(Some(Artifacts {

@@ -79,7 +79,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         } => Ok(ci::matrix(project, shards)),
         Command::Durations { write } => ci::durations(project, write),
         Command::Report(options) => report::report(project, options),
-        Command::Ladder { profile } => report::ladder(project, profile.as_deref()),
+        Command::BootTimeline { profile } => report::ladder(project, profile.as_deref()),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

@@ -1,4 +1,4 @@
-//! What the command line understands.
+//! EventKind the command line understands.
 
 use std::path::PathBuf;
 
@@ -92,7 +92,7 @@ pub(super) enum Command {
     #[command(after_help = REPORT_EXAMPLES)]
     Report(report::Options),
     /// Tell by when boots reach their stages, and by when they should
-    Ladder {
+    BootTimeline {
         /// Only this profile
         profile: Option<String>,
     },
@@ -267,7 +267,7 @@ pub(super) struct TestOptions {
     /// [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub(super) keep_machine_limit: Option<u64>,
-    /// What is printed now is right: write it into the snapshots that differ, or are not there
+    /// EventKind is printed now is right: write it into the snapshots that differ, or are not there
     #[arg(long, requires = "filter")]
     pub(super) accept: bool,
 }
@@ -321,7 +321,7 @@ pub(super) struct ReplayOptions {
     pub(super) boot: BootOptions,
 }
 
-/// What is booted, where it is not found by itself.
+/// EventKind is booted, where it is not found by itself.
 #[derive(Debug, Args)]
 pub(super) struct BootOptions {
     /// The kernel; where the trial had it, or the tree's, unless told

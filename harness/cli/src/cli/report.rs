@@ -6,15 +6,15 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use events::Ladder;
+use events::BootTimeline;
 use harness::exit;
 use harness::project::Project;
 use report::history::{Booted, USUAL, alike, usual};
-use report::{History, Journal, Outputs};
+use report::{History, Outputs, RunLog};
 
 use super::Refusal;
 
-/// What `harness test` writes.
+/// EventKind `harness test` writes.
 #[derive(Debug, Args)]
 pub(super) struct Output {
     /// Write a report as one HTML page
@@ -57,7 +57,7 @@ pub(super) struct Options {
 
 /// `harness report`.
 pub(super) fn report(project: &Project, options: Options) -> Result<ExitCode, Refusal> {
-    let journal = Journal::read(&options.from).map_err(Refusal::usage)?;
+    let journal = RunLog::read(&options.from).map_err(Refusal::usage)?;
     if journal.events.is_empty() {
         let file = options.from.display();
         return Err(Refusal::usage(format!("{file} holds no events")));
@@ -78,7 +78,7 @@ pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, 
     let boots = History::new(&project.history_folder()).boots();
     let kinds: BTreeSet<_> = boots
         .iter()
-        .map(|boot| (&*boot.ladder.profile, &*boot.ladder.accelerator))
+        .map(|boot| (&*boot.timeline.profile, &*boot.timeline.accelerator))
         .filter(|(profile, _)| only.is_none_or(|only| only == *profile))
         .collect();
     if kinds.is_empty() {
@@ -87,7 +87,7 @@ pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, 
         return Err(Refusal::usage(format!("no boot{on} was seen yet")));
     }
     for (profile, accelerator) in kinds {
-        let last = boots.iter().rev().map(|boot| &boot.ladder);
+        let last = boots.iter().rev().map(|boot| &boot.timeline);
         let mut last = last.filter(|l| l.profile == profile && l.accelerator == accelerator);
         if let Some(last) = last.next() {
             super::print(&table(last, &alike(&boots, last)));
@@ -96,7 +96,7 @@ pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, 
     Ok(exit::OK.into())
 }
 
-fn table(last: &Ladder, boots: &[&Booted]) -> String {
+fn table(last: &BootTimeline, boots: &[&Booted]) -> String {
     let number = boots.len().min(USUAL);
     let (profile, accelerator) = (&last.profile, &last.accelerator);
     let mut text = format!(
@@ -106,7 +106,7 @@ fn table(last: &Ladder, boots: &[&Booted]) -> String {
         format!("median of {number}"),
         "budget"
     );
-    for rung in &last.rungs {
+    for rung in &last.stages {
         let figure =
             |seconds: Option<f64>| seconds.map(|s| format!("{s:.1} s")).unwrap_or_default();
         let late = if rung.is_late() { "  over budget" } else { "" };

@@ -17,11 +17,11 @@ use runner::trial::{Failure, Past, Settings, Trial};
 /// Lines of its serial log that are shown.
 const SHOWN_LINES: usize = 30;
 
-/// What `harness enter` was asked for.
+/// EventKind `harness enter` was asked for.
 pub struct EnterOptions {
-    /// What is entered.
+    /// EventKind is entered.
     pub entered: Entered,
-    /// What is booted, or would be after a reboot.
+    /// EventKind is booted, or would be after a reboot.
     pub artifacts: Artifacts,
     /// Come back at once and leave the machine running.
     pub background: bool,
@@ -29,7 +29,7 @@ pub struct EnterOptions {
     pub state_folder: std::path::PathBuf,
 }
 
-/// What is entered.
+/// EventKind is entered.
 pub enum Entered {
     /// The machine that a trial left.
     Past {
@@ -84,7 +84,7 @@ async fn begin(options: EnterOptions, red: &AtomicBool) -> Result<Booting, Machi
             let artifacts = &options.artifacts;
             let stopped = trial.stop_before(step, artifacts, &settings).await;
             let stopped = stopped.map_err(|failure| {
-                red.store(matches!(failure, Failure::Red(_)), Ordering::Relaxed);
+                red.store(matches!(failure, Failure::Failed(_)), Ordering::Relaxed);
                 other(failure.text())
             })?;
             let key = trial.scenario.machine.ssh_key;

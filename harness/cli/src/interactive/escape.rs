@@ -1,4 +1,4 @@
-//! What is typed at the console: for the guest, or for the harness after Ctrl-A.
+//! EventKind is typed at the console: for the guest, or for the harness after Ctrl-A.
 
 /// Ctrl-A.
 const ESCAPE: u8 = 1;

@@ -27,7 +27,7 @@ use machine::profile::ResolvedProfile;
 use state::StateFolder;
 pub use stop::stop;
 
-/// What `harness run` was asked for.
+/// EventKind `harness run` was asked for.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The machine.

@@ -1,5 +1,5 @@
 //! Proof that scenarios can fail: each [sabotage](scenario::Sabotage) is done and must turn
-//! its scenario red at the step that it names. What `harness prove` does.
+//! its scenario red at the step that it names. EventKind `harness prove` does.
 
 mod initrd;
 mod proof;
@@ -19,14 +19,14 @@ use crate::terminal;
 use events::Listeners;
 use machine::profile::Profile;
 use report::Warnings;
-use runner::checkpoint::Store;
+use runner::checkpoint::CheckpointStore;
 use runner::history::{self, History};
 use runner::trial::{Failure, Settings};
 use scenario::Scenario;
 
 use proof::Proof;
 
-/// What the proofs of one run share.
+/// EventKind the proofs of one run share.
 struct Shared {
     settings: Settings,
     artifacts: OnceLock<Artifacts>,
@@ -96,14 +96,14 @@ fn settings(project: &Project, options: &Options) -> Settings {
         false => listeners.with(Warnings::new(terminal::stderr())),
     };
     Settings {
-        // What is red on purpose is not looked into.
+        // EventKind is red on purpose is not looked into.
         machine_limit: 0,
         evidence: project.evidence_folder(),
         seed: None,
         keep: options.keep,
         listeners,
-        checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
-        // What is sabotaged takes as long as it takes.
+        checkpoints: (!options.cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
+        // EventKind is sabotaged takes as long as it takes.
         usual: history::baseline(&History::new(project.history_file()), std::iter::empty()),
     }
 }
@@ -148,7 +148,7 @@ fn one(proof: &Proof, shared: &Shared) -> Result<(), Failed> {
     let runtime = suite::runtime().map_err(|error| no_verdict(error.to_string()))?;
     match runtime.block_on(proof.run(artifacts, &shared.settings)) {
         Ok(()) => Ok(()),
-        Err(Failure::Red(red)) => Err(red.text.into()),
+        Err(Failure::Failed(red)) => Err(red.text.into()),
         Err(Failure::Infrastructure(text)) => Err(no_verdict(text)),
     }
 }

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::artifacts::Artifacts;
 use crate::project::Project;
 use crate::suite;
-use events::Fate;
-use events::{Event, Listener, What};
+use events::SnapshotOutcome;
+use events::{Event, EventKind, Listener};
 use machine::profile::{Boot, Profile};
-use runner::trial::{Failure, RedVerdict, Settings, Trial};
+use runner::trial::{FailedVerdict, Failure, Settings, Trial};
 use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;
@@ -84,7 +84,7 @@ impl Proof {
         // On the heap: it is large, and a thread's stack is not.
         match Box::pin(self.trial.run(&artifacts, &listening)).await {
             Ok(()) => Err(red(self.unnoticed(), None)),
-            Err(Failure::Red(verdict)) => match self.sabotage.place(verdict.step) {
+            Err(Failure::Failed(verdict)) => match self.sabotage.place(verdict.step) {
                 place if place == self.sabotage.red_at => Ok(evidence.remove(settings.keep)?),
                 place => Err(red(self.elsewhere(place, &verdict.text), verdict.step)),
             },
@@ -143,8 +143,8 @@ impl Proof {
 
 fn red(text: String, step: Option<usize>) -> Failure {
     let why = "it is red on purpose".into();
-    let machine = Fate::No { why };
-    Failure::Red(RedVerdict {
+    let machine = SnapshotOutcome::NotKept { reason: why };
+    Failure::Failed(FailedVerdict {
         text,
         step,
         machine,
@@ -156,8 +156,8 @@ fn red(text: String, step: Option<usize>) -> Failure {
 struct Folder(Arc<Mutex<Option<PathBuf>>>);
 
 impl Listener for Folder {
-    fn hear(&self, event: &Event) {
-        if let What::TrialBegins { evidence, .. } = &event.what {
+    fn on_event(&self, event: &Event) {
+        if let EventKind::TrialBegins { evidence, .. } = &event.kind {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(evidence.clone());
         }
     }

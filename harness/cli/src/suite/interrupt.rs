@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use nix::sys::signal::{SigSet, Signal, raise};
 
 use base::clock::now;
-use events::{Event, Listener, Listeners, Verdict, What};
+use events::{Event, EventKind, Listener, Listeners, Verdict};
 
 /// Signals that end a run: Ctrl-C, `kill`, and a terminal that goes away.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -72,19 +72,19 @@ impl Progress {
         };
         let running = std::mem::take(&mut self.state().running);
         for (trial, (began, evidence)) in &running {
-            listeners.tell(What::TrialEnds {
+            listeners.emit(EventKind::TrialEnds {
                 trial: trial.clone(),
-                verdict: Verdict::NoVerdict,
-                took: now() - began,
+                verdict: Verdict::Error,
+                duration: now() - began,
                 step: None,
-                why: Some(by.clone()),
+                reason: Some(by.clone()),
                 evidence: Some(evidence.clone()),
                 machine: None,
             });
         }
         let begin = self.state().begin;
         let took = begin.map_or(0.0, |begin| now() - begin);
-        listeners.tell(What::RunEnds { took });
+        listeners.emit(EventKind::RunEnds { duration: took });
         if *print {
             return format!("{by}\n");
         }
@@ -97,20 +97,20 @@ impl Progress {
 }
 
 impl Listener for Progress {
-    fn hear(&self, event: &Event) {
+    fn on_event(&self, event: &Event) {
         let mut state = self.state();
-        match &event.what {
-            What::RunBegins { .. } => state.begin = Some(event.at),
-            What::TrialBegins {
+        match &event.kind {
+            EventKind::RunBegins { .. } => state.begin = Some(event.timestamp),
+            EventKind::TrialBegins {
                 trial, evidence, ..
             } => {
-                let begun = (event.at, evidence.clone());
+                let begun = (event.timestamp, evidence.clone());
                 state.running.insert(trial.clone(), begun);
             }
-            What::TrialEnds {
+            EventKind::TrialEnds {
                 trial,
                 verdict,
-                why,
+                reason: why,
                 ..
             } => {
                 state.running.remove(trial);
@@ -129,16 +129,16 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<What>>>);
+    struct Heard(Arc<Mutex<Vec<EventKind>>>);
 
     impl Listener for Heard {
-        fn hear(&self, event: &Event) {
-            self.0.lock().unwrap().push(event.what.clone());
+        fn on_event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.kind.clone());
         }
     }
 
-    fn begins(trial: &str) -> What {
-        What::TrialBegins {
+    fn begins(trial: &str) -> EventKind {
+        EventKind::TrialBegins {
             trial: trial.into(),
             about: String::new(),
             file: PathBuf::new(),
@@ -147,13 +147,13 @@ mod tests {
         }
     }
 
-    fn ends(trial: &str, verdict: Verdict, why: &str) -> What {
-        What::TrialEnds {
+    fn ends(trial: &str, verdict: Verdict, why: &str) -> EventKind {
+        EventKind::TrialEnds {
             trial: trial.into(),
             verdict,
-            took: 1.0,
+            duration: 1.0,
             step: None,
-            why: Some(why.into()),
+            reason: Some(why.into()),
             evidence: None,
             machine: None,
         }
@@ -167,15 +167,15 @@ mod tests {
                 .with(progress.clone())
                 .with(heard.clone());
             progress.tells(listeners.clone(), print);
-            listeners.tell(What::RunBegins {
+            listeners.emit(EventKind::RunBegins {
                 trials: vec![],
                 ignored: vec![],
             });
             for trial in ["q35::tea", "q35::milk", "q35::sugar"] {
-                listeners.tell(begins(trial));
+                listeners.emit(begins(trial));
             }
-            listeners.tell(ends("q35::milk", Verdict::Red, "q35::milk: sour\n"));
-            listeners.tell(ends("q35::tea", Verdict::Passed, ""));
+            listeners.emit(ends("q35::milk", Verdict::Failed, "q35::milk: sour\n"));
+            listeners.emit(ends("q35::tea", Verdict::Passed, ""));
             heard.0.lock().unwrap().clear();
 
             let text = progress.interrupted(Signal::SIGINT);
@@ -184,21 +184,18 @@ mod tests {
             assert!(text.contains("interrupted by SIGINT"), "{text}");
             let heard = heard.0.lock().unwrap();
             let [
-                What::TrialEnds {
+                EventKind::TrialEnds {
                     trial,
                     verdict,
-                    why,
+                    reason: why,
                     ..
                 },
-                What::RunEnds { .. },
+                EventKind::RunEnds { .. },
             ] = &heard[..]
             else {
                 panic!("{heard:?}");
             };
-            assert_eq!(
-                (trial.as_str(), *verdict),
-                ("q35::sugar", Verdict::NoVerdict)
-            );
+            assert_eq!((trial.as_str(), *verdict), ("q35::sugar", Verdict::Error));
             assert_eq!(why.as_deref(), Some("interrupted by SIGINT"));
         }
     }

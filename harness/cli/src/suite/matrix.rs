@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use host::admission::{Demand, Host};
+use host::admission::{Host, ResourceRequest};
 use machine::profile::Profile;
 use runner::trial::Trial;
 use scenario::Scenario;
@@ -88,14 +88,14 @@ fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
         .map_err(|why| format!("no durations in {}: {why}", file.display()))
 }
 
-/// What a trial's machine takes.
-pub(super) fn demand(trial: &Trial, boots: bool) -> Demand {
+/// EventKind a trial's machine takes.
+pub(super) fn demand(trial: &Trial, boots: bool) -> ResourceRequest {
     let memory = trial.scenario.machine.memory;
     let memory = memory.unwrap_or(trial.profile.memory.get());
     let cpus = trial.profile.cpus.get();
     match boots {
-        true => Demand::of_boot(memory, cpus),
-        false => Demand::of_fork(memory, cpus),
+        true => ResourceRequest::of_boot(memory, cpus),
+        false => ResourceRequest::of_fork(memory, cpus),
     }
 }
 

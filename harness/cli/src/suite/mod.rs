@@ -22,11 +22,11 @@ use crate::exit;
 use crate::project::Project;
 use crate::terminal::{self, colour};
 use events::Baseline;
-use events::{Listeners, What};
+use events::{EventKind, Listeners};
 use host::admission::Host;
 use machine::profile::Profile;
 use report::{Boots, Warnings};
-use runner::checkpoint::Store;
+use runner::checkpoint::CheckpointStore;
 use runner::history::{self, History, Recorder};
 use runner::trial::{self, Settings, Trial};
 use scenario::{self, Scenario};
@@ -191,7 +191,7 @@ fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
     exit::INFRASTRUCTURE.into()
 }
 
-/// What a run needs before its first trial.
+/// EventKind a run needs before its first trial.
 fn prepare(
     project: &Project,
     options: &Options,
@@ -234,7 +234,8 @@ fn prepare(
             keep: options.keep,
             seed: options.seed,
             listeners,
-            checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
+            checkpoints: (!options.cold)
+                .then(|| CheckpointStore::new(project.checkpoints_folder())),
             usual,
             machine_limit: trial::limit(options.machine_limit),
         },
@@ -259,18 +260,18 @@ fn run_chosen(
 ) -> Conclusion {
     let mut arguments = arguments.clone();
     if ready.live.is_some() {
-        // What it would print is shown in another way.
+        // EventKind it would print is shown in another way.
         arguments.logfile = Some("/dev/null".into());
     }
     let listeners = &ready.settings.listeners;
-    listeners.tell(What::RunBegins {
+    listeners.emit(EventKind::RunBegins {
         trials: chosen.boots,
         ignored: chosen.ignored,
     });
     let begin = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, listed);
     let took = begin.elapsed().as_secs_f64();
-    listeners.tell(What::RunEnds { took });
+    listeners.emit(EventKind::RunEnds { duration: took });
     conclusion
 }
 

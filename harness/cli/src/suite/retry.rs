@@ -1,11 +1,11 @@
-//! What several attempts at a trial come to, and whether there is another one.
+//! EventKind several attempts at a trial come to, and whether there is another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use events::{Event, Listener, Listeners, Verdict, What};
+use events::{Event, EventKind, Listener, Listeners, Verdict};
 use scenario::{Day, KnownFailure, Scenario};
 
-/// What decides about a trial's attempts.
+/// EventKind decides about a trial's attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     /// How many attempts may follow the first.
@@ -41,14 +41,14 @@ impl Rules {
         }
     }
 
-    /// What the attempts come to; none where another one follows. What is known to fail is not
+    /// EventKind the attempts come to; none where another one follows. EventKind is known to fail is not
     /// tried again for failing; a missing machine may be there the next time.
     fn conclude(&self, attempts: &[Attempt]) -> Option<Conclusion> {
         let last = attempts.last()?;
         let left = attempts.len() <= self.retries as usize;
         let (verdict, why) = match (last.verdict, &self.known) {
-            (Verdict::Red, Some(known)) => self.failed_as_known(known, &last.why),
-            (Verdict::Passed, Some(known)) => (Verdict::Red, Some(self.passes(known))),
+            (Verdict::Failed, Some(known)) => self.failed_as_known(known, &last.why),
+            (Verdict::Passed, Some(known)) => (Verdict::Failed, Some(self.passes(known))),
             (Verdict::Passed, None) => passed(attempts),
             _ if left => return None,
             (verdict, _) => (verdict, Some(last.why.clone())),
@@ -71,7 +71,7 @@ impl Rules {
             "{why}\n\nits known failure ({ticket}: {reason}) was accepted until {until}; \
              repair it, or agree on another day and write it into {file}"
         );
-        (Verdict::Red, Some(why))
+        (Verdict::Failed, Some(why))
     }
 
     fn passes(&self, known: &KnownFailure) -> String {
@@ -114,7 +114,7 @@ impl Attempts {
         }))
     }
 
-    /// What it came to, when there is no other attempt.
+    /// EventKind it came to, when there is no other attempt.
     pub(super) fn concluded(&self) -> Option<Conclusion> {
         self.state().1.clone()
     }
@@ -129,13 +129,13 @@ impl Attempts {
     }
 
     /// One more ended: what is told of it.
-    fn judged(&self, ended: What) -> What {
-        let What::TrialEnds {
+    fn judged(&self, ended: EventKind) -> EventKind {
+        let EventKind::TrialEnds {
             trial,
             verdict,
-            took,
+            duration: took,
             step,
-            why,
+            reason: why,
             evidence,
             machine,
         } = ended
@@ -147,21 +147,21 @@ impl Attempts {
         state.0.push(Attempt { verdict, why: said });
         state.1 = self.0.rules.conclude(&state.0);
         match state.1.clone() {
-            Some(Conclusion { verdict, why }) => What::TrialEnds {
+            Some(Conclusion { verdict, why }) => EventKind::TrialEnds {
                 trial,
                 verdict,
-                took,
+                duration: took,
                 step,
-                why,
+                reason: why,
                 evidence,
                 machine,
             },
-            None => What::AttemptEnds {
+            None => EventKind::AttemptEnds {
                 trial,
                 attempt: u32::try_from(state.0.len()).unwrap_or(u32::MAX),
                 verdict,
-                took,
-                why,
+                duration: took,
+                reason: why,
                 evidence,
                 machine,
             },
@@ -170,9 +170,9 @@ impl Attempts {
 }
 
 impl Listener for Attempts {
-    fn hear(&self, event: &Event) {
-        let what = self.judged(event.what.clone());
-        self.0.listeners.tell(what);
+    fn on_event(&self, event: &Event) {
+        let what = self.judged(event.kind.clone());
+        self.0.listeners.emit(what);
     }
 }
 
@@ -204,26 +204,23 @@ mod tests {
 
     const DAY: &str = "2027-01-31";
     const NEXT_DAY: &str = "2027-02-01";
-    use Verdict::{Flaky, NoVerdict, Passed, Red};
+    use Verdict::{Error, Failed, Flaky, Passed};
 
     #[test]
     fn without_retries_the_first_attempt_is_all() {
         let rules = rules(0, false, DAY);
         assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
-        assert_eq!(of(&rules, &[Red]), Some((Red, "reason 0".into())));
-        assert_eq!(
-            of(&rules, &[NoVerdict]),
-            Some((NoVerdict, "reason 0".into()))
-        );
+        assert_eq!(of(&rules, &[Failed]), Some((Failed, "reason 0".into())));
+        assert_eq!(of(&rules, &[Error]), Some((Error, "reason 0".into())));
     }
 
     #[test]
     fn a_pass_after_a_failure_is_flaky_and_never_a_pass() {
         let rules = rules(2, false, DAY);
         assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
-        assert_eq!(of(&rules, &[Red]), None);
-        assert_eq!(of(&rules, &[Red, NoVerdict]), None);
-        for failed in [Red, NoVerdict] {
+        assert_eq!(of(&rules, &[Failed]), None);
+        assert_eq!(of(&rules, &[Failed, Error]), None);
+        for failed in [Failed, Error] {
             let (verdict, why) = of(&rules, &[failed, Passed]).unwrap();
             assert_eq!(verdict, Flaky);
             assert!(
@@ -232,41 +229,41 @@ mod tests {
             );
         }
         assert_eq!(
-            of(&rules, &[NoVerdict, Red, Red]),
-            Some((Red, "reason 2".into()))
+            of(&rules, &[Error, Failed, Failed]),
+            Some((Failed, "reason 2".into()))
         );
     }
 
     #[test]
     fn a_known_failure_is_accepted_until_the_end_of_its_last_day() {
-        let on = |day| of(&rules(2, true, day), &[Red]).unwrap();
+        let on = |day| of(&rules(2, true, day), &[Failed]).unwrap();
         let (verdict, why) = on(DAY);
         assert_eq!(verdict, Verdict::KnownFailure);
         assert_eq!(why, "known failure until 2027-01-31, KETTLE-7: no water");
         let (verdict, why) = on(NEXT_DAY);
-        assert_eq!(verdict, Red);
+        assert_eq!(verdict, Failed);
         assert!(why.starts_with("reason 0") && why.contains("accepted until 2027-01-31"));
     }
 
     #[test]
     fn a_known_failure_that_passes_is_red() {
         for day in [DAY, NEXT_DAY] {
-            for attempts in [&[Passed][..], &[NoVerdict, Passed]] {
+            for attempts in [&[Passed][..], &[Error, Passed]] {
                 let (verdict, why) = of(&rules(1, true, day), attempts).unwrap();
-                assert_eq!(verdict, Red);
+                assert_eq!(verdict, Failed);
                 assert!(why.contains("remove `known_failure` from scenarios/tea.yaml"));
             }
         }
-        assert_eq!(of(&rules(1, true, DAY), &[NoVerdict]), None);
-        let (verdict, _) = of(&rules(0, true, DAY), &[NoVerdict]).unwrap();
-        assert_eq!(verdict, NoVerdict);
+        assert_eq!(of(&rules(1, true, DAY), &[Error]), None);
+        let (verdict, _) = of(&rules(0, true, DAY), &[Error]).unwrap();
+        assert_eq!(verdict, Error);
     }
 
     #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<What>>>);
+    struct Heard(Arc<Mutex<Vec<EventKind>>>);
     impl Listener for Heard {
-        fn hear(&self, event: &Event) {
-            self.0.lock().unwrap().push(event.what.clone());
+        fn on_event(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.kind.clone());
         }
     }
 
@@ -276,14 +273,14 @@ mod tests {
         let listeners = Listeners::default().with(heard.clone());
         let attempts = Attempts::new(rules(1, false, DAY), listeners);
         let inner = Listeners::default().with(attempts.clone());
-        for (verdict, why) in [(Red, Some("cold")), (Passed, None)] {
+        for (verdict, why) in [(Failed, Some("cold")), (Passed, None)] {
             assert_eq!(attempts.concluded(), None);
-            inner.tell(What::TrialEnds {
+            inner.emit(EventKind::TrialEnds {
                 trial: "q35::tea".into(),
                 verdict,
-                took: 1.0,
+                duration: 1.0,
                 step: None,
-                why: why.map(str::to_owned),
+                reason: why.map(str::to_owned),
                 evidence: None,
                 machine: None,
             });
@@ -291,14 +288,14 @@ mod tests {
         assert_eq!(attempts.concluded().unwrap().verdict, Flaky);
         let heard = heard.0.lock().unwrap();
         let [
-            What::AttemptEnds {
+            EventKind::AttemptEnds {
                 attempt: 1,
-                verdict: Red,
+                verdict: Failed,
                 ..
             },
-            What::TrialEnds {
+            EventKind::TrialEnds {
                 verdict: Flaky,
-                why,
+                reason: why,
                 ..
             },
         ] = &heard[..]

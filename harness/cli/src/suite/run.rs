@@ -8,9 +8,9 @@ use libtest_mimic::{Completion, Failed};
 use crate::artifacts::Artifacts;
 use base::wait;
 use events::{Listeners, Verdict};
-use host::admission::{Admitted, Host, Ledger};
+use host::admission::{AdmissionQueue, Admitted, Host};
 use machine::profile::Accelerator;
-use report::Live;
+use report::ProgressReporter;
 use runner::history::{History, Recorder};
 use runner::trial::{Settings, Trial};
 
@@ -18,7 +18,7 @@ use super::Options;
 use super::matrix::demand;
 use super::retry::{Attempts, Conclusion, Rules};
 
-/// What the trials of one run share.
+/// EventKind the trials of one run share.
 pub(super) struct Shared {
     pub(super) options: Options,
     /// There before the first trial runs; not while they are only listed.
@@ -27,13 +27,13 @@ pub(super) struct Shared {
     pub(super) infrastructure: AtomicBool,
 }
 
-/// What they need to run.
+/// EventKind they need to run.
 pub(super) struct Ready {
     pub(super) artifacts: Artifacts,
     pub(super) settings: Settings,
     pub(super) history: History,
     pub(super) recorder: Recorder,
-    pub(super) live: Option<Live>,
+    pub(super) live: Option<ProgressReporter>,
 }
 
 type Verdicted = Result<Completion, Failed>;
@@ -88,8 +88,8 @@ impl Shared {
             Verdict::Passed => Ok(Completion::Completed),
             Verdict::KnownFailure => Ok(Completion::ignored_with(why)),
             Verdict::Flaky if self.options.flaky_ok => Ok(Completion::ignored_with(head())),
-            Verdict::Flaky | Verdict::Red => Err(why.into()),
-            Verdict::NoVerdict => self.infrastructure(&why),
+            Verdict::Flaky | Verdict::Failed => Err(why.into()),
+            Verdict::Error => self.infrastructure(&why),
         }
     }
 
@@ -99,7 +99,7 @@ impl Shared {
     }
 }
 
-/// What a trial runs on.
+/// EventKind a trial runs on.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -134,12 +134,12 @@ pub(crate) async fn room(
     settings: &Settings,
 ) -> Result<Admitted, String> {
     let wanted = demand(trial, trial.boots(artifacts, settings));
-    let ledger = Ledger::of_host().map_err(|error| error.to_string())?;
+    let ledger = AdmissionQueue::of_host().map_err(|error| error.to_string())?;
     let room = ledger.admit(wanted, Host::here).await;
     room.map_err(|error| error.to_string())
 }
 
-/// What a trial's times stand under in the history: not those of another accelerator, nor those of
+/// EventKind a trial's times stand under in the history: not those of another accelerator, nor those of
 /// a boot where they should be of a fork.
 pub(super) fn known_as(trial: &Trial, artifacts: &Artifacts, options: &Options) -> String {
     let accelerator = match trial.profile.resolve(&artifacts.kernel) {

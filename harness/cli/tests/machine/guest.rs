@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What the tree is made of.
+/// EventKind the tree is made of.
 const PACKAGES: &str = "busybox-static,dropbear-bin,linux-image-cloud-amd64";
-/// What dropbear links to, in the library folder.
+/// EventKind dropbear links to, in the library folder.
 const LIBRARIES: [&str; 6] = [
     "libtomcrypt.so.1",
     "libgmp.so.10",

@@ -1,4 +1,4 @@
-//! What a guest reaches beyond its own machine.
+//! EventKind a guest reaches beyond its own machine.
 
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::guest;
 use super::text::Command;
 
-/// What the scenarios of commands that end the machine are called by.
+/// EventKind the scenarios of commands that end the machine are called by.
 pub const SCENARIOS: &str = "readme-ends";
 
-/// What ends the machine. Each has a machine of its own: a fork, which costs little.
+/// EventKind ends the machine. Each has a machine of its own: a fork, which costs little.
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
 
-/// What is no command that could be run as it stands, though it looks like one, and why.
+/// EventKind is no command that could be run as it stands, though it looks like one, and why.
 const NO_COMMAND: [(&str, &str); 4] = [
     (
         "docker -d -s overlay",

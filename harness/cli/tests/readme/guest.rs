@@ -11,13 +11,13 @@ pub const SCENARIO: &str = "readme-commands";
 pub fn scenario(name: &str, steps: &[Value]) -> Value {
     json!({
         "name": name,
-        "about": "What the README says.",
+        "about": "EventKind the README says.",
         "machine": { "disks": [{ "size": 1024, "label": "RANCHER_STATE" }] },
         "steps": steps,
     })
 }
 
-/// What a reader of the README has at hand: an image, and files of its own.
+/// EventKind a reader of the README has at hand: an image, and files of its own.
 pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
     let is_user_data = |block: &&Block| is_cloud_config(block);
     let user_data = blocks

@@ -12,7 +12,7 @@ use super::text::Command;
 /// A scenario of one step, for commands that run trials whichever these are.
 pub const ANY_SCENARIO: &str = "readme-any";
 
-/// What begins like this is run, in a tree with the README's scenarios beside those of the suite.
+/// EventKind begins like this is run, in a tree with the README's scenarios beside those of the suite.
 const RUN: [&str; 5] = [
     "cargo harness list",
     "cargo harness report --from",
@@ -21,7 +21,7 @@ const RUN: [&str; 5] = [
     "(cd mine &&",
 ];
 
-/// What begins like this is not run here, and why; the program that would run it reads it.
+/// EventKind begins like this is not run here, and why; the program that would run it reads it.
 const ONLY_READ: [(&str, &str); 11] = [
     ("ci/demo", "it builds the OS, and runs a trial of the suite"),
     ("ci/test", "it runs this"),
@@ -52,21 +52,21 @@ pub fn is_for_the_machine(command: &Command) -> bool {
     programs.contains(&command.program()) || accounts.contains(&command.program())
 }
 
-/// What becomes of a command.
+/// EventKind becomes of a command.
 #[derive(PartialEq)]
-pub enum Fate {
+pub enum SnapshotOutcome {
     Run,
     OnlyRead,
 }
 
-/// What becomes of a command of a block.
-pub fn fate(command: &Command) -> Result<Fate, String> {
+/// EventKind becomes of a command of a block.
+pub fn fate(command: &Command) -> Result<SnapshotOutcome, String> {
     let begins = |beginning: &&str| command.text.starts_with(beginning);
     if RUN.iter().any(begins) {
-        return Ok(Fate::Run);
+        return Ok(SnapshotOutcome::Run);
     }
     match ONLY_READ.iter().any(|(read, _)| begins(read)) {
-        true => Ok(Fate::OnlyRead),
+        true => Ok(SnapshotOutcome::OnlyRead),
         false => Err(format!("{}: nobody runs this command", command.name())),
     }
 }

@@ -15,7 +15,7 @@ use harness::project;
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use serde_json::{Value, json};
 
-use host::Fate;
+use host::SnapshotOutcome;
 use text::{Block, Command};
 
 const README: &str = include_str!("../../../../README.md");
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// What the README says.
+/// EventKind the README says.
 struct Readme {
     blocks: Vec<Block>,
     /// The commands of the blocks.
@@ -56,7 +56,7 @@ struct Readme {
     inline: Vec<Command>,
 }
 
-/// What a block of YAML is.
+/// EventKind a block of YAML is.
 #[derive(PartialEq)]
 enum Yaml {
     Scenario,
@@ -80,7 +80,7 @@ impl Readme {
         blocks.filter(move |block| yaml(block) == kind)
     }
 
-    fn commands(&self, fate: Fate) -> impl Iterator<Item = &Command> {
+    fn commands(&self, fate: SnapshotOutcome) -> impl Iterator<Item = &Command> {
         let on_host = self
             .commands
             .iter()
@@ -118,7 +118,9 @@ impl Readme {
         wrong.extend(host::idle(&on_host));
         wrong.extend(ends::faults(&self.inline));
         wrong.extend(spoken::idle(&self.inline));
-        let read = self.commands(Fate::OnlyRead).chain(self.mentioned());
+        let read = self
+            .commands(SnapshotOutcome::OnlyRead)
+            .chain(self.mentioned());
         wrong.extend(read.filter_map(|one| host::read(one).err()));
         for block in &self.blocks {
             wrong.extend(block_fault(block));
@@ -135,7 +137,7 @@ impl Readme {
     fn host_does_it(&self) -> Result<(), Failed> {
         let tree = self.tree()?;
         std::fs::write(tree.path().join("my-syslog"), "#!/bin/sh\n")?;
-        for command in self.commands(Fate::Run) {
+        for command in self.commands(SnapshotOutcome::Run) {
             host::run(command, tree.path())?;
         }
         for made in ["report.html", "junit.xml", "events.jsonl", "initrd"] {
@@ -217,7 +219,7 @@ impl Readme {
 
         let write = |path: String, text: String| {
             let path = tree.path().join(format!("scenarios/{path}.yaml"));
-            // What this tree has already is a link.
+            // EventKind this tree has already is a link.
             let _ = std::fs::remove_file(&path);
             std::fs::write(path, text)
         };
@@ -275,7 +277,7 @@ fn name(block: &Block) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// What is wrong with a block that nobody runs.
+/// EventKind is wrong with a block that nobody runs.
 fn block_fault(block: &Block) -> Option<String> {
     match block.kind.as_str() {
         "sh" | "console" | "yaml" => None,

@@ -12,7 +12,7 @@ const ADDON: &str = "clock";
 /// A service of one's own.
 const SERVICE: &str = "tick";
 
-/// What stands for something, and what is put there.
+/// EventKind stands for something, and what is put there.
 const WORDS: [(&str, &str); 8] = [
     ("COMMAND", "config"),
     ("FILE", "document.yml"),

@@ -1,4 +1,4 @@
-//! What the README tells people to type, and what it shows them: its fenced blocks and its inline code.
+//! EventKind the README tells people to type, and what it shows them: its fenced blocks and its inline code.
 
 use regex::Regex;
 
@@ -7,7 +7,7 @@ use regex::Regex;
 pub struct Block {
     /// The line of its first line; the first of the README is 1.
     pub line: usize,
-    /// What stands behind the fence.
+    /// EventKind stands behind the fence.
     pub kind: String,
     /// Without the indentation of the fence.
     pub lines: Vec<String>,
@@ -37,7 +37,7 @@ impl Command {
         }
     }
 
-    /// What it is called when something is wrong with it.
+    /// EventKind it is called when something is wrong with it.
     pub fn name(&self) -> String {
         format!("README.md:{}: {}", self.line, self.text)
     }

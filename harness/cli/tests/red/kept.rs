@@ -25,7 +25,7 @@ const LONG: Duration = Duration::from_secs(180);
 pub async fn is_kept(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
     let past = Past::open(folder).unwrap();
     let red = Ended {
-        verdict: Verdict::Red,
+        verdict: Verdict::Failed,
         step,
     };
     assert_eq!(past.ended(), Some(red));
@@ -148,7 +148,7 @@ async fn it_is_red_again(
     };
     let given = past.artifacts(given, &tree, false).unwrap();
     let again = trial.run(&given, &settings).await;
-    let Err(Failure::Red(red)) = again else {
+    let Err(Failure::Failed(red)) = again else {
         panic!("expected a red verdict, got {again:?}")
     };
     assert_eq!(red.step, step);

@@ -50,7 +50,7 @@ pub fn is_the_same(trial: &Trial) {
     );
 }
 
-/// What the trial leaves.
+/// EventKind the trial leaves.
 fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
     let artifacts = Artifacts {
         kernel: kernel.into(),

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use events::Baseline;
-use events::{Event, Listener, Listeners, Verdict, What};
+use events::{Event, EventKind, Listener, Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use machine::profile::{Accel, Profile};
-use runner::checkpoint::Store;
+use runner::checkpoint::CheckpointStore;
 use runner::trial::{Failure, Past, Settings, Trial};
 use scenario::Scenario;
 
@@ -18,11 +18,11 @@ use scenario::Scenario;
 struct Notes(Arc<Mutex<Vec<String>>>);
 
 impl Listener for Notes {
-    fn hear(&self, event: &Event) {
-        if let What::Note {
+    fn on_event(&self, event: &Event) {
+        if let EventKind::Note {
             trial: Some(trial),
             text,
-        } = &event.what
+        } = &event.kind
         {
             self.0.lock().unwrap().push(format!("{trial}: {text}"));
         }
@@ -44,7 +44,7 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         keep: false,
         seed: None,
         listeners: Listeners::default().with(notes.clone()),
-        checkpoints: Some(Store::new(file("checkpoints"))),
+        checkpoints: Some(CheckpointStore::new(file("checkpoints"))),
         usual: Baseline::default(),
         machine_limit: 0,
     };
@@ -87,6 +87,6 @@ fn all_is_closed(evidence: &Path) {
     for folder in folders {
         let ended = Past::open(&folder).unwrap().ended();
         let verdict = ended.map(|ended| ended.verdict);
-        assert_eq!(verdict, Some(Verdict::NoVerdict), "{}", folder.display());
+        assert_eq!(verdict, Some(Verdict::Error), "{}", folder.display());
     }
 }

@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Trial};
 use serde_json::json;
 
 use browser::Browser;
-use report::{Journal, html};
+use report::{RunLog, html};
 
 /// The red trial of the fixture.
 const RED: &str = "q35::fails-on-purpose";
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
 fn page(folder: &Path) -> PathBuf {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/events.jsonl");
     let page = folder.join("report.html");
-    let journal = Journal::read(&fixture).unwrap();
+    let journal = RunLog::read(&fixture).unwrap();
     std::fs::write(&page, html(&journal, &[])).unwrap();
     page
 }
@@ -207,7 +207,7 @@ async fn copying(browser: &Browser) {
     );
 }
 
-/// What stands under a trial to be typed, of all its attempts.
+/// EventKind stands under a trial to be typed, of all its attempts.
 async fn commands(browser: &Browser, name: &str) -> Vec<String> {
     let lines = "[...TRIAL.querySelectorAll('.commands code')].map((line) => line.textContent)";
     let lines = browser.eval(&lines.replace("TRIAL", &trial(name))).await;

@@ -6,8 +6,8 @@
 //! for it, so that small machines never keep a large one out for ever; the others are told who.
 //! Not here: how many trials one process runs at a time; that is an upper bound of its own.
 
-mod demand;
-mod ledger;
+mod queue;
+mod request;
 
-pub use demand::{Demand, Host};
-pub use ledger::{Admitted, Ledger};
+pub use queue::{AdmissionQueue, Admitted};
+pub use request::{Host, ResourceRequest};

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::duration;
 use crate::history::{Booted, USUAL, alike, usual};
 use crate::run::Run;
-use events::{Ladder, Rung};
+use events::{BootStage, BootTimeline};
 
 /// So many boots are drawn.
 const DRAWN: usize = 40;
@@ -28,8 +28,8 @@ pub(super) fn section(run: &Run, history: &[Booted]) -> Markup {
 }
 
 /// The last boot on each profile.
-fn last_of_each(run: &Run) -> Vec<&Ladder> {
-    let mut lasts: Vec<&Ladder> = Vec::new();
+fn last_of_each(run: &Run) -> Vec<&BootTimeline> {
+    let mut lasts: Vec<&BootTimeline> = Vec::new();
     let attempts = run.trials.iter().flat_map(|tried| &tried.attempts);
     for boot in attempts
         .flat_map(|one| &one.boots)
@@ -42,15 +42,15 @@ fn last_of_each(run: &Run) -> Vec<&Ladder> {
     lasts
 }
 
-fn profile(last: &Ladder, before: &[&Booted]) -> Markup {
+fn profile(last: &BootTimeline, before: &[&Booted]) -> Markup {
     let times: Vec<f64> = before
         .iter()
-        .filter_map(|boot| Some(boot.ladder.rung(LAST)?.seconds))
+        .filter_map(|boot| Some(boot.timeline.stage(LAST)?.seconds))
         .collect();
     html! {
         div.machine {
             h3 { (last.profile) " " small { (last.accelerator) } }
-            @if let Some(rung) = last.rung(LAST) {
+            @if let Some(rung) = last.stage(LAST) {
                 p {
                     strong { (duration(rung.seconds)) }
                     @if let Some(usual) = usual(before, LAST) {
@@ -82,11 +82,11 @@ fn sparkline(times: &[f64]) -> Markup {
 }
 
 /// One boot, rung by rung.
-pub(super) fn ladder(boot: &Ladder, history: &[Booted]) -> Markup {
+pub(super) fn ladder(boot: &BootTimeline, history: &[Booted]) -> Markup {
     let before = alike(history, boot);
-    let late = boot.rungs.iter().filter(|rung| rung.is_late()).count();
+    let late = boot.stages.iter().filter(|rung| rung.is_late()).count();
     let end = boot
-        .rungs
+        .stages
         .last()
         .map_or(0.0, |rung| rung.seconds)
         .max(0.001);
@@ -94,11 +94,11 @@ pub(super) fn ladder(boot: &Ladder, history: &[Booted]) -> Markup {
         details.ladder open[late > 0 || !boot.ready] {
             summary {
                 "Boot ladder"
-                @if let Some(last) = boot.rungs.last() { ": " (last.stage) " at " (duration(last.seconds)) }
+                @if let Some(last) = boot.stages.last() { ": " (last.stage) " at " (duration(last.seconds)) }
                 @if !boot.ready { " · ✗ did not become ready" }
                 @if late > 0 { " · ⚠ " (late) " over budget" }
             }
-            @if boot.rungs.is_empty() { p.meta { "The machine told nothing of its boot." } }
+            @if boot.stages.is_empty() { p.meta { "The machine told nothing of its boot." } }
             @else {
                 div.wide tabindex="0" role="region" aria-label="Boot ladder" {
                     table {
@@ -111,7 +111,7 @@ pub(super) fn ladder(boot: &Ladder, history: &[Booted]) -> Markup {
                                 th.draw scope="col" { span.unseen { "Drawn" } }
                             }
                         }
-                        tbody { @for rung in &boot.rungs { (row(rung, &before, end)) } }
+                        tbody { @for rung in &boot.stages { (row(rung, &before, end)) } }
                     }
                 }
             }
@@ -119,7 +119,7 @@ pub(super) fn ladder(boot: &Ladder, history: &[Booted]) -> Markup {
     }
 }
 
-fn row(rung: &Rung, before: &[&Booted], end: f64) -> Markup {
+fn row(rung: &BootStage, before: &[&Booted], end: f64) -> Markup {
     let x = |seconds: f64| (seconds / end * 10000.0).round() / 10.0;
     html! {
         tr.late[rung.is_late()].red[rung.error.is_some()] {

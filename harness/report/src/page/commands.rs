@@ -2,22 +2,22 @@
 
 use maud::{Markup, html};
 
-use crate::run::{Attempt, Tried};
+use crate::run::{Attempt, TestResult};
 use base::shell::quote;
-use events::Fate;
+use events::SnapshotOutcome;
 use events::Verdict;
 
 /// The commands, each with a button that copies it.
-pub(super) fn list(tried: &Tried, attempt: &Attempt) -> Markup {
+pub(super) fn list(tried: &TestResult, attempt: &Attempt) -> Markup {
     let left = attempt.end.as_ref().zip(attempt.left());
     html! {
         ul.commands {
             @if let Some((end, evidence)) = left {
                 @let evidence = quote(&evidence.to_string_lossy());
-                @if let Some(Fate::Yes { .. }) = end.machine {
+                @if let Some(SnapshotOutcome::Kept { .. }) = end.machine {
                     (command("Enter the machine as it failed", &format!("cargo harness enter {evidence}")))
                 }
-                @if matches!(end.verdict, Verdict::Red | Verdict::KnownFailure) {
+                @if matches!(end.verdict, Verdict::Failed | Verdict::KnownFailure) {
                     (command("Run the trial again from its evidence", &format!("cargo harness replay {evidence}")))
                 }
                 (command("Evidence", &format!("ls {evidence}")))

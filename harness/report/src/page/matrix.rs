@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use maud::{Markup, html};
 
 use super::{class, duration, mark};
-use crate::run::{Run, Tried};
+use crate::run::{Run, TestResult};
 
 /// A row for each scenario, a column for each profile.
 pub(super) fn section(run: &Run) -> Markup {
-    let profiles: BTreeSet<&str> = run.trials.iter().map(Tried::profile).collect();
-    let mut rows: BTreeMap<&str, BTreeMap<&str, &Tried>> = BTreeMap::new();
+    let profiles: BTreeSet<&str> = run.trials.iter().map(TestResult::profile).collect();
+    let mut rows: BTreeMap<&str, BTreeMap<&str, &TestResult>> = BTreeMap::new();
     for tried in &run.trials {
         let row = rows.entry(tried.scenario()).or_default();
         row.insert(tried.profile(), tried);
@@ -40,7 +40,7 @@ pub(super) fn section(run: &Run) -> Markup {
     }
 }
 
-fn cell(tried: Option<&Tried>) -> Markup {
+fn cell(tried: Option<&TestResult>) -> Markup {
     let Some(tried) = tried else {
         return html! { td.nothing { span aria-label="does not run here" { "·" } } };
     };

@@ -18,15 +18,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 use super::history::Booted;
-use super::journal::Journal;
 use super::run::{Outcome, Run};
+use super::run_log::RunLog;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// The page of a run, with what is known of earlier boots.
-pub fn html(journal: &Journal, history: &[Booted]) -> String {
-    let run = Run::of(&journal.events);
+pub fn html(run_log: &RunLog, history: &[Booted]) -> String {
+    let run = Run::of(&run_log.events);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,7 +37,7 @@ pub fn html(journal: &Journal, history: &[Booted]) -> String {
                     (wrong(&run))
                     (matrix::section(&run))
                     (boots::section(&run, history))
-                    (trials(&run, journal, history))
+                    (trials(&run, run_log, history))
                 }
                 script { (PreEscaped(SCRIPT)) }
             }
@@ -105,7 +105,11 @@ fn masthead(run: &Run) -> Markup {
 
 /// Shown by the script, which makes them work.
 fn filters(run: &Run) -> Markup {
-    let mut profiles: Vec<&str> = run.trials.iter().map(super::run::Tried::profile).collect();
+    let mut profiles: Vec<&str> = run
+        .trials
+        .iter()
+        .map(super::run::TestResult::profile)
+        .collect();
     profiles.dedup();
     html! {
         form.filters hidden role="search" aria-label="Filter trials" {
@@ -165,11 +169,11 @@ fn gist<'a>(why: &'a str, name: &str) -> &'a str {
     rest.map_or(line, |rest| rest.trim_start_matches([':', ' ']))
 }
 
-fn trials(run: &Run, journal: &Journal, history: &[Booted]) -> Markup {
+fn trials(run: &Run, run_log: &RunLog, history: &[Booted]) -> Markup {
     html! {
         section aria-labelledby="trials" {
             h2 id="trials" { "Trials" }
-            @for tried in &run.trials { (trial::section(tried, journal, history)) }
+            @for tried in &run.trials { (trial::section(tried, run_log, history)) }
             p.none hidden { "No trial is like that." }
         }
     }

@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::timeline::label;
-use crate::journal::Journal;
+use crate::excerpt::{EvidenceExcerpt, Said};
 use crate::run::{Attempt, Ran};
-use crate::taken::{Said, Taken};
+use crate::run_log::RunLog;
 
-pub(super) fn section(id: &str, attempt: &Attempt, journal: &Journal) -> Markup {
-    let lines: Vec<&Said> = said(attempt, journal).collect();
-    let cut: u64 = folders(attempt, journal).map(|taken| taken.cut).sum();
+pub(super) fn section(id: &str, attempt: &Attempt, run_log: &RunLog) -> Markup {
+    let lines: Vec<&Said> = said(attempt, run_log).collect();
+    let cut: u64 = folders(attempt, run_log).map(|excerpts| excerpts.cut).sum();
     html! {
         div.console {
             h4 { "Serial console" }
@@ -22,7 +22,7 @@ pub(super) fn section(id: &str, attempt: &Attempt, journal: &Journal) -> Markup 
                     "."
                 }
             }
-            @if journal.taken.is_empty() {
+            @if run_log.excerpts.is_empty() {
                 p.meta { "The evidence was gone when this page was made." }
             }
             div.serial tabindex="0" role="region" aria-label="Serial console" {
@@ -43,18 +43,18 @@ pub(super) fn mark_id(id: &str, index: usize) -> String {
 /// What is there of the machines of an attempt: those that it was forked from, then its own.
 pub(super) fn folders<'a>(
     attempt: &'a Attempt,
-    journal: &'a Journal,
-) -> impl Iterator<Item = &'a Taken> {
+    run_log: &'a RunLog,
+) -> impl Iterator<Item = &'a EvidenceExcerpt> {
     let all = attempt.parents.iter().chain([&attempt.evidence]);
-    all.filter_map(|folder| journal.taken.get(folder))
+    all.filter_map(|folder| run_log.excerpts.get(folder))
 }
 
 /// Their lines.
 pub(super) fn said<'a>(
     attempt: &'a Attempt,
-    journal: &'a Journal,
+    run_log: &'a RunLog,
 ) -> impl Iterator<Item = &'a Said> {
-    folders(attempt, journal).flat_map(|taken| &taken.serial)
+    folders(attempt, run_log).flat_map(|excerpts| &excerpts.serial)
 }
 
 fn mark(id: &str, index: usize, ran: &Ran, attempt: &Attempt) -> Markup {

@@ -4,20 +4,20 @@ use maud::{Markup, html};
 
 use super::duration;
 use super::serial::{self, said};
-use crate::journal::Journal;
 use crate::run::{Attempt, Ran};
+use crate::run_log::RunLog;
 
 /// Columns that the serial console's lines are counted in.
 const COLUMNS: usize = 120;
 /// Width of a drawing; it is stretched to the width that there is.
 const WIDTH: f64 = 1000.0;
 
-pub(super) fn section(id: &str, attempt: &Attempt, journal: &Journal) -> Markup {
+pub(super) fn section(id: &str, attempt: &Attempt, run_log: &RunLog) -> Markup {
     let length = attempt.length().max(0.001);
     html! {
         div.timeline {
             h4 { "Steps" }
-            (strip(id, attempt, journal, length))
+            (strip(id, attempt, run_log, length))
             ol.steps {
                 @for (index, ran) in attempt.steps.iter().enumerate() {
                     (row(id, index, ran, attempt, length))
@@ -37,12 +37,12 @@ pub(super) fn section(id: &str, attempt: &Attempt, journal: &Journal) -> Markup 
 fn not_run(attempt: &Attempt) -> impl Iterator<Item = (usize, &str)> {
     let last = attempt.steps.last().map_or(0, |ran| ran.number);
     let heads = attempt.heads.iter().enumerate().skip(last);
-    heads.map(|(n, head)| (n + 1, head.what.as_str()))
+    heads.map(|(n, head)| (n + 1, head.title.as_str()))
 }
 
 /// All at a glance: a block for each step, and below them the serial console.
-fn strip(id: &str, attempt: &Attempt, journal: &Journal, length: f64) -> Markup {
-    let columns = columns(attempt, journal, length);
+fn strip(id: &str, attempt: &Attempt, run_log: &RunLog, length: f64) -> Markup {
+    let columns = columns(attempt, run_log, length);
     let most = columns.iter().copied().max().unwrap_or(0).max(1);
     html! {
         svg.strip viewBox="0 0 1000 64" preserveAspectRatio="none" role="img" aria-label="Steps, and lines on the serial console, over time" {
@@ -68,9 +68,9 @@ fn strip(id: &str, attempt: &Attempt, journal: &Journal, length: f64) -> Markup 
 }
 
 /// How many lines came in each part of the time.
-fn columns(attempt: &Attempt, journal: &Journal, length: f64) -> [usize; COLUMNS] {
+fn columns(attempt: &Attempt, run_log: &RunLog, length: f64) -> [usize; COLUMNS] {
     let mut columns = [0; COLUMNS];
-    for at in said(attempt, journal).filter_map(|said| said.at) {
+    for at in said(attempt, run_log).filter_map(|said| said.at) {
         let part = (at - attempt.at) / length * COLUMNS as f64;
         if (0.0..=COLUMNS as f64).contains(&part) {
             columns[(part as usize).min(COLUMNS - 1)] += 1;

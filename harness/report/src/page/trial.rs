@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use super::{badge, boots, class, commands, date, duration, gist, serial, timeline};
+use crate::excerpt::EvidenceExcerpt;
 use crate::history::Booted;
-use crate::journal::Journal;
-use crate::run::{Attempt, Tried};
-use crate::taken::Taken;
+use crate::run::{Attempt, TestResult};
+use crate::run_log::RunLog;
 use events::Verdict;
 
-pub(super) fn section(tried: &Tried, journal: &Journal, history: &[Booted]) -> Markup {
+pub(super) fn section(tried: &TestResult, run_log: &RunLog, history: &[Booted]) -> Markup {
     let outcome = tried.outcome();
     let about = tried.attempts.last().map(|last| last.about.trim());
     html! {
@@ -25,7 +25,7 @@ pub(super) fn section(tried: &Tried, journal: &Journal, history: &[Booted]) -> M
                     p { (tried.why().unwrap_or("It did not begin.")) }
                 }
                 @for (number, attempt) in tried.attempts.iter().enumerate() {
-                    (one(tried, number, attempt, journal, history))
+                    (one(tried, number, attempt, run_log, history))
                 }
             }
         }
@@ -33,10 +33,10 @@ pub(super) fn section(tried: &Tried, journal: &Journal, history: &[Booted]) -> M
 }
 
 fn one(
-    tried: &Tried,
+    tried: &TestResult,
     number: usize,
     attempt: &Attempt,
-    journal: &Journal,
+    run_log: &RunLog,
     history: &[Booted],
 ) -> Markup {
     let many = tried.attempts.len() > 1;
@@ -51,10 +51,10 @@ fn one(
         @for note in &attempt.notes { p.note { "⚠ " (note) } }
         (fault(tried, attempt))
         (commands::list(tried, attempt))
-        (timeline::section(&id, attempt, journal))
+        (timeline::section(&id, attempt, run_log))
         @for boot in &attempt.boots { (boots::ladder(boot, history)) }
-        @for taken in serial::folders(attempt, journal) { (pictures(attempt, taken)) }
-        (serial::section(&id, attempt, journal))
+        @for excerpts in serial::folders(attempt, run_log) { (pictures(attempt, excerpts)) }
+        (serial::section(&id, attempt, run_log))
         @if let Some(why) = attempt.end.as_ref().and_then(|end| end.why.as_deref()) {
             details.more {
                 summary { "All that the verdict says" }
@@ -68,14 +68,14 @@ fn ending(attempt: &Attempt) -> &'static str {
     match attempt.end.as_ref().map(|end| end.verdict) {
         Some(Verdict::Passed | Verdict::Flaky) => "passed",
         Some(Verdict::KnownFailure) => "known failure",
-        Some(Verdict::Red) => "red",
-        Some(Verdict::NoVerdict) => "no verdict",
+        Some(Verdict::Failed) => "red",
+        Some(Verdict::Error) => "no verdict",
         None => "not ended",
     }
 }
 
 /// The fault of the red step, or what else there is to say.
-fn fault(tried: &Tried, attempt: &Attempt) -> Markup {
+fn fault(tried: &TestResult, attempt: &Attempt) -> Markup {
     let Some(end) = attempt.end.as_ref().filter(|end| end.why.is_some()) else {
         return html! {};
     };
@@ -102,7 +102,7 @@ fn outdent(text: &str) -> String {
     lines.join("\n")
 }
 
-fn pictures(attempt: &Attempt, taken: &Taken) -> Markup {
+fn pictures(attempt: &Attempt, excerpts: &EvidenceExcerpt) -> Markup {
     let red = attempt
         .end
         .as_ref()
@@ -113,7 +113,7 @@ fn pictures(attempt: &Attempt, taken: &Taken) -> Markup {
         "The screen"
     };
     html! {
-        @for picture in &taken.pictures {
+        @for picture in &excerpts.pictures {
             figure {
                 img src={ "data:image/png;base64," (picture.png) } alt={ (what) " (" (picture.name) ")" } loading="lazy";
                 figcaption { (what) }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Listed, Recipe, Store};
+use super::{CheckpointKey, CheckpointStore, Listed};
 
 /// How it stands with a checkpoint.
 #[derive(Debug, Clone)]
@@ -36,9 +36,9 @@ pub struct Difference {
     pub is: String,
 }
 
-impl Store {
+impl CheckpointStore {
     /// Tells how it stands with the checkpoint of a recipe.
-    pub fn explain(&self, recipe: &Recipe) -> Explained {
+    pub fn explain(&self, recipe: &CheckpointKey) -> Explained {
         let (name, mut others) = (recipe.name(), self.list());
         if let Some(at) = others.iter().position(|one| one.name == name) {
             let one = others.swap_remove(at);

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use nix::fcntl::Flock;
 
-use super::{Held, Recipe, written};
+use super::{CheckpointKey, CheckpointLease, written};
 use base::files;
 use machine::{Checkpoint, KeyPair};
 
@@ -32,7 +32,7 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn begin(folder: &Path, recipe: &Recipe) -> io::Result<()> {
+pub(super) fn begin(folder: &Path, recipe: &CheckpointKey) -> io::Result<()> {
     // What a maker that was killed left.
     match remove(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -49,7 +49,7 @@ pub(super) fn finish(folder: &Path, keys: &KeyPair) -> io::Result<()> {
     files::replace(&folder.join(KEY), files::PRIVATE, keys.private.as_bytes())
 }
 
-pub(super) fn read_recipe(folder: &Path) -> Option<Recipe> {
+pub(super) fn read_recipe(folder: &Path) -> Option<CheckpointKey> {
     serde_json::from_slice(&std::fs::read(folder.join(RECIPE)).ok()?).ok()
 }
 
@@ -69,12 +69,12 @@ pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), String> {
 }
 
 /// What is in a folder, which counts as used now.
-pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<Held, String> {
+pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<CheckpointLease, String> {
     let (saved, keys) = contents(folder)?;
     written::write_out(folder);
     // Only its age suffers when this cannot be written.
     let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
-    Ok(Held {
+    Ok(CheckpointLease {
         saved,
         keys,
         _lock: lock,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use nix::fcntl::FlockArg;
 
 use super::folder::{contents, read_recipe, remove};
-use super::{Recipe, Store};
+use super::{CheckpointKey, CheckpointStore};
 use base::lock;
 use host::disk_space;
 
@@ -24,16 +24,16 @@ pub struct Listed {
     /// Its name.
     pub name: String,
     /// What it was made from; none where that cannot be read.
-    pub recipe: Option<Recipe>,
+    pub recipe: Option<CheckpointKey>,
     /// When it was last used.
     pub used: SystemTime,
     /// What it takes on disk.
     pub bytes: u64,
 }
 
-impl Store {
+impl CheckpointStore {
     /// Whether the checkpoint of a recipe is there.
-    pub fn has(&self, recipe: &Recipe) -> bool {
+    pub fn has(&self, recipe: &CheckpointKey) -> bool {
         contents(&self.folder.join(recipe.name())).is_ok()
     }
 

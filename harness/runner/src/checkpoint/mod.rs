@@ -32,7 +32,7 @@ pub use keep::Listed;
 
 /// The folder of all checkpoints.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct CheckpointStore {
     folder: PathBuf,
     /// Why there was none, as it was told.
     told: Arc<Mutex<BTreeSet<String>>>,
@@ -40,14 +40,14 @@ pub struct Store {
 
 /// What makes a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Recipe {
+pub struct CheckpointKey {
     /// What people call it; changes nothing.
     pub label: String,
     /// All that it depends on.
     pub inputs: Value,
 }
 
-impl Recipe {
+impl CheckpointKey {
     /// The name of the checkpoint.
     pub fn name(&self) -> String {
         Hash::default().text(&self.inputs.to_string()).finish()
@@ -55,7 +55,7 @@ impl Recipe {
 }
 
 /// A checkpoint in use. Nobody removes it meanwhile.
-pub struct Held {
+pub struct CheckpointLease {
     /// The machine.
     pub saved: Checkpoint,
     /// The pair whose public key it lets in.
@@ -66,12 +66,12 @@ pub struct Held {
 /// What one look at a checkpoint comes to.
 enum Found {
     /// It is there.
-    There(Held),
+    There(CheckpointLease),
     /// It is ours to make, while this is held.
     Ours(Flock<File>),
 }
 
-impl Store {
+impl CheckpointStore {
     /// The checkpoints in a folder, which need not be there yet.
     pub fn new(folder: PathBuf) -> Self {
         let told = Arc::default();
@@ -90,12 +90,12 @@ impl Store {
     ///
     /// # Errors
     /// That of `make`; the folder cannot be written; another process did not make it in time.
-    pub async fn obtain<E: From<io::Error>>(
+    pub async fn get_or_create<E: From<io::Error>>(
         &self,
-        recipe: &Recipe,
+        recipe: &CheckpointKey,
         patience: Duration,
         make: impl AsyncFnOnce(&Path) -> Result<KeyPair, E>,
-    ) -> Result<Held, E> {
+    ) -> Result<CheckpointLease, E> {
         let name = recipe.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
@@ -168,19 +168,23 @@ mod tests {
     /// Nobody has it meanwhile.
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn recipe(inputs: Value) -> Recipe {
+    fn recipe(inputs: Value) -> CheckpointKey {
         let label = "a test".into();
-        Recipe { label, inputs }
+        CheckpointKey { label, inputs }
     }
 
-    async fn obtain(store: &Store, inputs: &Value, made: &std::cell::Cell<u32>) -> Held {
+    async fn obtain(
+        store: &CheckpointStore,
+        inputs: &Value,
+        made: &std::cell::Cell<u32>,
+    ) -> CheckpointLease {
         let make = async |folder: &Path| {
             made.set(made.get() + 1);
             make(folder)
         };
         let recipe = recipe(inputs.clone());
         store
-            .obtain::<io::Error>(&recipe, PATIENCE, make)
+            .get_or_create::<io::Error>(&recipe, PATIENCE, make)
             .await
             .unwrap()
     }
@@ -188,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_there_is_used_and_what_is_not_whole_is_made_anew() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path().join("checkpoints"));
+        let store = CheckpointStore::new(parent.path().join("checkpoints"));
         let (made, inputs) = (std::cell::Cell::new(0), json!({ "kernel": "one" }));
         let first = obtain(&store, &inputs, &made).await;
         let second = obtain(&store, &inputs, &made).await;
@@ -212,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_in_use_stays_and_what_failed_leaves_nothing() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path().to_owned());
+        let store = CheckpointStore::new(parent.path().to_owned());
         let made = std::cell::Cell::new(0);
         let held = obtain(&store, &json!(1), &made).await;
         let name = store.list()[0].name.clone();
@@ -222,14 +226,14 @@ mod tests {
 
         let fail = async |_: &Path| Err(io::Error::other("no boot"));
         let failed = store
-            .obtain::<io::Error>(&recipe(json!(2)), PATIENCE, fail)
+            .get_or_create::<io::Error>(&recipe(json!(2)), PATIENCE, fail)
             .await
             .err()
             .unwrap();
         assert!(failed.to_string().contains("no boot") && store.list().is_empty());
     }
 
-    fn why_not(store: &Store, inputs: &Value) -> String {
+    fn why_not(store: &CheckpointStore, inputs: &Value) -> String {
         match store.explain(&recipe(inputs.clone())) {
             Explained::Damaged { why, .. } => why,
             other => panic!("{other:?}"),
@@ -239,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_whole_is_explained_and_goes_when_another_is_made() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path().to_owned());
+        let store = CheckpointStore::new(parent.path().to_owned());
         let (made, cut) = (std::cell::Cell::new(0), json!("cut"));
         drop(obtain(&store, &cut, &made).await);
         assert!(matches!(
@@ -267,7 +271,7 @@ mod tests {
             make(folder)
         };
         let wanted = recipe(next.clone());
-        let obtained = store.obtain::<io::Error>(&wanted, PATIENCE, make);
+        let obtained = store.get_or_create::<io::Error>(&wanted, PATIENCE, make);
         drop(obtained.await.unwrap());
         let left: Vec<_> = store.list().into_iter().map(|one| one.name).collect();
         assert_eq!(left, [wanted.name()]);
@@ -276,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_power_cut_may_have_hurt_is_made_anew() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path().to_owned());
+        let store = CheckpointStore::new(parent.path().to_owned());
         let (made, inputs) = (std::cell::Cell::new(0), json!("kettle"));
         drop(obtain(&store, &inputs, &made).await);
         let folder = parent.path().join(recipe(inputs.clone()).name());
@@ -299,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn who_makes_it_is_waited_for_by_name_and_not_for_ever() {
         let parent = tempfile::tempdir().unwrap();
-        let store = Store::new(parent.path().to_owned());
+        let store = CheckpointStore::new(parent.path().to_owned());
         let name = recipe(json!(1)).name();
         let file = store.lock_file(&name);
         let mut held = lock::take(&file, FlockArg::LockExclusive).unwrap();
@@ -307,7 +311,9 @@ mod tests {
         let limit = Duration::from_millis(50);
         let never = async |_: &Path| panic!("somebody else makes it");
         let recipe = recipe(json!(1));
-        let late = store.obtain::<io::Error>(&recipe, limit, never).await;
+        let late = store
+            .get_or_create::<io::Error>(&recipe, limit, never)
+            .await;
         let why = late.err().unwrap().to_string();
         let pid = std::process::id();
         assert!(

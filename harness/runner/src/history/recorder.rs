@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::History;
 use super::key;
-use events::{Event, Listener, What};
+use events::{Event, EventKind, Listener};
 use scenario::Scenario;
 
 /// How long steps took by their numbers and, before the first, by what they did.
@@ -51,15 +51,15 @@ fn summary(heard: &Steps, scenario: &Scenario) -> (f64, BTreeMap<String, f64>) {
 }
 
 impl Listener for Recorder {
-    fn hear(&self, event: &Event) {
-        match &event.what {
-            What::TrialBegins { trial, .. } => drop(self.lock().remove(trial)),
-            What::StepEnds {
+    fn on_event(&self, event: &Event) {
+        match &event.kind {
+            EventKind::TrialBegins { trial, .. } => drop(self.lock().remove(trial)),
+            EventKind::StepEnds {
                 trial,
                 step,
-                what,
-                took,
-                fault: None,
+                title: what,
+                duration: took,
+                failure: None,
             } => {
                 let mut heard = self.lock();
                 let trial = heard.entry(trial.clone()).or_default();
@@ -113,12 +113,12 @@ mod tests {
             (2, "two", 4.0),
             (3, "one", 3.0),
         ] {
-            listeners.tell(What::StepEnds {
+            listeners.emit(EventKind::StepEnds {
                 trial: "q35::tea".into(),
                 step,
-                what: what.into(),
-                took,
-                fault: None,
+                title: what.into(),
+                duration: took,
+                failure: None,
             });
         }
         recorder.keep("q35::tea", "q35::tea tcg", &scenario, &history);

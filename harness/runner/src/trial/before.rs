@@ -7,12 +7,12 @@ use crate::evidence::Evidence;
 use machine::{KeyPair, Machine};
 use yaml::closest;
 
-use super::begin::Begun;
+use super::begin::StartedMachine;
 use super::{Failure, Settings, Trial, closed};
 
 /// A trial that stands before a step.
 pub struct Stopped {
-    begun: Begun,
+    begun: StartedMachine,
     /// Where what it saw is written.
     pub evidence: Evidence,
 }

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use crate::artifacts::Artifacts;
-use crate::checkpoint::{Held, Recipe, Store};
+use crate::checkpoint::{CheckpointKey, CheckpointLease, CheckpointStore};
 use crate::client;
 use crate::evidence::Evidence;
 use base::hash::Hash;
-use events::What;
+use events::EventKind;
 use machine::profile::{Bus, ResolvedFirmware};
 use machine::services::registry::Storage;
 use machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
@@ -22,10 +22,10 @@ use scenario::{Start, WaitForStep};
 use yaml::ConsoleRules;
 
 use super::deadline::{self, Deadline};
-use super::fault::Fault;
-use super::red_verdict::Red;
+use super::failure_report::FailureReport;
 use super::session::{Session, USER};
 use super::setups::{Maker, save};
+use super::step_failure::StepFailure;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
 
 /// Changes when checkpoints made before are of no use any more.
@@ -35,16 +35,16 @@ const VERSION: u32 = 8;
 const EVIDENCE: &str = "\nevidence: ";
 
 /// A machine that was started.
-pub(super) struct Begun {
+pub(super) struct StartedMachine {
     pub(super) machine: Arc<Machine>,
     pub(super) keys: KeyPair,
     /// What it goes on from, which must stay as long.
-    checkpoint: Option<Held>,
+    checkpoint: Option<CheckpointLease>,
 }
 
-impl Begun {
+impl StartedMachine {
     /// A machine that goes on from a checkpoint.
-    pub(super) fn on(machine: Arc<Machine>, checkpoint: Held) -> Self {
+    pub(super) fn on(machine: Arc<Machine>, checkpoint: CheckpointLease) -> Self {
         Self {
             machine,
             keys: checkpoint.keys.clone(),
@@ -68,7 +68,7 @@ impl Begun {
         &self,
         wanted: Option<&WaitForStep>,
         session: &mut Session<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StepFailure> {
         let machine = &self.machine;
         if self.checkpoint.is_none() {
             return booted(machine, wanted, session).await;
@@ -86,7 +86,7 @@ impl Trial {
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Result<Begun, Failure> {
+    ) -> Result<StartedMachine, Failure> {
         if self.wants_client() {
             client::computer(&self.project).map_err(Failure::Infrastructure)?;
         }
@@ -103,7 +103,7 @@ impl Trial {
         let keys = KeyPair::generate();
         let spec = self.spec(artifacts, &keys)?;
         let machine = Machine::start(spec, log.evidence.logs()).await;
-        Ok(Begun {
+        Ok(StartedMachine {
             machine: Arc::new(machine.map_err(|error| infrastructure(error, log.evidence))?),
             keys,
             checkpoint: None,
@@ -112,7 +112,7 @@ impl Trial {
 
     /// Whether its machine is booted, for itself or for a checkpoint that is not there yet.
     pub fn boots(&self, artifacts: &Artifacts, settings: &Settings) -> bool {
-        let there = |store: &Store| {
+        let there = |store: &CheckpointStore| {
             let recipe = self.recipe(artifacts, self.scenario.setups.len());
             recipe.is_ok_and(|recipe| store.has(&recipe))
         };
@@ -122,26 +122,26 @@ impl Trial {
 
     async fn fork(
         &self,
-        store: &Store,
+        store: &CheckpointStore,
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Result<Begun, Failure> {
+    ) -> Result<StartedMachine, Failure> {
         let maker = Maker {
             store,
             artifacts,
             settings,
         };
-        let fork = async |held: &Held| {
+        let fork = async |held: &CheckpointLease| {
             let spec = self.spec(artifacts, &held.keys)?;
             let machine = Machine::fork(spec, &held.saved, log.evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, log.evidence))
         };
         let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
-        Ok(Begun::on(Arc::new(machine), held))
+        Ok(StartedMachine::on(Arc::new(machine), held))
     }
 
-    fn wants_checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
+    fn wants_checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a CheckpointStore> {
         let fork = self.scenario.start == Start::Fork;
         settings.checkpoints.as_ref().filter(|_| fork)
     }
@@ -156,14 +156,18 @@ impl Trial {
     ///
     /// # Errors
     /// The artifacts cannot be read, or this host cannot run the profile.
-    pub fn recipes(&self, artifacts: &Artifacts) -> Result<Vec<Recipe>, Failure> {
+    pub fn recipes(&self, artifacts: &Artifacts) -> Result<Vec<CheckpointKey>, Failure> {
         (0..=self.scenario.setups.len())
             .map(|setups| self.recipe(artifacts, setups))
             .collect()
     }
 
     /// What makes the checkpoint of a machine that went through so many of the trial's setups.
-    pub(super) fn recipe(&self, artifacts: &Artifacts, setups: usize) -> Result<Recipe, Failure> {
+    pub(super) fn recipe(
+        &self,
+        artifacts: &Artifacts,
+        setups: usize,
+    ) -> Result<CheckpointKey, Failure> {
         let setups = &self.scenario.setups[..setups];
         let mut inputs = self.inputs(artifacts)?;
         let content: Vec<_> = setups.iter().map(|setup| &setup.content).collect();
@@ -172,7 +176,7 @@ impl Trial {
             Some(setup) => format!("setup {}", setup.name),
             None => "boot".into(),
         };
-        Ok(Recipe {
+        Ok(CheckpointKey {
             label: format!("{}, {last}", self.profile.name),
             inputs,
         })
@@ -276,7 +280,7 @@ impl Trial {
         if let Err(fault) = ready {
             outcome::screen(&machine, evidence).await;
             let fate = self.keep(&machine, keys, maker.settings, &log).await;
-            let failure = Red::boot(fault, &ran).conclude(self, &machine, evidence, fate);
+            let failure = FailureReport::boot(fault, &ran).conclude(self, &machine, evidence, fate);
             machine.stop().await;
             return Err(failure);
         }
@@ -291,11 +295,11 @@ pub(super) fn infrastructure(why: impl Display, evidence: &Evidence) -> Failure 
 }
 
 /// Tells that a machine is booted where it would be forked; each reason once in a run.
-fn not_forked(store: &Store, why: &str, log: &Log<'_>) {
+fn not_forked(store: &CheckpointStore, why: &str, log: &Log<'_>) {
     // Where the evidence is differs each time, and makes no other reason.
     let reason = why.split_once(EVIDENCE).map_or(why, |(reason, _)| reason);
     if store.is_news(reason) {
-        log.tell(What::Note {
+        log.tell(EventKind::Note {
             trial: Some(log.trial.clone()),
             text: format!("machines are booted, not forked: {why}"),
         });
@@ -307,7 +311,7 @@ async fn booted(
     machine: &Machine,
     wanted: Option<&WaitForStep>,
     session: &mut Session<'_>,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let limit = scaled(deadline::BOOT);
     let Some(wanted) = wanted else {
         return Ok(machine.fail_fast(machine.wait_ready(limit)).await?);

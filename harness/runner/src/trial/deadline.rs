@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use events::DurationStats;
-use host::speed::Scale;
+use host::speed::HostSpeed;
 use scenario::{Action, Step};
 
-use super::fault::Fault;
 use super::scaled;
+use super::step_failure::StepFailure;
 
 /// From power-on until the machine is ready.
 pub const BOOT: Duration = Duration::from_secs(150);
@@ -21,7 +21,7 @@ pub const LOGIN: Duration = Duration::from_secs(30);
 pub const REST: Duration = Duration::from_secs(10);
 
 /// To mend at the end what the steps broke.
-pub const MEND: Duration = Duration::from_secs(20);
+pub const REVERT: Duration = Duration::from_secs(20);
 
 /// A step is late at so many times the longest that it took of late.
 const LATE: f64 = 8.0;
@@ -49,7 +49,7 @@ fn of_kind(action: &Action) -> Duration {
 
 /// How long a step is waited for, and why.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct StepTimeout {
     /// On this host.
     pub limit: Duration,
     /// On the reference host, as the file or the kind of the step has it.
@@ -57,10 +57,10 @@ pub struct Patience {
     usually: Option<DurationStats>,
 }
 
-impl Patience {
+impl StepTimeout {
     /// By what the file says, which is scaled for this host and then never exceeded, or else by the
     /// kind of the step; and by what it usually takes, where that is known.
-    pub fn of(step: &Step, usually: Option<DurationStats>, pace: Pace) -> Self {
+    pub fn of(step: &Step, usually: Option<DurationStats>, pace: Slowdown) -> Self {
         let usually = usually.filter(DurationStats::is_known);
         let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));
         let here = scaled(base);
@@ -79,12 +79,12 @@ impl Patience {
 
     /// For a step of which nothing is known.
     pub fn with(step: &Step) -> Self {
-        Self::of(step, None, Pace(1.0))
+        Self::of(step, None, Slowdown(1.0))
     }
 
     /// A fault at the deadline, with where the deadline came from and what is usual.
-    pub fn told(&self, fault: Fault) -> Fault {
-        let fault = fault.with("timeout", self.origin(Scale::of_host()));
+    pub fn told(&self, fault: StepFailure) -> StepFailure {
+        let fault = fault.with("timeout", self.origin(HostSpeed::of_host()));
         match self.usually {
             Some(usually) => fault.with("it usually takes", usually.to_string()),
             None => fault,
@@ -92,9 +92,9 @@ impl Patience {
     }
 }
 
-impl Patience {
+impl StepTimeout {
     /// The deadline as a product: that of the reference host, and how much slower this host is.
-    fn origin(&self, scale: Scale) -> String {
+    fn origin(&self, scale: HostSpeed) -> String {
         let product = in_words(self.base, scale);
         let here = scale.apply(self.base);
         match self.limit.as_secs_f64() / here.as_secs_f64() {
@@ -105,7 +105,7 @@ impl Patience {
 }
 
 /// `5 s x 2.7 for this host`.
-pub(super) fn in_words(limit: Duration, scale: Scale) -> String {
+pub(super) fn in_words(limit: Duration, scale: HostSpeed) -> String {
     let factor = scale.factor();
     let limit = (limit.as_secs_f64() * 10.0).round() / 10.0;
     format!("{limit} s x {factor:.1} for this host")
@@ -114,9 +114,9 @@ pub(super) fn in_words(limit: Duration, scale: Scale) -> String {
 /// How much longer than usual the steps of a trial have taken so far: a host that was measured when
 /// it was idle may be busy now.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace(f64);
+pub struct Slowdown(f64);
 
-impl Pace {
+impl Slowdown {
     /// By what steps took here, and what they usually take; at least 1.
     pub fn of(steps: impl Iterator<Item = (Duration, Option<DurationStats>)>) -> Self {
         let (mut took, mut usual) = (0.0, 0.0);
@@ -167,7 +167,7 @@ impl Deadline {
 mod tests {
     use super::*;
 
-    const IDLE: Pace = Pace(1.0);
+    const IDLE: Slowdown = Slowdown(1.0);
 
     fn step(timeout: Option<u64>) -> Step {
         Step {
@@ -189,13 +189,13 @@ mod tests {
     }
 
     /// Of the reference host, on which a step's longest was so many of its seconds.
-    fn limit(timeout: Option<u64>, usually: Option<DurationStats>, pace: Pace) -> u64 {
+    fn limit(timeout: Option<u64>, usually: Option<DurationStats>, pace: Slowdown) -> u64 {
         let slower = scaled(Duration::from_secs(1)).as_secs_f64();
         let here = usually.map(|usually| DurationStats {
             longest: usually.longest * slower,
             ..usually
         });
-        let limit = Patience::of(&step(timeout), here, pace).limit;
+        let limit = StepTimeout::of(&step(timeout), here, pace).limit;
         let reference = (limit.as_secs_f64() / slower).round();
         Duration::from_secs_f64(reference).as_secs()
     }
@@ -215,28 +215,28 @@ mod tests {
     fn what_is_written_is_never_exceeded() {
         assert_eq!(limit(Some(30), None, IDLE), 30);
         assert_eq!(limit(Some(30), usually(1.0, 3), IDLE), 10);
-        assert_eq!(limit(Some(30), usually(100.0, 3), Pace(4.0)), 30);
+        assert_eq!(limit(Some(30), usually(100.0, 3), Slowdown(4.0)), 30);
     }
 
     #[test]
     fn a_busy_host_is_given_more_time() {
-        assert_eq!(limit(None, None, Pace(2.0)), 120);
-        assert_eq!(limit(None, usually(1.0, 3), Pace(3.0)), 60);
+        assert_eq!(limit(None, None, Slowdown(2.0)), 120);
+        assert_eq!(limit(None, usually(1.0, 3), Slowdown(3.0)), 60);
         let here = Duration::from_secs_f64;
         let known = usually(8.0, 3);
-        let pace = |steps: Vec<_>| Pace::of(steps.into_iter());
+        let pace = |steps: Vec<_>| Slowdown::of(steps.into_iter());
         assert_eq!(pace(vec![]), IDLE);
         assert_eq!(pace(vec![(here(1.0), known)]), IDLE);
         let twice = pace(vec![(here(8.0), known), (here(99.0), None)]);
         assert!((twice.0 - 2.0).abs() < 0.01, "{twice:?}");
-        assert_eq!(pace(vec![(here(99.0), known)]), Pace(BUSIEST));
+        assert_eq!(pace(vec![(here(99.0), known)]), Slowdown(BUSIEST));
     }
 
     #[test]
     fn a_deadline_is_told_as_a_product() {
-        let scale = Scale::of_factor(2.7);
+        let scale = HostSpeed::of_factor(2.7);
         let told = |limit| {
-            let patience = Patience {
+            let patience = StepTimeout {
                 limit,
                 base: Duration::from_secs(5),
                 usually: None,
@@ -254,12 +254,12 @@ mod tests {
     #[test]
     fn a_late_step_says_what_is_usual() {
         let told = |usually| {
-            let patience = Patience::of(&step(None), usually, IDLE);
-            patience.told(Fault::new("late")).render()
+            let patience = StepTimeout::of(&step(None), usually, IDLE);
+            patience.told(StepFailure::new("late")).render()
         };
         let limit = format!(
             "  late\n  timeout: {}",
-            in_words(Duration::from_secs(60), Scale::of_host())
+            in_words(Duration::from_secs(60), HostSpeed::of_host())
         );
         assert_eq!(told(None), limit);
         assert!(told(usually(4.0, 5)).contains("in the last 5 passes"));

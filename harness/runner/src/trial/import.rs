@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use machine::Ssh;
 use scenario::DockerImport;
 
-use super::fault::Fault;
+use super::step_failure::StepFailure;
 
 /// What a busybox is called by in scenarios.
 const APPLETS: [&str; 17] = [
@@ -18,13 +18,13 @@ const APPLETS: [&str; 17] = [
 ];
 
 /// Fetches the files and makes the image.
-pub async fn perform(import: &DockerImport, ssh: &Ssh, docker: &Docker) -> Result<(), Fault> {
+pub async fn perform(import: &DockerImport, ssh: &Ssh, docker: &Docker) -> Result<(), StepFailure> {
     let mut files = Vec::new();
     for path in &import.files {
         files.push((path.as_str(), ssh.download(path).await?));
     }
     let layer = layer(&files)
-        .map_err(|error| Fault::new(format!("no layer can be made of the files: {error}")))?;
+        .map_err(|error| StepFailure::new(format!("no layer can be made of the files: {error}")))?;
     let (repository, tag) = import
         .image
         .split_once(':')

@@ -17,9 +17,9 @@ use base::wait::{Poll, wait_until};
 use machine::{Engine, KeyPair, Machine, MachineError};
 use scenario::{Action, Step};
 
-use super::deadline::{self, Deadline, Patience};
-use super::fault::Fault;
+use super::deadline::{self, Deadline, StepTimeout};
 use super::session::Session;
+use super::step_failure::StepFailure;
 use super::{scaled, steps};
 
 /// Between two looks. A look costs an emulated machine about 0.1 s.
@@ -37,7 +37,7 @@ pub(super) struct Invariants<'a> {
     keys: &'a KeyPair,
     snapshots: &'a Path,
     project: &'a Project,
-    /// The machine as it is now. Held for reading by a look, for writing by a step that takes the
+    /// The machine as it is now. CheckpointLease for reading by a look, for writing by a step that takes the
     /// machine away.
     now: RwLock<Arc<Machine>>,
     /// It stands still, is off, or has no network to rely on, and so cannot be asked.
@@ -68,7 +68,7 @@ impl<'a> Invariants<'a> {
     }
 
     /// Looks until something does not hold; ends only then.
-    pub(super) async fn watch(&self) -> Fault {
+    pub(super) async fn watch(&self) -> StepFailure {
         if self.steps.is_empty() && !self.engine {
             return std::future::pending().await;
         }
@@ -102,8 +102,8 @@ impl<'a> Invariants<'a> {
         step: &Step,
         is_last: bool,
         session: &mut Session<'_>,
-        work: impl AsyncFnOnce(&mut Session<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        work: impl AsyncFnOnce(&mut Session<'_>) -> Result<(), StepFailure>,
+    ) -> Result<(), StepFailure> {
         let away = takes_away(step);
         let now = if away {
             Some(self.now.write().await)
@@ -122,20 +122,20 @@ impl<'a> Invariants<'a> {
     }
 
     /// Looks once at each, but no longer than the machine is there.
-    async fn check(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+    async fn check(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
         let machine = Arc::clone(&session.machine);
         let looks = async { Ok(self.look(session).await) };
         machine.fail_fast(looks).await?
     }
 
-    async fn look(&self, session: &mut Session<'_>) -> Result<(), Fault> {
+    async fn look(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
         if self.engine {
             let look = async |session: &mut Session<'_>| engine(session).await;
             holds("system-docker is alive", session, look).await?;
         }
         for step in self.steps {
             let look = async |session: &mut Session<'_>| {
-                let limit = Deadline::within(Patience::with(step).limit);
+                let limit = Deadline::within(StepTimeout::with(step).limit);
                 steps::perform(step, session, &limit).await
             };
             holds(&step.title(), session, look).await?;
@@ -149,9 +149,9 @@ impl<'a> Invariants<'a> {
 async fn holds(
     what: &str,
     session: &mut Session<'_>,
-    look: impl AsyncFn(&mut Session<'_>) -> Result<(), Fault>,
-) -> Result<(), Fault> {
-    let broken = |mut fault: Fault| {
+    look: impl AsyncFn(&mut Session<'_>) -> Result<(), StepFailure>,
+) -> Result<(), StepFailure> {
+    let broken = |mut fault: StepFailure| {
         fault.what = format!("an invariant does not hold: {what}\n{}", fault.what);
         fault
     };
@@ -172,14 +172,14 @@ async fn holds(
     answer.map_err(broken)
 }
 
-async fn engine(session: &mut Session<'_>) -> Result<(), Fault> {
+async fn engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
     let limit = Deadline::within(scaled(PING));
     let docker = session.docker(Engine::System, &limit).await?;
     match tokio::time::timeout(limit.left(), docker.ping()).await {
         Ok(answer) => Ok(answer.map(drop)?),
-        Err(_) => Err(Fault {
+        Err(_) => Err(StepFailure {
             is_line: true,
-            ..Fault::new("system-docker does not answer")
+            ..StepFailure::new("system-docker does not answer")
         }),
     }
 }

@@ -8,8 +8,8 @@ use similar::TextDiff;
 use machine::Output;
 use scenario::TextExpectation;
 
-use super::fault::{Fault, ending};
 use super::snapshot;
+use super::step_failure::{StepFailure, ending};
 
 /// How long two texts are compared at most.
 const DIFF_TIME: Duration = Duration::from_secs(2);
@@ -29,10 +29,10 @@ pub struct Wanted<'a> {
 ///
 /// # Errors
 /// The first thing that is not as wanted.
-pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(), Fault> {
+pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(), StepFailure> {
     if output.signal.is_some() || output.exit.map(i64::from) != Some(wanted.exit) {
         let (seen, exit) = (ending(output), wanted.exit);
-        return Err(Fault::new(format!(
+        return Err(StepFailure::new(format!(
             "the command ended with {seen}, expected exit status {exit}"
         )));
     }
@@ -56,7 +56,7 @@ pub fn command(
     wanted: Wanted<'_>,
     output: &Output,
     snapshots: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     self::output(wanted, output, snapshots).map_err(|fault| fault.with_output(line, output))
 }
 
@@ -69,33 +69,36 @@ pub fn text(
     got: &str,
     expected: &TextExpectation,
     snapshots: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     if let Some(equal) = &expected.equals
         && without_end(equal) != without_end(got)
     {
         return Err(
-            Fault::new(format!("{name} is not equal to what was expected"))
+            StepFailure::new(format!("{name} is not equal to what was expected"))
                 .with("difference (- expected, + got)", diff(equal, got)),
         );
     }
     if let Some(pattern) = &expected.matches
         && !pattern.0.is_match(got)
     {
-        return Err(Fault::new(format!("{name} does not match /{}/", pattern.0)).with("got", got));
+        return Err(
+            StepFailure::new(format!("{name} does not match /{}/", pattern.0)).with("got", got),
+        );
     }
     let words = |words: &Option<scenario::Words>| words.clone().unwrap_or_default().0;
     if let Some(word) = words(&expected.contains)
         .iter()
         .find(|word| !got.contains(*word))
     {
-        return Err(Fault::new(format!("{name} does not contain `{word}`")).with("got", got));
+        return Err(StepFailure::new(format!("{name} does not contain `{word}`")).with("got", got));
     }
     if let Some(word) = words(&expected.lacks)
         .iter()
         .find(|word| got.contains(*word))
     {
         return Err(
-            Fault::new(format!("{name} contains `{word}`, which it must not")).with("got", got),
+            StepFailure::new(format!("{name} contains `{word}`, which it must not"))
+                .with("got", got),
         );
     }
     match &expected.snapshot {

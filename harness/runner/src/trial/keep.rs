@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::evidence::Evidence;
-use events::{Fate, What};
+use events::{EventKind, SnapshotOutcome};
 use machine::{KeyPair, Machine};
 
 use super::{Log, Settings, Trial};
@@ -43,21 +43,21 @@ impl Trial {
         keys: &KeyPair,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Fate {
+    ) -> SnapshotOutcome {
         if settings.machine_limit == 0 {
-            return Fate::no("the limit is 0");
+            return SnapshotOutcome::not_kept("the limit is 0");
         }
         let keys = self.scenario.machine.ssh_key.then_some(keys);
         let kept = keep(machine, keys, log.evidence, settings.machine_limit).await;
         let fate = match kept {
-            Ok(bytes) => Fate::Yes {
+            Ok(bytes) => SnapshotOutcome::Kept {
                 bytes,
                 folder: log.evidence.folder().to_path_buf(),
             },
-            Err(why) => Fate::No { why },
+            Err(why) => SnapshotOutcome::NotKept { reason: why },
         };
-        if let Fate::No { why } = &fate {
-            log.tell(What::Note {
+        if let SnapshotOutcome::NotKept { reason: why } = &fate {
+            log.tell(EventKind::Note {
                 trial: Some(log.trial.clone()),
                 text: format!("the machine is not kept: {why}"),
             });

@@ -1,4 +1,4 @@
-//! What is written down and told of a trial: each step as it goes, and the last word.
+//! EventKind is written down and told of a trial: each step as it goes, and the last word.
 
 use std::time::Instant;
 
@@ -6,15 +6,15 @@ use serde_json::json;
 
 use crate::evidence::Evidence;
 use events::Baseline;
-use events::{Listeners, Verdict, What};
+use events::{EventKind, Listeners, Verdict};
 use scenario::Step;
 
 use super::Failure;
-use super::deadline::{Pace, Patience};
-use super::fault::Fault;
-use super::red_verdict::Ran;
+use super::deadline::{Slowdown, StepTimeout};
+use super::failure_report::Ran;
+use super::step_failure::StepFailure;
 
-/// What is written down and told while a trial runs.
+/// EventKind is written down and told while a trial runs.
 pub(super) struct Log<'a> {
     pub(super) trial: String,
     pub(super) evidence: &'a Evidence,
@@ -25,13 +25,13 @@ pub(super) struct Log<'a> {
 
 impl Log<'_> {
     /// How long to wait for a step, by what it and those before it usually take.
-    pub(super) fn patience(&self, number: usize, step: &Step, ran: &[Ran]) -> Patience {
+    pub(super) fn patience(&self, number: usize, step: &Step, ran: &[Ran]) -> StepTimeout {
         let usually = |number, what: &str| self.usual.step(&self.trial, number, what);
         let before = ran.iter().enumerate();
-        // What is before the first step is one thing or, with setups, several.
+        // EventKind is before the first step is one thing or, with setups, several.
         let number_of = |index: usize| (index + number).saturating_sub(ran.len());
         let times = before.map(|(index, ran)| (ran.took, usually(number_of(index), &ran.what)));
-        Patience::of(step, usually(number, ""), Pace::of(times))
+        StepTimeout::of(step, usually(number, ""), Slowdown::of(times))
     }
 
     pub(super) async fn around(
@@ -39,26 +39,26 @@ impl Log<'_> {
         step: usize,
         line: usize,
         what: &str,
-        work: impl Future<Output = Result<(), Fault>>,
+        work: impl Future<Output = Result<(), StepFailure>>,
         ran: &mut Vec<Ran>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StepFailure> {
         let begin = Instant::now();
-        self.tell(What::StepBegins {
+        self.tell(EventKind::StepBegins {
             trial: self.trial.clone(),
             step,
             line,
-            what: what.into(),
+            title: what.into(),
         });
         let verdict = work
             .await
             .map_err(|fault| fault.with_long_in(self.evidence));
         let took = begin.elapsed();
-        self.tell(What::StepEnds {
+        self.tell(EventKind::StepEnds {
             trial: self.trial.clone(),
             step,
-            what: what.into(),
-            took: took.as_secs_f64(),
-            fault: verdict.as_ref().err().map(Fault::render),
+            title: what.into(),
+            duration: took.as_secs_f64(),
+            failure: verdict.as_ref().err().map(StepFailure::render),
         });
         ran.push(Ran {
             what: what.into(),
@@ -69,7 +69,7 @@ impl Log<'_> {
 
     pub(super) fn notes(&self, notes: &[String]) {
         for text in notes {
-            self.tell(What::Note {
+            self.tell(EventKind::Note {
                 trial: Some(self.trial.clone()),
                 text: text.clone(),
             });
@@ -77,8 +77,8 @@ impl Log<'_> {
     }
 
     /// Tells who listens, and writes it down.
-    pub(super) fn tell(&self, what: What) {
-        self.evidence.record(&self.listeners.tell(what));
+    pub(super) fn tell(&self, what: EventKind) {
+        self.evidence.record(&self.listeners.emit(what));
     }
 }
 
@@ -87,11 +87,13 @@ pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result
     let verdict = verdict.map_err(Failure::printable);
     let result = match &verdict {
         Ok(()) => json!({ "verdict": Verdict::Passed }),
-        Err(Failure::Red(red)) => {
+        Err(Failure::Failed(red)) => {
             let machine = &red.machine;
-            json!({ "verdict": Verdict::Red, "step": red.step, "why": red.text, "machine": machine })
+            json!({ "verdict": Verdict::Failed, "step": red.step, "reason": red.text, "machine": machine })
         }
-        Err(Failure::Infrastructure(why)) => json!({ "verdict": Verdict::NoVerdict, "why": why }),
+        Err(Failure::Infrastructure(reason)) => {
+            json!({ "verdict": Verdict::Error, "reason": reason })
+        }
     };
     let written = evidence.finish(&result);
     verdict?;
@@ -107,12 +109,12 @@ pub(super) fn closed(evidence: &Evidence, failure: Failure) -> Failure {
     close(evidence, Err(failure)).err().unwrap_or(why)
 }
 
-/// What passed leaves nothing, unless it is to be kept.
+/// EventKind passed leaves nothing, unless it is to be kept.
 pub(super) fn remove(log: &Log<'_>) {
     let folder = log.evidence.folder();
     if let Err(error) = std::fs::remove_dir_all(folder) {
         let folder = folder.display();
-        log.listeners.tell(What::Note {
+        log.listeners.emit(EventKind::Note {
             trial: Some(log.trial.clone()),
             text: format!("{folder} stays, though the trial passed: {error}"),
         });
@@ -120,19 +122,19 @@ pub(super) fn remove(log: &Log<'_>) {
 }
 
 /// The last word of a trial.
-pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> What {
+pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> EventKind {
     let (verdict, step, machine) = match closed {
         Ok(()) => (Verdict::Passed, None, None),
-        Err(Failure::Red(red)) => (Verdict::Red, red.step, Some(red.machine.clone())),
-        Err(Failure::Infrastructure(_)) => (Verdict::NoVerdict, None, None),
+        Err(Failure::Failed(red)) => (Verdict::Failed, red.step, Some(red.machine.clone())),
+        Err(Failure::Infrastructure(_)) => (Verdict::Error, None, None),
     };
     let folder = log.evidence.folder();
-    What::TrialEnds {
+    EventKind::TrialEnds {
         trial: log.trial.clone(),
         verdict,
-        took: log.begin.elapsed().as_secs_f64(),
+        duration: log.begin.elapsed().as_secs_f64(),
         step,
-        why: closed
+        reason: closed
             .as_ref()
             .err()
             .map(|failure| failure.text().to_owned()),

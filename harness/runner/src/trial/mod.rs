@@ -4,12 +4,12 @@
 //! ends it at once, and under a deadline. What happened is written down as it happens; a red trial
 //! says all that one needs to know without running it again.
 
+mod active_faults;
 mod before;
 mod begin;
-mod broken;
 mod collect;
 mod deadline;
-mod fault;
+mod failure_report;
 mod import;
 mod invariants;
 mod judge;
@@ -17,13 +17,13 @@ mod keep;
 mod log;
 mod outcome;
 mod record;
-mod red_verdict;
 mod replay;
 mod run;
 mod session;
 mod setups;
 mod snapshot;
 mod spec;
+mod step_failure;
 mod steps;
 mod timeline;
 
@@ -33,14 +33,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::artifacts::Artifacts;
-use crate::checkpoint::Store;
+use crate::checkpoint::CheckpointStore;
 use crate::client;
 use crate::evidence::Evidence;
 use crate::project::Project;
 use events::Baseline;
-use events::Fate;
-use events::{Listeners, StepHead, What};
-use host::speed::Scale;
+use events::SnapshotOutcome;
+use events::{EventKind, Listeners, StepHead};
+use host::speed::HostSpeed;
 use machine::profile::Profile;
 use scenario::{Action, Scenario, Step};
 
@@ -75,7 +75,7 @@ pub struct Settings {
     /// What random patterns are drawn from; another one each time unless given.
     pub seed: Option<u64>,
     /// Machines that are ready, to go on from; none has every machine booted.
-    pub checkpoints: Option<Store>,
+    pub checkpoints: Option<CheckpointStore>,
     /// How long steps take when they pass.
     pub usual: Baseline,
     /// The machine of a red trial is kept in at most so many bytes; 0 keeps none.
@@ -96,27 +96,27 @@ impl Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The machine did not do what the scenario expects.
-    Red(RedVerdict),
+    Failed(FailedVerdict),
     /// There was no machine to judge.
     Infrastructure(String),
 }
 
 /// A machine that did not do what the scenario expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RedVerdict {
+pub struct FailedVerdict {
     /// All there is to say.
     pub text: String,
     /// The number of the red step, the first is 1; none where the machine did not become ready.
     pub step: Option<usize>,
     /// What became of the machine.
-    pub machine: Fate,
+    pub machine: SnapshotOutcome,
 }
 
 impl Failure {
     /// All there is to say.
     pub fn text(&self) -> &str {
         match self {
-            Self::Red(red) => &red.text,
+            Self::Failed(failed) => &failed.text,
             Self::Infrastructure(text) => text,
         }
     }
@@ -124,9 +124,9 @@ impl Failure {
     /// The same in letters that act on nothing: some of them are a guest's.
     fn printable(self) -> Self {
         match self {
-            Self::Red(red) => Self::Red(RedVerdict {
-                text: printable(&red.text),
-                ..red
+            Self::Failed(failed) => Self::Failed(FailedVerdict {
+                text: printable(&failed.text),
+                ..failed
             }),
             Self::Infrastructure(text) => Self::Infrastructure(printable(&text)),
         }
@@ -153,7 +153,7 @@ impl Trial {
         let kept = closed.is_err() || settings.keep;
         // Not written down: the folder has its own last word, and may be gone in a moment. It is
         // still there for who listens.
-        settings.listeners.tell(ended(&log, &closed, kept));
+        settings.listeners.emit(ended(&log, &closed, kept));
         if !kept {
             remove(&log);
         }
@@ -175,7 +175,7 @@ impl Trial {
     }
 
     fn announce(&self, log: &Log<'_>) {
-        log.tell(What::TrialBegins {
+        log.tell(EventKind::TrialBegins {
             trial: self.name(),
             about: self.scenario.about.clone(),
             file: self.scenario.file.clone(),
@@ -242,13 +242,13 @@ impl Trial {
 
 /// A time on the reference host, on this one.
 fn scaled(time: Duration) -> Duration {
-    Scale::of_host().apply(time)
+    HostSpeed::of_host().apply(time)
 }
 
 fn head(step: &Step) -> StepHead {
     StepHead {
         line: step.line,
-        what: step.title(),
+        title: step.title(),
     }
 }
 

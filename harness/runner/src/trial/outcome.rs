@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
 use base::hash::Hash;
-use events::Ladder;
-use events::What;
-use host::speed::Scale;
+use events::BootTimeline;
+use events::EventKind;
+use host::speed::HostSpeed;
 use machine::Machine;
 use machine::profile::Accelerator;
 
@@ -26,21 +26,24 @@ impl Trial {
         ready: bool,
         log: &Log<'_>,
     ) {
-        let scale = Scale::of_host();
-        let ladder = Ladder {
+        let scale = HostSpeed::of_host();
+        let ladder = BootTimeline {
             profile: self.profile.name.clone(),
             accelerator: self.accelerator(artifacts).into(),
             build: build(artifacts),
             scale: scale.factor(),
             evidence: log.evidence.folder().to_path_buf(),
             ready,
-            rungs: timeline::rungs(&machine.boot_events(), &self.profile.budgets, scale),
+            stages: timeline::rungs(&machine.boot_events(), &self.profile.budgets, scale),
         };
         let (trial, warning) = (log.trial.clone(), ladder.warning());
-        log.tell(What::Boot { trial, ladder });
+        log.tell(EventKind::Boot {
+            trial,
+            timeline: ladder,
+        });
         if let Some(text) = warning {
             let trial = Some(log.trial.clone());
-            log.tell(What::Note { trial, text });
+            log.tell(EventKind::Note { trial, text });
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::artifacts::Artifacts;
+use crate::evidence;
 use crate::project::Project;
 use events::Verdict;
 use machine::FailureSnapshot;
@@ -18,7 +19,7 @@ use super::Trial;
 use super::begin::content;
 use super::keep::{KEY, MACHINE};
 use super::record::{FILE, FileRecord, Record, TREE};
-use events::Fate;
+use events::SnapshotOutcome;
 
 /// An evidence folder that was left by a trial.
 #[derive(Debug)]
@@ -42,10 +43,21 @@ impl Past {
     /// # Errors
     /// It is no evidence folder.
     pub fn open(folder: &Path) -> Result<Self, String> {
-        if !folder.join("trial.json").is_file() {
+        let Ok(start) = std::fs::read(folder.join("trial.json")) else {
             return Err(format!(
                 "{} is no evidence of a trial: there is no trial.json in it",
                 folder.display()
+            ));
+        };
+        let start: Value = serde_json::from_slice(&start).unwrap_or_default();
+        // Version 1 did not say which it was.
+        let version = start["version"].as_u64().unwrap_or(1);
+        if version != u64::from(evidence::VERSION) {
+            return Err(format!(
+                "{} is evidence of version {version}, and this harness reads version {}; \
+                 hint: run the trial again",
+                folder.display(),
+                evidence::VERSION
             ));
         }
         // A trial that was killed has none.
@@ -84,8 +96,10 @@ impl Past {
             return FailureSnapshot::open(&machine).map_err(|why| format!("{why}; {instead}"));
         }
         let why = match (self.fate(), self.ended()) {
-            (Some(Fate::No { why }), _) => why,
-            (Some(Fate::Yes { .. }), _) => "it was removed since, as only the newest stay".into(),
+            (Some(SnapshotOutcome::NotKept { reason: why }), _) => why,
+            (Some(SnapshotOutcome::Kept { .. }), _) => {
+                "it was removed since, as only the newest stay".into()
+            }
             (None, None) => "the trial was ended before its verdict".into(),
             (None, Some(_)) => "only a red trial leaves one".into(),
         };
@@ -93,7 +107,7 @@ impl Past {
         Err(format!("no machine was kept in {folder}: {why}; {instead}"))
     }
 
-    fn fate(&self) -> Option<Fate> {
+    fn fate(&self) -> Option<SnapshotOutcome> {
         serde_json::from_value(self.result["machine"].clone()).ok()
     }
 
@@ -101,7 +115,7 @@ impl Past {
     /// made for a checkpoint and failed before the trial had one.
     pub fn left(&self) -> PathBuf {
         let own = self.folder.clone();
-        let Some(Fate::Yes { folder, .. }) = self.fate() else {
+        let Some(SnapshotOutcome::Kept { folder, .. }) = self.fate() else {
             return own;
         };
         // Evidence may have been taken elsewhere since, all of it together.
@@ -331,7 +345,7 @@ mod tests {
 
     fn evidence(folder: &Path, result: &Value) {
         std::fs::create_dir_all(folder).unwrap();
-        std::fs::write(folder.join("trial.json"), "{}").unwrap();
+        std::fs::write(folder.join("trial.json"), r#"{"version":2}"#).unwrap();
         std::fs::write(folder.join("result.json"), result.to_string()).unwrap();
     }
 
@@ -340,7 +354,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let [outer, inner] = ["q35-tea", "q35-setup-kettle"].map(|name| parent.path().join(name));
         let machine = json!({ "kept": "yes", "bytes": 1, "folder": inner });
-        let result = json!({ "verdict": "red", "machine": machine });
+        let result = json!({ "verdict": "failed", "machine": machine });
         evidence(&outer, &result);
         evidence(&inner, &result);
         std::fs::create_dir(inner.join(MACHINE)).unwrap();
@@ -370,7 +384,7 @@ mod tests {
     /// The evidence of a trial of this scenario.
     fn recorded(parent: &Path, name: &str, scenario: &str) -> Past {
         let folder = parent.join(name);
-        evidence(&folder, &json!({ "verdict": "red" }));
+        evidence(&folder, &json!({ "verdict": "failed" }));
         let tree = Project::at(&folder.join(TREE));
         let write = |folder: PathBuf, file: &str, text: String| {
             std::fs::create_dir_all(&folder).unwrap();

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
-use events::What;
-use host::speed::Scale;
+use events::EventKind;
+use host::speed::HostSpeed;
 use scenario::Step;
 
-use super::begin::Begun;
-use super::deadline::{self, Deadline, Patience};
-use super::fault::Fault;
+use super::begin::StartedMachine;
+use super::deadline::{self, Deadline, StepTimeout};
+use super::failure_report::{FailureReport, Ran};
 use super::invariants::Invariants;
 use super::log::Log;
-use super::red_verdict::{Ran, Red};
 use super::session::Session;
+use super::step_failure::StepFailure;
 use super::{Failure, Settings, Trial, collect, outcome, scaled, steps};
 
 impl Trial {
@@ -38,7 +38,7 @@ impl Trial {
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Result<Begun, Failure> {
+    ) -> Result<StartedMachine, Failure> {
         let begun = self.begin(artifacts, settings, log).await?;
         let snapshots = self.snapshots();
         let session = Session::new(
@@ -73,11 +73,11 @@ impl Trial {
     async fn judge(
         &self,
         artifacts: &Artifacts,
-        begun: &Begun,
+        begun: &StartedMachine,
         session: &mut Session<'_>,
         count: usize,
         log: &Log<'_>,
-    ) -> Result<(), Red> {
+    ) -> Result<(), FailureReport> {
         let mut ran = Vec::new();
         let wanted = self.scenario.ready.as_ref();
         let (what, ready) = (begun.what(), begun.ready(wanted, session));
@@ -86,7 +86,7 @@ impl Trial {
         if !begun.is_fork() && (wanted.is_none() || ready.is_err()) {
             self.tell_boot(artifacts, &begun.machine, ready.is_ok(), log);
         }
-        ready.map_err(|fault| Red::boot(fault, &ran))?;
+        ready.map_err(|fault| FailureReport::boot(fault, &ran))?;
         if !begun.is_fork() {
             for setup in &self.scenario.setups {
                 self.set_up(setup, session, log, &mut ran).await?;
@@ -102,10 +102,10 @@ impl Trial {
             // It is kept as it stands, or a person goes on with what is broken.
             return verdict;
         }
-        let limit = Deadline::within(scaled(deadline::MEND));
-        if let Some(text) = session.mend_all(&limit).await {
+        let limit = Deadline::within(scaled(deadline::REVERT));
+        if let Some(text) = session.revert_all(&limit).await {
             let trial = Some(log.trial.clone());
-            log.tell(What::Note { trial, text });
+            log.tell(EventKind::Note { trial, text });
         }
         verdict
     }
@@ -117,7 +117,7 @@ impl Trial {
         count: usize,
         log: &Log<'_>,
         ran: &mut Vec<Ran>,
-    ) -> Result<(), Red> {
+    ) -> Result<(), FailureReport> {
         let whole = Deadline::within(scaled(self.scenario.timeout));
         let scenario = &self.scenario;
         let key = scenario.machine.ssh_key;
@@ -140,7 +140,7 @@ impl Trial {
             };
             let verdict = log.around(number + 1, step.line, &what, work, ran).await;
             log.notes(&session.notes()[told..]);
-            verdict.map_err(|fault| Red::step(noted(fault, session), number, ran))?;
+            verdict.map_err(|fault| FailureReport::step(noted(fault, session), number, ran))?;
         }
         Ok(())
     }
@@ -151,15 +151,15 @@ pub(super) async fn within(
     step: &Step,
     session: &mut Session<'_>,
     whole: &Deadline,
-    patience: Patience,
-) -> Result<(), Fault> {
+    patience: StepTimeout,
+) -> Result<(), StepFailure> {
     /// What a wait gets to say what it saw last, before it is cut off.
     const LAST_WORDS: Duration = Duration::from_secs(1);
 
     if whole.left().is_zero() {
-        let limit = whole.limit().div_f64(Scale::of_host().factor());
-        let limit = deadline::in_words(limit, Scale::of_host());
-        return Err(Fault::new(format!(
+        let limit = whole.limit().div_f64(HostSpeed::of_host().factor());
+        let limit = deadline::in_words(limit, HostSpeed::of_host());
+        return Err(StepFailure::new(format!(
             "the scenario's timeout ({limit}) was over before this step"
         )));
     }
@@ -169,13 +169,13 @@ pub(super) async fn within(
     let work = async { Ok(steps::perform(step, session, &deadline).await) };
     let ended = match tokio::time::timeout(limit + LAST_WORDS, machine.fail_fast(work)).await {
         Ok(Ok(Err(fault))) if fault.is_line => {
-            Err(machine.cause().await.map_or(fault, Fault::from))
+            Err(machine.cause().await.map_or(fault, StepFailure::from))
         }
         Ok(Ok(verdict)) => verdict,
         Ok(Err(bad)) => Err(bad.into()),
         Err(_) => {
             let limit = limit.as_secs_f64();
-            Err(Fault::new(format!(
+            Err(StepFailure::new(format!(
                 "the step did not end within {limit:.0} s"
             )))
         }
@@ -187,7 +187,7 @@ pub(super) async fn within(
 }
 
 /// A fault with what was noted before it.
-fn noted(fault: Fault, session: &Session<'_>) -> Fault {
+fn noted(fault: StepFailure, session: &Session<'_>) -> StepFailure {
     let notes = session.notes().iter();
     notes.fold(fault, |fault, note| fault.with("note", note.as_str()))
 }

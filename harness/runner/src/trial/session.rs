@@ -13,10 +13,10 @@ use machine::services::{NameServer, TimeServer};
 use machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use scenario::Account;
 
-use super::broken::Broken;
+use super::active_faults::ActiveFaults;
 use super::deadline::{self, Deadline};
-use super::fault::Fault;
 use super::scaled;
+use super::step_failure::StepFailure;
 
 /// Who logs in where nothing else is said.
 pub const USER: &str = "rancher";
@@ -34,7 +34,7 @@ pub struct Session<'a> {
     /// The disks of the scenario, counted with those of the profile before them.
     pub disks: Range<usize>,
     /// What steps broke.
-    pub broken: Broken,
+    pub broken: ActiveFaults,
     /// Who tells the machine the time, where a step asked for it.
     pub time_server: Option<TimeServer>,
     /// A person's computer, from the first step on that used it.
@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
             snapshots,
             project,
             disks: 0..0,
-            broken: Broken::default(),
+            broken: ActiveFaults::default(),
             time_server: None,
             client: None,
             name_server: None,
@@ -114,7 +114,7 @@ impl<'a> Session<'a> {
     }
 
     /// The trial's own connection.
-    pub async fn ssh(&mut self, deadline: &Deadline) -> Result<Ssh, Fault> {
+    pub async fn ssh(&mut self, deadline: &Deadline) -> Result<Ssh, StepFailure> {
         if let Some(ssh) = &self.ssh {
             return Ok(ssh.clone());
         }
@@ -124,7 +124,11 @@ impl<'a> Session<'a> {
     }
 
     /// An engine's API.
-    pub async fn docker(&mut self, engine: Engine, deadline: &Deadline) -> Result<Docker, Fault> {
+    pub async fn docker(
+        &mut self,
+        engine: Engine,
+        deadline: &Deadline,
+    ) -> Result<Docker, StepFailure> {
         if let Some(docker) = self.kept(engine) {
             return Ok(docker.clone());
         }
@@ -141,13 +145,13 @@ impl<'a> Session<'a> {
     }
 
     /// Sets the clock to what it is here.
-    pub async fn set_clock(&mut self, deadline: &Deadline) -> Result<(), Fault> {
+    pub async fn set_clock(&mut self, deadline: &Deadline) -> Result<(), StepFailure> {
         let now = base::clock::now();
         let command = format!("date -u -s @{now:.0} > /dev/null");
         let output = self.run(&command, Account::Root, deadline).await?;
         match output.exit {
             Some(0) => Ok(()),
-            _ => Err(Fault::new("the clock cannot be set").with_output(&command, &output)),
+            _ => Err(StepFailure::new("the clock cannot be set").with_output(&command, &output)),
         }
     }
 
@@ -162,7 +166,7 @@ impl<'a> Session<'a> {
         command: &str,
         account: Account,
         deadline: &Deadline,
-    ) -> Result<Output, Fault> {
+    ) -> Result<Output, StepFailure> {
         let ssh = self.ssh(deadline).await?;
         Ok(ssh
             .run(&for_account(command, account), deadline.left())

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
-use crate::checkpoint::{Held, Store};
+use crate::checkpoint::{CheckpointLease, CheckpointStore};
 use crate::evidence::Evidence;
-use events::What;
+use events::EventKind;
 use machine::{KeyPair, Machine};
 use scenario::Setup;
 
-use super::begin::{Begun, infrastructure};
-use super::deadline::{self, Deadline, Patience};
-use super::red_verdict::{Ran, Red};
+use super::begin::{StartedMachine, infrastructure};
+use super::deadline::{self, Deadline, StepTimeout};
+use super::failure_report::{FailureReport, Ran};
 use super::run::within;
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled};
@@ -25,7 +25,7 @@ const SETUP: Duration = Duration::from_secs(600);
 /// What is needed to make checkpoints.
 #[derive(Clone, Copy)]
 pub(super) struct Maker<'a> {
-    pub(super) store: &'a Store,
+    pub(super) store: &'a CheckpointStore,
     pub(super) artifacts: &'a Artifacts,
     pub(super) settings: &'a Settings,
 }
@@ -37,13 +37,16 @@ impl Trial {
         &self,
         maker: Maker<'_>,
         setups: usize,
-    ) -> Result<Held, Failure> {
+    ) -> Result<CheckpointLease, Failure> {
         let recipe = self.recipe(maker.artifacts, setups)?;
         let make = async |folder: &Path| match setups.checked_sub(1) {
             None => self.boot_checkpoint(maker, folder).await,
             Some(last) => Box::pin(self.setup_checkpoint(maker, folder, last)).await,
         };
-        maker.store.obtain(&recipe, making(setups), make).await
+        maker
+            .store
+            .get_or_create(&recipe, making(setups), make)
+            .await
     }
 
     /// Starts a machine on the checkpoint of so many setups. Where QEMU does not take what is kept,
@@ -52,8 +55,8 @@ impl Trial {
         &self,
         maker: Maker<'_>,
         setups: usize,
-        fork: impl AsyncFn(&Held) -> Result<Machine, Failure>,
-    ) -> Result<(Held, Machine), Failure> {
+        fork: impl AsyncFn(&CheckpointLease) -> Result<Machine, Failure>,
+    ) -> Result<(CheckpointLease, Machine), Failure> {
         let held = self.checkpoint(maker, setups).await?;
         let refused = match fork(&held).await {
             Ok(machine) => return Ok((held, machine)),
@@ -64,7 +67,7 @@ impl Trial {
         if !maker.store.remove(&name) {
             return Err(refused);
         }
-        maker.settings.listeners.tell(What::Note {
+        maker.settings.listeners.emit(EventKind::Note {
             trial: Some(self.name()),
             text: format!("its checkpoint is made anew: {}", refused.text()),
         });
@@ -96,19 +99,19 @@ impl Trial {
         evidence: &Evidence,
     ) -> Result<KeyPair, Failure> {
         let setup = &self.scenario.setups[number];
-        let fork = async |before: &Held| {
+        let fork = async |before: &CheckpointLease| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
             let machine = Machine::fork_savable(spec, &before.saved, folder, evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, evidence))
         };
         let (before, machine) = self.go_on(maker, number, fork).await?;
-        let begun = Begun::on(Arc::new(machine), before);
+        let begun = StartedMachine::on(Arc::new(machine), before);
         let log = self.log(maker.settings, evidence, self.name());
         let done = Box::pin(self.go_through(&begun, setup, &log)).await;
         if done.is_err() {
             outcome::screen(&begun.machine, evidence).await;
         }
-        log.tell(What::Setup {
+        log.tell(EventKind::Setup {
             trial: self.name(),
             setup: setup.name.clone(),
             evidence: evidence.folder().to_path_buf(),
@@ -128,10 +131,10 @@ impl Trial {
 
     async fn go_through(
         &self,
-        begun: &Begun,
+        begun: &StartedMachine,
         setup: &Arc<Setup>,
         log: &Log<'_>,
-    ) -> Result<(), Red> {
+    ) -> Result<(), FailureReport> {
         let mut ran = Vec::new();
         let snapshots = self.snapshots();
         let mut session = Session::new(
@@ -143,7 +146,7 @@ impl Trial {
         let what = format!("fork, for the setup {}", setup.name);
         log.around(0, 1, &what, begun.ready(None, &mut session), &mut ran)
             .await
-            .map_err(|fault| Red::boot(fault, &ran))?;
+            .map_err(|fault| FailureReport::boot(fault, &ran))?;
         self.set_up(setup, &mut session, log, &mut ran).await
     }
 
@@ -154,14 +157,14 @@ impl Trial {
         session: &mut Session<'_>,
         log: &Log<'_>,
         ran: &mut Vec<Ran>,
-    ) -> Result<(), Red> {
+    ) -> Result<(), FailureReport> {
         let whole = Deadline::within(scaled(SETUP));
         for (number, step) in setup.steps.iter().enumerate() {
             let what = format!("setup {}: {}", setup.name, step.title());
-            let work = within(step, session, &whole, Patience::with(step));
+            let work = within(step, session, &whole, StepTimeout::with(step));
             log.around(0, step.line, &what, work, ran)
                 .await
-                .map_err(|fault| Red::setup(fault, setup, number, ran))?;
+                .map_err(|fault| FailureReport::setup(fault, setup, number, ran))?;
         }
         Ok(())
     }

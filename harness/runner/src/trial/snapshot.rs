@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use scenario::Filter;
 
-use super::fault::Fault;
 use super::judge::diff;
+use super::step_failure::StepFailure;
 
 /// Whether what differs is right now, in this process.
 static ACCEPTS: AtomicBool = AtomicBool::new(false);
@@ -43,7 +43,7 @@ pub fn compare(
     name: &str,
     filters: &[Filter],
     folder: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let got = filters.iter().fold(got.to_owned(), |text, filter| {
         filter
             .pattern
@@ -54,7 +54,7 @@ pub fn compare(
     let file = folder.join(format!("{name}.snap"));
     if ACCEPTS.load(Ordering::Relaxed) {
         let accepted = accept(&got, &file);
-        return accepted.map_err(|error| Fault::new(format!("{}: {error}", file.display())));
+        return accepted.map_err(|error| StepFailure::new(format!("{}: {error}", file.display())));
     }
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(absolute(folder));
@@ -69,10 +69,10 @@ pub fn compare(
         new.display()
     );
     Err(match content(&file) {
-        Some(kept) => Fault::new(format!("{what} differs from {}", file.display()))
+        Some(kept) => StepFailure::new(format!("{what} differs from {}", file.display()))
             .with("difference (- expected, + got)", diff(&kept, &got))
             .with("if it is right now", review),
-        None => Fault::new(format!("there is no snapshot {}", file.display()))
+        None => StepFailure::new(format!("there is no snapshot {}", file.display()))
             .with(what, got)
             .with("if it is right", review),
     })

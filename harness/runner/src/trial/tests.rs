@@ -3,12 +3,12 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use super::red_verdict::{Ran, Red, Seen};
+use super::failure_report::{FailureReport, Ran, Seen};
 use super::*;
-use deadline::{Pace, Patience};
-use fault::Fault;
+use deadline::{Slowdown, StepTimeout};
 use machine::{BootEvent, Output};
 use scenario::{Known, TextExpectation};
+use step_failure::StepFailure;
 
 const TEA: &str = r"name: tea
 about: tea can be made
@@ -99,13 +99,13 @@ fn a_red_step_says_all_there_is_to_know() {
         ran("ssh: fill kettle", 210),
         ran("ssh: make tea", 1_080),
     ];
-    assert_snapshot!(Red::step(fault, 1, &ran).text("q35::tea", &scenario(), &seen()));
+    assert_snapshot!(FailureReport::step(fault, 1, &ran).text("q35::tea", &scenario(), &seen()));
 }
 
 #[test]
 fn a_red_boot_says_what_came() {
-    let red = Red::boot(
-        Fault::new("the guest's console said: Kernel panic"),
+    let red = FailureReport::boot(
+        StepFailure::new("the guest's console said: Kernel panic"),
         &[ran("boot", 900)],
     );
     let nothing = Seen {
@@ -118,7 +118,7 @@ fn a_red_boot_says_what_came() {
 #[test]
 fn a_panic_is_shown_with_what_was_before_it() {
     let panic = "the guest's console said: kernel panic: line 9";
-    let red = Red::boot(Fault::new(panic), &[ran("boot", 900)]);
+    let red = FailureReport::boot(StepFailure::new(panic), &[ran("boot", 900)]);
     let text = red.text("q35::tea", &scenario(), &seen());
     let shown: Vec<&str> = text
         .lines()
@@ -184,7 +184,7 @@ fn root_is_reached_through_sudo_with_the_command_as_one_word() {
 #[test]
 fn a_step_may_say_how_long_it_takes() {
     let mut steps = scenario().steps;
-    let limit = |step: &Step| Patience::of(step, None, Pace::of(std::iter::empty())).limit;
+    let limit = |step: &Step| StepTimeout::of(step, None, Slowdown::of(std::iter::empty())).limit;
     let reboot = limit(&steps[2]);
     steps[0].timeout = Some(Duration::from_secs(7));
     assert_eq!(limit(&steps[0]), scaled(Duration::from_secs(7)));

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use events::Rung;
+use events::BootStage;
 
-use host::speed::Scale;
+use host::speed::HostSpeed;
 use machine::BootEvent;
 use machine::profile::Budget;
 
@@ -12,11 +12,11 @@ use machine::profile::Budget;
 pub(super) fn rungs(
     events: &[BootEvent],
     budgets: &BTreeMap<String, Budget>,
-    scale: Scale,
-) -> Vec<Rung> {
+    scale: HostSpeed,
+) -> Vec<BootStage> {
     let rung = |event: &BootEvent| {
         let budget = budgets.get(&event.stage);
-        Rung {
+        BootStage {
             stage: event.stage.clone(),
             seconds: event.seconds,
             budget: budget.map(|budget| scale.apply(budget.get()).as_secs_f64()),
@@ -44,7 +44,7 @@ mod tests {
         let slow = rungs(
             &[event("init"), event("root")],
             &budgets,
-            Scale::of_factor(2.0),
+            HostSpeed::of_factor(2.0),
         );
         assert_eq!((slow[0].budget, slow[1].budget), (Some(6.0), None));
         assert!(!slow[0].is_late());

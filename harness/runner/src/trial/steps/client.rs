@@ -4,15 +4,15 @@ use crate::client::{self, Client};
 use scenario::ClientStep;
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
     step: &ClientStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     begin(session, deadline).await?;
     let machine = &session.machine;
     let mut ports = Vec::new();
@@ -36,19 +36,19 @@ pub(super) async fn perform(
 }
 
 /// The trial's computer, which from its first use on knows the host key that the machine has then.
-async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
+async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), StepFailure> {
     if session.client.is_some() {
         return Ok(());
     }
     // A login pins the host key.
     session.ssh(deadline).await?;
     let host_key = session.machine.host_key().unwrap_or_default();
-    let computer = client::computer(session.project).map_err(Fault::new)?;
+    let computer = client::computer(session.project).map_err(StepFailure::new)?;
     let client = Client::new(computer, session.keys, &host_key).map_err(failed)?;
     session.client = Some(client);
     Ok(())
 }
 
-fn failed(error: std::io::Error) -> Fault {
-    Fault::new(format!("no client: {error}"))
+fn failed(error: std::io::Error) -> StepFailure {
+    StepFailure::new(format!("no client: {error}"))
 }

@@ -17,7 +17,7 @@ use machine::Output;
 use scenario::{DockerExec, DockerRun, PublishedPort, Restart};
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
+use super::super::step_failure::StepFailure;
 use super::docker::within;
 
 /// Runs a container. What it came to, or nothing when it is left running.
@@ -25,7 +25,7 @@ pub(super) async fn run(
     run: &DockerRun,
     docker: &Docker,
     deadline: &Deadline,
-) -> Result<Option<Output>, Fault> {
+) -> Result<Option<Output>, StepFailure> {
     let name = CreateContainerOptions {
         name: run.name.clone(),
         ..Default::default()
@@ -103,7 +103,7 @@ fn restart_policy(restart: Restart) -> RestartPolicy {
 }
 
 /// Waits for a container's end.
-async fn end(docker: &Docker, id: &str, deadline: &Deadline) -> Result<Output, Fault> {
+async fn end(docker: &Docker, id: &str, deadline: &Deadline) -> Result<Output, StepFailure> {
     let exit = within(deadline, exit_status(docker, id)).await?;
     let options = LogsOptionsBuilder::default()
         .stdout(true)
@@ -136,7 +136,7 @@ pub(super) async fn exec(
     exec: &DockerExec,
     docker: &Docker,
     deadline: &Deadline,
-) -> Result<Output, Fault> {
+) -> Result<Output, StepFailure> {
     let options = CreateExecOptions {
         cmd: Some(exec.command.clone()),
         attach_stdout: Some(true),

@@ -6,18 +6,18 @@ use bollard::query_parameters::ListContainersOptionsBuilder;
 use scenario::{DockerAction, DockerPs, DockerStep, Words};
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::import;
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
 use super::super::spec;
+use super::super::step_failure::StepFailure;
 use super::{container, tls};
 
 pub(super) async fn perform(
     step: &DockerStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let docker = match &step.tls {
         None => session.docker(spec::engine(step.engine), deadline).await?,
         Some(tls) if tls.refused => return tls::refused(tls, session, deadline).await,
@@ -58,7 +58,7 @@ pub(super) async fn names(
     docker: &Docker,
     all: bool,
     deadline: &Deadline,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, StepFailure> {
     let options = ListContainersOptionsBuilder::default().all(all).build();
     let listed = within(deadline, docker.list_containers(Some(options))).await?;
     let all_names = listed
@@ -75,19 +75,19 @@ pub(super) async fn names(
 pub(super) async fn within<T>(
     deadline: &Deadline,
     answer: impl Future<Output = Result<T, bollard::errors::Error>>,
-) -> Result<T, Fault> {
+) -> Result<T, StepFailure> {
     match tokio::time::timeout(deadline.left(), answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => {
             let limit = deadline.limit().as_secs_f64();
-            Err(Fault::new(format!(
+            Err(StepFailure::new(format!(
                 "docker did not answer within the step's {limit:.0} s"
             )))
         }
     }
 }
 
-fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), Fault> {
+fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), StepFailure> {
     let words = |words: &Option<Words>| words.clone().unwrap_or_default().0;
     let missing = words(&ps.contains)
         .into_iter()
@@ -103,7 +103,7 @@ fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), Fault> {
         }
         _ => return Ok(()),
     };
-    Err(Fault::new(what).with("containers", names.join("\n")))
+    Err(StepFailure::new(what).with("containers", names.join("\n")))
 }
 
 #[cfg(test)]

@@ -3,16 +3,16 @@
 use machine::BootEvent;
 use scenario::EventsStep;
 
-use super::super::fault::Fault;
+use super::super::step_failure::StepFailure;
 
-pub(super) fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), Fault> {
+pub(super) fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), StepFailure> {
     in_order(&step.order, events)?;
     step.failed
         .as_ref()
         .map_or(Ok(()), |wanted| failed(wanted, events))
 }
 
-fn in_order(wanted: &[String], events: &[BootEvent]) -> Result<(), Fault> {
+fn in_order(wanted: &[String], events: &[BootEvent]) -> Result<(), StepFailure> {
     let mut came = events.iter();
     for (number, stage) in wanted.iter().enumerate() {
         if came.any(|event| event.stage == *stage) {
@@ -26,19 +26,19 @@ fn in_order(wanted: &[String], events: &[BootEvent]) -> Result<(), Fault> {
                 wanted[number - 1]
             ),
         };
-        return Err(Fault::new(why));
+        return Err(StepFailure::new(why));
     }
     Ok(())
 }
 
-fn failed(wanted: &[String], events: &[BootEvent]) -> Result<(), Fault> {
+fn failed(wanted: &[String], events: &[BootEvent]) -> Result<(), StepFailure> {
     let failed: Vec<&BootEvent> = events
         .iter()
         .filter(|event| event.error.is_some() || !event.ok)
         .collect();
     if let Some(event) = failed.iter().find(|event| !wanted.contains(&event.stage)) {
         let error = event.error.as_deref().unwrap_or("no reason given");
-        return Err(Fault::new(format!(
+        return Err(StepFailure::new(format!(
             "the stage {} failed: {error}",
             event.stage
         )));
@@ -47,7 +47,7 @@ fn failed(wanted: &[String], events: &[BootEvent]) -> Result<(), Fault> {
         .iter()
         .find(|stage| !failed.iter().any(|event| event.stage == **stage))
     {
-        Some(stage) => Err(Fault::new(format!(
+        Some(stage) => Err(StepFailure::new(format!(
             "the stage {stage} did not fail, but should have"
         ))),
         None => Ok(()),

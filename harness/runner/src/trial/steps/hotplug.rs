@@ -2,11 +2,11 @@
 
 use scenario::{HotplugStep, Plugged};
 
-use super::super::fault::Fault;
 use super::super::session::Session;
 use super::super::spec;
+use super::super::step_failure::StepFailure;
 
-pub(super) async fn perform(step: &HotplugStep, session: &Session<'_>) -> Result<(), Fault> {
+pub(super) async fn perform(step: &HotplugStep, session: &Session<'_>) -> Result<(), StepFailure> {
     match step.plugged() {
         Some(Plugged::Disk(disk)) => session.machine.plug_disk(&spec::blank(disk)).await?,
         Some(Plugged::Network(network)) => session.machine.plug_card(&network.to_string()).await?,

@@ -20,8 +20,8 @@ pub(super) use fault::carrier;
 use scenario::{Action, Step};
 
 use super::deadline::Deadline;
-use super::fault::Fault;
 use super::session::Session;
+use super::step_failure::StepFailure;
 
 /// Does a step and judges it.
 ///
@@ -31,7 +31,7 @@ pub async fn perform(
     step: &Step,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     match &step.action {
         Action::Ssh(step) => ssh::perform(step, session, deadline).await,
         Action::Serial(step) => serial::perform(step, session, deadline).await,

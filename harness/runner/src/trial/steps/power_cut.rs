@@ -6,14 +6,14 @@ use machine::Loss;
 use scenario::PowerCutStep;
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
     step: &PowerCutStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let seed = step.seed.unwrap_or_else(|| session.seed());
     let (machine, lost) = session.machine.power_cut(seed).await?;
     session.note(told(seed, step.seed.is_some(), &lost));

@@ -3,8 +3,8 @@
 use scenario::{Account, RebootStep};
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const COMMAND: &str = "sudo reboot";
@@ -15,7 +15,7 @@ pub(super) async fn perform(
     step: &RebootStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let command = step.command.as_deref().unwrap_or(COMMAND);
     let before = boot_id(session, deadline).await?;
     session.machine.expect_reboot().await;
@@ -34,13 +34,13 @@ pub(super) async fn perform(
     }
     let ready = session.machine.wait_ready(deadline.left()).await;
     if let Err(error) = ready {
-        return Err(Fault::from(error).with("boot id before", before));
+        return Err(StepFailure::from(error).with("boot id before", before));
     }
     session.forget();
     let after = boot_id(session, deadline).await?;
     if after == before {
         return Err(
-            Fault::new("the machine did not reboot: its boot id is the same")
+            StepFailure::new("the machine did not reboot: its boot id is the same")
                 .with("boot id", after),
         );
     }
@@ -50,11 +50,11 @@ pub(super) async fn perform(
 pub(super) async fn boot_id(
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<String, Fault> {
+) -> Result<String, StepFailure> {
     let output = session.run(BOOT_ID, Account::Rancher, deadline).await?;
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if id.is_empty() {
-        return Err(Fault::new("the machine has no boot id").with_output(BOOT_ID, &output));
+        return Err(StepFailure::new("the machine has no boot id").with_output(BOOT_ID, &output));
     }
     Ok(id)
 }
@@ -65,11 +65,11 @@ pub(super) async fn order(
     command: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let ssh = session.ssh(deadline).await?;
     match ssh.run(command, deadline.left()).await {
         Ok(output) if output.exit.is_some_and(|status| status != 0) => {
-            Err(Fault::new("the command failed").with_output(command, &output))
+            Err(StepFailure::new("the command failed").with_output(command, &output))
         }
         _ => Ok(()),
     }

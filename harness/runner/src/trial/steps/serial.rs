@@ -3,15 +3,15 @@
 use scenario::{SerialLogin, SerialStep};
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
     step: &SerialStep,
     session: &Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let serial = session.machine.serial();
     if let Some(login) = &step.login {
         return log_in(login, session, deadline).await;
@@ -38,7 +38,7 @@ async fn log_in(
     login: &SerialLogin,
     session: &Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let SerialLogin {
         user,
         password,
@@ -50,10 +50,10 @@ async fn log_in(
         .login(user, password, deadline.left())
         .await?;
     match (accepted, *refused) {
-        (true, true) => Err(Fault::new(format!(
+        (true, true) => Err(StepFailure::new(format!(
             "the login as {user} was accepted, expected it to be refused"
         ))),
-        (false, false) => Err(Fault::new(format!("the login as {user} was refused"))),
+        (false, false) => Err(StepFailure::new(format!("the login as {user} was refused"))),
         _ => Ok(()),
     }
 }

@@ -4,15 +4,15 @@ use machine::{KeyPair, Login, MachineError, Ssh};
 use scenario::{KeyName, SshStep, Upload};
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::judge::{self, Wanted};
 use super::super::session::{Session, USER, for_account};
+use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
     step: &SshStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let ssh = match login(step, session) {
         None => session.ssh(deadline).await?,
         Some(login) if step.expect_refused => return refused(&login, session, deadline).await,
@@ -20,7 +20,7 @@ pub(super) async fn perform(
     };
     if let Some(upload) = &step.upload {
         let folder = session.snapshots.parent().unwrap_or(session.snapshots);
-        let content = upload.bytes(folder).map_err(Fault::new)?;
+        let content = upload.bytes(folder).map_err(StepFailure::new)?;
         return send(&content, upload, step, &ssh, deadline).await;
     }
     run(step, &ssh, session, deadline).await
@@ -39,11 +39,15 @@ fn login(step: &SshStep, session: &Session<'_>) -> Option<Login> {
     Some(Login::Key { user, private_key })
 }
 
-async fn refused(login: &Login, session: &Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
+async fn refused(
+    login: &Login,
+    session: &Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), StepFailure> {
     match session.machine.ssh(login, deadline.left()).await {
         Err(MachineError::Refused { .. }) => Ok(()),
         Err(error) => Err(error.into()),
-        Ok(_) => Err(Fault::new(
+        Ok(_) => Err(StepFailure::new(
             "the login was accepted, expected it to be refused",
         )),
     }
@@ -54,7 +58,7 @@ async fn run(
     ssh: &Ssh,
     session: &Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let Some(command) = &step.run else {
         return Ok(());
     };
@@ -76,7 +80,7 @@ async fn send(
     step: &SshStep,
     ssh: &Ssh,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let mode = if upload.executable { 0o755 } else { 0o644 };
     if step.account == scenario::Account::Rancher {
         return Ok(ssh.upload(content, &upload.to, mode).await?);

@@ -4,17 +4,17 @@ use machine::services::TimeServer;
 use scenario::TimeServerStep;
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
     step: &TimeServerStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let server = TimeServer::start()
         .await
-        .map_err(|error| Fault::new(format!("no time server: {error}")))?;
+        .map_err(|error| StepFailure::new(format!("no time server: {error}")))?;
     session.machine.open_port(server.port());
     let address = format!("{}:{}", session.machine.host_address(), server.port());
     session.time_server = Some(server);

@@ -7,15 +7,15 @@ use machine::{Certificates, MachineError};
 use scenario::DockerTls;
 
 use super::super::deadline::Deadline;
-use super::super::fault::Fault;
 use super::super::session::Session;
+use super::super::step_failure::StepFailure;
 
 /// A client to the engine.
 pub(super) async fn connect(
     tls: &DockerTls,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<Docker, Fault> {
+) -> Result<Docker, StepFailure> {
     let certificates = certificates(tls, session, deadline).await?;
     Ok(session
         .machine
@@ -29,7 +29,7 @@ pub(super) async fn refused(
     tls: &DockerTls,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let certificates = certificates(tls, session, deadline).await?;
     let machine = &session.machine;
     let look = async || match machine.docker_over_tls(tls.port, &certificates).await {
@@ -46,7 +46,7 @@ async fn certificates(
     tls: &DockerTls,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<Certificates, Fault> {
+) -> Result<Certificates, StepFailure> {
     let folder = &tls.certificates;
     let read = |name| format!("cat \"{folder}/{name}.pem\"");
     Ok(Certificates {

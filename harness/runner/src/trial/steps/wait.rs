@@ -10,17 +10,17 @@ use machine::MachineError;
 use scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
 
 use super::super::deadline::Deadline;
-use super::super::fault::{Fault, printable};
 use super::super::judge::{self, Wanted};
 use super::super::session::Session;
 use super::super::spec;
+use super::super::step_failure::{StepFailure, printable};
 use super::docker;
 
 pub(in super::super) async fn perform(
     step: &WaitForStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let machine = std::sync::Arc::clone(&session.machine);
     match step.action() {
         Some(WaitAction::Ssh(wait)) => {
@@ -53,7 +53,7 @@ async fn until(
     look: impl AsyncFn(&mut Session<'_>) -> Poll<()>,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let held = wait_until(what, deadline.left(), async || {
         match (look(session).await, &step.until_failed) {
             (Poll::NotYet(seen), Some(command)) => match failed(command, session, deadline).await {
@@ -123,14 +123,14 @@ async fn running(
     wait: &WaitContainer,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, StepFailure> {
     let engine = session.docker(spec::engine(wait.engine), deadline).await?;
     docker::names(&engine, false, deadline).await
 }
 
 /// QEMU takes connections to the port itself; who greets on them is the machine. One that is closed
 /// was closed by somebody who is there.
-async fn silence(port: u16, span: Duration) -> Result<(), Fault> {
+async fn silence(port: u16, span: Duration) -> Result<(), StepFailure> {
     let mut first = [0; 64];
     let greeting = async {
         let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -142,7 +142,7 @@ async fn silence(port: u16, span: Duration) -> Result<(), Fault> {
         Ok(Ok(length)) => printable(String::from_utf8_lossy(&first[..length]).trim()),
         Ok(Err(error)) => error.to_string(),
     };
-    Err(Fault::new(format!("the machine answered: {said}")))
+    Err(StepFailure::new(format!("the machine answered: {said}")))
 }
 
 #[cfg(test)]

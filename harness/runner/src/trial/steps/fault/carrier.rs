@@ -4,18 +4,19 @@ use base::wait::{Poll, wait_until};
 use machine::MachineError;
 
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
 
 /// How often the machine has seen the carrier go.
 pub(in crate::trial) async fn drops(
     interface: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<u64, Fault> {
+) -> Result<u64, StepFailure> {
     let text = read(interface, "carrier_down_count", session, deadline).await?;
-    text.parse()
-        .map_err(|_| Fault::new(format!("{interface} has no carrier to count")).with("seen", text))
+    text.parse().map_err(|_| {
+        StepFailure::new(format!("{interface} has no carrier to count")).with("seen", text)
+    })
 }
 
 /// Waits until the machine has seen that the carrier went, which was `before` times so far, and that
@@ -25,12 +26,12 @@ pub(in crate::trial) async fn came_back(
     before: u64,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let what = format!("{interface} down and up again, as the machine sees it,");
     let held = wait_until(&what, deadline.left(), async || {
         let look = async {
             let carrier = read(interface, "carrier", session, deadline).await?;
-            Ok::<_, Fault>((carrier, drops(interface, session, deadline).await?))
+            Ok::<_, StepFailure>((carrier, drops(interface, session, deadline).await?))
         };
         match look.await {
             Ok((carrier, now)) if carrier == "1" && now != before => Poll::Ready(()),
@@ -52,7 +53,7 @@ pub(super) async fn read(
     file: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<String, Fault> {
+) -> Result<String, StepFailure> {
     let command = format!("cat /sys/class/net/{interface}/{file}");
     let text = session.as_root(&command, deadline).await?;
     Ok(text.trim().to_owned())

@@ -9,8 +9,8 @@ use machine::MachineError;
 use scenario::{Account, CrashCause, CrashStep};
 
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
 use super::super::reboot::{FIRST, boot_id};
 
 static PANIC: LazyLock<Result<Regex, regex::Error>> =
@@ -20,7 +20,7 @@ pub(super) async fn perform(
     step: &CrashStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let before = boot_id(session, deadline).await?;
     as_told(step, &kernel_panic(session, deadline).await?)?;
     session.machine.expect_reboot().await;
@@ -34,19 +34,22 @@ pub(super) async fn perform(
     let after = boot_id(session, deadline).await?;
     if after == before {
         let same = "the machine did not boot again: its boot id is the same";
-        return Err(Fault::new(same).with("boot id", after));
+        return Err(StepFailure::new(same).with("boot id", after));
     }
     Ok(())
 }
 
 /// After how many seconds this kernel reboots; 0 for never.
-async fn kernel_panic(session: &mut Session<'_>, deadline: &Deadline) -> Result<String, Fault> {
+async fn kernel_panic(
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<String, StepFailure> {
     let seconds = session.as_root("cat /proc/sys/kernel/panic", deadline);
     Ok(seconds.await?.trim().to_owned())
 }
 
 /// Whether the kernel does what the scenario says of it: reboot, or stop until somebody resets it.
-fn as_told(step: &CrashStep, kernel_panic: &str) -> Result<(), Fault> {
+fn as_told(step: &CrashStep, kernel_panic: &str) -> Result<(), StepFailure> {
     let what = match (kernel_panic == "0", step.reset) {
         (true, false) => {
             "the machine does not come back after a panic: kernel.panic is 0\n\
@@ -58,18 +61,18 @@ fn as_told(step: &CrashStep, kernel_panic: &str) -> Result<(), Fault> {
         }
         _ => return Ok(()),
     };
-    Err(Fault::new(what).with("kernel.panic", kernel_panic))
+    Err(StepFailure::new(what).with("kernel.panic", kernel_panic))
 }
 
 async fn come_back(
     step: &CrashStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let machine = Arc::clone(&session.machine);
     let panic = PANIC
         .as_ref()
-        .map_err(|error| Fault::new(error.to_string()))?;
+        .map_err(|error| StepFailure::new(error.to_string()))?;
     tokio::select! {
         panicked = machine.serial().expect(panic, deadline.left()) => drop(panicked?),
         failed = cause(step.by, session, deadline) => return Err(failed),
@@ -87,14 +90,15 @@ async fn come_back(
 }
 
 /// Comes back only with why there will be no panic.
-async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -> Fault {
+async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -> StepFailure {
     let command = match by {
         CrashCause::Sysrq => "echo c > /proc/sysrq-trigger",
         CrashCause::Nmi => "echo 1 > /proc/sys/kernel/unknown_nmi_panic",
     };
     match session.run(command, Account::Root, deadline).await {
         Ok(output) if output.exit != Some(0) => {
-            return Fault::new("the kernel cannot be made to panic").with_output(command, &output);
+            return StepFailure::new("the kernel cannot be made to panic")
+                .with_output(command, &output);
         }
         // The connection to a kernel that panicked falls silent, or breaks.
         _ => {}

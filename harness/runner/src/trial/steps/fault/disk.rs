@@ -5,10 +5,10 @@ use std::ops::Range;
 use machine::{DiskFaults, Machine};
 use scenario::DiskStep;
 
-use super::super::super::broken::Breakage;
+use super::super::super::active_faults::ActiveFault;
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
 
 /// Fills the file system of the disk with serial number `$1`, and prints the file that does it.
 /// Seen from PID 1, because what is mounted elsewhere need not be here.
@@ -18,22 +18,23 @@ pub(super) async fn perform(
     step: &DiskStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let number = step.disk;
     let serial = serial(number, &session.disks);
     if step.full {
         return fill(number, &serial, session, deadline).await;
     }
     // What is wrong with the device is what this step says, and nothing else.
-    let before = |one: &Breakage| matches!(one, Breakage::Disk { number: of, .. } if *of == number);
-    session.mend(before, deadline).await?;
+    let before =
+        |one: &ActiveFault| matches!(one, ActiveFault::Disk { number: of, .. } if *of == number);
+    session.revert(before, deadline).await?;
     let faults = DiskFaults {
         read: step.read.is_some(),
         write: step.write.is_some(),
         slow: step.slow.map(|span| span.0),
     };
     let broken = session.machine.break_disk(&serial, faults).await?;
-    session.broke(Breakage::Disk { number, broken });
+    session.broke(ActiveFault::Disk { number, broken });
     Ok(())
 }
 
@@ -51,11 +52,11 @@ async fn fill(
     serial: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let command = format!("set -- {serial}\n{FILL}");
     let printed = session.as_root(&command, deadline).await?;
     let file = printed.trim().to_owned();
-    session.broke(Breakage::Full { number, file });
+    session.broke(ActiveFault::Full { number, file });
     Ok(())
 }
 

@@ -7,16 +7,16 @@ use machine::MachineError;
 use scenario::{EngineName, KillStep, SignalName};
 
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
 use super::super::super::spec;
+use super::super::super::step_failure::StepFailure;
 use super::super::docker::within;
 
 pub(super) async fn perform(
     step: &KillStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let killed = match &step.container {
         Some(name) => container(name, step, session, deadline).await,
         None => processes(step, session, deadline).await,
@@ -34,7 +34,7 @@ async fn processes(
     step: &KillStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let pids = find(step, session, deadline).await?;
     let signal = step.signal.name();
     let list = pids.join(" ");
@@ -42,7 +42,9 @@ async fn processes(
         "n=0; for pid in {list}; do kill -{signal} $pid 2> /dev/null && n=$((n + 1)); done; echo $n"
     );
     match session.as_root(&command, deadline).await {
-        Ok(hit) if hit.trim() == "0" => return Err(Fault::new("every process was gone before")),
+        Ok(hit) if hit.trim() == "0" => {
+            return Err(StepFailure::new("every process was gone before"));
+        }
         Err(_) if step.signal == SignalName::Kill => session.forget(),
         sent => drop(sent?),
     }
@@ -57,7 +59,7 @@ async fn find(
     step: &KillStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, StepFailure> {
     let (file, what) = match (&step.process, &step.command) {
         (Some(name), _) => ("comm", format!("is called `{name}`")),
         (None, Some(pattern)) => (
@@ -76,7 +78,7 @@ async fn find(
         (None, None) => false,
     });
     if pids.is_empty() {
-        return Err(Fault::new(format!("no process {what}")).with("processes", list));
+        return Err(StepFailure::new(format!("no process {what}")).with("processes", list));
     }
     Ok(pids)
 }
@@ -93,7 +95,11 @@ fn matching(list: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
 }
 
 /// Until none of them is there, or nothing but its number.
-async fn gone(pids: &str, session: &mut Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
+async fn gone(
+    pids: &str,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), StepFailure> {
     let look = format!(
         "for pid in {pids}; do grep -H '^State:.[^XZ]' /proc/$pid/status; done 2> /dev/null; true"
     );
@@ -117,11 +123,13 @@ async fn container(
     step: &KillStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let engine = step.engine.unwrap_or(EngineName::User);
     let before = main_process(name, engine, session, deadline).await?;
     if before == 0 {
-        return Err(Fault::new(format!("the container {name} does not run")));
+        return Err(StepFailure::new(format!(
+            "the container {name} does not run"
+        )));
     }
     let docker = session.docker(spec::engine(engine), deadline).await?;
     let options = KillContainerOptionsBuilder::default()
@@ -152,7 +160,7 @@ async fn main_process(
     engine: EngineName,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<i64, Fault> {
+) -> Result<i64, StepFailure> {
     let docker = session.docker(spec::engine(engine), deadline).await?;
     let options = None::<bollard::query_parameters::InspectContainerOptions>;
     let seen = within(deadline, docker.inspect_container(name, options)).await?;

@@ -3,25 +3,25 @@
 use machine::Disturbance;
 use scenario::{Link, NetworkStep};
 
-use super::super::super::broken::Breakage;
+use super::super::super::active_faults::ActiveFault;
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
 use super::carrier;
 
 pub(super) async fn perform(
     step: &NetworkStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let interface = step.interface();
-    let of_this = |one: &Breakage| match one {
-        Breakage::Link { interface: of, .. } | Breakage::Packets { interface: of, .. } => {
+    let of_this = |one: &ActiveFault| match one {
+        ActiveFault::Link { interface: of, .. } | ActiveFault::Packets { interface: of, .. } => {
             of == interface
         }
         _ => false,
     };
-    session.mend(of_this, deadline).await?;
+    session.revert(of_this, deadline).await?;
     if step.link == Some(Link::Down) {
         pull(interface, session, deadline).await?;
     }
@@ -30,7 +30,7 @@ pub(super) async fn perform(
     }
     if let Some(span) = step.lasting {
         super::last(span).await;
-        session.mend(of_this, deadline).await?;
+        session.revert(of_this, deadline).await?;
     }
     Ok(())
 }
@@ -39,11 +39,11 @@ async fn pull(
     interface: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let network = network_of(interface, session, deadline).await?;
     let drops = carrier::drops(interface, session, deadline).await?;
     session.machine.set_link(&network, false).await?;
-    session.broke(Breakage::Link {
+    session.broke(ActiveFault::Link {
         interface: interface.into(),
         network,
         drops,
@@ -55,7 +55,7 @@ async fn disturb(
     step: &NetworkStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let interface = step.interface();
     let network = network_of(interface, session, deadline).await?;
     let disturbance = Disturbance {
@@ -63,7 +63,7 @@ async fn disturb(
         loss: step.loss.unwrap_or(0),
     };
     let relay = session.machine.disturb(&network, disturbance).await?;
-    session.broke(Breakage::Packets {
+    session.broke(ActiveFault::Packets {
         interface: interface.into(),
         relay,
     });
@@ -75,7 +75,7 @@ async fn network_of(
     interface: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<String, Fault> {
+) -> Result<String, StepFailure> {
     let address = carrier::read(interface, "address", session, deadline).await?;
     Ok(session.machine.network_of(&address).await?)
 }

@@ -7,8 +7,8 @@ use regex::Regex;
 use scenario::{Line, Pattern, PowerButtonStep, PowerOffStep};
 
 use super::super::super::deadline::Deadline;
-use super::super::super::fault::Fault;
 use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
 use super::super::reboot::order;
 
 /// The last words of a kernel that stops with the power on.
@@ -19,7 +19,7 @@ pub(super) async fn by_button(
     step: &PowerButtonStep,
     session: &Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     session.machine.power_off(deadline.left()).await?;
     said(step.says.as_ref(), session, deadline).await
 }
@@ -28,7 +28,7 @@ pub(super) async fn by_command(
     step: &PowerOffStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     let machine = Arc::clone(&session.machine);
     if !step.halts {
         let given = give(step, session, deadline);
@@ -38,7 +38,9 @@ pub(super) async fn by_command(
     }
     said(step.says.as_ref(), session, deadline).await?;
     if step.halts {
-        let halted = HALTED.as_ref().map_err(|e| Fault::new(e.to_string()))?;
+        let halted = HALTED
+            .as_ref()
+            .map_err(|e| StepFailure::new(e.to_string()))?;
         machine.serial().expect(halted, deadline.left()).await?;
         machine.switch_off().await;
     }
@@ -50,7 +52,7 @@ async fn said(
     says: Option<&Pattern>,
     session: &Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     if let Some(says) = says {
         let serial = session.machine.serial();
         serial.expect(&says.0, deadline.left()).await?;
@@ -62,7 +64,7 @@ async fn give(
     step: &PowerOffStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
-) -> Result<(), Fault> {
+) -> Result<(), StepFailure> {
     match step.over {
         Line::Ssh => order(&step.command, session, deadline).await,
         Line::Serial => {

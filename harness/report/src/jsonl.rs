@@ -9,10 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use events::{Event, Listener, What};
+use events::{Event, EventKind, Listener};
 
 /// Told with each beginning of a run.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// Writes each event at once.
 pub struct Stream(Mutex<Sink>);
@@ -56,8 +56,8 @@ impl Stream {
 }
 
 impl Listener for Stream {
-    fn hear(&self, event: &Event) {
-        let begins = matches!(event.what, What::RunBegins { .. });
+    fn on_event(&self, event: &Event) {
+        let begins = matches!(event.kind, EventKind::RunBegins { .. });
         let version = begins.then_some(VERSION);
         let mut sink = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sink.failed {
@@ -86,21 +86,24 @@ mod tests {
         std::fs::write(&file, "of yesterday\n").unwrap();
         let stream = Stream::open(&file, true).unwrap();
         let other = Stream::open(&file, false).unwrap();
-        let note = |text: &str| What::Note {
+        let note = |text: &str| EventKind::Note {
             trial: None,
             text: text.into(),
         };
-        let begins = What::RunBegins {
+        let begins = EventKind::RunBegins {
             trials: vec!["q35::tea".into()],
             ignored: vec![],
         };
-        stream.hear(&Event {
-            at: 1.0,
-            what: begins,
+        stream.on_event(&Event {
+            timestamp: 1.0,
+            kind: begins,
         });
         for (stream, text) in [(&stream, "a"), (&other, "b"), (&stream, "c")] {
             let what = note(text);
-            stream.hear(&Event { at: 2.0, what });
+            stream.on_event(&Event {
+                timestamp: 2.0,
+                kind: what,
+            });
         }
         insta::assert_snapshot!(std::fs::read_to_string(&file).unwrap(), @r#"
         {"at":1.0,"event":"run-begins","trials":["q35::tea"],"ignored":[],"version":1}

@@ -10,7 +10,7 @@ pub use base::text::printable;
 
 /// Why a step is red: the machine did something else than was expected, or nothing at all.
 #[derive(Debug)]
-pub struct Fault {
+pub struct StepFailure {
     /// What is wrong, one sentence and perhaps more below it.
     pub what: String,
     /// What was seen, as headed blocks: stdout, stderr, a diff.
@@ -21,7 +21,7 @@ pub struct Fault {
     pub is_qemu: bool,
 }
 
-impl Fault {
+impl StepFailure {
     /// A fault that says all in a sentence.
     pub fn new(what: impl Into<String>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Fault {
     }
 }
 
-impl From<MachineError> for Fault {
+impl From<MachineError> for StepFailure {
     fn from(error: MachineError) -> Self {
         let is_qemu = matches!(
             error,
@@ -93,7 +93,7 @@ impl From<MachineError> for Fault {
     }
 }
 
-impl From<bollard::errors::Error> for Fault {
+impl From<bollard::errors::Error> for StepFailure {
     fn from(error: bollard::errors::Error) -> Self {
         Self {
             is_line: true,
@@ -143,7 +143,7 @@ mod tests {
             stdout: stdout.clone().into_bytes(),
             ..Output::default()
         };
-        let fault = Fault::new("stdout is not equal")
+        let fault = StepFailure::new("stdout is not equal")
             .with("difference (- expected, + got)", stdout.clone())
             .with_output("print", &output)
             .with_long_in(&evidence);
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn fault_is_rendered_in_plain_letters() {
-        let fault = Fault::new("said \x1b[2J\u{202e}").with("got \0", "\x1b]52;c;x\x07");
+        let fault = StepFailure::new("said \x1b[2J\u{202e}").with("got \0", "\x1b]52;c;x\x07");
         assert_eq!(
             fault.render(),
             "  said \\u{202e}\n  got \\x00: \\x1b]52;c;x\\x07"

@@ -1,4 +1,4 @@
-//! The boot ladder: the stages of a boot, when each was reached, and by when it should have been.
+//! The boot timeline: the stages of a boot, when each was reached, and by when it should have been.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One boot, from the kernel's first moment until the machine was ready or was given up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ladder {
+pub struct BootTimeline {
     /// The machine that booted, by the name of its profile.
     pub profile: String,
     /// `kvm` or `tcg`.
@@ -20,12 +20,12 @@ pub struct Ladder {
     /// Whether the machine became ready.
     pub ready: bool,
     /// In the order in which they came.
-    pub rungs: Vec<Rung>,
+    pub stages: Vec<BootStage>,
 }
 
 /// A stage of a boot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Rung {
+pub struct BootStage {
     /// Its name.
     pub stage: String,
     /// When it was reached, in seconds since the kernel began.
@@ -36,24 +36,24 @@ pub struct Rung {
     pub error: Option<String>,
 }
 
-impl Rung {
+impl BootStage {
     /// Whether it was reached later than it should have been.
     pub fn is_late(&self) -> bool {
         self.budget.is_some_and(|budget| self.seconds > budget)
     }
 }
 
-impl Ladder {
-    /// The rung of a stage.
-    pub fn rung(&self, stage: &str) -> Option<&Rung> {
-        self.rungs.iter().find(|rung| rung.stage == stage)
+impl BootTimeline {
+    /// The stage with this name.
+    pub fn stage(&self, name: &str) -> Option<&BootStage> {
+        self.stages.iter().find(|stage| stage.stage == name)
     }
 
-    /// What is to be said of the rungs that were reached too late.
+    /// What is to be said of the stages that were reached too late.
     pub fn warning(&self) -> Option<String> {
-        let late = self.rungs.iter().filter_map(|rung| {
-            let budget = rung.budget.filter(|_| rung.is_late())?;
-            let Rung { stage, seconds, .. } = rung;
+        let late = self.stages.iter().filter_map(|stage| {
+            let budget = stage.budget.filter(|_| stage.is_late())?;
+            let BootStage { stage, seconds, .. } = stage;
             Some(format!(
                 "{stage} at {seconds:.1} s instead of {budget:.1} s"
             ))
@@ -67,39 +67,39 @@ impl Ladder {
 mod tests {
     use super::*;
 
-    fn ladder(rungs: [(&str, f64, Option<f64>); 3]) -> Ladder {
-        let rung = |(stage, seconds, budget): (&str, f64, Option<f64>)| Rung {
+    fn timeline(stages: [(&str, f64, Option<f64>); 3]) -> BootTimeline {
+        let stage = |(stage, seconds, budget): (&str, f64, Option<f64>)| BootStage {
             stage: stage.into(),
             seconds,
             budget,
             error: None,
         };
-        Ladder {
+        BootTimeline {
             profile: "q35".into(),
             accelerator: "tcg".into(),
             build: String::new(),
             scale: 1.0,
             evidence: PathBuf::new(),
             ready: true,
-            rungs: rungs.map(rung).into(),
+            stages: stages.map(stage).into(),
         }
     }
 
     #[test]
     fn warning_names_the_stages_over_their_budget() {
         let (init, started) = (Some(3.0), Some(20.0));
-        let on_time = ladder([
+        let on_time = timeline([
             ("init", 3.0, init),
             ("root", 90.0, None),
             ("started", 19.0, started),
         ]);
         assert_eq!(on_time.warning(), None);
-        let late = ladder([
+        let late = timeline([
             ("init", 3.04, init),
             ("root", 4.0, None),
             ("started", 25.5, started),
         ]);
         insta::assert_snapshot!(late.warning().unwrap(), @"the boot was over its budget: init at 3.0 s instead of 3.0 s, started at 25.5 s instead of 20.0 s");
-        assert!(late.rung("started").unwrap().is_late());
+        assert!(late.stage("started").unwrap().is_late());
     }
 }

@@ -15,14 +15,14 @@ use base::text::printable;
 const OF_PASSED: u64 = 16 << 10;
 /// Bytes of the serial log of a trial that did not.
 const OF_RED: u64 = 200 << 10;
-/// Lines of either: a log of empty lines must not make a page that no browser can show.
+/// TextReporter of either: a log of empty lines must not make a page that no browser can show.
 const LINES: usize = 5000;
 /// Bytes of all pictures.
 const PICTURES: u64 = 2 << 20;
 
-/// What is taken from one folder.
+/// What is excerpts from one folder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct EvidenceExcerpt {
     /// The end of what the serial line said.
     pub serial: Vec<Said>,
     /// How many bytes it said before those.
@@ -49,7 +49,7 @@ pub struct Picture {
     pub png: String,
 }
 
-impl Taken {
+impl EvidenceExcerpt {
     /// What there is in a folder; more of it where the trial did not pass. Nothing where there is no
     /// such folder.
     pub fn from(folder: &Path, passed: bool) -> Option<Self> {
@@ -59,13 +59,13 @@ impl Taken {
         let most = if passed { OF_PASSED } else { OF_RED };
         let (bytes, cut) = end_of(&folder.join("serial.log"), most).unwrap_or_default();
         let times = std::fs::read_to_string(folder.join("serial.times")).unwrap_or_default();
-        let mut taken = Self {
+        let mut excerpts = Self {
             serial: lines(&bytes, cut, &parse_times(&times)),
             cut,
             pictures: pictures(folder),
         };
-        taken.shorten();
-        Some(taken)
+        excerpts.shorten();
+        Some(excerpts)
     }
 
     /// The same in letters that act on nothing, where somebody else took it.
@@ -163,8 +163,12 @@ mod tests {
             "10.000 0\n11.500 5\nbroken\n12.000 16\n",
         );
         std::fs::write(folder.path().join("screen.png"), "png").unwrap();
-        let taken = Taken::from(folder.path(), true).unwrap();
-        let said: Vec<_> = taken.serial.iter().map(|s| (s.at, &s.text[..])).collect();
+        let excerpts = EvidenceExcerpt::from(folder.path(), true).unwrap();
+        let said: Vec<_> = excerpts
+            .serial
+            .iter()
+            .map(|s| (s.at, &s.text[..]))
+            .collect();
         assert_eq!(
             said,
             [
@@ -173,7 +177,7 @@ mod tests {
                 (Some(11.5), "three")
             ]
         );
-        assert_eq!((taken.cut, &taken.pictures[0].png[..]), (0, "cG5n"));
+        assert_eq!((excerpts.cut, &excerpts.pictures[0].png[..]), (0, "cG5n"));
     }
 
     #[test]
@@ -181,18 +185,24 @@ mod tests {
         let log = "123456789\n".repeat(30_000);
         let folder = folder(log.as_bytes(), "5.0 0\n6.0 299990\n");
         for passed in [true, false] {
-            let taken = Taken::from(folder.path(), passed).unwrap();
-            assert_eq!(taken.serial.len() as u64 * 10 + taken.cut, 300_000);
-            assert!(taken.serial.iter().all(|said| said.text == "123456789"));
-            assert_eq!(taken.serial[0].at, Some(5.0));
-            assert_eq!(taken.serial.last().unwrap().at, Some(6.0));
+            let excerpts = EvidenceExcerpt::from(folder.path(), passed).unwrap();
+            assert_eq!(excerpts.serial.len() as u64 * 10 + excerpts.cut, 300_000);
+            assert!(excerpts.serial.iter().all(|said| said.text == "123456789"));
+            assert_eq!(excerpts.serial[0].at, Some(5.0));
+            assert_eq!(excerpts.serial.last().unwrap().at, Some(6.0));
         }
     }
 
     #[test]
     fn of_a_folder_that_is_gone_there_is_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Taken::from(&folder.path().join("gone"), true), None);
-        assert_eq!(Taken::from(folder.path(), true), Some(Taken::default()));
+        assert_eq!(
+            EvidenceExcerpt::from(&folder.path().join("gone"), true),
+            None
+        );
+        assert_eq!(
+            EvidenceExcerpt::from(folder.path(), true),
+            Some(EvidenceExcerpt::default())
+        );
     }
 }

@@ -6,8 +6,8 @@ use crate::memory::Memory;
 /// Tells the child process of a test which ledger it is to take its share from.
 const CHILD: &str = "HARNESS_TEST_LEDGER";
 /// The name of the test that is the child.
-const CHILD_TEST: &str = "admission::ledger::tests::a_process_with_a_machine";
-const ONE: Demand = Demand {
+const CHILD_TEST: &str = "admission::queue::tests::a_process_with_a_machine";
+const ONE: ResourceRequest = ResourceRequest {
     memory: 100,
     cpus: 1,
 };
@@ -23,13 +23,13 @@ fn host() -> Option<Host> {
     })
 }
 
-fn ledger() -> (tempfile::TempDir, Ledger) {
+fn ledger() -> (tempfile::TempDir, AdmissionQueue) {
     let parent = tempfile::tempdir().unwrap();
-    let ledger = Ledger::in_folder(parent.path().join("ledger")).unwrap();
+    let ledger = AdmissionQueue::in_folder(parent.path().join("ledger")).unwrap();
     (parent, ledger)
 }
 
-fn now(ledger: &Ledger) -> Option<Admitted> {
+fn now(ledger: &AdmissionQueue) -> Option<Admitted> {
     match ledger.look(ONE, host(), Duration::ZERO) {
         Poll::Ready(admitted) => Some(admitted),
         Poll::NotYet(_) => None,
@@ -71,7 +71,7 @@ async fn who_waits_is_let_in_when_somebody_leaves() {
 #[test]
 fn without_room_and_alone_it_gives_up() {
     let (_parent, ledger) = ledger();
-    let large = Demand {
+    let large = ResourceRequest {
         memory: 800,
         cpus: 1,
     };
@@ -89,14 +89,14 @@ fn a_process_with_a_machine() {
     let Some(folder) = std::env::var_os(CHILD) else {
         return;
     };
-    let ledger = Ledger::in_folder(folder.into()).unwrap();
+    let ledger = AdmissionQueue::in_folder(folder.into()).unwrap();
     let _held = [now(&ledger).unwrap(), now(&ledger).unwrap()];
     println!("admitted");
     // Until it is killed.
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-fn second_process(ledger: &Ledger) -> Child {
+fn second_process(ledger: &AdmissionQueue) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD_TEST, "--nocapture"])
         .env(CHILD, &ledger.folder)

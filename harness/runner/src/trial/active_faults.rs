@@ -7,13 +7,13 @@ use machine::{BrokenDisk, Machine, MachineError, Relay};
 use scenario::{Account, Undone};
 
 use super::deadline::Deadline;
-use super::fault::Fault;
 use super::session::Session;
+use super::step_failure::StepFailure;
 use super::steps::carrier;
 
 /// Something that is broken.
 #[derive(Debug)]
-pub enum Breakage {
+pub enum ActiveFault {
     /// The machine stands still.
     Paused,
     /// The cable of an interface is pulled.
@@ -52,7 +52,7 @@ pub enum Breakage {
     Memory,
 }
 
-impl Breakage {
+impl ActiveFault {
     /// Whether `what` mends it.
     pub fn is(&self, what: Undone) -> bool {
         match self {
@@ -85,25 +85,25 @@ impl Breakage {
 
 /// All that is broken, in the order in which it was.
 #[derive(Debug, Default)]
-pub struct Broken(Vec<Breakage>);
+pub struct ActiveFaults(Vec<ActiveFault>);
 
-impl Broken {
+impl ActiveFaults {
     /// The power was off: the machine has a clock that is right, and runs.
     pub fn after_power_cut(&mut self) {
-        self.0.retain(Breakage::outlives_power_cut);
+        self.0.retain(ActiveFault::outlives_power_cut);
     }
 }
 
 impl Session<'_> {
     /// Remembers what a step broke.
-    pub fn broke(&mut self, what: Breakage) {
+    pub fn broke(&mut self, what: ActiveFault) {
         self.broken.0.push(what);
     }
 
     /// Whether the machine stands still, is off, or has no network that can be relied on.
     pub fn is_silent(&self) -> bool {
-        let silences = |one: &Breakage| {
-            use Breakage as B;
+        let silences = |one: &ActiveFault| {
+            use ActiveFault as B;
             matches!(one, B::Paused | B::Link { .. } | B::Packets { .. })
         };
         let mut broken = self.broken.0.iter();
@@ -114,11 +114,11 @@ impl Session<'_> {
     ///
     /// # Errors
     /// What cannot be mended; the others are.
-    pub async fn mend(
+    pub async fn revert(
         &mut self,
-        which: impl Fn(&Breakage) -> bool,
+        which: impl Fn(&ActiveFault) -> bool,
         deadline: &Deadline,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), StepFailure> {
         let all = std::mem::take(&mut self.broken.0);
         let (wanted, rest) = all.into_iter().partition(which);
         self.broken.0 = rest;
@@ -132,23 +132,27 @@ impl Session<'_> {
         first
     }
 
-    async fn mend_one(&mut self, one: Breakage, deadline: &Deadline) -> Result<(), Fault> {
+    async fn mend_one(&mut self, one: ActiveFault, deadline: &Deadline) -> Result<(), StepFailure> {
         let name = one.name();
         let machine = Arc::clone(&self.machine);
         let mended = match one {
-            Breakage::Paused => resume(&machine).await,
-            Breakage::Packets { relay, .. } => machine.calm(relay).await.map_err(Fault::from),
-            Breakage::Disk { broken, .. } => machine.mend_disk(&broken).await.map_err(Fault::from),
-            Breakage::Memory => {
-                let all = machine.set_balloon(u64::MAX >> 20, deadline.left());
-                all.await.map_err(Fault::from)
+            ActiveFault::Paused => resume(&machine).await,
+            ActiveFault::Packets { relay, .. } => {
+                machine.calm(relay).await.map_err(StepFailure::from)
             }
-            Breakage::Clock => self.set_clock(deadline).await,
-            Breakage::Full { file, .. } => {
+            ActiveFault::Disk { broken, .. } => {
+                machine.mend_disk(&broken).await.map_err(StepFailure::from)
+            }
+            ActiveFault::Memory => {
+                let all = machine.set_balloon(u64::MAX >> 20, deadline.left());
+                all.await.map_err(StepFailure::from)
+            }
+            ActiveFault::Clock => self.set_clock(deadline).await,
+            ActiveFault::Full { file, .. } => {
                 let remove = format!("rm -f '{file}' && sync");
                 self.as_root(&remove, deadline).await.map(drop)
             }
-            Breakage::Link {
+            ActiveFault::Link {
                 interface,
                 network,
                 drops,
@@ -157,18 +161,18 @@ impl Session<'_> {
                 Err(error) => Err(error.into()),
             },
         };
-        mended.map_err(|fault| Fault {
+        mended.map_err(|fault| StepFailure {
             what: format!("{name}, and stays so: {}", fault.what),
             ..fault
         })
     }
 
     /// Mends all at the end of the trial, as far as the machine allows. What is left, in words.
-    pub async fn mend_all(&mut self, deadline: &Deadline) -> Option<String> {
+    pub async fn revert_all(&mut self, deadline: &Deadline) -> Option<String> {
         if self.broken.0.is_empty() {
             return None;
         }
-        let work = self.mend(|_| true, deadline);
+        let work = self.revert(|_| true, deadline);
         match tokio::time::timeout(deadline.left(), work).await {
             Ok(mended) => mended.err().map(|fault| fault.what),
             Err(_) => Some("what the steps broke was not mended in time".into()),
@@ -179,16 +183,23 @@ impl Session<'_> {
     ///
     /// # Errors
     /// It does not, or the connection broke.
-    pub async fn as_root(&mut self, command: &str, deadline: &Deadline) -> Result<String, Fault> {
+    pub async fn as_root(
+        &mut self,
+        command: &str,
+        deadline: &Deadline,
+    ) -> Result<String, StepFailure> {
         let output = self.run(command, Account::Root, deadline).await?;
         match output.exit {
             Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            _ => Err(Fault::new("a command of the harness failed").with_output(command, &output)),
+            _ => {
+                Err(StepFailure::new("a command of the harness failed")
+                    .with_output(command, &output))
+            }
         }
     }
 }
 
-async fn resume(machine: &Machine) -> Result<(), Fault> {
+async fn resume(machine: &Machine) -> Result<(), StepFailure> {
     let went_on: Result<_, MachineError> = machine.qmp("cont", serde_json::Value::Null).await;
     Ok(went_on.map(drop)?)
 }
@@ -199,18 +210,18 @@ mod tests {
 
     #[test]
     fn a_power_cut_starts_a_machine_and_its_clock_and_leaves_the_rest_broken() {
-        let full = Breakage::Full {
+        let full = ActiveFault::Full {
             number: 0,
             file: "/var/filler".into(),
         };
-        let mut broken = Broken(vec![
-            Breakage::Paused,
+        let mut broken = ActiveFaults(vec![
+            ActiveFault::Paused,
             full,
-            Breakage::Clock,
-            Breakage::Memory,
+            ActiveFault::Clock,
+            ActiveFault::Memory,
         ]);
         broken.after_power_cut();
-        let left: Vec<_> = broken.0.iter().map(Breakage::name).collect();
+        let left: Vec<_> = broken.0.iter().map(ActiveFault::name).collect();
         assert_eq!(left, ["disk 0 is full", "memory is taken"]);
     }
 }

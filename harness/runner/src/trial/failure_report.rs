@@ -9,9 +9,9 @@ use base::shell;
 use machine::{BootEvent, Machine};
 use scenario::{Scenario, Setup};
 
-use super::fault::{Fault, indent, printable};
-use super::{Failure, RedVerdict, Trial};
-use events::Fate;
+use super::step_failure::{StepFailure, indent, printable};
+use super::{FailedVerdict, Failure, Trial};
+use events::SnapshotOutcome;
 
 /// How much of the serial line is shown; all of it is in the evidence.
 const SERIAL_LINES: usize = 40;
@@ -29,8 +29,8 @@ pub struct Ran {
 
 /// A trial that is red, and where.
 #[derive(Debug)]
-pub struct Red {
-    fault: Fault,
+pub struct FailureReport {
+    fault: StepFailure,
     place: Place,
     /// What ran, the red one last.
     ran: Vec<Ran>,
@@ -44,9 +44,9 @@ enum Place {
     Step(usize),
 }
 
-impl Red {
+impl FailureReport {
     /// The machine did not become ready.
-    pub fn boot(fault: Fault, ran: &[Ran]) -> Self {
+    pub fn boot(fault: StepFailure, ran: &[Ran]) -> Self {
         Self {
             fault,
             place: Place::Boot,
@@ -55,7 +55,7 @@ impl Red {
     }
 
     /// A step of a setup did not hold.
-    pub fn setup(fault: Fault, setup: &Arc<Setup>, step: usize, ran: &[Ran]) -> Self {
+    pub fn setup(fault: StepFailure, setup: &Arc<Setup>, step: usize, ran: &[Ran]) -> Self {
         Self {
             fault,
             place: Place::Setup(Arc::clone(setup), step),
@@ -64,7 +64,7 @@ impl Red {
     }
 
     /// A step did not hold.
-    pub fn step(fault: Fault, step: usize, ran: &[Ran]) -> Self {
+    pub fn step(fault: StepFailure, step: usize, ran: &[Ran]) -> Self {
         Self {
             fault,
             place: Place::Step(step),
@@ -78,8 +78,8 @@ impl Red {
         trial: &Trial,
         machine: &Machine,
         evidence: &Evidence,
-        fate: Fate,
-    ) -> RedVerdict {
+        fate: SnapshotOutcome,
+    ) -> FailedVerdict {
         let seen = Seen {
             serial: machine.serial().text(),
             events: machine.boot_events(),
@@ -89,14 +89,18 @@ impl Red {
         let folder = shell::quote(&folder.to_string_lossy());
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &fate {
-            Fate::Yes { .. } => write!(text, "\nenter:    cargo harness enter {folder}"),
-            Fate::No { why } => write!(text, "\nenter:    no, the machine is not kept: {why}"),
+            SnapshotOutcome::Kept { .. } => {
+                write!(text, "\nenter:    cargo harness enter {folder}")
+            }
+            SnapshotOutcome::NotKept { reason: why } => {
+                write!(text, "\nenter:    no, the machine is not kept: {why}")
+            }
         };
         let _ = match trial.scenario.sabotaged {
             true => write!(text, "\nagain:    cargo harness prove {}", trial.name()),
             false => write!(text, "\nagain:    cargo harness replay {folder}"),
         };
-        RedVerdict {
+        FailedVerdict {
             text,
             step: match self.place {
                 Place::Step(step) => Some(step + 1),
@@ -112,13 +116,13 @@ impl Red {
         trial: &Trial,
         machine: &Machine,
         evidence: &Evidence,
-        fate: Fate,
+        fate: SnapshotOutcome,
     ) -> Failure {
         let red = self.compose(trial, machine, evidence, fate);
         if self.fault.is_qemu {
             Failure::Infrastructure(red.text)
         } else {
-            Failure::Red(red)
+            Failure::Failed(red)
         }
     }
 
@@ -207,7 +211,7 @@ fn ladder(events: &[BootEvent]) -> String {
 
 /// The end of the serial log, or what stands around the line that the fault is about: the lines
 /// after a panic say less than those before it.
-fn console(serial: &str, fault: &Fault) -> String {
+fn console(serial: &str, fault: &StepFailure) -> String {
     let serial = printable(serial);
     let lines: Vec<&str> = serial.trim_end().lines().collect();
     if lines.is_empty() {

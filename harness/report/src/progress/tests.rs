@@ -3,11 +3,11 @@ use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use super::*;
 use events::{Listeners, StepHead};
 
-fn screen() -> (InMemoryTerm, Live, Listeners) {
+fn screen() -> (InMemoryTerm, ProgressReporter, Listeners) {
     let term = InMemoryTerm::new(12, 100);
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
     let bars = MultiProgress::with_draw_target(target);
-    let live = Live::new(
+    let live = ProgressReporter::new(
         bars,
         std::sync::Arc::new(|_| {}),
         Baseline::default(),
@@ -17,15 +17,15 @@ fn screen() -> (InMemoryTerm, Live, Listeners) {
     (term, live, listeners)
 }
 
-fn begins(trial: &str) -> What {
-    What::TrialBegins {
+fn begins(trial: &str) -> EventKind {
+    EventKind::TrialBegins {
         trial: trial.into(),
         about: String::new(),
         file: "scenarios/tea.yaml".into(),
         steps: vec![
             StepHead {
                 line: 3,
-                what: "boil".into(),
+                title: "boil".into(),
             };
             4
         ],
@@ -33,13 +33,13 @@ fn begins(trial: &str) -> What {
     }
 }
 
-fn ends(trial: &str, verdict: Verdict, why: Option<&str>) -> What {
-    What::TrialEnds {
+fn ends(trial: &str, verdict: Verdict, why: Option<&str>) -> EventKind {
+    EventKind::TrialEnds {
         trial: trial.into(),
         verdict,
-        took: 2.0,
+        duration: 2.0,
         step: None,
-        why: why.map(str::to_owned),
+        reason: why.map(str::to_owned),
         evidence: None,
         machine: None,
     }
@@ -48,17 +48,17 @@ fn ends(trial: &str, verdict: Verdict, why: Option<&str>) -> What {
 #[test]
 fn each_machine_has_a_line_until_it_ends() {
     let (term, live, listeners) = screen();
-    listeners.tell(What::RunBegins {
+    listeners.emit(EventKind::RunBegins {
         trials: vec!["q35::tea".into(), "q35::milk".into()],
         ignored: vec![],
     });
-    listeners.tell(begins("q35::tea"));
-    listeners.tell(begins("q35::milk"));
-    listeners.tell(What::StepBegins {
+    listeners.emit(begins("q35::tea"));
+    listeners.emit(begins("q35::milk"));
+    listeners.emit(EventKind::StepBegins {
         trial: "q35::tea".into(),
         step: 2,
         line: 4,
-        what: "boil".into(),
+        title: "boil".into(),
     });
     live.waits("q35::tea", "steam", "cold water\nand more");
     // Drawn at the latest by its next tick.
@@ -74,7 +74,7 @@ fn each_machine_has_a_line_until_it_ends() {
     assert!(seen.contains("0 of 2 done, 2 running"), "{seen}");
     assert!(!seen.contains("and more"), "{seen}");
 
-    listeners.tell(ends("q35::tea", Verdict::Red, Some("no tea\nat all")));
+    listeners.emit(ends("q35::tea", Verdict::Failed, Some("no tea\nat all")));
     live.state().head.bar().tick();
     let seen = term.contents();
     assert!(

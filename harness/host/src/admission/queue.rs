@@ -11,7 +11,7 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
-use super::demand::{Demand, Host, Share};
+use super::request::{Host, Reservation, ResourceRequest};
 use crate::memory;
 use base::lock;
 use base::private_dir::make_own;
@@ -30,7 +30,7 @@ const PATIENCE_ALONE: Duration = Duration::from_secs(60);
 
 /// Who runs machines on this host.
 #[derive(Debug, Clone)]
-pub struct Ledger {
+pub struct AdmissionQueue {
     folder: PathBuf,
 }
 
@@ -53,10 +53,10 @@ impl Drop for Admitted {
 struct Slot {
     pid: u32,
     #[serde(flatten)]
-    demand: Demand,
+    demand: ResourceRequest,
 }
 
-impl Ledger {
+impl AdmissionQueue {
     /// That of this user on this host: one for all of the user's jobs, each of which may have another
     /// `TMPDIR`.
     ///
@@ -82,7 +82,7 @@ impl Ledger {
     /// The ledger cannot be written; there is no room although none of our machines runs.
     pub async fn admit(
         &self,
-        wanted: Demand,
+        wanted: ResourceRequest,
         host: impl Fn() -> Option<Host>,
     ) -> io::Result<Admitted> {
         let _turn = self.turn(PATIENCE).await?;
@@ -102,7 +102,12 @@ impl Ledger {
         Ok(turn)
     }
 
-    fn look(&self, wanted: Demand, host: Option<Host>, waited: Duration) -> Poll<Admitted> {
+    fn look(
+        &self,
+        wanted: ResourceRequest,
+        host: Option<Host>,
+        waited: Duration,
+    ) -> Poll<Admitted> {
         let running = match self.running() {
             Ok(running) => running,
             Err(error) => return Poll::Failed(self.unwritable(&error)),
@@ -124,7 +129,7 @@ impl Ledger {
     }
 
     /// Writes a machine down. The turn is ours, so nobody looks meanwhile.
-    fn enter(&self, demand: Demand) -> io::Result<Admitted> {
+    fn enter(&self, demand: ResourceRequest) -> io::Result<Admitted> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let file = self.folder.join(format!("{pid}-{number}.{SLOT}"));
@@ -136,20 +141,22 @@ impl Ledger {
     }
 
     /// What runs, process by process; files whose owner is gone are removed.
-    fn running(&self) -> io::Result<Vec<Share>> {
-        let mut promised = BTreeMap::<u32, Demand>::new();
+    fn running(&self) -> io::Result<Vec<Reservation>> {
+        let mut promised = BTreeMap::<u32, ResourceRequest>::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let file = entry?.path();
             if file.extension().is_none_or(|end| end != SLOT) {
                 continue;
             }
             if let Some(Slot { pid, demand }) = live(&file) {
-                let all = promised.entry(pid).or_insert(Demand { memory: 0, cpus: 0 });
+                let all = promised
+                    .entry(pid)
+                    .or_insert(ResourceRequest { memory: 0, cpus: 0 });
                 all.memory += demand.memory;
                 all.cpus += demand.cpus;
             }
         }
-        let share = |(pid, promised)| Share {
+        let share = |(pid, promised)| Reservation {
             promised,
             taken: memory::of_children(pid),
         };

@@ -8,7 +8,7 @@ use indicatif::MultiProgress;
 use super::summary::{Paint, Summary};
 use crate::sink::LineSink;
 use events::Baseline;
-use events::{Event, Listener, Verdict, What};
+use events::{Event, EventKind, Listener, Verdict};
 
 mod head;
 mod row;
@@ -18,7 +18,7 @@ use row::Row;
 
 /// Draws on stderr; a copy draws on the same.
 #[derive(Clone)]
-pub struct Live(Arc<Inner>);
+pub struct ProgressReporter(Arc<Inner>);
 
 struct Inner {
     bars: MultiProgress,
@@ -34,7 +34,7 @@ struct State {
     summary: Summary,
 }
 
-impl Live {
+impl ProgressReporter {
     /// Draws on the terminal of `bars`; the last summary goes to `to`.
     pub fn new(bars: MultiProgress, to: LineSink, usual: Baseline, colour: bool) -> Self {
         let state = State {
@@ -73,7 +73,7 @@ impl Live {
         self.row(&mut state, trial).begins(step, what, usually);
     }
 
-    /// Lines that stay, above those that move.
+    /// TextReporter that stay, above those that move.
     fn print(&self, text: &str) {
         // A terminal that is gone shows nothing.
         let _ = self.0.bars.println(text);
@@ -98,38 +98,41 @@ impl Live {
     }
 }
 
-impl Listener for Live {
-    fn hear(&self, event: &Event) {
-        match &event.what {
-            What::RunBegins { trials, ignored } => {
+impl Listener for ProgressReporter {
+    fn on_event(&self, event: &Event) {
+        match &event.kind {
+            EventKind::RunBegins { trials, ignored } => {
                 let mut state = self.state();
                 state.head.begins(trials, &self.0.usual);
                 state.summary.begins(ignored);
             }
-            What::TrialBegins { trial, steps, .. } => {
+            EventKind::TrialBegins { trial, steps, .. } => {
                 let mut state = self.state();
                 state.head.running(trial);
                 self.row(&mut state, trial).steps(steps.len());
             }
-            What::StepBegins {
-                trial, step, what, ..
+            EventKind::StepBegins {
+                trial,
+                step,
+                title: what,
+                ..
             } => self.step_begins(trial, *step, what),
-            What::AttemptEnds { trial, attempt, .. } => {
+            EventKind::AttemptEnds { trial, attempt, .. } => {
                 self.print(&self.0.paint.again(trial, *attempt));
             }
-            What::Note { trial, text } => {
+            EventKind::Note { trial, text } => {
                 let about = trial.as_ref().map(|trial| format!("{trial}: "));
                 self.print(&format!("note: {}{text}", about.unwrap_or_default()));
             }
-            What::TrialEnds {
+            EventKind::TrialEnds {
                 trial,
                 verdict,
-                took,
-                why,
+                duration: took,
+                reason: why,
                 ..
             } => self.ended(trial, *verdict, *took, why.as_deref()),
-            What::RunEnds { took } => self.run_ends(*took),
-            What::StepEnds { .. } | What::Boot { .. } | What::Setup { .. } => {}
+            EventKind::RunEnds { duration: took } => self.run_ends(*took),
+            EventKind::StepEnds { .. } | EventKind::Boot { .. } | EventKind::Setup { .. } => {}
         }
     }
 }

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 /// What became of the machine of a red trial.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kept")]
-pub enum Fate {
+pub enum SnapshotOutcome {
     /// It is in the evidence.
-    Yes {
+    #[serde(rename = "yes")]
+    Kept {
         /// How many bytes it takes.
         bytes: u64,
         /// The evidence folder that it is in: not that of the trial where the machine was made for a
@@ -18,17 +19,18 @@ pub enum Fate {
         folder: PathBuf,
     },
     /// It is not.
-    No {
+    #[serde(rename = "no")]
+    NotKept {
         /// Why.
-        why: String,
+        reason: String,
     },
 }
 
-impl Fate {
+impl SnapshotOutcome {
     /// It is not, and why.
-    pub fn no(why: impl ToString) -> Self {
-        Self::No {
-            why: why.to_string(),
+    pub fn not_kept(reason: impl ToString) -> Self {
+        Self::NotKept {
+            reason: reason.to_string(),
         }
     }
 }

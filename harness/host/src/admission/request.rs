@@ -16,14 +16,14 @@ const RESERVED: u64 = 256;
 
 /// What a machine takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Demand {
+pub struct ResourceRequest {
     /// In MiB.
     pub memory: u64,
     /// Processors.
     pub cpus: u64,
 }
 
-impl Demand {
+impl ResourceRequest {
     /// A machine of so many MiB that boots: it may write to all of its memory.
     pub fn of_boot(memory: u64, cpus: u64) -> Self {
         Self {
@@ -53,8 +53,8 @@ pub struct Host {
 
 /// What the machines of one process were promised, and what they have taken of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
-    pub(super) promised: Demand,
+pub(super) struct Reservation {
+    pub(super) promised: ResourceRequest,
     /// In MiB; it is not available any more.
     pub(super) taken: u64,
 }
@@ -77,7 +77,7 @@ impl Host {
     ///
     /// # Errors
     /// Why not.
-    pub fn could(&self, wanted: Demand) -> Result<(), String> {
+    pub fn could(&self, wanted: ResourceRequest) -> Result<(), String> {
         let most = self.memory.total.saturating_sub(self.reserve());
         if wanted.memory <= most {
             return Ok(());
@@ -93,8 +93,12 @@ impl Host {
     ///
     /// # Errors
     /// What there is too little of.
-    pub(super) fn can(&self, wanted: Demand, running: &[Share]) -> Result<(), String> {
-        let still_to_come = |share: &Share| share.promised.memory.saturating_sub(share.taken);
+    pub(super) fn can(
+        &self,
+        wanted: ResourceRequest,
+        running: &[Reservation],
+    ) -> Result<(), String> {
+        let still_to_come = |share: &Reservation| share.promised.memory.saturating_sub(share.taken);
         let promised: u64 = running.iter().map(still_to_come).sum();
         let free = self.memory.available;
         let free = free.saturating_sub(self.reserve() + promised);
@@ -122,26 +126,26 @@ mod tests {
         }
     }
 
-    fn share(memory: u64, cpus: u64, taken: u64) -> Share {
-        Share {
-            promised: Demand { memory, cpus },
+    fn share(memory: u64, cpus: u64, taken: u64) -> Reservation {
+        Reservation {
+            promised: ResourceRequest { memory, cpus },
             taken,
         }
     }
 
     #[test]
     fn a_fork_takes_less_than_a_boot() {
-        assert_eq!(Demand::of_boot(1024, 2).memory, 1216);
-        assert_eq!(Demand::of_fork(1024, 2).memory, 704);
-        assert_eq!(Demand::of_fork(64, 1).memory, 320);
+        assert_eq!(ResourceRequest::of_boot(1024, 2).memory, 1216);
+        assert_eq!(ResourceRequest::of_fork(1024, 2).memory, 704);
+        assert_eq!(ResourceRequest::of_fork(64, 1).memory, 320);
     }
 
     #[test]
     fn what_can_never_run_says_why() {
         let host = host(4096, 100, 1);
-        assert_eq!(host.could(Demand::of_boot(3648, 64)), Ok(()));
+        assert_eq!(host.could(ResourceRequest::of_boot(3648, 64)), Ok(()));
         assert_eq!(
-            host.could(Demand::of_boot(3649, 1)).unwrap_err(),
+            host.could(ResourceRequest::of_boot(3649, 1)).unwrap_err(),
             "it takes 3841 MiB of memory, and this host has 3840"
         );
     }
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn memory_that_was_promised_counts_until_it_is_taken() {
         let host = host(4096, 3000, 64);
-        let wanted = Demand::of_boot(1024, 1);
+        let wanted = ResourceRequest::of_boot(1024, 1);
         assert_eq!(host.can(wanted, &[]), Ok(()));
         assert_eq!(host.can(wanted, &[share(1216, 2, 0)]), Ok(()));
         let two = [share(1216, 2, 0), share(1216, 2, 0)];
@@ -164,13 +168,13 @@ mod tests {
     #[test]
     fn processors_are_shared_but_never_keep_one_machine_out() {
         let host = host(65536, 65536, 2);
-        let two = Demand::of_fork(1024, 2);
+        let two = ResourceRequest::of_fork(1024, 2);
         assert_eq!(host.can(two, &[share(0, 2, 0)]), Ok(()));
         assert_eq!(
             host.can(two, &[share(0, 2, 0), share(0, 1, 0)])
                 .unwrap_err(),
             "3 of 4 processors are in use"
         );
-        assert_eq!(host.can(Demand::of_fork(1024, 16), &[]), Ok(()));
+        assert_eq!(host.can(ResourceRequest::of_fork(1024, 16), &[]), Ok(()));
     }
 }

@@ -60,7 +60,7 @@ impl Head {
         self.running.remove(trial);
         self.rest.remove(trial);
         self.done += 1;
-        let bad = matches!(verdict, Verdict::Red | Verdict::NoVerdict | Verdict::Flaky);
+        let bad = matches!(verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky);
         self.bad += usize::from(bad);
         self.show();
     }

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::sink::LineSink;
-use events::{Event, Listener, What};
+use events::{Event, EventKind, Listener};
 
 /// Prints each step of each trial.
-pub struct Lines {
+pub struct TextReporter {
     to: LineSink,
     colour: bool,
     /// When each trial began.
     begun: Mutex<BTreeMap<String, f64>>,
 }
 
-impl Lines {
+impl TextReporter {
     /// Prints to `to`, with ANSI colours if `colour`.
     pub fn new(to: LineSink, colour: bool) -> Self {
         Self {
@@ -24,14 +24,16 @@ impl Lines {
         }
     }
 
-    fn line(&self, what: &What) -> Option<(String, String)> {
+    fn line(&self, what: &EventKind) -> Option<(String, String)> {
         Some(match what {
-            What::StepBegins { trial, what, .. } => (trial.clone(), format!("  ...   {what}")),
-            What::StepEnds {
+            EventKind::StepBegins {
+                trial, title: what, ..
+            } => (trial.clone(), format!("  ...   {what}")),
+            EventKind::StepEnds {
                 trial,
-                what,
-                took,
-                fault,
+                title: what,
+                duration: took,
+                failure: fault,
                 ..
             } => {
                 let word = match fault {
@@ -40,11 +42,11 @@ impl Lines {
                 };
                 (trial.clone(), format!("{word} {what} ({took:.1} s)"))
             }
-            What::AttemptEnds { trial, attempt, .. } => {
+            EventKind::AttemptEnds { trial, attempt, .. } => {
                 let word = self.paint("again  ", 33);
                 (trial.clone(), format!("{word} attempt {attempt} failed"))
             }
-            What::Note {
+            EventKind::Note {
                 trial: Some(trial),
                 text,
             } => (trial.clone(), format!("  note  {text}")),
@@ -61,14 +63,14 @@ impl Lines {
     }
 }
 
-impl Listener for Lines {
-    fn hear(&self, event: &Event) {
+impl Listener for TextReporter {
+    fn on_event(&self, event: &Event) {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        if let What::TrialBegins { trial, .. } = &event.what {
-            begun.insert(trial.clone(), event.at);
+        if let EventKind::TrialBegins { trial, .. } = &event.kind {
+            begun.insert(trial.clone(), event.timestamp);
         }
-        if let Some((trial, line)) = self.line(&event.what) {
-            let at = event.at - begun.get(&trial).unwrap_or(&event.at);
+        if let Some((trial, line)) = self.line(&event.kind) {
+            let at = event.timestamp - begun.get(&trial).unwrap_or(&event.timestamp);
             (self.to)(&format!("{trial} {at:6.1} s {line}"));
         }
     }

@@ -1,4 +1,4 @@
-//! What reports are made of: the events of a run, and what was taken from evidence meanwhile.
+//! EventKind reports are made of: the events of a run, and what was excerpts from evidence meanwhile.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -7,50 +7,57 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::taken::Taken;
-use events::{Event, Verdict, What};
+use super::excerpt::EvidenceExcerpt;
+use events::{Event, EventKind, Verdict};
 
 /// All of a run, or of as much of it as there was.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Journal {
+pub struct RunLog {
     /// In the order in which they happened.
     pub events: Vec<Event>,
     /// By evidence folder.
-    pub taken: BTreeMap<PathBuf, Taken>,
+    pub excerpts: BTreeMap<PathBuf, EvidenceExcerpt>,
 }
 
-/// A line of a journal that several processes write.
+/// A line of a run_log that several processes write.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Taken { evidence: PathBuf, taken: Taken },
+    EvidenceExcerpt {
+        evidence: PathBuf,
+        excerpt: EvidenceExcerpt,
+    },
     Event(Event),
 }
 
-impl Journal {
+impl RunLog {
     /// Adds an event, and takes what there is of the evidence that it is about.
     pub fn add(&mut self, event: &Event) {
         if let Some((evidence, passed)) = self.to_take(event)
-            && let Some(taken) = Taken::from(&evidence, passed)
+            && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed)
         {
-            self.taken.insert(evidence, taken);
+            self.excerpts.insert(evidence, excerpt);
         }
         self.events.push(event.clone());
     }
 
     /// The folder to look into now, and whether less of it will do.
     fn to_take(&self, event: &Event) -> Option<(PathBuf, bool)> {
-        match &event.what {
-            What::TrialEnds { trial, verdict, .. } | What::AttemptEnds { trial, verdict, .. } => {
+        match &event.kind {
+            EventKind::TrialEnds { trial, verdict, .. }
+            | EventKind::AttemptEnds { trial, verdict, .. } => {
                 let evidence = self.evidence_of(trial)?.to_path_buf();
                 let passed = matches!(verdict, Verdict::Passed | Verdict::Flaky);
                 Some((evidence, passed))
             }
             // A trial's own folder is looked into at its end.
-            What::Boot { trial, ladder } if self.evidence_of(trial) != Some(&ladder.evidence) => {
+            EventKind::Boot {
+                trial,
+                timeline: ladder,
+            } if self.evidence_of(trial) != Some(&ladder.evidence) => {
                 Some((ladder.evidence.clone(), ladder.ready))
             }
-            What::Setup {
+            EventKind::Setup {
                 evidence, ready, ..
             } => Some((evidence.clone(), *ready)),
             _ => None,
@@ -62,8 +69,8 @@ impl Journal {
         self.events
             .iter()
             .rev()
-            .find_map(|event| match &event.what {
-                What::TrialBegins {
+            .find_map(|event| match &event.kind {
+                EventKind::TrialBegins {
                     trial, evidence, ..
                 } if trial == wanted => Some(evidence.as_path()),
                 _ => None,
@@ -78,41 +85,42 @@ impl Journal {
     pub fn read(file: &Path) -> Result<Self, String> {
         let failed = |error| format!("{} cannot be read: {error}", file.display());
         let text = std::fs::read_to_string(file).map_err(failed)?;
-        let mut journal = Self::default();
+        let mut run_log = Self::default();
         for line in parse(&text).map_err(|error| format!("{}:{error}", file.display()))? {
             match line {
-                Line::Taken { evidence, taken } => {
-                    journal.taken.insert(evidence, taken.printable());
+                Line::EvidenceExcerpt { evidence, excerpt } => {
+                    run_log.excerpts.insert(evidence, excerpt.printable());
                 }
-                Line::Event(event) => journal.add_late(event.printable(), file),
+                Line::Event(event) => run_log.add_late(event.printable(), file),
             }
         }
-        Ok(journal)
+        Ok(run_log)
     }
 
     /// Adds an event of long ago.
     fn add_late(&mut self, event: Event, stream: &Path) {
         if let Some((evidence, passed)) = self.to_take(&event)
-            && !self.taken.contains_key(&evidence)
-            && let Some(taken) = Taken::from(&evidence, passed)
-                .or_else(|| Taken::from(&stream.with_file_name(evidence.file_name()?), passed))
+            && !self.excerpts.contains_key(&evidence)
+            && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed).or_else(|| {
+                EvidenceExcerpt::from(&stream.with_file_name(evidence.file_name()?), passed)
+            })
         {
-            self.taken.insert(evidence, taken);
+            self.excerpts.insert(evidence, excerpt);
         }
         self.events.push(event);
     }
 
-    /// The last event, and what was taken because of it, as lines of a file that others write, too.
+    /// The last event, and the excerpt that was taken for it, as lines of a file that others write, too.
     pub(super) fn append_last(&self, file: &Path) -> std::io::Result<()> {
         let Some(event) = self.events.last() else {
             return Ok(());
         };
         let mut text = String::new();
-        let taken = self.to_take(event).and_then(|(evidence, _)| {
-            let taken = self.taken.get(&evidence)?.clone();
-            Some(Line::Taken { evidence, taken })
+        let excerpts = self.to_take(event).and_then(|(evidence, _)| {
+            let excerpt = self.excerpts.get(&evidence)?.clone();
+            Some(Line::EvidenceExcerpt { evidence, excerpt })
         });
-        for line in taken.into_iter().chain([Line::Event(event.clone())]) {
+        for line in excerpts.into_iter().chain([Line::Event(event.clone())]) {
             text += &serde_json::to_string(&line)?;
             text.push('\n');
         }
@@ -127,7 +135,7 @@ pub(super) fn append(file: &Path, lines: &str) -> std::io::Result<()> {
     file.write_all(lines.as_bytes())
 }
 
-/// Lines of a stream. Events that this harness does not know are left out, and so is a last line
+/// The lines of a stream. Events that this harness does not know are left out, and so is a last line
 /// that was cut off; what else is no event is an error with the number of its line.
 fn parse(text: &str) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
@@ -138,6 +146,7 @@ fn parse(text: &str) -> Result<Vec<Line>, String> {
         match serde_json::from_str(line) {
             Ok(line) => lines.push(line),
             Err(_) if is_event(line) => {}
+            Err(_) if is_version_1(line) => return Err(format!("{}: {VERSION_1}", number + 1)),
             Err(error) if error.is_eof() && !text.ends_with('\n') => {}
             Err(_) => return Err(format!("{}: this is no event of a run", number + 1)),
         }
@@ -147,6 +156,15 @@ fn parse(text: &str) -> Result<Vec<Line>, String> {
 
 fn is_event(line: &str) -> bool {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
+    value["event"].is_string() && value["timestamp"].is_number()
+}
+
+const VERSION_1: &str =
+    "an event of version 1, and this harness reads version 2; hint: run the suite again";
+
+/// Events of version 1 had their time in `at`.
+fn is_version_1(line: &str) -> bool {
+    let value: Value = serde_json::from_str(line).unwrap_or_default();
     value["event"].is_string() && value["at"].is_number()
 }
 
@@ -154,15 +172,22 @@ fn is_event(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn stream(text: &str) -> Result<Journal, String> {
+    fn stream(text: &str) -> Result<RunLog, String> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
         std::fs::write(&file, text).unwrap();
         let failed = |error: String| error.replace(&*folder.path().to_string_lossy(), "");
-        Journal::read(&file).map_err(failed)
+        RunLog::read(&file).map_err(failed)
     }
 
-    const NOTE: &str = r#"{"at":1.5,"event":"note","trial":null,"text":"so"}"#;
+    #[test]
+    fn stream_of_version_1_is_refused_with_its_line() {
+        let old = NOTE.replace("timestamp", "at");
+        let error = stream(&format!("{NOTE}\n{old}\n")).unwrap_err();
+        assert_eq!(error, format!("/events.jsonl:2: {VERSION_1}"));
+    }
+
+    const NOTE: &str = r#"{"timestamp":1.5,"event":"note","trial":null,"text":"so"}"#;
 
     #[test]
     fn a_stream_that_was_cut_off_is_read_as_far_as_it_goes() {
@@ -182,15 +207,18 @@ mod tests {
         let evidence = folder.path().join("q35-tea-1");
         std::fs::create_dir(&evidence).unwrap();
         std::fs::write(evidence.join("serial.log"), "tea\n").unwrap();
-        let mut journal = Journal::default();
-        let file = folder.path().join("journal.jsonl");
+        let mut run_log = RunLog::default();
+        let file = folder.path().join("run_log.jsonl");
         for what in trial(&evidence) {
-            journal.add(&Event { at: 1.0, what });
-            journal.append_last(&file).unwrap();
+            run_log.add(&Event {
+                timestamp: 1.0,
+                kind: what,
+            });
+            run_log.append_last(&file).unwrap();
         }
         std::fs::remove_dir_all(&evidence).unwrap();
-        assert_eq!(journal.taken[&evidence].serial[0].text, "tea");
-        assert_eq!(Journal::read(&file).unwrap(), journal);
+        assert_eq!(run_log.excerpts[&evidence].serial[0].text, "tea");
+        assert_eq!(RunLog::read(&file).unwrap(), run_log);
     }
 
     #[test]
@@ -202,28 +230,32 @@ mod tests {
         let file = folder.path().join("events.jsonl");
         let elsewhere = PathBuf::from("/nowhere/q35-tea-1");
         for what in trial(&elsewhere) {
-            let line = serde_json::to_string(&Event { at: 1.0, what }).unwrap();
+            let line = serde_json::to_string(&Event {
+                timestamp: 1.0,
+                kind: what,
+            })
+            .unwrap();
             append(&file, &format!("{line}\n")).unwrap();
         }
-        let journal = Journal::read(&file).unwrap();
-        assert_eq!(journal.taken[&elsewhere].serial[0].text, "tea");
+        let run_log = RunLog::read(&file).unwrap();
+        assert_eq!(run_log.excerpts[&elsewhere].serial[0].text, "tea");
     }
 
-    fn trial(evidence: &Path) -> [What; 2] {
+    fn trial(evidence: &Path) -> [EventKind; 2] {
         let trial = || "q35::tea".to_owned();
-        let begins = What::TrialBegins {
+        let begins = EventKind::TrialBegins {
             trial: trial(),
             about: "tea".into(),
             file: "tea.yaml".into(),
             steps: vec![],
             evidence: evidence.into(),
         };
-        let ends = What::TrialEnds {
+        let ends = EventKind::TrialEnds {
             trial: trial(),
             verdict: Verdict::Passed,
-            took: 1.0,
+            duration: 1.0,
             step: None,
-            why: None,
+            reason: None,
             evidence: None,
             machine: None,
         };
