@@ -1,12 +1,17 @@
 //! Signals that must not end PID 1.
 //!
-//! The kernel drops a signal for PID 1 if PID 1 has no handler for it (`SIGNAL_UNKILLABLE`,
-//! `kernel/signal.c`). Docker installs handlers for nearly all signals: `kill -TERM 1` would shut it down,
-//! `kill -QUIT 1` and `kill -ABRT 1` would crash Go's runtime, and the kernel panics when PID 1 exits. So a
-//! seccomp filter makes rt_sigaction(2) report success without installing the handler, except for the
-//! signals in [`HANDLED`].
+//! The kernel panics when PID 1 exits. Docker installs handlers for nearly all signals: `kill -TERM 1` would
+//! shut it down, `kill -QUIT 1` and `kill -ABRT 1` would crash Go's runtime. So PID 1 ignores these signals,
+//! and a seccomp filter makes rt_sigaction(2) report success while only the handlers in [`HANDLED`] are
+//! installed.
 //!
-//! Programs that Docker starts inherit the filter; containers do not, because containerd starts them.
+//! The default action is not enough. The kernel drops an unhandled signal for PID 1 (`SIGNAL_UNKILLABLE`,
+//! `sig_task_ignored` in `kernel/signal.c`), but not while the main thread blocks that signal: then
+//! `complete_signal` delivers it to another thread, and a fatal one ends them all. Go blocks all signals
+//! whenever it starts a thread or a program, so now and then `kill -INT 1` ended the machine. An ignored
+//! signal is never fatal.
+//!
+//! Programs that Docker starts inherit both; containers do not, because containerd starts them.
 
 use nix::errno::Errno;
 use nix::libc;
@@ -25,6 +30,28 @@ const HANDLED: [libc::c_int; 7] = [
     libc::SIGURG,
 ];
 
+/// The signals whose default action ends a process (signal(7)), except those in [`HANDLED`] and `KILL`,
+/// which the kernel never delivers to PID 1.
+const IGNORED: [libc::c_int; 17] = [
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGABRT,
+    libc::SIGUSR2,
+    libc::SIGPIPE,
+    libc::SIGALRM,
+    libc::SIGTERM,
+    libc::SIGSTKFLT,
+    libc::SIGXCPU,
+    libc::SIGXFSZ,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGSYS,
+];
+
 /// The first of the signals that C libraries and Go use between threads (signal(7)).
 const FIRST_REAL_TIME: u32 = 32;
 
@@ -38,10 +65,23 @@ const HANDLER_HIGH: u32 = 28;
 /// `AUDIT_ARCH_X86_64` (`linux/audit.h`).
 const X86_64: u32 = 0xc000_003e;
 
-/// Makes this process, also after execve(2), ignore signals that would end it: rt_sigaction(2) reports
-/// success but installs no handler.
+/// Makes this process, and the program that it becomes by execve(2), ignore signals that would end it. A later
+/// rt_sigaction(2) for one of them succeeds and changes nothing.
+///
+/// # Errors
+/// The kernel refuses the filter.
 pub(super) fn ignore_as_pid_1() -> nix::Result<()> {
+    IGNORED.into_iter().try_for_each(ignore)?;
     install(&filter())
+}
+
+#[allow(unsafe_code, reason = "signal(2) has no safe form")]
+fn ignore(signal: libc::c_int) -> nix::Result<()> {
+    // SAFETY: no handler is installed that could run at a wrong moment.
+    match unsafe { libc::signal(signal, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(Errno::last()),
+        _ => Ok(()),
+    }
 }
 
 type Instruction = libc::sock_filter;
@@ -167,6 +207,16 @@ mod tests {
         }
         for signal in [1, 7, 8, 10, 11, 17, 23, 32, 34, 64] {
             assert!(!skips(signal), "{signal}");
+        }
+    }
+
+    #[test]
+    fn every_signal_that_ends_a_process_is_handled_or_ignored() {
+        // Signals whose default action is to stop, continue or do nothing (signal(7)), and `KILL`.
+        let harmless = [9, 17, 18, 19, 20, 21, 22, 23, 28];
+        for signal in (1..32).filter(|signal| !harmless.contains(signal)) {
+            let ways = [HANDLED.contains(&signal), IGNORED.contains(&signal)];
+            assert_eq!(ways.iter().filter(|way| **way).count(), 1, "{signal}");
         }
     }
 

@@ -1,0 +1,54 @@
+//! Memory that is taken from a machine that goes on from a saved one.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use machine::{Checkpoint, KeyPair, Login, Machine, MachineSpec};
+
+use crate::docker::spec;
+use crate::{LONG, bench};
+
+/// How much of the file says something: a hole is read as zeroes.
+fn bytes_that_are_not_zero(file: &Path) -> u64 {
+    let mut file = File::open(file).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let mut count = 0;
+    loop {
+        match file.read(&mut buffer).unwrap() {
+            0 => return count,
+            read => count += buffer[..read].iter().filter(|byte| **byte != 0).count() as u64,
+        }
+    }
+}
+
+#[tokio::test]
+async fn memory_taken_from_a_fork_stays_in_the_saved_machine() {
+    let keys = KeyPair::generate();
+    let Some(spec) = spec(&keys) else { return };
+    let spec = MachineSpec {
+        balloon: true,
+        ..spec
+    };
+    let login = Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    };
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let bench = bench();
+    let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
+    let machine = machine.await.unwrap();
+    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
+    drop(machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap());
+    machine.save(folder.path()).await.unwrap();
+
+    let memory = folder.path().join("memory");
+    let before = bytes_that_are_not_zero(&memory);
+    let saved = Checkpoint::open(folder.path()).unwrap();
+    let fork = Machine::fork(spec, &saved, bench.evidence.logs())
+        .await
+        .unwrap();
+    fork.fail_fast(fork.set_balloon(640, LONG)).await.unwrap();
+    fork.stop().await;
+    assert_eq!(bytes_that_are_not_zero(&memory), before);
+}

@@ -1,0 +1,116 @@
+//! Commands that stand in the README's text and end the machine or the user's containers: they are run
+//! as well, and whoever comes after them finds the machine as it must be then.
+
+use serde_json::{Value, json};
+
+use super::guest;
+use super::text::Command;
+
+/// EventKind the scenarios of commands that end the machine are called by.
+pub const SCENARIOS: &str = "readme-ends";
+
+/// EventKind ends the machine. Each has a machine of its own: a fork, which costs little.
+const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
+
+/// EventKind is no command that could be run as it stands, though it looks like one, and why.
+const NO_COMMAND: [(&str, &str); 4] = [
+    (
+        "docker -d -s overlay",
+        "arguments of 2015, as they stand in a document; os/config reads them",
+    ),
+    ("docker compose", "the scenario first-hour runs it"),
+    (
+        "docker run -v /srv/www:/www",
+        "the scenario one-tree runs it",
+    ),
+    ("docker volume create …", "names no file system"),
+];
+
+/// Whether people type it. A program's name alone may be that of a step, too.
+fn is_typed(command: &Command) -> bool {
+    command.text.starts_with("sudo ") || command.program() == "docker" && command.text.contains(' ')
+}
+
+fn is_command(command: &&Command) -> bool {
+    is_typed(command) && NO_COMMAND.iter().all(|(text, _)| command.text != *text)
+}
+
+/// Scenarios of one command each, which ends the machine.
+pub fn scenarios(inline: &[Command]) -> Vec<(String, Value)> {
+    let mut made: Vec<(String, Value)> = Vec::new();
+    for command in inline.iter().filter(is_command) {
+        let Some(step) = end(command) else { continue };
+        let name = format!("{SCENARIOS}-{}", command.program());
+        if !made.iter().any(|(before, _)| *before == name) {
+            let scenario = guest::scenario(&name, &[step]);
+            made.push((name, scenario));
+        }
+    }
+    made
+}
+
+/// The machine must be there again, or be off with its disks written.
+fn end(command: &Command) -> Option<Value> {
+    let (name, text) = (command.name(), &command.text);
+    let says = "all file systems are read-only";
+    match command.program() {
+        "reboot" => Some(json!({ "name": name, "reboot": { "command": text } })),
+        "halt" => {
+            let halt = json!({ "command": text, "halts": true, "says": says });
+            Some(json!({ "name": name, "power_off": halt }))
+        }
+        "poweroff" | "shutdown" => {
+            let off = json!({ "command": text, "says": says });
+            Some(json!({ "name": name, "power_off": off }))
+        }
+        _ => None,
+    }
+}
+
+/// Commands for the user's Docker, which has a container for them. They touch nothing of the system.
+pub fn of_docker(inline: &[Command]) -> Vec<Value> {
+    let mut steps = Vec::new();
+    let commands = inline.iter().filter(is_command);
+    for command in commands.filter(|one| one.program() == "docker") {
+        let name = format!("sleeper-{}", command.line);
+        let sleeps = ["sleep", "3600"];
+        let sleeps = json!({ "image": "alpine", "name": name, "command": sleeps, "detach": true });
+        let system = json!(["console", "network", "syslog", "udev", "userdocker"]);
+        steps.extend([
+            json!({ "docker": { "engine": "user", "run": sleeps } }),
+            json!({ "name": command.name(), "ssh": { "run": command.text } }),
+            json!({
+                "name": format!("{}: the system is as it was", command.name()),
+                "docker": { "engine": "system", "ps": { "contains": system } },
+            }),
+        ]);
+        if command.text.starts_with("docker rm ") {
+            let none = json!({ "engine": "user", "ps": { "all": true, "count": 0 } });
+            let name = format!("{}: nothing of the user's is left", command.name());
+            steps.push(json!({ "name": name, "docker": none }));
+        }
+    }
+    steps
+}
+
+/// Commands that nobody runs, and entries of the tables above that no command needs.
+pub fn faults(inline: &[Command]) -> Vec<String> {
+    let others = ["docker", "rancherctl", "system-docker"];
+    let is_run = |one: &&Command| {
+        ENDS.iter()
+            .chain(&others)
+            .any(|known| one.program() == *known)
+    };
+    let unknown = inline.iter().filter(is_command).filter(|one| !is_run(one));
+    let unknown = unknown.map(|one| format!("{}: nobody runs this command", one.name()));
+    let ended = scenarios(inline);
+    let idle = ENDS.iter().filter(|program| {
+        let name = format!("{SCENARIOS}-{program}");
+        !ended.iter().any(|(ended, _)| *ended == name)
+    });
+    let idle = idle.map(|program| format!("the README ends no machine by `{program}`"));
+    let texts = NO_COMMAND.iter().map(|(text, _)| text);
+    let gone = texts.filter(|text| inline.iter().all(|one| one.text != **text));
+    let gone = gone.map(|text| format!("the README does not speak of `{text}`"));
+    unknown.chain(idle).chain(gone).collect()
+}

@@ -1,0 +1,118 @@
+//! Scenarios out of the README: its commands for the machine, in their order, and its parts of files.
+
+use serde_json::{Value, json};
+
+use super::text::{Block, Command};
+
+/// The scenario of all commands for the machine.
+pub const SCENARIO: &str = "readme-commands";
+
+/// A scenario file.
+pub fn scenario(name: &str, steps: &[Value]) -> Value {
+    json!({
+        "name": name,
+        "about": "EventKind the README says.",
+        "machine": { "disks": [{ "size": 1024, "label": "RANCHER_STATE" }] },
+        "steps": steps,
+    })
+}
+
+/// EventKind a reader of the README has at hand: an image, and files of its own.
+pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
+    let is_user_data = |block: &&Block| is_cloud_config(block);
+    let user_data = blocks
+        .iter()
+        .rfind(is_user_data)
+        .map(Block::text)
+        .unwrap_or_default();
+    vec![
+        json!({ "docker": { "engine": "user", "import": { "image": "alpine", "files": ["/bin/busybox"] } } }),
+        upload("user-data", &user_data, false),
+        upload("backup.sh", "#!/bin/sh\n", true),
+    ]
+}
+
+/// A command, which must end well and print what is shown below it.
+pub fn typed(command: &Command) -> Value {
+    let shown = command.shows.join("\n");
+    match shown.trim().is_empty() {
+        true => json!({ "name": command.name(), "ssh": { "run": command.text } }),
+        false => json!({
+            "name": command.name(),
+            "ssh": { "run": command.text, "stdout": { "equals": shown.trim_end() } },
+        }),
+    }
+}
+
+/// Files of the machine that the README shows: there is nothing wrong with them.
+pub fn file(block: &Block) -> Vec<Value> {
+    let file = format!("readme-{}", block.line);
+    let named = |what: &str| format!("README.md:{}: {what}", block.line);
+    let check = match is_cloud_config(block) {
+        true => format!("rancherctl cloud-init validate {file}"),
+        false => format!("rancherctl config validate -i {file}"),
+    };
+    let mut steps = vec![
+        upload(&file, &block.text(), false),
+        json!({ "name": named(&check), "ssh": { "run": check, "as": "root" } }),
+    ];
+    if block.keys().any(|key| key == "services") {
+        steps.extend(services(block, &file));
+    }
+    steps
+}
+
+/// Services run when whoever starts them has read of them.
+fn services(block: &Block, file: &str) -> Vec<Value> {
+    let read: Value = serde_yaml::from_str(&block.text()).unwrap_or_default();
+    let names = read["services"]
+        .as_object()
+        .into_iter()
+        .flat_map(|services| services.keys());
+    let merge = format!("rancherctl config merge -i {file}");
+    let mut steps = vec![
+        json!({ "ssh": { "run": merge, "as": "root" } }),
+        json!({ "kill": { "command": "^/usr/lib/rancher/supervisor" } }),
+    ];
+    let runs = names.map(|name| {
+        json!({
+            "name": format!("README.md:{}: the service {name} runs", block.line),
+            "wait_for": { "container": { "engine": "system", "name": name } },
+        })
+    });
+    steps.extend(runs);
+    steps
+}
+
+/// A part of a scenario file in a whole one, with the steps that it speaks of.
+pub fn whole(block: &Block) -> Result<(String, Value), String> {
+    let name = format!("readme-{}", block.line);
+    let part = serde_yaml::from_str::<Value>(&block.text());
+    let part = part.map_err(|why| format!("README.md:{}: {why}", block.line))?;
+    let places = part["sabotage"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|one| &one["red_at"]);
+    let mut steps = vec![json!({ "ssh": { "run": "true" } }); 9];
+    for (step, place) in steps.iter_mut().zip(places.filter_map(Value::as_str)) {
+        step["name"] = place.into();
+    }
+    let mut whole = scenario(&name, &steps);
+    for (key, value) in part.as_object().into_iter().flatten() {
+        whole[key] = value.clone();
+    }
+    Ok((name, whole))
+}
+
+pub fn is_cloud_config(block: &Block) -> bool {
+    block
+        .lines
+        .first()
+        .is_some_and(|line| line == "#cloud-config")
+}
+
+pub fn upload(to: &str, content: &str, executable: bool) -> Value {
+    let to = format!("/home/rancher/{to}");
+    json!({ "ssh": { "upload": { "content": content, "to": to, "executable": executable } } })
+}

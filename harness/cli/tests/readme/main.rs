@@ -1,0 +1,311 @@
+//! The README does what it says: its commands are taken from its text and run, in their order, on this
+//! host or on a machine, which must print what the README shows. A command that nobody runs is red.
+
+mod ends;
+mod guest;
+mod host;
+mod spoken;
+mod text;
+
+use std::path::Path;
+use std::process::{Command as Program, ExitCode};
+use std::sync::Arc;
+
+use harness::project;
+use libtest_mimic::{Arguments, Failed, Trial as Test};
+use serde_json::{Value, json};
+
+use host::SnapshotOutcome;
+use text::{Block, Command};
+
+const README: &str = include_str!("../../../../README.md");
+
+fn main() -> ExitCode {
+    let project = project::find();
+    let profiles = project.profiles().expect("the profiles are fine");
+    let q35 = profiles.iter().find(|profile| profile.name == "q35");
+    let unreachable = q35.expect("q35 is there").check_host().err();
+    let readme = Arc::new(Readme::read());
+    let test = |name: &str, boots: bool, run: fn(&Readme) -> Result<(), Failed>| {
+        let readme = Arc::clone(&readme);
+        let test = Test::test(name, move || run(&readme));
+        match &unreachable {
+            Some(why) if boots => test.with_ignored_flag(true).with_kind(&why.why),
+            _ => test,
+        }
+    };
+    let tests = vec![
+        test(
+            "every_command_is_run_or_read",
+            false,
+            Readme::all_is_accounted_for,
+        ),
+        test("commands_for_the_host", true, Readme::host_does_it),
+        test("commands_for_the_machine", true, Readme::machine_does_it),
+        test("commands_that_end_the_machine", true, Readme::machine_ends),
+        test("a_whole_scenario", true, Readme::scenario_holds),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
+}
+
+/// EventKind the README says.
+struct Readme {
+    blocks: Vec<Block>,
+    /// The commands of the blocks.
+    commands: Vec<Command>,
+    inline: Vec<Command>,
+}
+
+/// EventKind a block of YAML is.
+#[derive(PartialEq)]
+enum Yaml {
+    Scenario,
+    Setup,
+    PartOfScenario,
+    FileOfMachine,
+}
+
+impl Readme {
+    fn read() -> Self {
+        let blocks = text::blocks(README);
+        Self {
+            commands: blocks.iter().flat_map(Block::commands).collect(),
+            inline: text::inline(README),
+            blocks,
+        }
+    }
+
+    fn yaml(&self, kind: Yaml) -> impl Iterator<Item = &Block> {
+        let blocks = self.blocks.iter().filter(|block| block.kind == "yaml");
+        blocks.filter(move |block| yaml(block) == kind)
+    }
+
+    fn commands(&self, fate: SnapshotOutcome) -> impl Iterator<Item = &Command> {
+        let on_host = self
+            .commands
+            .iter()
+            .filter(|one| !host::is_for_the_machine(one));
+        on_host.filter(move |one| host::fate(one).is_ok_and(|is| is == fate))
+    }
+
+    /// Commands that stand in the text, for the host.
+    fn mentioned(&self) -> impl Iterator<Item = &Command> {
+        let is_ours = |one: &&Command| {
+            let words: Vec<&str> = one.text.split_whitespace().take(3).collect();
+            match words.as_slice() {
+                ["cargo", "harness" | "test", ..] => true,
+                ["harness", _, ..] => true,
+                [script, ..] => script
+                    .strip_prefix("ci/")
+                    .is_some_and(|name| !name.is_empty() && !name.contains('.')),
+                [] => false,
+            }
+        };
+        self.inline.iter().filter(is_ours)
+    }
+
+    fn all_is_accounted_for(&self) -> Result<(), Failed> {
+        let on_host: Vec<_> = self
+            .commands
+            .iter()
+            .filter(|one| !host::is_for_the_machine(one))
+            .cloned()
+            .collect();
+        let mut wrong: Vec<String> = on_host
+            .iter()
+            .filter_map(|one| host::fate(one).err())
+            .collect();
+        wrong.extend(host::idle(&on_host));
+        wrong.extend(ends::faults(&self.inline));
+        wrong.extend(spoken::idle(&self.inline));
+        let read = self
+            .commands(SnapshotOutcome::OnlyRead)
+            .chain(self.mentioned());
+        wrong.extend(read.filter_map(|one| host::read(one).err()));
+        for block in &self.blocks {
+            wrong.extend(block_fault(block));
+        }
+        let tree = self.tree()?;
+        let checked = harness(tree.path(), &["check"]);
+        wrong.extend(checked.err());
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(wrong.join("\n").into()),
+        }
+    }
+
+    fn host_does_it(&self) -> Result<(), Failed> {
+        let tree = self.tree()?;
+        std::fs::write(tree.path().join("my-syslog"), "#!/bin/sh\n")?;
+        for command in self.commands(SnapshotOutcome::Run) {
+            host::run(command, tree.path())?;
+        }
+        for made in ["report.html", "junit.xml", "events.jsonl", "initrd"] {
+            if !tree.path().join(made).is_file() {
+                return Err(format!("the README's commands made no {made}").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn machine_does_it(&self) -> Result<(), Failed> {
+        Ok(harness(
+            self.tree()?.path(),
+            &["test", guest::SCENARIO, "--jobs", "1"],
+        )?)
+    }
+
+    fn machine_ends(&self) -> Result<(), Failed> {
+        Ok(harness(
+            self.tree()?.path(),
+            &["test", ends::SCENARIOS, "--jobs", "1"],
+        )?)
+    }
+
+    fn scenario_holds(&self) -> Result<(), Failed> {
+        let tree = self.tree()?;
+        for block in self.yaml(Yaml::Scenario) {
+            harness(tree.path(), &["test", &name(block), "--jobs", "1"])?;
+        }
+        Ok(())
+    }
+
+    /// All that is for the machine.
+    fn steps(&self) -> Vec<Value> {
+        let mut steps = guest::at_hand(&self.blocks);
+        for block in self.yaml(Yaml::FileOfMachine) {
+            steps.extend(guest::file(block));
+        }
+        let typed = self
+            .commands
+            .iter()
+            .filter(|one| host::is_for_the_machine(one));
+        steps.extend(typed.map(guest::typed));
+        steps.extend(spoken::steps(&self.inline));
+        steps.extend(ends::of_docker(&self.inline));
+        steps
+    }
+
+    /// A tree with the profiles, checkpoints and scenarios of this one, and the README's scenarios.
+    fn tree(&self) -> Result<tempfile::TempDir, Failed> {
+        let project = project::find();
+        let root = std::path::absolute(project.root())?;
+        let tree = tempfile::tempdir()?;
+        let link = |what: &str| std::os::unix::fs::symlink(root.join(what), tree.path().join(what));
+        for folder in ["scenarios/setups", "target"] {
+            std::fs::create_dir_all(tree.path().join(folder))?;
+        }
+        for entry in root
+            .join("scenarios")
+            .read_dir()?
+            .chain(root.join("scenarios/setups").read_dir()?)
+        {
+            let path = entry?.path();
+            if !path.ends_with("setups") {
+                link(&path.strip_prefix(&root)?.to_string_lossy())?;
+            }
+        }
+        for folder in [project.checkpoints_folder(), root.join("target/images")] {
+            std::fs::create_dir_all(folder)?;
+        }
+        [
+            "qemu-profiles",
+            "images",
+            "target/checkpoints",
+            "target/images",
+        ]
+        .into_iter()
+        .try_for_each(link)?;
+
+        let write = |path: String, text: String| {
+            let path = tree.path().join(format!("scenarios/{path}.yaml"));
+            // EventKind this tree has already is a link.
+            let _ = std::fs::remove_file(&path);
+            std::fs::write(path, text)
+        };
+        for block in self.yaml(Yaml::Scenario) {
+            write(name(block), block.text())?;
+        }
+        for block in self.yaml(Yaml::Setup) {
+            write(format!("setups/{}", name(block)), block.text())?;
+        }
+        let mut made = vec![
+            (
+                guest::SCENARIO.to_owned(),
+                spoken::with_registry(guest::scenario(guest::SCENARIO, &self.steps())),
+            ),
+            (
+                host::ANY_SCENARIO.to_owned(),
+                guest::scenario(host::ANY_SCENARIO, &[json!({ "ssh": { "run": "true" } })]),
+            ),
+        ];
+        for block in self.yaml(Yaml::PartOfScenario) {
+            made.push(guest::whole(block)?);
+        }
+        made.extend(ends::scenarios(&self.inline));
+        for (name, scenario) in made {
+            write(name, serde_yaml::to_string(&scenario)?)?;
+        }
+        Ok(tree)
+    }
+}
+
+fn yaml(block: &Block) -> Yaml {
+    let has = |wanted: &str| block.keys().any(|key| key == wanted);
+    let is_file = has("name") && has("steps");
+    let parts = [
+        "sabotage",
+        "known_failure",
+        "invariants",
+        "console",
+        "steps",
+    ];
+    match (is_file, is_file && (has("machine") || has("sabotage"))) {
+        (true, true) => Yaml::Scenario,
+        (true, false) => Yaml::Setup,
+        (false, _) if parts.into_iter().any(has) => Yaml::PartOfScenario,
+        (false, _) => Yaml::FileOfMachine,
+    }
+}
+
+/// The name in a scenario file.
+fn name(block: &Block) -> String {
+    let name = block
+        .lines
+        .iter()
+        .find_map(|line| line.strip_prefix("name: "));
+    name.unwrap_or_default().to_owned()
+}
+
+/// EventKind is wrong with a block that nobody runs.
+fn block_fault(block: &Block) -> Option<String> {
+    match block.kind.as_str() {
+        "sh" | "console" | "yaml" => None,
+        "json" => block.lines.iter().find_map(|line| {
+            let fault = serde_json::from_str::<Value>(line).err()?;
+            Some(format!("README.md:{}: {line}: {fault}", block.line))
+        }),
+        kind => Some(format!(
+            "README.md:{}: nobody knows what a block of `{kind}` is",
+            block.line
+        )),
+    }
+}
+
+/// Runs the command in a tree, with what this tree boots.
+fn harness(tree: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut program = Program::new(env!("CARGO_BIN_EXE_harness"));
+    program.args(arguments).current_dir(tree);
+    if arguments.first() == Some(&"test") {
+        host::boots_this(&mut program)?;
+    }
+    let output = program.output().map_err(|why| why.to_string())?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )),
+    }
+}

@@ -1,0 +1,113 @@
+//! A trial is stopped before a step, by the command itself: whoever logs in as it says finds what the
+//! steps before have done and nothing of that step, and leaving leaves nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use harness::artifacts::{Artifacts, INITRD_VARIABLE, KERNEL_VARIABLE};
+
+use crate::tree;
+
+const SCENARIO: &str = "\
+name: tea
+about: A note changes in its last step.
+steps:
+  - name: a note is written
+    ssh: { run: echo before > note }
+  - name: it is there
+    ssh: { run: cat note, stdout: { equals: before } }
+  - name: the note is changed
+    ssh: { run: echo after > note; echo done, stdout: { equals: done } }
+";
+
+/// A tree of its own: `harness run` and its like have one machine a tree.
+struct Tree {
+    folder: tempfile::TempDir,
+    artifacts: Artifacts,
+}
+
+pub fn is_entered(artifacts: &Artifacts) {
+    let tree = Tree::new(artifacts);
+    let why = tree.harness(&["enter", "tea", "--before", "the note is chanced"]);
+    let said = String::from_utf8_lossy(&why.stderr);
+    assert_eq!(why.status.code(), Some(2), "{said}");
+    let wanted =
+        "error: q35::tea has no step `the note is chanced`; did you mean `the note is changed`?";
+    assert!(said.starts_with(wanted), "{said}");
+
+    let entered = [
+        "enter",
+        "tea",
+        "--before",
+        "the note is changed",
+        "--background",
+    ];
+    let entered = tree.harness(&entered);
+    let said = String::from_utf8_lossy(&entered.stderr);
+    assert!(entered.status.success(), "{said}");
+    let login = said.split("ready: before step 3: harness ssh, or ").nth(1);
+    let login = login.and_then(|rest| rest.split(';').next());
+    let login = login.unwrap_or_else(|| panic!("nobody is told how to log in: {said}"));
+    for (login, note) in [(login, "before"), ("harness ssh", "changed here")] {
+        assert_eq!(tree.typed(login, "cat note"), format!("{note}\n"));
+        assert_eq!(tree.typed(login, "echo changed here > note"), "");
+    }
+
+    let left = tree.harness(&["stop"]);
+    assert!(left.status.success(), "{left:?}");
+    let port = login
+        .split("-p ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    let port: u16 = port.unwrap().parse().unwrap();
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    let evidence = tree.folder.path().join("target/evidence");
+    let evidence: Vec<_> = evidence.read_dir().unwrap().collect();
+    assert!(evidence.is_empty(), "{evidence:?}");
+}
+
+impl Tree {
+    /// With the checkpoints of this one.
+    fn new(artifacts: &Artifacts) -> Self {
+        let folder = tree::with(&["target/checkpoints"]);
+        std::fs::write(folder.path().join("scenarios/tea.yaml"), SCENARIO).unwrap();
+        let artifacts = artifacts.clone();
+        Self { folder, artifacts }
+    }
+
+    fn harness(&self, arguments: &[&str]) -> Output {
+        self.program(env!("CARGO_BIN_EXE_harness"))
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    fn program(&self, program: &str) -> Command {
+        let file = |path: &Path| std::path::absolute(path).unwrap();
+        let mut program = Command::new(program);
+        program
+            .current_dir(self.folder.path())
+            .env(KERNEL_VARIABLE, file(&self.artifacts.kernel))
+            .env(INITRD_VARIABLE, file(&self.artifacts.initrd))
+            .stdin(Stdio::null());
+        program
+    }
+
+    /// EventKind a command in the machine prints, by a login as it is told to people.
+    fn typed(&self, login: &str, command: &str) -> String {
+        // Nobody is there to say that a new host key is fine.
+        let options =
+            "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes";
+        let login = match login.strip_prefix("harness ") {
+            Some(own) => format!("{} {own} --", env!("CARGO_BIN_EXE_harness")),
+            None => login.replacen("ssh ", &format!("ssh {options} "), 1),
+        };
+        let line = format!("{login} '{command}'");
+        let output = self.program("sh").args(["-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}

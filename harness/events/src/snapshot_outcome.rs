@@ -1,0 +1,36 @@
+//! What became of the machine of a trial that did not pass.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What became of the machine of a red trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kept")]
+pub enum SnapshotOutcome {
+    /// It is in the evidence.
+    #[serde(rename = "yes")]
+    Kept {
+        /// How many bytes it takes.
+        bytes: u64,
+        /// The evidence folder that it is in: not that of the trial where the machine was made for a
+        /// checkpoint.
+        #[serde(default)]
+        folder: PathBuf,
+    },
+    /// It is not.
+    #[serde(rename = "no")]
+    NotKept {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl SnapshotOutcome {
+    /// It is not, and why.
+    pub fn not_kept(reason: impl ToString) -> Self {
+        Self::NotKept {
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What can be broken in a running machine from outside: nothing of it needs to have been there
+//! when the machine was started, so that every machine can be broken, forks among them.
+
+mod balloon;
+mod disk;
+mod network;
+mod packets;
+
+pub use disk::{BrokenDisk, DiskFaults};
+pub use packets::Relay;

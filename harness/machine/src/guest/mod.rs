@@ -1,0 +1,7 @@
+//! What the harness knows of the guest: how it reports its boot, when it is ready, where its engines listen.
+
+pub(crate) mod boot_events;
+mod engine;
+pub(crate) mod ready;
+
+pub use engine::Engine;

@@ -1,0 +1,56 @@
+//! Virtual machines under QEMU: started, driven from outside, broken, saved and forked.
+//!
+//! Usable from a plain `#[test]`, without scenario files: a [`MachineSpec`] says what the machine is, a
+//! [`LogDir`] takes its logs, and [`Machine`] is the handle. Every wait of a [`Machine`] has a deadline and
+//! fails at once when the guest fails or QEMU exits.
+//!
+//! | folder | subject |
+//! |---|---|
+//! | [`profile`] | profile files: the machines that QEMU emulates |
+//! | `guest` | what is known of the guest |
+//! | `disk`, `network`, [`services`] | what a machine is made of, and what is beside it |
+//! | `qemu` | QEMU's command line, processes and protocols |
+//! | `console`, `ssh` | ways to talk to the guest |
+//! | `snapshot` | saved machines on disk |
+//! | `vm` | one machine, from its start to its end |
+//! | `docker`, `faults` | its Docker engines; what can be broken from outside |
+
+mod console;
+mod disk;
+mod docker;
+mod error;
+mod faults;
+mod guest;
+mod lines;
+mod log_dir;
+mod network;
+mod output;
+pub mod profile;
+mod qemu;
+pub mod services;
+mod snapshot;
+mod spec;
+mod ssh;
+mod vm;
+
+pub use base::wait::WaitError;
+pub use console::serial::Serial;
+pub use disk::image::make_blank;
+pub use disk::volume::{FileSystemKind, Volume};
+pub use disk::write_cache::Loss;
+pub use disk::{Blank, Disk};
+pub use docker::Certificates;
+pub use error::{GuestFailure, MachineError};
+pub use faults::{BrokenDisk, DiskFaults, Relay};
+pub use guest::Engine;
+pub use guest::boot_events::BootEvent;
+pub use log_dir::LogDir;
+pub use network::card::CardNetwork;
+pub use network::relay::Disturbance;
+pub use output::Output;
+pub use services::metadata::{Metadata, Page};
+pub use snapshot::checkpoint::Checkpoint;
+pub use snapshot::failure::FailureSnapshot;
+pub use spec::MachineSpec;
+pub use ssh::{KeyPair, Login, Ssh};
+pub use vm::Machine;

@@ -1,0 +1,102 @@
+//! The networks that QEMU makes for network cards: what their DHCP server and router tell the guest.
+
+use serde::{Deserialize, Serialize};
+
+/// One network of a card. Everything that is unset is QEMU's default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardNetwork {
+    /// Its address, `10.0.4.0/24`; QEMU's default is `10.0.2.0/24`.
+    pub subnet: Option<String>,
+    /// Whether leases name a router and a name server. Without them the guest reaches nothing there.
+    pub router: bool,
+    /// The name server that leases name (DHCP option 6).
+    pub name_server: Option<String>,
+    /// The domain that leases name (option 15).
+    pub domain: Option<String>,
+    /// The domains that leases name for lookups (option 119).
+    pub search: Vec<String>,
+    /// The host name that leases name (option 12).
+    pub hostname: Option<String>,
+    /// Whether its router sends IPv6 router advertisements.
+    pub ipv6: bool,
+}
+
+impl CardNetwork {
+    /// This host in that network: its second address, as libslirp has it (`net_slirp_init` in QEMU's
+    /// `net/slirp.c`).
+    pub(crate) fn host(&self) -> Option<std::net::Ipv4Addr> {
+        let (first, _) = self.subnet.as_deref()?.split_once('/')?;
+        let first: std::net::Ipv4Addr = first.parse().ok()?;
+        Some((u32::from(first) + 2).into())
+    }
+}
+
+impl Default for CardNetwork {
+    fn default() -> Self {
+        Self {
+            subnet: None,
+            router: true,
+            name_server: None,
+            domain: None,
+            search: Vec::new(),
+            hostname: None,
+            ipv6: true,
+        }
+    }
+}
+
+impl CardNetwork {
+    /// The options of `-netdev user` (qemu-options.hx); defaults are left out.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let text = |name: &str, value: &Option<String>| {
+            let value = value.as_ref()?;
+            Some(format!("{name}={value}"))
+        };
+        let mut all: Vec<String> = [
+            text("net", &self.subnet),
+            text("dns", &self.name_server),
+            text("domainname", &self.domain),
+            text("hostname", &self.hostname),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        all.extend(
+            self.search
+                .iter()
+                .map(|domain| format!("dnssearch={domain}")),
+        );
+        // libslirp names a router and a name server only where it lets the guest out (src/bootp.c).
+        all.extend((!self.router).then(|| "restrict=on".into()));
+        all.extend((!self.ipv6).then(|| "ipv6=off".into()));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_of_defaults_has_no_options() {
+        assert!(CardNetwork::default().options().is_empty());
+    }
+
+    #[test]
+    fn every_setting_is_an_option() {
+        let network = CardNetwork {
+            subnet: Some("10.0.4.0/24".into()),
+            router: false,
+            name_server: Some("10.0.4.9".into()),
+            domain: Some("example".into()),
+            search: vec!["a.example".into(), "b.example".into()],
+            hostname: Some("given".into()),
+            ipv6: false,
+        };
+        assert_eq!(
+            network.options().join(","),
+            "net=10.0.4.0/24,dns=10.0.4.9,domainname=example,hostname=given,\
+             dnssearch=a.example,dnssearch=b.example,restrict=on,ipv6=off"
+        );
+    }
+}

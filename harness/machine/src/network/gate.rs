@@ -1,0 +1,280 @@
+//! What a guest may reach: its fixtures, and neither this host nor what lies beyond it.
+//!
+//! QEMU's user network (libslirp) connects a guest with every service of this host, loopback included.
+//! Its own `restrict=on` is no substitute: leases then name no router and no name server (`bootp.c`),
+//! and every UDP packet is dropped. So each packet that the guest sends goes through this process (a
+//! `filter-redirector`), which drops those that would lead out. A TCP connection is refused at once:
+//! with SYN and FIN set libslirp answers with a reset (`tcp_input`).
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+
+use crate::network::relay::read;
+
+const ARP: u16 = 0x0806;
+const IPV4: u16 = 0x0800;
+const IPV6: u16 = 0x86dd;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+const DHCP_SERVER: u16 = 67;
+const DHCPV6_SERVER: u16 = 547;
+
+/// Flags of TCP.
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+/// FIN, SYN, RST, ACK, URG: with SYN alone of these libslirp opens a connection.
+const FLAGS: u8 = 0x37;
+
+/// Length of an Ethernet header, and of the length that QEMU puts before it.
+const ETHERNET: usize = 14;
+const PREFIX: usize = 4;
+
+/// What one network lets through.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate(Arc<Rules>);
+
+#[derive(Debug)]
+struct Rules {
+    /// This host in that network; the name server is one above.
+    host: Ipv4Addr,
+    /// TCP services that QEMU itself leads to a fixture.
+    fixtures: Vec<(Ipv4Addr, u16)>,
+    /// UDP ports of this host that are fixtures.
+    ports: Mutex<Vec<u16>>,
+}
+
+impl Gate {
+    pub(crate) fn new(host: Ipv4Addr, fixtures: Vec<(Ipv4Addr, u16)>) -> Self {
+        let ports = Mutex::default();
+        Self(Arc::new(Rules {
+            host,
+            fixtures,
+            ports,
+        }))
+    }
+
+    /// Lets the guest reach a UDP port of this host.
+    pub(crate) fn open_port(&self, port: u16) {
+        let ports = &self.0.ports;
+        ports
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(port);
+    }
+
+    /// Carries packets from QEMU and back to it until it ends.
+    pub(crate) async fn carry(
+        self,
+        mut from: impl AsyncRead + Unpin,
+        mut back: impl AsyncWrite + Unpin,
+    ) {
+        while let Ok(mut packet) = read(&mut from).await {
+            let passes = self.0.pass(&mut packet[PREFIX..]);
+            if passes && back.write_all(&packet).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Rules {
+    /// Whether a frame of the guest goes on; the beginning of a connection that must not be is changed
+    /// into one that is refused.
+    fn pass(&self, frame: &mut [u8]) -> bool {
+        let Some((header, packet)) = frame.split_at_mut_checked(ETHERNET) else {
+            return false;
+        };
+        match word(header, ETHERNET - 2) {
+            Some(ARP) => true,
+            Some(IPV4) => self.ipv4(packet),
+            Some(IPV6) => ipv6(packet),
+            _ => false,
+        }
+    }
+
+    fn ipv4(&self, packet: &mut [u8]) -> bool {
+        let (Some(&first), Some(fragment)) = (packet.first(), word(packet, 6)) else {
+            return false;
+        };
+        let length = usize::from(first & 0x0f) * 4;
+        // Of a fragment only the first has ports, and libslirp puts them together.
+        if length < 20 || packet.len() < length || fragment & 0x3fff != 0 {
+            return false;
+        }
+        let (header, payload) = packet.split_at_mut(length);
+        let to = Ipv4Addr::new(header[16], header[17], header[18], header[19]);
+        let Some(port) = word(payload, 2) else {
+            return false;
+        };
+        match header[9] {
+            TCP => self.fixtures.contains(&(to, port)) || refuse(payload),
+            UDP if port == DHCP_SERVER => to == self.host || to.is_broadcast(),
+            UDP => to == self.host && self.opened(port),
+            ICMP => to == self.host || u32::from(to) == u32::from(self.host) + 1,
+            _ => false,
+        }
+    }
+
+    fn opened(&self, port: u16) -> bool {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.contains(&port)
+    }
+}
+
+/// Neighbours, routers and DHCP; no fixture is reached by IPv6.
+fn ipv6(packet: &mut [u8]) -> bool {
+    let Some((header, payload)) = packet.split_at_mut_checked(40) else {
+        return false;
+    };
+    let multicast = header[24] == 0xff;
+    // Link-local and site-local addresses, which libslirp answers itself.
+    let near = header[24] == 0xfe && header[25] & 0x80 != 0;
+    match header[6] {
+        TCP => refuse(payload),
+        UDP => multicast && word(payload, 2) == Some(DHCPV6_SERVER),
+        ICMPV6 => multicast || near,
+        _ => false,
+    }
+}
+
+/// Has libslirp refuse a connection that the guest begins; what belongs to one that it accepted goes on.
+fn refuse(segment: &mut [u8]) -> bool {
+    let (Some(flags), Some(sum)) = (word(segment, 12), word(segment, 16)) else {
+        return false;
+    };
+    if flags.to_be_bytes()[1] & FLAGS == SYN {
+        let changed = flags | u16::from(FIN);
+        segment[12..14].copy_from_slice(&changed.to_be_bytes());
+        segment[16..18].copy_from_slice(&sum_with(sum, flags, changed).to_be_bytes());
+    }
+    true
+}
+
+/// The checksum of a packet in which a word is changed (RFC 1624).
+fn sum_with(sum: u16, old: u16, new: u16) -> u16 {
+    let mut sum = u32::from(!sum) + u32::from(!old) + u32::from(new);
+    while sum > u32::from(u16::MAX) {
+        sum = (sum & u32::from(u16::MAX)) + (sum >> 16);
+    }
+    !u16::try_from(sum).unwrap_or_default()
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..at + 2)?;
+    Some(u16::from_be_bytes([bytes[0], bytes[1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+    const REGISTRY: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 5000);
+
+    fn passes(frame: &mut [u8]) -> bool {
+        let gate = Gate::new(HOST, vec![REGISTRY]);
+        gate.open_port(40_123);
+        gate.0.pass(frame)
+    }
+
+    fn ipv4(protocol: u8, to: Ipv4Addr, port: u16, flags: u8) -> Vec<u8> {
+        let mut frame = vec![0; ETHERNET + 40];
+        frame[12..14].copy_from_slice(&IPV4.to_be_bytes());
+        frame[14] = 0x45;
+        frame[14 + 9] = protocol;
+        frame[14 + 16..14 + 20].copy_from_slice(&to.octets());
+        frame[34 + 2..34 + 4].copy_from_slice(&port.to_be_bytes());
+        frame[34 + 13] = flags;
+        frame
+    }
+
+    fn ipv6(protocol: u8, to: u16, port: u16, flags: u8) -> Vec<u8> {
+        let mut frame = vec![0; ETHERNET + 60];
+        frame[12..14].copy_from_slice(&IPV6.to_be_bytes());
+        frame[14 + 6] = protocol;
+        frame[14 + 24..14 + 26].copy_from_slice(&to.to_be_bytes());
+        frame[54 + 2..54 + 4].copy_from_slice(&port.to_be_bytes());
+        frame[54 + 13] = flags;
+        frame
+    }
+
+    #[test]
+    fn gate_passes_what_a_machine_needs_and_its_fixtures() {
+        let anybody = Ipv4Addr::BROADCAST;
+        let far = Ipv4Addr::new(192, 0, 2, 1);
+        for (udp_to, port, wanted) in [
+            (anybody, 67, true),
+            (HOST, 67, true),
+            (far, 67, false),
+            (HOST, 40_123, true),
+            (far, 40_123, false),
+            (HOST, 53, false),
+            (Ipv4Addr::new(10, 0, 2, 3), 53, false),
+        ] {
+            assert_eq!(passes(&mut ipv4(UDP, udp_to, port, 0)), wanted, "{udp_to}");
+        }
+        assert!(passes(&mut ipv4(ICMP, HOST, 0, 0)));
+        assert!(!passes(&mut ipv4(ICMP, far, 0, 0)));
+        assert!(!passes(&mut ipv4(47, HOST, 0, 0)));
+        assert!(passes(&mut ipv6(ICMPV6, 0xff02, 0, 0)));
+        assert!(!passes(&mut ipv6(ICMPV6, 0x2001, 0, 0)));
+        assert!(passes(&mut ipv6(UDP, 0xff02, 547, 0)));
+        assert!(!passes(&mut ipv6(UDP, 0xfec0, 40_123, 0)));
+        let mut fragment = ipv4(UDP, HOST, 40_123, 0);
+        fragment[14 + 6] = 0x20;
+        assert!(!passes(&mut fragment));
+    }
+
+    #[test]
+    fn gate_refuses_connections_that_the_guest_begins() {
+        let flags = |mut frame: Vec<u8>, at: usize| {
+            assert!(passes(&mut frame));
+            frame[at]
+        };
+        assert_eq!(flags(ipv4(TCP, HOST, 22, SYN), 47), SYN | FIN);
+        assert_eq!(flags(ipv6(TCP, 0xfec0, 22, SYN), 67), SYN | FIN);
+        // An accepted one, and the registry.
+        assert_eq!(flags(ipv4(TCP, HOST, 22, SYN | 0x10), 47), SYN | 0x10);
+        assert_eq!(flags(ipv4(TCP, REGISTRY.0, REGISTRY.1, SYN), 47), SYN);
+        assert_eq!(
+            flags(ipv4(TCP, REGISTRY.0, 22, SYN | 0xc0), 47),
+            SYN | FIN | 0xc0
+        );
+    }
+
+    #[test]
+    fn checksum_stays_right_when_a_flag_is_added() {
+        let sum = |words: &[u16]| {
+            let sum: u32 = words.iter().map(|&word| u32::from(word)).sum();
+            let sum = (sum & 0xffff) + (sum >> 16);
+            !((sum & 0xffff) + (sum >> 16)) as u16
+        };
+        for other in [0, 1, 0x5002, 0xfffe, 0xffff] {
+            let before = sum(&[0x5002, other, 0x1234]);
+            assert_eq!(
+                sum_with(before, 0x5002, 0x5003),
+                sum(&[0x5003, other, 0x1234])
+            );
+        }
+    }
+
+    #[test]
+    fn gate_drops_what_is_cut_short() {
+        for whole in [
+            ipv4(TCP, HOST, 22, SYN),
+            ipv4(UDP, HOST, 67, 0),
+            ipv6(TCP, 0xfec0, 22, SYN),
+        ] {
+            for length in 0..whole.len() {
+                let passed = passes(&mut whole[..length].to_vec());
+                assert!(!passed || length >= 34 + 4, "{length}");
+            }
+        }
+    }
+}

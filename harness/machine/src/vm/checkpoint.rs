@@ -1,0 +1,112 @@
+//! Making a checkpoint of a machine.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::machine::Machine;
+use crate::disk::SavedDrive;
+use crate::error::MachineError;
+use crate::qemu::launch;
+use crate::qemu::migration::{Transfer, What};
+use crate::qemu::qmp::Qmp;
+use crate::snapshot::checkpoint::{ABOUT, About, DEVICES, MEMORY, TRANSFER_SECONDS, write_about};
+use base::shell;
+use base::wait::{Poll, wait_until};
+use host::speed;
+
+impl Machine {
+    /// Stops the machine for good and leaves it in the folder that its memory is in. Waits until
+    /// the guest has seen the end of all connections, for nobody will be at their other end.
+    ///
+    /// # Errors
+    /// No login has proven which machine this is; QEMU's error; the folder cannot be written.
+    pub async fn save(&self, folder: &Path) -> Result<(), MachineError> {
+        let failed = |what: &Path, e: std::io::Error| {
+            MachineError::Other(format!("{} cannot be kept: {e}", what.display()))
+        };
+        let host_key = self.target.identity.pinned();
+        let host_key = host_key.ok_or_else(|| {
+            MachineError::Other("a machine is saved after its first login".into())
+        })?;
+        let qmp = &self.current_qmp();
+        self.forwards.lock().await.clear();
+        disconnected(qmp).await?;
+        // Also writes out what the disks have in QEMU.
+        qmp.execute("stop", Value::Null).await?;
+        let uri = format!("exec:cat > {}", quote(&folder.join(DEVICES)));
+        let transfer = Transfer::write(qmp, What::Devices, &uri).await?;
+        transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
+        qmp.execute("quit", Value::Null).await?;
+        self.ended().await;
+
+        let mut lengths = Vec::new();
+        let mut drives = Vec::new();
+        for drive in &self.vm.process().plan.drives {
+            let name = drive.file.file_name().unwrap_or_default();
+            let kept = folder.join(name);
+            std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;
+            drives.push(SavedDrive {
+                id: drive.id.clone(),
+                file: name.to_string_lossy().into_owned(),
+                format: drive.format,
+                bus: drive.bus,
+                read_only: drive.read_only,
+            });
+        }
+        let names = drives.iter().map(|drive| drive.file.as_str());
+        for name in names.chain([MEMORY, DEVICES]) {
+            let file = folder.join(name);
+            let found = std::fs::metadata(&file).map_err(|e| failed(&file, e))?;
+            lengths.push((name.to_owned(), found.len()));
+        }
+        let about = About {
+            nonces: self.target.identity.words(),
+            host_key,
+            reported_boot: self.reports_boot(),
+            drives,
+            lengths,
+        };
+        write_about(folder, &about).map_err(|e| failed(&folder.join(ABOUT), e))
+    }
+}
+
+/// Until no connection leads through QEMU to the guest.
+async fn disconnected(qmp: &Qmp) -> Result<(), MachineError> {
+    let limit = speed::seconds(TRANSFER_SECONDS);
+    let look = async || match launch::network_table(qmp).await {
+        Err(error) => Poll::Failed(error.to_string()),
+        Ok(table) => match connection(&table) {
+            Some(row) => Poll::NotYet(row.trim().to_owned()),
+            None => Poll::Ready(()),
+        },
+    };
+    Ok(wait_until("the end of all connections", limit, look).await?)
+}
+
+/// A row of a connection that is not over: `  TCP[ESTABLISHED]  17  127.0.0.1 40000 ...`.
+fn connection(table: &str) -> Option<&str> {
+    let over = ["HOST_FORWARD", "TIME_WAIT", "CLOSED"];
+    table.lines().find(|row| {
+        let state = row.trim_start().strip_prefix("TCP[");
+        state.is_some_and(|state| !over.iter().any(|over| state.starts_with(over)))
+    })
+}
+
+fn quote(path: &Path) -> String {
+    shell::quote(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n  TCP[TIME_WAIT]     19       127.0.0.1 33987       10.0.2.15    22     0     0\r\n";
+
+    #[test]
+    fn a_connection_that_is_not_over_is_seen() {
+        assert_eq!(connection(TABLE), None);
+        let open = TABLE.replace("TIME_WAIT]  ", "ESTABLISHED]");
+        assert!(connection(&open).unwrap().contains("ESTABLISHED"));
+    }
+}

@@ -1,0 +1,194 @@
+//! Making a failure snapshot of a machine, and restoring one.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use super::machine::Machine;
+use super::start::StartMode;
+use crate::disk::{Drive, Format, SavedDrive};
+use crate::error::MachineError;
+use crate::log_dir::LogDir;
+use crate::profile::{Accel, Accelerator};
+use crate::qemu::migration::{Transfer, What};
+use crate::snapshot::failure::{ABOUT, About, FailureSnapshot, STATE, TRANSFER_SECONDS, VERSION};
+use crate::snapshot::stream::{over_limit, receive};
+use base::clock::now;
+use base::command;
+use base::process::Owned;
+use base::wait::{Poll, wait_until};
+use host::speed;
+
+/// Bytes a second; QEMU's own limit is meant for networks.
+const BANDWIDTH: u64 = 64 << 30;
+
+impl Machine {
+    /// Leaves all of the machine in a folder, in at most `limit` bytes, and ends it. Gives back how
+    /// many bytes it takes. What is in the folder after an error is of no use.
+    ///
+    /// # Errors
+    /// QEMU is gone, or cannot save this machine; the limit; the folder cannot be written.
+    pub async fn keep(&self, folder: &Path, limit: u64) -> Result<u64, MachineError> {
+        self.qmp("stop", Value::Null).await?;
+        let mut room = limit;
+        let state = self.keep_state(&folder.join(STATE), room).await?;
+        room = room.saturating_sub(state);
+        self.qmp("quit", Value::Null).await?;
+        self.ended().await;
+
+        let mut lengths = vec![(STATE.to_owned(), state)];
+        let given = self.vm.process().plan.drives.clone();
+        let plugged = self.plugged_drives();
+        for drive in given.iter().chain(&plugged) {
+            let name = file_of(drive);
+            let length = self.flatten(drive, &folder.join(&name), room).await?;
+            room = room.saturating_sub(length);
+            lengths.push((name, length));
+        }
+        let about = self.about(&given, &plugged, lengths);
+        write_about(&folder.join(ABOUT), &about).map_err(|e| not_kept(&e))?;
+        Ok(limit - room)
+    }
+
+    /// The stream of memory and devices; gives back how many bytes it takes.
+    async fn keep_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
+        let qmp = &self.current_qmp();
+        let socket = self.vm.resources.folder.socket("keep.sock");
+        let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
+        let patience = speed::seconds(TRANSFER_SECONDS);
+        let faster = json!({ "max-bandwidth": BANDWIDTH });
+        qmp.execute("migrate-set-parameters", faster).await?;
+        let uri = format!("unix:{socket}");
+        let transfer = Transfer::write(qmp, What::All, &uri).await?;
+        let written = receive(listener, file, limit, patience);
+        let (written, told) = tokio::join!(written, transfer.end(patience));
+        // A compressor that gave up is why QEMU could not go on, not the other way round.
+        let written = written.map_err(|e| not_kept(&e))?;
+        told.map(|()| written)
+    }
+
+    /// A disk without the files that it is a layer of.
+    async fn flatten(&self, drive: &Drive, to: &Path, limit: u64) -> Result<u64, MachineError> {
+        let qemu_img = command::find("qemu-img").ok_or_else(|| {
+            MachineError::Other("no qemu-img on this host; apt install qemu-utils".into())
+        })?;
+        let said = self.vm.resources.folder.file("qemu-img.log");
+        let log = File::create(&said).map_err(|e| not_kept(&e))?;
+        let mut convert = Command::new(qemu_img);
+        convert
+            .args(["convert", "-q", "-c", "-W", "-f", drive.format.name()])
+            .args(["-O", "qcow2", "-o", "compression_type=zstd"])
+            .args([&drive.file, to])
+            .stdin(Stdio::null())
+            .stderr(log);
+        let convert = Owned::spawn(convert).map_err(|e| not_kept(&e))?;
+        let ended = convert.ended();
+        let written = async || {
+            let length = to.metadata().map_or(0, |m| m.len());
+            match *ended.borrow() {
+                _ if length > limit => Poll::Failed(over_limit().to_string()),
+                Some(status) if status.success() => Poll::Ready(length),
+                Some(_) => Poll::Failed(std::fs::read_to_string(&said).unwrap_or_default()),
+                None => Poll::NotYet(format!("{length} bytes")),
+            }
+        };
+        let what = format!("writing {}", drive.id);
+        let patience = speed::seconds(TRANSFER_SECONDS);
+        Ok(wait_until(&what, patience, written).await?)
+    }
+
+    fn about(&self, given: &[Drive], plugged: &[Drive], lengths: Vec<(String, u64)>) -> About {
+        let (spec, resolved) = (&self.vm.resources.spec, &self.vm.resources.spec.profile);
+        let (identity, resets) = (
+            &self.target.identity,
+            self.target.resets.load(Ordering::Relaxed),
+        );
+        About {
+            version: VERSION,
+            qemu: resolved.qemu_version.clone(),
+            accel: match resolved.accelerator {
+                Accelerator::Kvm => Accel::Kvm,
+                Accelerator::Tcg { .. } => Accel::Tcg,
+            },
+            profile: resolved.profile.clone(),
+            memory: spec.memory_mib(),
+            named_memory: self.vm.process().plan.memory_file.is_some(),
+            balloon: spec.balloon,
+            outside: spec.outside,
+            kernel_args: spec.kernel_args.clone(),
+            metadata: spec.metadata.clone(),
+            first_card: spec.first_card.clone(),
+            cards: spec.cards.clone(),
+            words: identity.words(),
+            host_key: identity.pinned_after(resets),
+            drives: given.iter().map(kept_drive).collect(),
+            plugged: self.plugged_in(plugged.iter().map(kept_drive).collect()),
+            lengths,
+            at: now(),
+        }
+    }
+}
+
+impl Machine {
+    /// Brings a kept machine back: a machine of its own that goes on where that one stood, on
+    /// another port, or stands there still until it is told to `cont`. The kernel and initrd are
+    /// those that a reboot of it boots.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`]; another QEMU kept it; what was kept is damaged.
+    pub async fn enter(
+        kept: &FailureSnapshot,
+        kernel: &Path,
+        initrd: Option<&Path>,
+        paused: bool,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        let spec = kept.spec(kernel, initrd)?;
+        let machine = Self::start_in(spec, StartMode::Restore(kept), logs).await?;
+        machine
+            .plug_again(&kept.about.plugged, &kept.folder)
+            .await?;
+        let qmp = &machine.current_qmp();
+        let (fed, told) = kept.load(qmp, &machine.vm.resources.folder).await?;
+        if let Err(error) = fed {
+            let file = kept.folder.join(STATE);
+            let why = format!("{} cannot be read: {error}", file.display());
+            return Err(MachineError::Other(why));
+        }
+        // When QEMU did not take it, its last words say why.
+        machine.fail_fast(async { told }).await?;
+        if !paused {
+            qmp.execute("cont", Value::Null).await?;
+        }
+        Ok(machine)
+    }
+}
+
+fn file_of(drive: &Drive) -> String {
+    format!("{}.qcow2", drive.id)
+}
+
+fn kept_drive(drive: &Drive) -> SavedDrive {
+    SavedDrive {
+        id: drive.id.clone(),
+        file: file_of(drive),
+        format: Format::Qcow2,
+        bus: drive.bus,
+        read_only: drive.read_only,
+    }
+}
+
+fn not_kept(error: &io::Error) -> MachineError {
+    MachineError::Other(error.to_string())
+}
+
+fn write_about(file: &Path, about: &About) -> io::Result<()> {
+    let mut file = File::create_new(file)?;
+    file.write_all(&serde_json::to_vec_pretty(about)?)?;
+    file.sync_all()
+}

@@ -1,0 +1,245 @@
+//! The handle of a machine: ask it, wait for it, fail fast with it.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::vm::Vm;
+use crate::console::serial::Serial;
+use crate::error::{GuestFailure, MachineError};
+use crate::guest::Engine;
+use crate::guest::boot_events::{BootEvent, Events};
+use crate::guest::ready;
+use crate::qemu::qmp::Qmp;
+use crate::services::metadata;
+use crate::ssh::forward::Forward;
+use crate::ssh::{Login, Ssh, Target};
+use base::private_dir::PrivateFolder;
+
+/// The host, in the network that QEMU makes for a guest without metadata.
+pub(crate) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+/// Between an error on some line and the guest failure that caused it.
+const CAUSE_GRACE: Duration = Duration::from_millis(700);
+
+/// The sockets on this host that lead to engines of the guest, each with the login it uses.
+pub(crate) type Forwards = Vec<((Login, Engine), Forward)>;
+
+/// A machine. Dropping it kills QEMU and removes its private directory.
+pub struct Machine {
+    // Dropped in this order: what uses the machine first, the directory last.
+    pub(crate) forwards: tokio::sync::Mutex<Forwards>,
+    pub(super) vm: Arc<Vm>,
+    pub(super) serial: Serial,
+    pub(super) events: Events,
+    /// The first failure of the guest or of QEMU.
+    pub(super) failure: watch::Receiver<Option<GuestFailure>>,
+    /// Packet filters of networks that were plugged in.
+    pub(super) gates: std::sync::Mutex<tokio::task::JoinSet<()>>,
+    /// The guest was asked to switch the machine off.
+    pub(super) power_off_expected: Arc<AtomicBool>,
+    /// How the last QEMU exited.
+    pub(super) exit: watch::Receiver<Option<ExitStatus>>,
+    pub(super) target: Target,
+    /// The guest reported its boot before this handle's first QEMU: a fork, or after a power cut.
+    pub(super) reported_boot_before: bool,
+}
+
+impl Machine {
+    /// Runs `work`, and cancels it at once when the guest fails (a panic on its console) or QEMU exits.
+    ///
+    /// # Errors
+    /// That failure, or the error of `work`.
+    pub async fn fail_fast<T>(
+        &self,
+        work: impl Future<Output = Result<T, MachineError>>,
+    ) -> Result<T, MachineError> {
+        let mut failure = self.failure.clone();
+        let error = tokio::select! {
+            biased;
+            failure = first_failure(&mut failure) => return Err(failure.into()),
+            done = work => match done {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            },
+        };
+        Err(self.cause().await.unwrap_or(error))
+    }
+
+    /// The guest failure that ended the machine, if there is one. A broken connection is often noticed
+    /// first, so this waits a moment.
+    pub async fn cause(&self) -> Option<MachineError> {
+        let mut failure = self.failure.clone();
+        let cause = tokio::time::timeout(CAUSE_GRACE, first_failure(&mut failure)).await;
+        cause.ok().map(MachineError::from)
+    }
+
+    /// The serial line.
+    pub fn serial(&self) -> &Serial {
+        &self.serial
+    }
+
+    /// Boot events so far in this boot, and a wait for one by stage name.
+    pub fn boot_events(&self) -> Vec<BootEvent> {
+        self.events.current()
+    }
+
+    /// Whether the guest is one that tells of its boot, in this boot or the one that it goes on
+    /// from.
+    pub fn reports_boot(&self) -> bool {
+        self.reported_boot_before || self.events.any()
+    }
+
+    /// Waits for the event of a stage in the current boot, whether the stage went well or not.
+    ///
+    /// # Errors
+    /// The deadline, with the last event seen; or another stage that ended the boot.
+    pub async fn wait_event(
+        &self,
+        stage: &str,
+        limit: Duration,
+    ) -> Result<BootEvent, MachineError> {
+        self.events.wait(stage, limit).await
+    }
+
+    /// Ready: the `started` event where the guest sends events, else SSH's banner.
+    ///
+    /// # Errors
+    /// The deadline.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
+        let tells = self.reports_boot();
+        ready::wait(&self.events, tells, self.ssh_port(), limit).await
+    }
+
+    /// This host, in the network that QEMU makes for the guest.
+    pub fn host_address(&self) -> Ipv4Addr {
+        match self.vm.resources.spec.metadata.is_empty() {
+            true => HOST_ADDRESS,
+            false => metadata::HOST_ADDRESS,
+        }
+    }
+
+    /// Lets the guest reach a UDP port of this host's loopback, at [`Machine::host_address`].
+    pub fn open_port(&self, port: u16) {
+        for (_, gate) in &self.vm.process().plan.gates {
+            gate.open_port(port);
+        }
+    }
+
+    /// The host port that leads to the guest's port 22.
+    pub fn ssh_port(&self) -> u16 {
+        self.target.port
+    }
+
+    /// The host key that the last login met, in the form of the wire.
+    pub fn host_key(&self) -> Option<Vec<u8>> {
+        self.target.identity.pinned()
+    }
+
+    /// QEMU's process id. That of an emulated machine is another one after a reset.
+    pub fn pid(&self) -> u32 {
+        self.vm.process().qemu.pid()
+    }
+
+    /// The machine's own folder, gone when it is.
+    pub fn folder(&self) -> &Path {
+        self.vm.resources.folder.path()
+    }
+
+    /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
+    /// host key pinned.
+    ///
+    /// # Errors
+    /// Refused, the deadline, or another machine answers.
+    pub async fn ssh(&self, login: &Login, limit: Duration) -> Result<Ssh, MachineError> {
+        Ssh::open(self.target.clone(), login.clone(), limit).await
+    }
+
+    /// QMP `execute`, for what has no method of its own.
+    ///
+    /// # Errors
+    /// QEMU's error.
+    pub async fn qmp(
+        &self,
+        command: &str,
+        arguments: serde_json::Value,
+    ) -> Result<serde_json::Value, MachineError> {
+        let qmp = self.qmp_line().await;
+        qmp.execute(command, arguments).await
+    }
+
+    /// The same for what must hold after a reset, too, until what it is part of is forgotten.
+    pub(crate) async fn set(
+        &self,
+        owner: &str,
+        command: &'static str,
+        arguments: serde_json::Value,
+    ) -> Result<(), MachineError> {
+        self.qmp(command, arguments.clone()).await?;
+        self.vm.remember(owner, command, arguments);
+        Ok(())
+    }
+
+    /// The control line of the QEMU of now.
+    pub(crate) fn current_qmp(&self) -> Arc<Qmp> {
+        Arc::clone(&self.vm.process().qmp)
+    }
+
+    /// The same, of the next one where one takes the place of another.
+    async fn qmp_line(&self) -> Arc<Qmp> {
+        loop {
+            let qmp = self.current_qmp();
+            if qmp.is_open() || self.has_exited() {
+                return qmp;
+            }
+            tokio::select! {
+                () = self.vm.replaced(&qmp) => {}
+                _ = self.ended() => {}
+            }
+        }
+    }
+
+    /// Drops the settings of an owner: the next QEMU does not get them.
+    pub(crate) fn forget(&self, owner: &str) {
+        self.vm.forget(owner);
+    }
+
+    /// The machine's own directory, with the means to make sockets in it.
+    pub(crate) fn private_folder(&self) -> &PrivateFolder {
+        &self.vm.resources.folder
+    }
+
+    /// A picture of the screen (PNG).
+    ///
+    /// # Errors
+    /// QEMU's error.
+    pub async fn screenshot(&self, file: &Path) -> Result<(), MachineError> {
+        let arguments = serde_json::json!({ "filename": file, "format": "png" });
+        self.qmp("screendump", arguments).await.map(drop)
+    }
+
+    /// Says that a reboot is coming: boot events and "this boot" of the serial log start anew, and
+    /// what leads to the engines ends, for nothing else tells it that its other end is gone.
+    pub async fn expect_reboot(&self) {
+        self.forwards.lock().await.clear();
+        self.events.new_boot();
+        self.serial.new_boot();
+    }
+}
+
+/// The first failure; pending for ever while there is none.
+async fn first_failure(failure: &mut watch::Receiver<Option<GuestFailure>>) -> GuestFailure {
+    let found = failure
+        .wait_for(Option::is_some)
+        .await
+        .ok()
+        .and_then(|found| found.clone());
+    match found {
+        Some(found) => found,
+        None => std::future::pending().await,
+    }
+}

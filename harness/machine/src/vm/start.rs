@@ -1,0 +1,245 @@
+//! How a machine starts: from power-on, from a checkpoint, or from a failure snapshot.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::watch;
+
+use super::machine::Machine;
+use super::monitor::Monitor;
+use super::prepare;
+use super::process::QmpSetting;
+use super::vm::{Resources, Vm};
+use crate::console::scan::Rules;
+use crate::console::serial::Serial;
+use crate::error::MachineError;
+use crate::guest::boot_events::Events;
+use crate::lines::Lines;
+use crate::log_dir::LogDir;
+use crate::profile::Network;
+use crate::qemu::nonce::random_word;
+use crate::qemu::plan::Plan;
+use crate::services::registry::Registry;
+use crate::snapshot::checkpoint::Checkpoint;
+use crate::snapshot::failure::FailureSnapshot;
+use crate::spec::MachineSpec;
+use crate::ssh::{Identity, Target};
+use base::private_dir::PrivateFolder;
+use host::port;
+
+/// Where a machine starts.
+pub(super) enum StartMode<'a> {
+    /// At power-on.
+    ColdBoot,
+    /// At power-on, with the guest's memory in this directory, where a checkpoint can be made.
+    ColdBootForCheckpoint(&'a Path),
+    /// Where a checkpoint was made.
+    Fork(&'a Checkpoint),
+    /// Where a checkpoint was made, on copies in this directory, where the next checkpoint can be made.
+    ForkForCheckpoint(&'a Checkpoint, &'a Path),
+    /// Where a machine stood when its trial failed.
+    Restore(&'a FailureSnapshot),
+}
+
+impl<'a> StartMode<'a> {
+    /// The checkpoint that it starts from.
+    pub(super) fn checkpoint(&self) -> Option<&'a Checkpoint> {
+        match self {
+            Self::Fork(checkpoint) | Self::ForkForCheckpoint(checkpoint, _) => Some(checkpoint),
+            Self::ColdBoot | Self::ColdBootForCheckpoint(_) | Self::Restore(_) => None,
+        }
+    }
+
+    /// The directory where a checkpoint can be made.
+    pub(super) fn checkpoint_dir(&self) -> Option<&'a Path> {
+        match self {
+            Self::ColdBootForCheckpoint(folder) | Self::ForkForCheckpoint(_, folder) => {
+                Some(folder)
+            }
+            Self::ColdBoot | Self::Fork(_) | Self::Restore(_) => None,
+        }
+    }
+
+    /// The nonce of the machine: its own, or that of the machine that is restored.
+    fn nonce(&self) -> String {
+        match self {
+            Self::Restore(snapshot) => snapshot.nonce(),
+            _ => random_word(),
+        }
+    }
+
+    fn identity(&self, nonce: String, plan: &Plan) -> Identity {
+        let identity = Identity::new(nonce, plan.direct.is_some());
+        match (self, self.checkpoint()) {
+            (Self::Restore(snapshot), _) => snapshot.identity(),
+            (_, Some(checkpoint)) => identity.going_on(checkpoint.nonces(), checkpoint.host_key()),
+            (_, None) => identity,
+        }
+    }
+}
+
+impl Machine {
+    /// Starts QEMU. Does not wait for the guest.
+    ///
+    /// # Errors
+    /// QEMU cannot be started; a port or file is taken (the message names the owner of a taken port).
+    pub async fn start(spec: MachineSpec, logs: &LogDir) -> Result<Self, MachineError> {
+        Self::start_in(spec, StartMode::ColdBoot, logs).await
+    }
+
+    /// Starts QEMU with the guest's memory in `folder`, where [`Machine::save`] can make a checkpoint.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`].
+    pub async fn start_savable(
+        spec: MachineSpec,
+        folder: &Path,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        Self::start_in(spec, StartMode::ColdBootForCheckpoint(folder), logs).await
+    }
+
+    /// Starts a machine from a checkpoint. `spec` is what the checkpoint's machine was started with; its
+    /// disks and user data are those of the checkpoint. The guest's clock shows when the checkpoint was made.
+    ///
+    /// # Errors
+    /// As for [`Machine::start`]; this QEMU cannot read the checkpoint.
+    pub async fn fork(
+        spec: MachineSpec,
+        checkpoint: &Checkpoint,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        Self::fork_in(spec, checkpoint, StartMode::Fork(checkpoint), logs).await
+    }
+
+    /// Forks on copies in `folder`, where [`Machine::save`] can make the next checkpoint.
+    ///
+    /// # Errors
+    /// As for [`Machine::fork`]; there is no disk space for the copies.
+    pub async fn fork_savable(
+        spec: MachineSpec,
+        checkpoint: &Checkpoint,
+        folder: &Path,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        let mode = StartMode::ForkForCheckpoint(checkpoint, folder);
+        Self::fork_in(spec, checkpoint, mode, logs).await
+    }
+
+    async fn fork_in(
+        spec: MachineSpec,
+        checkpoint: &Checkpoint,
+        mode: StartMode<'_>,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        let machine = Self::start_in(spec, mode, logs).await?;
+        machine
+            .fail_fast(checkpoint.resume(&machine.current_qmp()))
+            .await?;
+        Ok(machine)
+    }
+
+    pub(super) async fn start_in(
+        spec: MachineSpec,
+        mode: StartMode<'_>,
+        logs: &LogDir,
+    ) -> Result<Self, MachineError> {
+        let start = |error: std::io::Error| MachineError::Start(error.to_string());
+        prepare::check(&spec).map_err(MachineError::Start)?;
+        let folder = match mode.checkpoint_dir() {
+            // On the file system of the checkpoint: its disks are moved there when it is made.
+            Some(folder) => PrivateFolder::new_in(&folder.join("machine")),
+            None => PrivateFolder::new(),
+        };
+        let folder = folder.map_err(start)?;
+        let nonce = mode.nonce();
+        let port = (spec.profile.profile.network == Network::User)
+            .then(|| port::Kept::new(spec.ssh_port.unwrap_or(0)).map(Arc::new));
+        let port = port.transpose().map_err(MachineError::Start)?;
+        let plan = prepare::prepare(&spec, &mode, &nonce, port.as_deref(), &folder, logs)?;
+        let identity = mode.identity(nonce, &plan);
+        let registry = match &spec.registry {
+            Some(registry) => {
+                let log = logs.append("registry.log").map_err(start)?;
+                Some(Registry::start(registry, &folder, log).await?)
+            }
+            None => None,
+        };
+        let resources = Resources {
+            spec,
+            logs: logs.clone(),
+            _port: port,
+            _registry: registry.map(Arc::new),
+            folder: Arc::new(folder),
+        };
+        let history = History {
+            reported_boot: mode.checkpoint().is_some_and(Checkpoint::reported_boot),
+            earlier_boots: 0,
+        };
+        Self::launch(resources, plan, Vec::new(), identity, history).await
+    }
+
+    /// Starts QEMU and reads its lines.
+    pub(super) async fn launch(
+        resources: Resources,
+        plan: Plan,
+        settings: Vec<QmpSetting>,
+        identity: Identity,
+        history: History,
+    ) -> Result<Self, MachineError> {
+        let start = |error: std::io::Error| MachineError::Start(error.to_string());
+        let logs = resources.logs.clone();
+        let log = |name: &str| logs.append(name).map_err(start);
+        let (report, failure) = watch::channel(None);
+        let (lines, serial, events) = Lines::new();
+        let spec = &resources.spec;
+        let serial = Serial::new(
+            serial,
+            log("serial.log")?,
+            log("serial.times")?,
+            Rules::of(&[&spec.profile.profile.console, &spec.console]),
+            report.clone(),
+        );
+        let events = Events::new(events, log("events.jsonl")?, history.earlier_boots);
+        let port = plan.ssh_port;
+        let vm = Arc::new(Vm::start(resources, plan, settings, &lines).await?);
+        let power_off_expected = Arc::new(AtomicBool::new(false));
+        let (report_exit, exit) = watch::channel(None);
+        let monitor = Monitor {
+            vm: Arc::downgrade(&vm),
+            lines,
+            logs,
+            power_off_expected: Arc::clone(&power_off_expected),
+            failure: report,
+            exit: report_exit,
+        };
+        tokio::spawn(monitor.run());
+        let target = Target {
+            port,
+            identity: Arc::new(identity),
+            resets: Arc::clone(&vm.resets),
+            qemu: vm.process().qemu.pid(),
+        };
+        Ok(Self {
+            forwards: tokio::sync::Mutex::default(),
+            vm,
+            serial,
+            events,
+            failure,
+            gates: std::sync::Mutex::default(),
+            power_off_expected,
+            exit,
+            target,
+            reported_boot_before: history.reported_boot,
+        })
+    }
+}
+
+/// What happened to a machine before its first QEMU of this handle.
+pub(super) struct History {
+    /// Its guest is known to report its boot.
+    pub(super) reported_boot: bool,
+    /// Boots of it that its logs have already.
+    pub(super) earlier_boots: usize,
+}

@@ -1,0 +1,77 @@
+//! Each step on a line of text.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::sink::LineSink;
+use events::{Event, EventKind, Listener};
+
+/// Prints each step of each trial.
+pub struct TextReporter {
+    to: LineSink,
+    colour: bool,
+    /// When each trial began.
+    begun: Mutex<BTreeMap<String, f64>>,
+}
+
+impl TextReporter {
+    /// Prints to `to`, with ANSI colours if `colour`.
+    pub fn new(to: LineSink, colour: bool) -> Self {
+        Self {
+            to,
+            colour,
+            begun: Mutex::default(),
+        }
+    }
+
+    fn line(&self, what: &EventKind) -> Option<(String, String)> {
+        Some(match what {
+            EventKind::StepBegins {
+                trial, title: what, ..
+            } => (trial.clone(), format!("  ...   {what}")),
+            EventKind::StepEnds {
+                trial,
+                title: what,
+                duration: took,
+                failure: fault,
+                ..
+            } => {
+                let word = match fault {
+                    None => self.paint("   ok  ", 32),
+                    Some(_) => self.paint("FAILED ", 31),
+                };
+                (trial.clone(), format!("{word} {what} ({took:.1} s)"))
+            }
+            EventKind::AttemptEnds { trial, attempt, .. } => {
+                let word = self.paint("again  ", 33);
+                (trial.clone(), format!("{word} attempt {attempt} failed"))
+            }
+            EventKind::Note {
+                trial: Some(trial),
+                text,
+            } => (trial.clone(), format!("  note  {text}")),
+            _ => return None,
+        })
+    }
+
+    fn paint(&self, word: &str, colour: u8) -> String {
+        if self.colour {
+            format!("\x1b[{colour}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+}
+
+impl Listener for TextReporter {
+    fn on_event(&self, event: &Event) {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if let EventKind::TrialBegins { trial, .. } = &event.kind {
+            begun.insert(trial.clone(), event.timestamp);
+        }
+        if let Some((trial, line)) = self.line(&event.kind) {
+            let at = event.timestamp - begun.get(&trial).unwrap_or(&event.timestamp);
+            (self.to)(&format!("{trial} {at:6.1} s {line}"));
+        }
+    }
+}

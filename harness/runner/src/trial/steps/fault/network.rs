@@ -1,0 +1,81 @@
+//! A network that is down, slow or lossy.
+
+use machine::Disturbance;
+use scenario::{Link, NetworkStep};
+
+use super::super::super::active_faults::ActiveFault;
+use super::super::super::deadline::Deadline;
+use super::super::super::session::Session;
+use super::super::super::step_failure::StepFailure;
+use super::carrier;
+
+pub(super) async fn perform(
+    step: &NetworkStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), StepFailure> {
+    let interface = step.interface();
+    let of_this = |one: &ActiveFault| match one {
+        ActiveFault::Link { interface: of, .. } | ActiveFault::Packets { interface: of, .. } => {
+            of == interface
+        }
+        _ => false,
+    };
+    session.revert(of_this, deadline).await?;
+    if step.link == Some(Link::Down) {
+        pull(interface, session, deadline).await?;
+    }
+    if step.delay.is_some() || step.loss.is_some() {
+        disturb(step, session, deadline).await?;
+    }
+    if let Some(span) = step.lasting {
+        super::last(span).await;
+        session.revert(of_this, deadline).await?;
+    }
+    Ok(())
+}
+
+async fn pull(
+    interface: &str,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), StepFailure> {
+    let network = network_of(interface, session, deadline).await?;
+    let drops = carrier::drops(interface, session, deadline).await?;
+    session.machine.set_link(&network, false).await?;
+    session.broke(ActiveFault::Link {
+        interface: interface.into(),
+        network,
+        drops,
+    });
+    Ok(())
+}
+
+async fn disturb(
+    step: &NetworkStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), StepFailure> {
+    let interface = step.interface();
+    let network = network_of(interface, session, deadline).await?;
+    let disturbance = Disturbance {
+        delay: step.delay.map(|span| span.0).unwrap_or_default(),
+        loss: step.loss.unwrap_or(0),
+    };
+    let relay = session.machine.disturb(&network, disturbance).await?;
+    session.broke(ActiveFault::Packets {
+        interface: interface.into(),
+        relay,
+    });
+    Ok(())
+}
+
+/// The interface is found by its hardware address: what it is called is the machine's affair.
+async fn network_of(
+    interface: &str,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<String, StepFailure> {
+    let address = carrier::read(interface, "address", session, deadline).await?;
+    Ok(session.machine.network_of(&address).await?)
+}
