@@ -70,7 +70,7 @@ impl Configured {
 fn are_known(loaded: &Loaded) -> bool {
     let harmless = |place: &str| place.starts_with("kernel argument") && !place.contains(KEYS);
     let mut problems = loaded.problems.iter();
-    !loaded.last_good && problems.all(|problem| harmless(&problem.place))
+    !loaded.last_good && problems.all(|problem| harmless(&problem.location))
 }
 
 /// Where they lie.

@@ -13,12 +13,12 @@ pub(super) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
         boot.report.say(&format!("rancher: {warning}"));
     }
     let store = config::Store::machine();
-    if let Err(error) = store.tidy() {
+    if let Err(error) = store.remove_unfinished() {
         boot.report
             .say(&format!("rancher: {}: {error}", config::FOLDER));
     }
     // Without the copy the next mistake costs more, and this boot nothing.
-    if let Err(error) = store.remember_good() {
+    if let Err(error) = store.save_last_good() {
         boot.report
             .say(&format!("rancher: {}: {error}", config::GOOD_LAYER));
     }

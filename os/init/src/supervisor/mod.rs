@@ -239,7 +239,7 @@ async fn reload(shared: &Shared) {
         set_kernel(shared, sysctl::Missing::Later);
     }
     for key in from_next_boot(config, old) {
-        let place = config::place(&now.layers, &[key.to_owned()]);
+        let place = config::location(&now.layers, &[key.to_owned()]);
         let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
         shared.say(&format!("rancher: {place}`{key}` holds from the next boot"));
     }

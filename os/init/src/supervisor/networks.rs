@@ -82,7 +82,7 @@ async fn take_name(shared: &Shared) {
         return;
     };
     let now = nix::unistd::gethostname().unwrap_or_default();
-    if now == name.trim() || config::load_machine().names_machine() {
+    if now == name.trim() || config::load_machine().sets_hostname() {
         return;
     }
     if let Err(error) = crate::stages::call(&mut Linux::default(), name.trim()) {

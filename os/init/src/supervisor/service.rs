@@ -132,7 +132,7 @@ async fn put(name: &str, service: &Service, stands_in: bool, shared: &Rc<Shared>
 
 /// The service as it would be without addons, where one made it another.
 fn usual(name: &str, service: &Service, shared: &Shared) -> Option<Service> {
-    let usual = shared.now().config.usual_services().remove(name);
+    let usual = shared.now().config.default_services().remove(name);
     usual.filter(|usual| usual != service && !usual.disabled)
 }
 

@@ -184,7 +184,7 @@ fn keys_taken(
         taken.insert(key.clone(), value);
         if let Err(why) = good(&made(&taken)) {
             taken.remove(&key);
-            let place = file::place(name, text, &key);
+            let place = file::location(name, text, &key);
             problems.push(format!(
                 "{place}: `{key}` is left out: the engine refuses it: {why}"
             ));
