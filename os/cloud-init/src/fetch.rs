@@ -1,87 +1,94 @@
-//! Asking the datasources, and keeping what the first one says that says something.
+//! Queries the datasources and saves the first answer.
 
 use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::inotify::AddWatchFlags;
 
-use crate::kept::Kept;
-use crate::status::{Status, Turn};
-use crate::{Found, Kind, RUN, Source, files, say, watch};
+use crate::datasource::{Answer, Datasource};
+use crate::saved::Saved;
+use crate::status::{Progress, Status};
+use crate::{Kind, console, files, watch};
 
-/// How long a volume may still take to come when people can log in; a cloud over the network has as
-/// long.
-const LATE: Duration = Duration::from_secs(30);
+/// This program's folder of the current boot, in memory.
+const RUN: &str = "/run/cloud-init";
 
-/// What the first datasources had to say.
-enum Heard {
-    /// One said something.
-    From(String, Found),
-    /// The next one is reached over the network.
-    Later,
-    /// None said anything.
-    Nothing,
+/// How long a volume may still take to appear when logins are possible; the same as the timeout of a
+/// datasource on the network.
+const LATE_VOLUME_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The result of querying the datasources.
+enum Query {
+    /// The datasource of this name answered.
+    Answered(String, Answer),
+    /// The next datasource is on the network.
+    NeedsNetwork,
+    /// No datasource has data.
+    NoAnswer,
 }
 
-/// What is left to do in the console: the words that this program is called with there.
+/// The stages that this program must still run in the console, as its arguments.
 const TO_DO: &str = "/run/cloud-init/to-do";
 
-/// Before the console: asks what answers at once.
+/// The stage `save`, before the console starts: queries the datasources that answer at once.
 pub(crate) fn save() -> Result<(), String> {
     std::fs::create_dir_all(RUN).map_err(|error| format!("{RUN}: {error}"))?;
     let config = config::load_machine().config;
     let mut status = Status::default();
-    let heard = ask(&config.cloud_init.datasources, true, &mut status);
-    let kept = take(heard, &mut status);
-    let kept_data = Kept::of_machine().told();
-    files::write_early(&kept_data);
-    let has_people = !kept_data.users.is_empty() || !kept_data.groups.is_empty();
-    let has_work = has_people || !kept_data.files.is_empty() || kept_data.has_commands();
-    let words = match status.turn {
+    let query = query(&config.cloud_init.datasources, true, &mut status);
+    let result = save_answer(query, &mut status);
+    let user_data = Saved::of_machine().user_data();
+    files::write_early(&user_data);
+    let has_accounts = !user_data.users.is_empty() || !user_data.groups.is_empty();
+    let has_work = has_accounts || !user_data.files.is_empty() || user_data.has_commands();
+    let stages = match status.progress {
         _ if has_work => "write finish",
-        Turn::Asking => "finish",
-        Turn::NoAnswer if !volumes(&config.cloud_init.datasources).is_empty() => "finish",
-        _ => return kept,
+        Progress::Querying => "finish",
+        Progress::NoAnswer if !volumes(&config.cloud_init.datasources).is_empty() => "finish",
+        _ => return result,
     };
-    std::fs::write(TO_DO, words).map_err(|error| format!("{TO_DO}: {error}"))?;
-    kept
+    std::fs::write(TO_DO, stages).map_err(|error| format!("{TO_DO}: {error}"))?;
+    result
 }
 
-/// In the background: asks all of them.
-pub(crate) fn save_all(status: &mut Status) -> Result<(), String> {
+/// Queries all datasources.
+pub(crate) fn fetch_all(status: &mut Status) -> Result<(), String> {
     let config = config::load_machine().config;
-    let heard = ask(&config.cloud_init.datasources, false, status);
-    take(heard, status)
+    let query = query(&config.cloud_init.datasources, false, status);
+    save_answer(query, status)
 }
 
-/// In the background, where nobody said anything: waits for a volume that comes late.
-pub(crate) fn save_late(status: &mut Status) -> Result<(), String> {
+/// Waits for a volume that appears late.
+pub(crate) fn fetch_late(status: &mut Status) -> Result<(), String> {
     let config = config::load_machine().config;
     let volumes = volumes(&config.cloud_init.datasources);
     if volumes.is_empty() {
         return Ok(());
     }
-    let look = || match ask(&volumes, true, status) {
-        Heard::From(name, found) => Some(Heard::From(name, found)),
-        Heard::Later | Heard::Nothing => None,
+    let check = || match query(&volumes, true, status) {
+        Query::Answered(name, answer) => Some(Query::Answered(name, answer)),
+        Query::NeedsNetwork | Query::NoAnswer => None,
     };
-    // Not with what becomes of terminals, each time that somebody logs in.
+    // Only new entries: the attributes of terminals change at each login.
     let changes = AddWatchFlags::empty();
-    let heard =
-        watch::look(Path::new("/dev"), changes, LATE, look).map_err(|e| format!("/dev: {e}"))?;
-    take(heard.unwrap_or(Heard::Nothing), status)
+    let query = watch::wait_for(Path::new("/dev"), changes, LATE_VOLUME_TIMEOUT, check)
+        .map_err(|error| format!("/dev: {error}"))?;
+    save_answer(query.unwrap_or(Query::NoAnswer), status)
 }
 
-/// Those of the datasources that are on disks.
+/// The datasources that are volumes.
 fn volumes(datasources: &[String]) -> Vec<String> {
-    let is_volume = |name: &&String| Source::parse(name, "").is_ok_and(|one| one.is_volume());
-    datasources.iter().filter(is_volume).cloned().collect()
+    datasources
+        .iter()
+        .filter(|name| Datasource::parse(name, "").is_ok_and(|one| one.is_volume()))
+        .cloned()
+        .collect()
 }
 
-/// Does all of it now with these datasources, or with those of the configuration.
+/// Queries these datasources, or the ones in the configuration, and applies the answer.
 ///
 /// # Errors
-/// What was heard cannot be kept.
+/// The answer cannot be saved.
 pub fn run(datasources: &[String]) -> Result<Status, String> {
     std::fs::create_dir_all(RUN).map_err(|error| format!("{RUN}: {error}"))?;
     let config = config::load_machine().config;
@@ -90,69 +97,70 @@ pub fn run(datasources: &[String]) -> Result<Status, String> {
         given => given,
     };
     let mut status = Status::default();
-    let heard = ask(datasources, false, &mut status);
-    let answered = matches!(heard, Heard::From(..));
-    take(heard, &mut status)?;
+    let query = query(datasources, false, &mut status);
+    let answered = matches!(query, Query::Answered(..));
+    save_answer(query, &mut status)?;
     if answered {
         crate::apply::all(&mut status)?;
     }
     Ok(status)
 }
 
-/// Asks the datasources in order, those after one that is reached over the network only when it may
-/// take a while.
-fn ask(datasources: &[String], at_once: bool, status: &mut Status) -> Heard {
+/// Queries the datasources in order. With `local_only` it stops before the first one on the network.
+fn query(datasources: &[String], local_only: bool, status: &mut Status) -> Query {
     // Without /proc there are no arguments to read.
     let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     for name in datasources {
-        let answer = match Source::parse(name, &cmdline) {
-            Ok(source) if at_once && !source.is_local() => return Heard::Later,
-            Ok(source) => source.ask(),
-            Err(why) => Err(why),
+        let answer = match Datasource::parse(name, &cmdline) {
+            Ok(datasource) if local_only && !datasource.is_local() => return Query::NeedsNetwork,
+            Ok(datasource) => datasource.query(),
+            Err(error) => Err(error),
         };
         match answer {
-            Ok(Some(found)) => return Heard::From(name.clone(), found),
+            Ok(Some(answer)) => return Query::Answered(name.clone(), answer),
             Ok(None) => (),
-            Err(why) => status.trouble(name, &why),
+            Err(error) => status.datasource_error(name, &error),
         }
     }
-    Heard::Nothing
+    Query::NoAnswer
 }
 
-/// Keeps what was heard.
-fn take(heard: Heard, status: &mut Status) -> Result<(), String> {
-    let (name, found) = match heard {
-        Heard::From(name, found) => (name, found),
-        Heard::Later => {
-            status.turn = Turn::Asking;
+/// Saves the answer and updates the status.
+fn save_answer(query: Query, status: &mut Status) -> Result<(), String> {
+    let (name, answer) = match query {
+        Query::Answered(name, answer) => (name, answer),
+        Query::NeedsNetwork => {
+            status.progress = Progress::Querying;
             status.write();
             return Ok(());
         }
-        Heard::Nothing => {
-            status.turn = Turn::NoAnswer;
+        Query::NoAnswer => {
+            status.progress = Progress::NoAnswer;
             status.write();
             return Ok(());
         }
     };
-    for why in &found.problems {
-        status.trouble(&name, why);
+    for error in &answer.problems {
+        status.datasource_error(&name, error);
     }
-    status.turn = Turn::Answered;
+    status.progress = Progress::Answered;
     status.datasource = Some(name);
-    let kept = Kept::of_machine().keep(&found);
-    if let Ok(told) = &kept {
-        status.user_data = told.kind;
-        let keys = told.layer.get("ssh_authorized_keys");
+    let saved = Saved::of_machine().save(&answer);
+    if let Ok(user_data) = &saved {
+        status.user_data = user_data.kind;
+        let keys = user_data.layer.get("ssh_authorized_keys");
         status.keys = keys.and_then(|keys| keys.as_sequence()).map_or(0, Vec::len);
-        told.problems
-            .iter()
-            .for_each(|problem| status.problem(problem.clone()));
-        if told.kind == Kind::Broken {
-            say("nothing of the user-data holds; what was said before does, and keys beside it");
+        for problem in &user_data.problems {
+            status.problem(problem.clone());
+        }
+        if user_data.kind == Kind::Broken {
+            console::report(
+                "the user-data is ignored; the saved user-data and the keys of the metadata apply",
+            );
         }
     }
     status.write();
-    kept.map(drop)
+    saved.map(drop)
 }
 
 #[cfg(test)]
@@ -160,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_volumes_may_come_late() {
+    fn volumes_are_config_drives_and_nocloud_volumes() {
         let names = [
             "configdrive:/m",
             "cmdline",

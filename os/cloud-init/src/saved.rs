@@ -1,37 +1,39 @@
-//! What is kept of what a cloud said: a layer of the configuration, and user-data with files to write
-//! or a script to run. Both lie with the configuration, so both hold when the cloud is silent later.
+//! The saved data of a cloud: a layer of the configuration, and the user-data with files to write or a
+//! script to run. Both are stored with the configuration and apply when no datasource answers later.
 
 use std::path::{Path, PathBuf};
 
 use serde_yaml::{Mapping, Value};
 
-use crate::{Found, Kind, Problem, Told, files, user_data};
+use crate::datasource::Answer;
+use crate::user_data::UserData;
+use crate::{Kind, Problem, files, user_data};
 
-/// User-data as it was said last, where it could be understood.
+/// The last user-data that could be parsed.
 const USER_DATA: &str = "user-data";
 
-/// Which machine the cloud says that this is.
+/// The ID that the cloud gave this machine.
 const INSTANCE: &str = "instance-id";
 
-/// `runcmd` as it ran, after the machine that it ran for.
+/// The instance ID and the commands of the last `runcmd` that ran.
 const RAN: &str = "runcmd-done";
 
-/// The key of the configuration that has the keys.
+/// The configuration key of the SSH keys.
 const KEYS: &str = "ssh_authorized_keys";
 
-/// Where it is kept.
-pub(crate) struct Kept {
+/// The folder with the saved data.
+pub(crate) struct Saved {
     folder: PathBuf,
 }
 
-/// The two files of it, where they are there.
+/// The contents of the saved files that exist.
 #[derive(PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) layer: Option<Vec<u8>>,
     pub(crate) user_data: Option<Vec<u8>>,
 }
 
-impl Kept {
+impl Saved {
     pub(crate) fn of_machine() -> Self {
         Self {
             folder: config::FOLDER.into(),
@@ -45,32 +47,32 @@ impl Kept {
         }
     }
 
-    /// What is kept of user-data.
-    pub(crate) fn told(&self) -> Told {
-        let kept = std::fs::read(self.folder.join(USER_DATA));
-        kept.map_or_else(|_| Told::default(), |bytes| user_data::parse(&bytes))
+    /// The saved user-data.
+    pub(crate) fn user_data(&self) -> UserData {
+        std::fs::read(self.folder.join(USER_DATA))
+            .map_or_else(|_| UserData::default(), |bytes| user_data::parse(&bytes))
     }
 
-    /// Whether commands ran, in this boot or an earlier one, for the machine that this is.
+    /// Whether these commands ran for this instance, in this boot or an earlier one.
     pub(crate) fn has_run(&self, commands: &[u8]) -> bool {
         let ran = std::fs::read(self.folder.join(RAN));
-        ran.is_ok_and(|ran| ran == self.run(commands))
+        ran.is_ok_and(|ran| ran == self.run_record(commands))
     }
 
-    /// Remembers that they ran.
-    pub(crate) fn remember_run(&self, commands: &[u8]) -> Result<(), String> {
+    /// Records that these commands ran for this instance.
+    pub(crate) fn record_run(&self, commands: &[u8]) -> Result<(), String> {
         let path = self.folder.join(RAN);
-        let done = files::replace(&path, &self.run(commands), 0o600, (0, 0));
-        done.map_err(|error| format!("{}: {error}", path.display()))
+        files::replace(&path, &self.run_record(commands), 0o600, (0, 0))
+            .map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    fn run(&self, commands: &[u8]) -> Vec<u8> {
-        // Not every cloud gives its machines names.
+    fn run_record(&self, commands: &[u8]) -> Vec<u8> {
+        // Not every cloud has instance IDs.
         let instance = std::fs::read(self.folder.join(INSTANCE)).unwrap_or_default();
         [&instance, &b"\n"[..], commands].concat()
     }
 
-    /// What lies there, to see later whether it is something else.
+    /// The saved files, to detect changes.
     pub(crate) fn state(&self) -> State {
         let read = |name| std::fs::read(self.folder.join(name)).ok();
         State {
@@ -79,75 +81,81 @@ impl Kept {
         }
     }
 
-    /// Keeps what was found; what it came to, with what does not fit the configuration. User-data
-    /// that is broken leaves that of before, and adds the keys that come beside it. So do keys and
-    /// name of before where those of now may not be all.
-    pub(crate) fn keep(&self, found: &Found) -> Result<Told, String> {
-        let bytes = match &found.user_data {
+    /// Saves the answer of a datasource. Returns the parsed user-data with the errors in its
+    /// configuration.
+    ///
+    /// If the user-data cannot be parsed, the saved layer persists and the keys of the metadata are added
+    /// to it. If some metadata could not be read, the keys and the host name of the saved layer persist,
+    /// because the new ones may be incomplete.
+    pub(crate) fn save(&self, answer: &Answer) -> Result<UserData, String> {
+        let bytes = match &answer.user_data {
             Some(Ok(bytes)) => bytes.as_slice(),
             _ => &[],
         };
-        let mut told = match &found.user_data {
-            Some(Err(why)) => Told::broken(Problem::at(None, why)),
+        let mut user_data = match &answer.user_data {
+            Some(Err(error)) => UserData::broken(Problem::at(None, error)),
             _ => user_data::parse(bytes),
         };
-        let misfits = misfits(bytes, &told.layer);
-        told.problems.extend(misfits);
+        let errors = schema_errors(bytes, &user_data.layer);
+        user_data.problems.extend(errors);
         let path = self.folder.join(config::CLOUD_LAYER);
         let before = layer(&path);
-        if told.kind == Kind::Broken {
-            told.layer = before.clone().unwrap_or_default();
+        if user_data.kind == Kind::Broken {
+            user_data.layer = before.clone().unwrap_or_default();
         }
-        add(&mut told.layer, &found.keys, found.hostname.as_deref());
-        if let (false, Some(before)) = (found.problems.is_empty(), &before) {
-            let (keys, name) = beside(before);
-            add(&mut told.layer, &keys, name);
+        add_metadata(
+            &mut user_data.layer,
+            &answer.keys,
+            answer.hostname.as_deref(),
+        );
+        if let (false, Some(before)) = (answer.problems.is_empty(), &before) {
+            let (keys, hostname) = metadata(before);
+            add_metadata(&mut user_data.layer, &keys, hostname);
         }
-        if before.as_ref() != Some(&told.layer) {
-            let layer = Value::Mapping(told.layer.clone());
+        if before.as_ref() != Some(&user_data.layer) {
+            let layer = Value::Mapping(user_data.layer.clone());
             config::write_layer(&path, &layer).map_err(|e| format!("{}: {e}", path.display()))?;
         }
-        if let Some(instance) = &found.instance {
-            self.keep_file(INSTANCE, instance.as_bytes())?;
+        if let Some(instance) = &answer.instance {
+            self.save_file(INSTANCE, instance.as_bytes())?;
         }
-        match told.kind {
-            Kind::Broken => Ok(()),
-            _ => self.keep_file(USER_DATA, bytes),
-        }?;
-        Ok(told)
+        if user_data.kind != Kind::Broken {
+            self.save_file(USER_DATA, bytes)?;
+        }
+        Ok(user_data)
     }
 
-    fn keep_file(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
+    fn save_file(&self, name: &str, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(name);
-        // A boot that hears the same again writes nothing.
-        if std::fs::read(&path).is_ok_and(|kept| kept == bytes) {
+        // A boot with the same data writes nothing.
+        if std::fs::read(&path).is_ok_and(|saved| saved == bytes) {
             return Ok(());
         }
         files::replace(&path, bytes, 0o600, (0, 0)).map_err(|e| format!("{}: {e}", path.display()))
     }
 }
 
-/// What is wrong with user-data; nothing is done with it.
+/// Checks user-data without applying it and returns the errors.
 pub fn check(bytes: &[u8]) -> Vec<Problem> {
-    let told = user_data::parse(bytes);
-    let misfits = misfits(bytes, &told.layer);
-    told.problems.into_iter().chain(misfits).collect()
+    let user_data = user_data::parse(bytes);
+    let errors = schema_errors(bytes, &user_data.layer);
+    user_data.problems.into_iter().chain(errors).collect()
 }
 
 fn layer(path: &Path) -> Option<Mapping> {
     serde_yaml::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 
-/// Keys and name of a layer.
-fn beside(layer: &Mapping) -> (Vec<String>, Option<&str>) {
+/// The SSH keys and the host name of a layer.
+fn metadata(layer: &Mapping) -> (Vec<String>, Option<&str>) {
     let keys = layer.get(KEYS).and_then(Value::as_sequence);
     let keys = keys.into_iter().flatten().filter_map(Value::as_str);
     let name = layer.get("hostname").and_then(Value::as_str);
     (keys.map(str::to_owned).collect(), name)
 }
 
-/// Adds what is said beside user-data: keys to its own, and a name where it has none.
-fn add(layer: &mut Mapping, more: &[String], name: Option<&str>) {
+/// Adds metadata to a layer: SSH keys, and a host name if the layer has none.
+fn add_metadata(layer: &mut Mapping, more: &[String], name: Option<&str>) {
     if let Some(name) = name
         && !layer.contains_key("hostname")
     {
@@ -169,9 +177,9 @@ fn add(layer: &mut Mapping, more: &[String], name: Option<&str>) {
     }
 }
 
-/// What of a layer does not fit the configuration.
-fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
-    let text = user_data::plain(bytes);
+/// The errors of a layer in the schema of the configuration.
+fn schema_errors(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
+    let text = user_data::plain_text(bytes);
     let Ok(folder) = tempfile::tempdir() else {
         return vec![];
     };
@@ -181,21 +189,18 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
     }
     let early = config::EARLY.iter().filter(|key| layer.contains_key(**key));
     let early = early.map(|key| {
-        let what = format!(
-            "`{key}` is read before any disk is there; it is ignored; hint: put `rancher.{key}…` on the \
+        let message = format!(
+            "ignored: `{key}` is read before any disk is mounted; hint: put `rancher.{key}…` on the \
              kernel command line"
         );
-        Problem::at(user_data::line_of(&text, key), what)
+        Problem::at(user_data::line_of(&text, key), message)
     });
-    let early: Vec<_> = early.collect();
-    let problem = |problem: config::Problem| {
-        let what = format!("{}{}", problem.why, problem.so);
-        Problem::at(user_data::line_of(&text, &problem.key), what)
-    };
-    config::load(folder.path(), "")
-        .problems
-        .into_iter()
-        .map(problem)
+    let problems = config::load(folder.path(), "").problems.into_iter();
+    problems
+        .map(|problem| {
+            let line = user_data::line_of(&text, &problem.key);
+            Problem::at(line, problem.description())
+        })
         .chain(early)
         .collect()
 }
@@ -204,8 +209,8 @@ fn misfits(bytes: &[u8], layer: &Mapping) -> Vec<Problem> {
 mod tests {
     use super::*;
 
-    fn found(user_data: &str, keys: &[&str]) -> Found {
-        Found {
+    fn answer(user_data: &str, keys: &[&str]) -> Answer {
+        Answer {
             user_data: Some(Ok(user_data.into())),
             keys: keys.iter().map(|key| (*key).to_owned()).collect(),
             hostname: Some("named".into()),
@@ -219,86 +224,89 @@ mod tests {
     }
 
     #[test]
-    fn keys_hold_beside_a_script_and_beside_what_is_broken() {
+    fn metadata_keys_apply_beside_a_script_and_beside_broken_user_data() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept::in_folder(folder.path());
-        kept.keep(&found("#!/bin/sh\n", &["k1"])).unwrap();
+        let saved = Saved::in_folder(folder.path());
+        saved.save(&answer("#!/bin/sh\n", &["k1"])).unwrap();
         assert_eq!(config(folder.path()).ssh_authorized_keys, ["k1"]);
         assert_eq!(config(folder.path()).hostname, "named");
-        kept.keep(&found(
-            "#cloud-config\nssh_authorized_keys: [k2, k3]\nhostname: pot\n",
-            &["k1", "k2"],
-        ))
-        .unwrap();
+        saved
+            .save(&answer(
+                "#cloud-config\nssh_authorized_keys: [k2, k3]\nhostname: pot\n",
+                &["k1", "k2"],
+            ))
+            .unwrap();
         assert_eq!(
             config(folder.path()).ssh_authorized_keys,
             ["k2", "k3", "k1"]
         );
-        let told = kept.keep(&found("#cloud-config\na: [\n", &["k4"])).unwrap();
-        assert_eq!((told.kind, told.problems.len()), (Kind::Broken, 1));
+        let broken = saved
+            .save(&answer("#cloud-config\na: [\n", &["k4"]))
+            .unwrap();
+        assert_eq!((broken.kind, broken.problems.len()), (Kind::Broken, 1));
         assert_eq!(
             config(folder.path()).ssh_authorized_keys,
             ["k2", "k3", "k1", "k4"]
         );
         assert_eq!(config(folder.path()).hostname, "pot");
         assert_eq!(
-            kept.told().kind,
+            saved.user_data().kind,
             Kind::CloudConfig,
-            "what was good before is kept"
+            "the last valid user-data persists"
         );
     }
 
     #[test]
-    fn what_cannot_be_read_locks_nobody_out() {
+    fn saved_keys_persist_when_new_data_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept::in_folder(folder.path());
-        kept.keep(&found("#!/bin/sh\n", &["k1"])).unwrap();
-        let unread = Found {
+        let saved = Saved::in_folder(folder.path());
+        saved.save(&answer("#!/bin/sh\n", &["k1"])).unwrap();
+        let unreadable = Answer {
             user_data: Some(Err("too large".into())),
-            ..found("", &["k2"])
+            ..answer("", &["k2"])
         };
-        let told = kept.keep(&unread).unwrap();
-        assert_eq!(told.kind, Kind::Broken);
-        assert_eq!(told.problems, [Problem::at(None, "too large")]);
+        let broken = saved.save(&unreadable).unwrap();
+        assert_eq!(broken.kind, Kind::Broken);
+        assert_eq!(broken.problems, [Problem::at(None, "too large")]);
         assert_eq!(config(folder.path()).ssh_authorized_keys, ["k1", "k2"]);
         assert_eq!(
-            kept.told().kind,
+            saved.user_data().kind,
             Kind::Script,
-            "what was good before is kept"
+            "the last valid user-data persists"
         );
-        let no_keys = Found {
+        let no_keys = Answer {
             hostname: None,
-            problems: vec!["the keys are gone".into()],
-            ..found("#!/bin/bash\n", &["k3"])
+            problems: vec!["the keys cannot be read".into()],
+            ..answer("#!/bin/bash\n", &["k3"])
         };
-        kept.keep(&no_keys).unwrap();
+        saved.save(&no_keys).unwrap();
         let now = config(folder.path());
         assert_eq!(now.ssh_authorized_keys, ["k3", "k1", "k2"]);
         assert_eq!(now.hostname, "named");
     }
 
     #[test]
-    fn commands_run_once_for_what_they_say_and_the_machine_that_they_are_for() {
+    fn has_run_is_true_for_the_same_commands_and_instance() {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Kept::in_folder(folder.path());
-        kept.keep(&found("#cloud-config\n", &[])).unwrap();
-        assert!(!kept.has_run(b"ls"));
-        kept.remember_run(b"ls").unwrap();
-        assert!(kept.has_run(b"ls") && !kept.has_run(b"ls -l"));
-        let other = Found {
+        let saved = Saved::in_folder(folder.path());
+        saved.save(&answer("#cloud-config\n", &[])).unwrap();
+        assert!(!saved.has_run(b"ls"));
+        saved.record_run(b"ls").unwrap();
+        assert!(saved.has_run(b"ls") && !saved.has_run(b"ls -l"));
+        let other = Answer {
             instance: Some("i-2".into()),
-            ..found("#cloud-config\n", &[])
+            ..answer("#cloud-config\n", &[])
         };
-        kept.keep(&other).unwrap();
-        assert!(!kept.has_run(b"ls"));
+        saved.save(&other).unwrap();
+        assert!(!saved.has_run(b"ls"));
     }
 
     #[test]
-    fn what_lies_there_is_for_root_alone() {
+    fn saved_files_are_readable_by_root_only() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
-        Kept::in_folder(folder.path())
-            .keep(&found("#!/bin/sh\n", &[]))
+        Saved::in_folder(folder.path())
+            .save(&answer("#!/bin/sh\n", &[]))
             .unwrap();
         for name in [USER_DATA, config::CLOUD_LAYER] {
             let mode = folder
@@ -313,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_the_configuration_is_told_with_its_line() {
+    fn check_reports_schema_errors_with_their_lines() {
         let text =
             "#cloud-config\nhostname: pot\nrancher:\n  state:\n    required: x\n  nonsense: 1\n";
         let problems: Vec<_> = check(text.as_bytes()).iter().map(|one| one.line).collect();

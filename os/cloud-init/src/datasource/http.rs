@@ -1,13 +1,13 @@
-//! A page by HTTP, every wait bounded.
+//! Fetches pages over HTTP; every wait has a timeout.
 //!
-//! The library is the one that talks to Docker, which the machine has anyway. Not its job: TLS; what a
-//! cloud tells its machines it tells on a link of its own.
+//! It uses the HTTP library of the Docker client, which the program contains anyway. TLS is not supported:
+//! clouds serve metadata over plain HTTP on a separate link.
 
 use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
+use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{HOST, LOCATION};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -15,205 +15,225 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
-/// For somebody to accept the connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(3);
-/// For one page, from the name's address to its last byte.
-const PAGE_LIMIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
-/// For a datasource, from its first question to its last answer: the network may not be there yet.
-const SOURCE_LIMIT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
-/// Between two attempts.
-const LOOK: Duration = Duration::from_millis(250);
-/// The most bytes of a page.
-const LARGEST: usize = 16 << 20;
-/// How often a page may be elsewhere.
-const REDIRECTS: usize = 5;
+/// The timeout of a connection attempt.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The timeout of one page, from the name lookup to its last byte.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+/// The timeout of a datasource, from its first request to its last answer. The network may not be up yet.
+const DATASOURCE_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 3 } else { 30 });
+/// The interval between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
+/// The maximum size of a page, in bytes.
+const MAX_SIZE: usize = 16 << 20;
+/// The maximum number of redirects.
+const MAX_REDIRECTS: usize = 5;
 
-/// Why there is no page.
+/// Why a page cannot be fetched.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// There may be one later.
-    NotYet(String),
-    /// There is none.
+    /// A retry may succeed.
+    Retryable(String),
+    /// The server answered with this status.
     Status(u16),
-    /// There will be none.
-    Never(String),
+    /// A retry cannot succeed.
+    Permanent(String),
 }
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotYet(why) | Self::Never(why) => f.write_str(why),
-            Self::Status(status) => write!(f, "the answer is status {status}"),
+            Self::Retryable(error) | Self::Permanent(error) => f.write_str(error),
+            Self::Status(status) => write!(f, "HTTP status {status}"),
         }
     }
 }
 
-/// Waits for all that a datasource has to say, within its bound.
-pub(super) fn wait<T>(ask: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
+/// Runs the query of a datasource with its timeout.
+pub(super) fn wait<T>(query: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let answer = runtime.block_on(async { timeout(SOURCE_LIMIT, ask).await });
-    // A name that is still being looked up is not waited for.
+    let answer = runtime.block_on(async { timeout(DATASOURCE_TIMEOUT, query).await });
+    // Do not wait for a name lookup that is still running.
     runtime.shutdown_background();
     match answer {
         Ok(answer) => answer.map_err(|failure| failure.to_string()),
-        Err(_) => Err(format!("no answer within {} s", SOURCE_LIMIT.as_secs())),
+        Err(_) => Err(format!(
+            "timed out after {} s",
+            DATASOURCE_TIMEOUT.as_secs()
+        )),
     }
 }
 
-/// How long an answer is waited for.
+/// When a request times out.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    until: Instant,
-    /// As it is told.
-    limit: Duration,
+pub(super) struct Deadline {
+    at: Instant,
+    /// The timeout that messages name.
+    timeout: Duration,
 }
 
-impl Patience {
-    /// With a datasource, from now on. A little less than its bound, so that this ends first and says
-    /// why.
-    pub(super) fn with_source() -> Self {
+impl Deadline {
+    /// The deadline of a datasource that is queried now. It is one second before the timeout of
+    /// [`wait`], so that this one expires first and reports the last error.
+    pub(super) fn of_datasource() -> Self {
         Self {
-            until: Instant::now() + SOURCE_LIMIT - Duration::from_secs(1),
-            limit: SOURCE_LIMIT,
+            at: Instant::now() + DATASOURCE_TIMEOUT - Duration::from_secs(1),
+            timeout: DATASOURCE_TIMEOUT,
         }
     }
 
-    /// With a page of one that is there: the others need their time, too.
-    pub(super) fn with_page(self) -> Self {
+    /// The deadline of a page when the server has answered before; it leaves time for the other pages.
+    pub(super) fn of_page(self) -> Self {
         Self {
-            until: self.until.min(Instant::now() + PAGE_LIMIT),
-            limit: PAGE_LIMIT,
+            at: self.at.min(Instant::now() + PAGE_TIMEOUT),
+            timeout: PAGE_TIMEOUT,
         }
     }
 }
 
-/// A page, asked for again until somebody answers or time is short: what has then been seen is told.
+/// Sends a GET request and retries until the server answers or the deadline passes.
 pub(super) async fn get(
     url: &Url,
     headers: &[(&str, &str)],
-    patience: Patience,
+    deadline: Deadline,
 ) -> Result<Bytes, Failure> {
-    persist(&Method::GET, url, headers, patience).await
+    retry(&Method::GET, url, headers, deadline).await
 }
 
-/// The same for what must be asked by PUT.
+/// Sends a PUT request like [`get`].
 pub(super) async fn put(
     url: &Url,
     headers: &[(&str, &str)],
-    patience: Patience,
+    deadline: Deadline,
 ) -> Result<Bytes, Failure> {
-    persist(&Method::PUT, url, headers, patience).await
+    retry(&Method::PUT, url, headers, deadline).await
 }
 
-async fn persist(
+async fn retry(
     method: &Method,
     url: &Url,
     headers: &[(&str, &str)],
-    patience: Patience,
+    deadline: Deadline,
 ) -> Result<Bytes, Failure> {
-    let mut last = String::from("no answer");
+    let mut last_error = String::from("no answer");
     loop {
-        let answer = timeout_at(patience.until, follow(method, url, headers)).await;
-        match answer {
-            Ok(Err(Failure::NotYet(why))) => last = why,
-            Ok(answer) => return answer,
+        let response = timeout_at(deadline.at, follow(method, url, headers)).await;
+        match response {
+            Ok(Err(Failure::Retryable(error))) => last_error = error,
+            Ok(response) => return response,
             Err(_) => {
-                let limit = patience.limit.as_secs();
-                return Err(Failure::Never(format!("{last} (within {limit} s)")));
+                let seconds = deadline.timeout.as_secs();
+                return Err(Failure::Permanent(format!(
+                    "timed out after {seconds} s; last error: {last_error}"
+                )));
             }
         }
-        // Nobody tells when a page will be there: it is asked for again as long as there is patience.
-        sleep(LOOK).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// A page, wherever it is by now.
+/// Sends a request and follows redirects.
 async fn follow(method: &Method, url: &Url, headers: &[(&str, &str)]) -> Result<Bytes, Failure> {
     let mut url = url.clone();
-    for _ in 0..REDIRECTS {
-        let page = timeout(PAGE_LIMIT, once(method, &url, headers)).await;
-        let late = |_| Failure::NotYet(format!("no page within {} s", PAGE_LIMIT.as_secs()));
-        match page.map_err(late)?? {
-            Answer::Page(page) => return Ok(page),
-            Answer::Elsewhere(place) => {
-                let place = url
-                    .join(&place)
-                    .map_err(|error| Failure::Never(error.to_string()))?;
-                url = super::page(place.as_str()).map_err(Failure::Never)?;
+    for _ in 0..MAX_REDIRECTS {
+        let response = timeout(PAGE_TIMEOUT, send(method, &url, headers))
+            .await
+            .map_err(|_| {
+                Failure::Retryable(format!(
+                    "no complete page after {} s",
+                    PAGE_TIMEOUT.as_secs()
+                ))
+            })?;
+        match response? {
+            Response::Page(page) => return Ok(page),
+            Response::Redirect(location) => {
+                let location = url.join(&location).map_err(permanent)?;
+                url = super::kind::page(location.as_str()).map_err(Failure::Permanent)?;
             }
         }
     }
-    Err(Failure::Never(format!("it is elsewhere {REDIRECTS} times")))
+    Err(Failure::Permanent(format!(
+        "more than {MAX_REDIRECTS} redirects"
+    )))
 }
 
-enum Answer {
+enum Response {
     Page(Bytes),
-    Elsewhere(String),
+    Redirect(String),
 }
 
-async fn once(method: &Method, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, Failure> {
-    let not_yet = |error: &dyn std::fmt::Display| Failure::NotYet(error.to_string());
+fn permanent(error: impl std::fmt::Display) -> Failure {
+    Failure::Permanent(error.to_string())
+}
+
+fn retryable(error: impl std::fmt::Display) -> Failure {
+    Failure::Retryable(error.to_string())
+}
+
+/// Sends one request over a new connection.
+async fn send(method: &Method, url: &Url, headers: &[(&str, &str)]) -> Result<Response, Failure> {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
     let address = (host.trim_matches(['[', ']']), port);
-    let stream = timeout(CONNECT_LIMIT, TcpStream::connect(address))
+    let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
         .await
-        .map_err(|_| Failure::NotYet(format!("{host} does not answer")))?
-        .map_err(|error| not_yet(&error))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .map_err(|_| Failure::Retryable(format!("{host} does not answer")))?
+        .map_err(retryable)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
-        .map_err(|error| not_yet(&error))?;
+        .map_err(retryable)?;
+    let response = receive(sender, request(method, url, headers)?);
+    // The connection must be polled while the response is received.
+    tokio::pin!(response, connection);
+    tokio::select! {
+        biased;
+        response = &mut response => response,
+        closed = &mut connection => match closed {
+            Ok(()) => response.await,
+            Err(error) => Err(retryable(error)),
+        },
+    }
+}
+
+fn request(
+    method: &Method,
+    url: &Url,
+    headers: &[(&str, &str)],
+) -> Result<Request<Empty<Bytes>>, Failure> {
     let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-    let mut request = Request::builder().method(method).uri(path);
-    request = request.header(
-        HOST,
-        &url[url::Position::BeforeHost..url::Position::AfterPort],
-    );
+    let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, host);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(|error| Failure::Never(error.to_string()))?;
-    let answer = async {
-        let answer = sender
-            .send_request(request)
-            .await
-            .map_err(|error| not_yet(&error))?;
-        let status = answer.status();
-        if let (true, Some(place)) = (status.is_redirection(), answer.headers().get(LOCATION)) {
-            let place = place
-                .to_str()
-                .map_err(|error| Failure::Never(error.to_string()))?;
-            return Ok(Answer::Elsewhere(place.into()));
-        }
-        match status {
-            StatusCode::OK => (),
-            status if status.is_server_error() => {
-                return Err(Failure::NotYet(format!(
-                    "the answer is status {}",
-                    status.as_u16()
-                )));
-            }
-            status => return Err(Failure::Status(status.as_u16())),
-        }
-        let page = Limited::new(answer.into_body(), LARGEST).collect().await;
-        Ok(Answer::Page(
-            page.map_err(|error| Failure::Never(error.to_string()))?
-                .to_bytes(),
-        ))
-    };
-    // The connection does its work while the answer is waited for, and ends with it.
-    tokio::pin!(answer, connection);
-    tokio::select! {
-        biased;
-        answer = &mut answer => answer,
-        ended = &mut connection => match ended {
-            Ok(()) => answer.await,
-            Err(error) => Err(not_yet(&error)),
-        },
+    request.body(Empty::new()).map_err(permanent)
+}
+
+async fn receive(
+    mut sender: SendRequest<Empty<Bytes>>,
+    request: Request<Empty<Bytes>>,
+) -> Result<Response, Failure> {
+    let response = sender.send_request(request).await.map_err(retryable)?;
+    let status = response.status();
+    if let (true, Some(location)) = (status.is_redirection(), response.headers().get(LOCATION)) {
+        let location = location.to_str().map_err(permanent)?;
+        return Ok(Response::Redirect(location.into()));
     }
+    match status {
+        StatusCode::OK => (),
+        status if status.is_server_error() => {
+            return Err(Failure::Retryable(format!(
+                "HTTP status {}",
+                status.as_u16()
+            )));
+        }
+        status => return Err(Failure::Status(status.as_u16())),
+    }
+    let page = Limited::new(response.into_body(), MAX_SIZE).collect().await;
+    Ok(Response::Page(page.map_err(permanent)?.to_bytes()))
 }

@@ -1,50 +1,50 @@
-//! A talk with a cloud: page after page, of which one that fails takes no other along.
+//! A session with a metadata service: several pages, whose failures are independent of each other.
 
 use url::Url;
 
-use super::Found;
-use super::http::{Failure, Patience, get, put};
+use super::Answer;
+use super::http::{Deadline, Failure, get, put};
 
-/// A page, `None` where there is none, or why it cannot be read.
-pub(super) type Answer = Result<Option<Vec<u8>>, String>;
+/// A page, `None` if it does not exist, or why it cannot be read.
+pub(super) type Page = Result<Option<Vec<u8>>, String>;
 
-/// What was said so far.
-pub(super) struct Talk<'a> {
+/// A session with a metadata service.
+pub(super) struct Session<'a> {
     base: &'a Url,
     headers: Vec<(&'static str, String)>,
-    patience: Patience,
-    /// Somebody is there, whatever the answer.
-    heard: bool,
-    /// There was a page.
-    said: bool,
+    deadline: Deadline,
+    /// Whether the server has answered, with any status.
+    has_answered: bool,
+    /// Whether a page was received.
+    has_page: bool,
     problems: Vec<String>,
 }
 
-impl<'a> Talk<'a> {
+impl<'a> Session<'a> {
     pub(super) fn new(base: &'a Url) -> Self {
         Self {
             base,
             headers: Vec::new(),
-            patience: Patience::with_source(),
-            heard: false,
-            said: false,
+            deadline: Deadline::of_datasource(),
+            has_answered: false,
+            has_page: false,
             problems: Vec::new(),
         }
     }
 
-    /// What goes with each question from now on.
-    pub(super) fn show(&mut self, name: &'static str, value: impl Into<String>) {
+    /// Adds a header to all following GET requests.
+    pub(super) fn add_header(&mut self, name: &'static str, value: impl Into<String>) {
         self.headers.push((name, value.into()));
     }
 
-    /// Asks by PUT; `None` where that is not understood.
+    /// Sends a PUT request. Returns `None` if the server does not support it.
     pub(super) async fn put(
         &mut self,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Option<String>, Failure> {
-        let answer = put(&self.at(path)?, headers, self.patience).await;
-        self.heard = true;
+        let answer = put(&self.url(path)?, headers, self.deadline).await;
+        self.has_answered = true;
         match answer {
             Ok(page) => Ok(Some(text(&page))),
             Err(Failure::Status(_)) => Ok(None),
@@ -52,18 +52,19 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// A page that need not be there.
-    pub(super) async fn ask(&mut self, path: &str) -> Answer {
-        let url = self.at(path).map_err(|failure| failure.to_string())?;
+    /// Fetches an optional page.
+    pub(super) async fn get(&mut self, path: &str) -> Page {
+        let url = self.url(path).map_err(|failure| failure.to_string())?;
         let headers = self.headers.iter();
         let headers: Vec<_> = headers.map(|(name, value)| (*name, &value[..])).collect();
-        let patience = match self.heard {
-            true => self.patience.with_page(),
-            false => self.patience,
+        let deadline = if self.has_answered {
+            self.deadline.of_page()
+        } else {
+            self.deadline
         };
-        let answer = get(&url, &headers, patience).await;
-        self.heard |= matches!(answer, Ok(_) | Err(Failure::Status(_)));
-        self.said |= answer.is_ok();
+        let answer = get(&url, &headers, deadline).await;
+        self.has_answered |= matches!(answer, Ok(_) | Err(Failure::Status(_)));
+        self.has_page |= answer.is_ok();
         match answer {
             Ok(page) => Ok(Some(page.to_vec())),
             Err(Failure::Status(404)) => Ok(None),
@@ -71,38 +72,37 @@ impl<'a> Talk<'a> {
         }
     }
 
-    /// The same as text. Why it cannot be read is kept for [`Self::end`].
+    /// Fetches an optional page as text. An error is recorded for [`Self::finish`].
     pub(super) async fn text(&mut self, path: &str) -> Result<Option<String>, ()> {
-        match self.ask(path).await {
+        match self.get(path).await {
             Ok(page) => Ok(page.map(|page| text(&page))),
-            Err(why) => {
-                self.problems.push(why);
+            Err(error) => {
+                self.problems.push(error);
                 Err(())
             }
         }
     }
 
-    /// What came of it: `None` where nothing at all is said, and no answer where there is no page but
-    /// those that cannot be read.
-    pub(super) fn end(
+    /// Combines the pages to an answer. Returns `None` if the service has no data.
+    ///
+    /// # Errors
+    /// No page could be read, and at least one of them failed.
+    pub(super) fn finish(
         self,
-        user_data: Answer,
+        user_data: Page,
         keys: Vec<String>,
         hostname: Option<String>,
-    ) -> Result<Option<Found>, Failure> {
+    ) -> Result<Option<Answer>, Failure> {
         let user_data = user_data.transpose();
-        let mut why = self.problems.iter();
-        let why = why
-            .next()
-            .or(user_data.as_ref().and_then(|it| it.as_ref().err()));
-        match why {
-            Some(why) if !self.said => return Err(Failure::Never(why.clone())),
+        let user_data_error = user_data.as_ref().and_then(|it| it.as_ref().err());
+        match self.problems.first().or(user_data_error) {
+            Some(error) if !self.has_page => return Err(Failure::Permanent(error.clone())),
             None if user_data.is_none() && keys.is_empty() && hostname.is_none() => {
                 return Ok(None);
             }
             _ => (),
         }
-        Ok(Some(Found {
+        Ok(Some(Answer {
             user_data,
             keys,
             hostname,
@@ -111,13 +111,13 @@ impl<'a> Talk<'a> {
         }))
     }
 
-    fn at(&self, path: &str) -> Result<Url, Failure> {
+    fn url(&self, path: &str) -> Result<Url, Failure> {
         let url = self.base.join(path);
-        url.map_err(|error| Failure::Never(error.to_string()))
+        url.map_err(|error| Failure::Permanent(error.to_string()))
     }
 }
 
-/// What a page says, without the space around it.
+/// The text of a page, without whitespace around it.
 pub(super) fn text(page: &[u8]) -> String {
     String::from_utf8_lossy(page).trim().to_owned()
 }

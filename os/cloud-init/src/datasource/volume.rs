@@ -1,5 +1,5 @@
-//! Volumes: the config drive as OpenStack makes it (its guides "Metadata service" and "Config
-//! drives"), and NoCloud (the manual of cloud-init, "NoCloud").
+//! Volumes: the config drive of OpenStack (its guides "Metadata service" and "Config drives"), and
+//! NoCloud (the manual of cloud-init, "NoCloud").
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,65 +8,64 @@ use std::process::{Command, Stdio};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde_yaml::Value;
 
-use super::Found;
+use super::Answer;
 
-/// File systems that such a volume may have.
+/// The file systems that such a volume may have.
 const FILE_SYSTEMS: [&str; 2] = ["iso9660", "vfat"];
 
-/// The most bytes that are read of a file.
+/// The maximum size of a file, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// What the config drive says, where there is one that says something.
-pub(super) fn config_drive(mount_point: &str) -> Result<Option<Found>, String> {
+/// The data of the config drive, if there is one.
+pub(super) fn config_drive(mount_point: &str) -> Result<Option<Answer>, String> {
     let read = |folder: &Path| {
         let folder = folder.join("openstack/latest");
-        let about = read(&folder.join("meta_data.json"));
-        said(read(&folder.join("user_data")), about)
+        let metadata = read(&folder.join("meta_data.json"));
+        combined(read(&folder.join("user_data")), metadata)
     };
     mounted("config-2", mount_point, read)
 }
 
-/// What a volume `cidata` says, where there is one that says something.
-pub(super) fn no_cloud(mount_point: &str) -> Result<Option<Found>, String> {
+/// The data of the volume `cidata`, if there is one.
+pub(super) fn no_cloud(mount_point: &str) -> Result<Option<Answer>, String> {
     let read = |folder: &Path| {
-        let about = read(&folder.join("meta-data"));
-        said(read(&folder.join("user-data")), about)
+        let metadata = read(&folder.join("meta-data"));
+        combined(read(&folder.join("user-data")), metadata)
     };
     mounted("cidata", mount_point, read)
 }
 
-/// What is read of a file of the volume: nothing where it is not there.
+/// The content of a file, or `None` if it does not exist.
 type Content = Result<Option<Vec<u8>>, String>;
 
-/// User-data, and what is said about the machine beside it: JSON, which is YAML, too. Neither takes the
-/// other along.
-fn said(user_data: Content, about: Content) -> Result<Option<Found>, String> {
+/// Combines user-data and metadata (JSON, which is also YAML). If one of them cannot be read, the other
+/// one is used.
+fn combined(user_data: Content, metadata: Content) -> Result<Option<Answer>, String> {
     let mut problems = Vec::new();
-    let about = match (&user_data, &about) {
+    let metadata = match (&user_data, &metadata) {
         (Ok(None), Ok(None)) => return Ok(None),
-        (Err(why), Ok(None)) | (Ok(None) | Err(_), Err(why)) => return Err(why.clone()),
-        (Ok(Some(_)), Err(why)) => Err(why.clone()),
-        (_, Ok(about)) => text(about.as_deref().unwrap_or_default())
-            .and_then(|about| config::written::read(&about).map_err(|error| error.to_string()))
-            .map_err(|error| format!("the meta-data: {error}; it is ignored")),
+        (Err(error), Ok(None)) | (Ok(None) | Err(_), Err(error)) => return Err(error.clone()),
+        (Ok(Some(_)), Err(error)) => Err(error.clone()),
+        (_, Ok(metadata)) => text(metadata.as_deref().unwrap_or_default())
+            .and_then(|text| config::verbatim::parse(&text).map_err(|error| error.to_string()))
+            .map_err(|error| format!("ignored: invalid metadata: {error}")),
     };
-    let about = about.unwrap_or_else(|why| {
-        problems.push(why);
+    let metadata = metadata.unwrap_or_else(|error| {
+        problems.push(error);
         Value::Null
     });
-    let name = ["local-hostname", "hostname"]
-        .iter()
-        .find_map(|key| config::written::text(about.get(*key)?));
-    Ok(Some(Found {
+    let first_text = |keys: [&str; 2]| {
+        keys.iter()
+            .find_map(|key| config::verbatim::text(metadata.get(*key)?))
+    };
+    Ok(Some(Answer {
         user_data: user_data.transpose(),
         keys: ["public_keys", "public-keys"]
             .iter()
-            .flat_map(|key| keys(about.get(*key)))
+            .flat_map(|key| keys(metadata.get(*key)))
             .collect(),
-        hostname: name,
-        instance: ["instance-id", "uuid"]
-            .iter()
-            .find_map(|key| config::written::text(about.get(*key)?)),
+        hostname: first_text(["local-hostname", "hostname"]),
+        instance: first_text(["instance-id", "uuid"]),
         problems,
     }))
 }
@@ -75,7 +74,7 @@ fn text(bytes: &[u8]) -> Result<String, String> {
     String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string())
 }
 
-/// Keys by name, as a list, or as one text.
+/// SSH keys: a mapping from names to keys, a list, or a text.
 fn keys(value: Option<&Value>) -> Vec<String> {
     let list: Vec<&Value> = match value {
         Some(Value::Mapping(named)) => named.values().collect(),
@@ -92,35 +91,35 @@ fn keys(value: Option<&Value>) -> Vec<String> {
 }
 
 fn read(path: &Path) -> Content {
-    let in_file = |error: std::io::Error| format!("{}: {error}", path.display());
+    let with_path = |error: std::io::Error| format!("{}: {error}", path.display());
     match std::fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(in_file(error)),
+        Err(error) => Err(with_path(error)),
         Ok(found) if found.len() > LIMIT => Err(format!(
-            "{}: it is more than {} MiB",
+            "{}: larger than {} MiB",
             path.display(),
             LIMIT >> 20
         )),
-        Ok(_) => std::fs::read(path).map(Some).map_err(in_file),
+        Ok(_) => std::fs::read(path).map(Some).map_err(with_path),
     }
 }
 
-/// Reads a volume by its label, where there is one.
+/// Mounts the volume with a label, if there is one, and reads it.
 fn mounted(
     label: &str,
     mount_point: &str,
-    read: impl Fn(&Path) -> Result<Option<Found>, String>,
-) -> Result<Option<Found>, String> {
-    // FAT keeps labels in capitals.
+    read: impl Fn(&Path) -> Result<Option<Answer>, String>,
+) -> Result<Option<Answer>, String> {
+    // FAT stores labels in capitals.
     let Some(device) = find(label).or_else(|| find(&label.to_uppercase())) else {
         return Ok(None);
     };
     std::fs::create_dir_all(mount_point).map_err(|error| format!("{mount_point}: {error}"))?;
     mount_volume(&device, mount_point)?;
-    let said = read(&PathBuf::from(mount_point));
-    // It stays mounted at most until this container ends.
+    let answer = read(&PathBuf::from(mount_point));
+    // If this fails, the volume stays mounted until this container exits.
     let _ = umount2(mount_point, MntFlags::MNT_DETACH);
-    said
+    answer
 }
 
 fn find(label: &str) -> Option<String> {
@@ -142,48 +141,49 @@ fn mount_volume(device: &str, mount_point: &str) -> Result<(), String> {
             Err(error) => errors.push(format!("{kind}: {error}")),
         }
     }
-    Err(format!("{device} cannot be mounted: {}", errors.join(", ")))
+    Err(format!("failed to mount {device}: {}", errors.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn about(text: &str) -> Found {
-        said(Ok(None), Ok(Some(text.into()))).unwrap().unwrap()
+    fn metadata(text: &str) -> Answer {
+        combined(Ok(None), Ok(Some(text.into()))).unwrap().unwrap()
     }
 
     #[test]
-    fn what_cannot_be_read_takes_nothing_along() {
+    fn file_that_cannot_be_read_does_not_affect_the_other() {
         let folder = tempfile::tempdir().unwrap();
         let (large, keys) = (folder.path().join("user_data"), folder.path().join("keys"));
         let file = std::fs::File::create(&large).unwrap();
         file.set_len(LIMIT + 1).unwrap();
         std::fs::write(&keys, "public-keys: [k1]\n").unwrap();
-        let found = said(read(&large), read(&keys)).unwrap().unwrap();
-        assert_eq!(found.keys, ["k1"]);
-        let why = found.user_data.unwrap().unwrap_err();
-        assert!(why.ends_with("user_data: it is more than 16 MiB"), "{why}");
-        let found = said(read(&keys), read(&large)).unwrap().unwrap();
-        assert_eq!(found.user_data, Some(Ok("public-keys: [k1]\n".into())));
-        assert!(found.problems[0].ends_with("it is more than 16 MiB"));
-        assert!(said(read(&large), Ok(None)).is_err(), "nothing was said");
+        let answer = combined(read(&large), read(&keys)).unwrap().unwrap();
+        assert_eq!(answer.keys, ["k1"]);
+        let error = answer.user_data.unwrap().unwrap_err();
+        assert!(error.ends_with("user_data: larger than 16 MiB"), "{error}");
+        let answer = combined(read(&keys), read(&large)).unwrap().unwrap();
+        assert_eq!(answer.user_data, Some(Ok("public-keys: [k1]\n".into())));
+        assert!(answer.problems[0].ends_with("larger than 16 MiB"));
+        assert!(combined(read(&large), Ok(None)).is_err(), "no data");
     }
 
     #[test]
-    fn keys_and_name_are_found_as_each_cloud_writes_them() {
-        let openstack = about(r#"{"hostname": "pot", "public_keys": {"me": "k1\n", "it": "k2"}}"#);
+    fn metadata_is_read_in_the_formats_of_openstack_and_nocloud() {
+        let openstack =
+            metadata(r#"{"hostname": "pot", "public_keys": {"me": "k1\n", "it": "k2"}}"#);
         assert_eq!(
             (openstack.keys, openstack.hostname.as_deref()),
             (vec!["k1".into(), "k2".into()], Some("pot"))
         );
-        let no_cloud = about("instance-id: 1\nlocal-hostname: pot\npublic-keys:\n- k1\n- k2\n");
+        let no_cloud = metadata("instance-id: 1\nlocal-hostname: pot\npublic-keys:\n- k1\n- k2\n");
         assert_eq!(
             (no_cloud.keys.len(), no_cloud.hostname.as_deref()),
             (2, Some("pot"))
         );
-        assert_eq!(about("public-keys: |\n  k1\n  k2\n").keys, ["k1", "k2"]);
-        assert_eq!(about("a: [\n").problems.len(), 1);
-        assert_eq!(said(Ok(None), Ok(None)), Ok(None));
+        assert_eq!(metadata("public-keys: |\n  k1\n  k2\n").keys, ["k1", "k2"]);
+        assert_eq!(metadata("a: [\n").problems.len(), 1);
+        assert_eq!(combined(Ok(None), Ok(None)), Ok(None));
     }
 }
