@@ -1,53 +1,53 @@
-//! `rancherctl addon`: what is part of the machine beside what it comes with.
-
-mod enabled;
+//! The subcommands of `rancherctl addon`.
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use clap::{Args, Subcommand};
 use config::{Config, Store};
 use nix::sys::signal::Signal;
 
+use super::enabled;
 use crate::caller::must_be_root;
+use crate::runtime::block_on;
 
-/// How long one request to an engine may take, in seconds: a pull is one.
-const REQUEST_LIMIT: u64 = 3600;
+/// The timeout of one request to an engine, in seconds. A pull is one request.
+const REQUEST_TIMEOUT: u64 = 3600;
 
-/// What to do about addons.
+/// `rancherctl addon`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// List the addons, and which of them are enabled
+pub(crate) enum Command {
+    /// List all addons and whether they are enabled
     List,
-    /// Pull addons where that was not done, and make them part of the machine from the next boot on
+    /// Enable addons from the next boot; pull missing images
     Enable(Switch),
-    /// Make addons no longer part of the machine from the next boot on
+    /// Disable addons from the next boot
     Disable(Switch),
-    /// Pull what addons are made of, to enable them later without a network
+    /// Pull the images of addons, to enable them later without a network
     Pull(Names),
 }
 
-/// Which addons, and when.
+/// The addons to enable or disable.
 #[derive(Debug, Args)]
-pub struct Switch {
-    /// At once, without a reboot; whoever is logged in to a console that is switched has to log in again
+pub(crate) struct Switch {
+    /// Apply at once, without a reboot; if the console changes, its users have to log in again
     #[arg(long)]
     now: bool,
     #[command(flatten)]
     names: Names,
 }
 
-/// Which addons.
+/// Names of addons.
 #[derive(Debug, Args)]
-pub struct Names {
+pub(crate) struct Names {
     /// Names, as `list` prints them
     #[arg(required = true)]
     names: Vec<String>,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
-/// Told as they are to be printed.
-pub fn run(command: &Command) -> Result<(), String> {
+/// A message to print.
+pub(crate) fn run(command: &Command) -> Result<(), String> {
     if let Command::List = command {
         list(&config::load_machine().config);
         return Ok(());
@@ -57,9 +57,9 @@ pub fn run(command: &Command) -> Result<(), String> {
     match command {
         Command::List => Ok(()),
         Command::Enable(switch) => enable(&config, switch),
-        // One that there is no more can be disabled, too.
+        // An addon that no longer exists can still be disabled.
         Command::Disable(switch) => set(&config, switch, false),
-        Command::Pull(names) => pull(&config, &names.names, Wanted::Anew),
+        Command::Pull(names) => pull(&config, &names.names, Images::All),
     }
 }
 
@@ -73,9 +73,9 @@ fn print(name: &str, enabled: bool) {
     println!("{name} {}", if enabled { "enabled" } else { "disabled" });
 }
 
-/// Nothing is written before all of it is there: what cannot be pulled is not enabled.
+/// Pulls the images first, so that an addon whose images cannot be pulled is not enabled.
 fn enable(config: &Config, switch: &Switch) -> Result<(), String> {
-    pull(config, &switch.names.names, Wanted::Missing)?;
+    pull(config, &switch.names.names, Images::Missing)?;
     set(config, switch, true)
 }
 
@@ -86,13 +86,13 @@ fn set(config: &Config, switch: &Switch, on: bool) -> Result<(), String> {
     let loaded = config::load_machine();
     for name in &switch.names.names {
         if loaded.config.enabled_addons.contains(name) != on {
-            let but = match loaded.last_good {
-                true => "has a mistake, and the last good document holds until that is mended",
-                false => {
-                    "`enabledAddons` of cloud-init or of the kernel command line has the last word"
-                }
+            let reason = if loaded.last_good {
+                "the document has an error, so the last good document applies; hint: run \
+                 `sudo rancherctl config edit`"
+            } else {
+                "`enabledAddons` of cloud-init or of the kernel command line overrides it"
             };
-            return Err(format!("{file} says so now, but {but}"));
+            return Err(format!("changed {file} without effect: {reason}"));
         }
         print(name, on);
     }
@@ -103,31 +103,27 @@ fn set(config: &Config, switch: &Switch, on: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Which images are pulled.
+/// The images to pull.
 #[derive(Clone, Copy, PartialEq)]
-enum Wanted {
+enum Images {
     Missing,
-    Anew,
+    All,
 }
 
-fn pull(config: &Config, names: &[String], wanted: Wanted) -> Result<(), String> {
+fn pull(config: &Config, names: &[String], which: Images) -> Result<(), String> {
     let mut images = Vec::new();
     for name in names {
         images.extend(config.images_of_addon(name)?);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| error.to_string())?;
-    runtime.block_on(async {
+    block_on(async {
         let docker =
-            Docker::connect_with_unix(config::SYSTEM_DOCKER, REQUEST_LIMIT, API_DEFAULT_VERSION);
-        let told = |error: bollard::errors::Error| format!("system-docker: {error}");
-        let docker = docker.map_err(told)?;
-        docker.ping().await.map_err(told)?;
+            Docker::connect_with_unix(config::SYSTEM_DOCKER, REQUEST_TIMEOUT, API_DEFAULT_VERSION);
+        let with_name = |error: bollard::errors::Error| format!("system-docker: {error}");
+        let docker = docker.map_err(with_name)?;
+        docker.ping().await.map_err(with_name)?;
         engines::tell_registries(&docker, config).await?;
         for image in &images {
-            if wanted == Wanted::Anew || !engines::has(&docker, image).await {
+            if which == Images::All || !engines::has(&docker, image).await {
                 engines::pull(&docker, &config.registries, image).await?;
             }
         }
