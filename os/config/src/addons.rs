@@ -28,9 +28,9 @@ impl Config {
         for (item, name) in self.enabled_addons.iter().enumerate() {
             match self.addon(name).and_then(|addon| apply(&services, addon)) {
                 Ok(applied) => services = applied,
-                Err(why) => {
-                    let why = format!("{name}: {why}");
-                    problems.push(Warning::new("enabledAddons", Some(item), why));
+                Err(error) => {
+                    let message = format!("{name}: {error}");
+                    problems.push(Warning::new("enabledAddons", Some(item), message));
                 }
             }
         }

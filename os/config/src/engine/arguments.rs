@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn system_docker_drops_options_that_could_make_it_exit() {
-        let asked = "system_docker_args: [-D, --data-root, /x, --log-level=info, --host=tcp://1.2.3.4:5, --nonsense, --icc=false, --dns, 1.1.1.1, --dns=8.8.8.8, what, -x]";
-        let arguments = config(asked).system_docker_arguments();
+        let text = "system_docker_args: [-D, --data-root, /x, --log-level=info, --host=tcp://1.2.3.4:5, --nonsense, --icc=false, --dns, 1.1.1.1, --dns=8.8.8.8, what, -x]";
+        let arguments = config(text).system_docker_arguments();
         let added: Vec<_> = arguments
             .words
             .iter()
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn user_docker_drops_options_that_the_machine_relies_on() {
-        let asked = "userdocker: {args: [daemon, -G, people, --label=a=b, -g, /tmp, -H, 'tcp://127.0.0.1:1', -H, 'unix:///var/run/docker.sock']}";
-        let config = config(asked);
+        let text = "userdocker: {args: [daemon, -G, people, --label=a=b, -g, /tmp, -H, 'tcp://127.0.0.1:1', -H, 'unix:///var/run/docker.sock']}";
+        let config = config(text);
         let arguments = config.user_docker_arguments();
         assert_eq!(arguments.words[0], "/usr/lib/rancher/user-docker");
         for word in ["--group=people", "--label=a=b", "--host=tcp://127.0.0.1:1"] {
