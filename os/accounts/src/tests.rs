@@ -128,21 +128,22 @@ fn home_contains_a_copy_of_the_skeleton() {
     let root = console.folder.path();
     std::fs::create_dir_all(root.join("etc/skel")).unwrap();
     std::fs::write(root.join("etc/skel/.profile"), "x").unwrap();
+    // Only root can give files to other users, so the new user has the IDs of this process.
     let me = root.metadata().unwrap();
+    let group = root.join("etc/group");
+    let groups = std::fs::read_to_string(&group).unwrap();
+    std::fs::write(&group, format!("{groups}mine:x:{}:\n", me.gid())).unwrap();
     let new = NewUser {
-        uid: Some(me.uid()).filter(|uid| *uid >= 1),
-        group: Some("users".into()),
+        uid: Some(me.uid()).filter(|uid| *uid != 0),
+        group: Some("mine".into()),
         ..named("bob")
     };
-    // Only root can change the owner of a file.
-    if me.uid() == 0 {
-        console.accounts.add_user(&new).unwrap();
-        let home = root.join("home/bob");
-        assert_eq!(home.metadata().unwrap().mode() & 0o777, 0o700);
-        assert_eq!(home.join(".profile").metadata().unwrap().gid(), 100);
-        console.accounts.remove_user("bob", true).unwrap();
-        assert!(!home.exists());
-    }
+    console.accounts.add_user(&new).unwrap();
+    let home = root.join("home/bob");
+    assert_eq!(home.metadata().unwrap().mode() & 0o777, 0o700);
+    assert_eq!(home.join(".profile").metadata().unwrap().gid(), me.gid());
+    console.accounts.remove_user("bob", true).unwrap();
+    assert!(!home.exists());
 }
 
 #[test]
