@@ -71,9 +71,10 @@ impl Configured {
 /// Whether all keys could be read. Text with an error may have more keys, and an error must not lock people
 /// out.
 fn is_complete(loaded: &Loaded) -> bool {
-    let harmless = |place: &str| place.starts_with("kernel argument") && !place.contains(KEYS);
+    let harmless =
+        |location: &str| location.starts_with("kernel argument") && !location.contains(KEYS);
     let mut problems = loaded.problems.iter();
-    !loaded.last_good && problems.all(|problem| harmless(&problem.place))
+    !loaded.last_good && problems.all(|problem| harmless(&problem.location))
 }
 
 /// The files.

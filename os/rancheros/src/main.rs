@@ -1,5 +1,5 @@
-//! All programs of the machine in one executable, selected by its name as with busybox. They share most of
-//! their code, which saves memory: the whole machine is in memory.
+//! All programs of the machine in one binary; the name that it is called by selects the program, as in
+//! busybox. The programs share most of their code, and the machine's root file system is in memory.
 
 use std::path::Path;
 use std::process::ExitCode;

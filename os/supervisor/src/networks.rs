@@ -78,7 +78,7 @@ async fn apply_hostname(shared: &Shared) {
         return;
     };
     let current = nix::unistd::gethostname().unwrap_or_default();
-    if current == name.trim() || config::load_machine().names_machine() {
+    if current == name.trim() || config::load_machine().sets_hostname() {
         return;
     }
     if let Err(error) = settings::set_hostname(&mut Linux::default(), name.trim()) {

@@ -60,10 +60,12 @@ pub(crate) fn set_sysctls(shared: &Shared, missing: Missing) {
 /// Reports changed keys that are read only when the machine boots.
 fn announce_next_boot(shared: &Shared, current: &Current, old: &Config) {
     for key in changed_boot_keys(&current.config, old) {
-        let place = config::place(&current.layers, &[key.to_owned()]);
-        let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+        let location = config::location(&current.layers, &[key.to_owned()]);
+        let location = location
+            .map(|location| format!("{location}: "))
+            .unwrap_or_default();
         shared.print(&format!(
-            "rancher: {place}`{key}` takes effect at the next boot"
+            "rancher: {location}`{key}` takes effect at the next boot"
         ));
     }
 }

@@ -133,7 +133,7 @@ async fn replace(name: &str, service: &Service, is_fallback: bool, shared: &Rc<S
 
 /// The service as it would be without addons, if an addon changes it.
 fn default_service(name: &str, service: &Service, shared: &Shared) -> Option<Service> {
-    let default = shared.current().config.usual_services().remove(name);
+    let default = shared.current().config.default_services().remove(name);
     default.filter(|default| default != service && !default.disabled)
 }
 

@@ -199,9 +199,9 @@ fn without_rejected_keys(
         kept.insert(key.clone(), value);
         if let Err(why) = check(&with_keys(&kept)) {
             kept.remove(&key);
-            let place = file::place(name, text, &key);
+            let location = file::location(name, text, &key);
             problems.push(format!(
-                "{place}: `{key}` is left out: the engine rejects it: {why}"
+                "{location}: `{key}` is left out: the engine rejects it: {why}"
             ));
         }
     }

@@ -15,12 +15,12 @@ pub(crate) fn configuration(boot: &mut Boot<'_>) -> Result<()> {
         boot.report.print(&format!("rancher: {warning}"));
     }
     let store = config::Store::machine();
-    if let Err(error) = store.tidy() {
+    if let Err(error) = store.remove_unfinished() {
         boot.report
             .print(&format!("rancher: {}: {error}", config::FOLDER));
     }
     // This boot does not need the copy of the last valid document.
-    if let Err(error) = store.remember_good() {
+    if let Err(error) = store.save_last_good() {
         boot.report
             .print(&format!("rancher: {}: {error}", config::GOOD_LAYER));
     }

@@ -1,11 +1,10 @@
-//! What other systems understand and this one does not: keys of a cloud-config and files that
-//! programs of other systems read. Each is told with what to use instead.
+//! Directives of cloud-init and files of other systems that this one does not support, each with a hint.
 
 use std::path::Path;
 
 use serde_yaml::Value;
 
-/// Keys of cloud-init's modules, and what to use instead.
+/// Directives of cloud-init's modules, each with a hint.
 const KEYS: [(&str, &str); 53] = [
     ("apk_repos", PACKAGES),
     ("apt", PACKAGES),
@@ -27,7 +26,7 @@ const KEYS: [(&str, &str); 53] = [
     ("cloud_init_modules", NONE),
     (
         "coreos",
-        "write `rancher: { services: … }` for units and `hostname`, `write_files` for the rest",
+        "replace units with `rancher: { services: … }`, and the rest with `hostname` and `write_files`",
     ),
     (
         "datasource",
@@ -41,7 +40,7 @@ const KEYS: [(&str, &str); 53] = [
     ("disable_ec2_metadata", NONE),
     (
         "disable_root",
-        "log in as `rancher` and use sudo; root has no login here",
+        "log in as `rancher` and use sudo; root cannot log in",
     ),
     ("disable_root_opts", NONE),
     ("disk_setup", DISKS),
@@ -49,7 +48,7 @@ const KEYS: [(&str, &str); 53] = [
     ("fan", RUNCMD),
     ("final_message", "print it with `runcmd`"),
     ("fs_setup", DISKS),
-    ("growpart", "the state disk grows by itself"),
+    ("growpart", GROWS),
     ("keyboard", NONE),
     ("landscape", NONE),
     ("locale", "set `rancher: { environment: { LANG: … } }`"),
@@ -64,45 +63,42 @@ const KEYS: [(&str, &str); 53] = [
     ("power_state", "end `runcmd` with `reboot` or `poweroff`"),
     ("puppet", RUNCMD),
     ("random_seed", NONE),
-    ("resize_rootfs", "the state disk grows by itself"),
+    ("resize_rootfs", GROWS),
     ("salt_minion", RUNCMD),
     ("snap", PACKAGES),
     ("ssh", "see `rancher: { ssh: … }`"),
-    (
-        "ssh_deletekeys",
-        "host keys are made once, and kept where there is a state disk",
-    ),
-    (
-        "ssh_genkeytypes",
-        "host keys are made once, and kept where there is a state disk",
-    ),
+    ("ssh_deletekeys", HOST_KEYS),
+    ("ssh_genkeytypes", HOST_KEYS),
     ("ssh_import_id", "write the keys into `ssh_authorized_keys`"),
     (
         "ssh_keys",
         "set `rancher: { ssh: { keys: { TYPE: …, TYPE-pub: … } } }`",
     ),
-    ("swap", "name a disk for it in `mounts`"),
+    ("swap", "add a swap disk to `mounts`"),
     ("vendor_data", NONE),
     ("yum_repos", PACKAGES),
 ];
 
-const PACKAGES: &str = "run the program as a container; the console has no package manager unless an \
-                        addon brings one";
+const GROWS: &str = "remove it; the state file system grows automatically";
+const HOST_KEYS: &str =
+    "remove it; host keys are generated once and persist if there is a state disk";
+const PACKAGES: &str = "run the program as a container, or enable a console addon that has a package \
+                        manager";
 const RUNCMD: &str = "run the program as a container, from `runcmd`";
 const CERTIFICATES: &str =
     "write a registry's certificate to /etc/docker/certs.d/HOST:PORT/ca.crt with `write_files`";
-const DISKS: &str = "the state disk is made by `rancher.state.autoformat` on the kernel command line; \
-                     name others in `mounts`";
-const NONE: &str = "there is nothing of the kind here; leave it out";
+const DISKS: &str = "put `rancher.state.autoformat` on the kernel command line to format the state disk; \
+                     add other disks to `mounts`";
+const NONE: &str = "remove it; this system has nothing like it";
 
-/// What to use instead of a key.
-pub(super) fn key(name: &str) -> Option<&'static str> {
+/// The hint for an unsupported directive.
+pub(super) fn key_replacement(name: &str) -> Option<&'static str> {
     let found = KEYS.iter().find(|(known, _)| *known == name);
-    found.map(|(_, instead)| *instead)
+    found.map(|(_, replacement)| *replacement)
 }
 
-/// Whether a key says what is so anyway.
-pub(super) fn asks_for_nothing(name: &str, value: &Value) -> bool {
+/// Whether a directive requests what this system does anyway.
+pub(super) fn is_no_op(name: &str, value: &Value) -> bool {
     let flag = match value {
         Value::Bool(flag) => Some(*flag),
         Value::String(text) => match text.to_lowercase().as_str() {
@@ -131,7 +127,7 @@ pub(super) fn asks_for_nothing(name: &str, value: &Value) -> bool {
     }
 }
 
-/// Files, or folders with all that is in them (`/` at the end), that nothing here reads.
+/// Files and folders (with a `/` at the end) that no program of this system reads, each with a hint.
 const FILES: [(&str, &str); 47] = [
     ("/etc/NetworkManager/", NETWORK),
     ("/etc/apt/", PACKAGES),
@@ -154,7 +150,10 @@ const FILES: [(&str, &str); 47] = [
     ("/etc/hostname", "set `hostname`"),
     ("/etc/init.d/", RC),
     ("/etc/iptables/", "load the rules with `bootcmd`"),
-    ("/etc/logrotate.d/", "logs are rotated without it"),
+    (
+        "/etc/logrotate.d/",
+        "remove it; the system rotates its logs",
+    ),
     ("/etc/modprobe.d/", KERNEL),
     ("/etc/modules", MODULES),
     ("/etc/modules-load.d/", MODULES),
@@ -173,11 +172,11 @@ const FILES: [(&str, &str); 47] = [
     ),
     (
         "/etc/ssh/",
-        "set `ssh_authorized_keys` and `rancher: { ssh: … }`; the server is not OpenSSH",
+        "set `ssh_authorized_keys` and `rancher: { ssh: … }`; the SSH server is not OpenSSH",
     ),
     (
         "/etc/sudoers.d/",
-        "members of group `sudo` may use sudo without a password",
+        "add the user to the group `sudo`, which may use sudo without a password",
     ),
     ("/etc/sysctl.conf", SYSCTL),
     ("/etc/sysctl.d/", SYSCTL),
@@ -186,13 +185,13 @@ const FILES: [(&str, &str); 47] = [
     ("/etc/timezone", "set `rancher: { environment: { TZ: … } }`"),
     (
         "/etc/udev/",
-        "set `rancher: { modules: […] }`; devices are named by mdev",
+        "set `rancher: { modules: […] }`; mdev names the devices",
     ),
     ("/etc/ufw/", "load rules with `bootcmd`: iptables"),
     ("/lib/systemd/", SYSTEMD),
     (
         "/root/.ssh/",
-        "set `ssh_authorized_keys`; root has no login here",
+        "set `ssh_authorized_keys`; root cannot log in",
     ),
     ("/usr/lib/systemd/", SYSTEMD),
     ("/var/lib/cloud/", "use `runcmd` or `bootcmd`"),
@@ -203,7 +202,7 @@ const FILES: [(&str, &str); 47] = [
     ("/var/spool/cron/", CRON),
 ];
 
-const CRON: &str = "there is no cron; run a container that has one";
+const CRON: &str = "run a container with cron; this system has none";
 const DOCKER: &str =
     "set `rancher: { userdocker: { args: […] } }`, or write /etc/docker/daemon.json";
 const KERNEL: &str = "put `MODULE.OPTION=VALUE` on the kernel command line";
@@ -213,16 +212,17 @@ const NTP: &str = "set `rancher: { ntp: { servers: […] } }`";
 const RC: &str = "use `bootcmd`, or write /opt/rancher/bin/start.sh";
 const SYSCTL: &str = "set `rancher: { sysctl: … }`";
 const SYSLOG: &str = "set `rancher: { services: { syslog: … } }`";
-const SYSTEMD: &str = "there is no systemd; run a container with `--restart always`, or set `rancher: { services: … }`";
+const SYSTEMD: &str = "run a container with `--restart always`, or set `rancher: { services: … }`; this \
+                       system has no systemd";
 
-/// What to use instead of a file.
-pub(super) fn file(path: &str) -> Option<&'static str> {
-    let is = |known: &str| match known.strip_suffix('/') {
+/// The hint for a file that no program of this system reads.
+pub(super) fn file_replacement(path: &str) -> Option<&'static str> {
+    let matches = |known: &str| match known.strip_suffix('/') {
         Some(folder) => Path::new(path).starts_with(folder),
         None => path == known,
     };
-    let found = FILES.iter().find(|(known, _)| is(known));
-    found.map(|(_, instead)| *instead)
+    let found = FILES.iter().find(|(known, _)| matches(known));
+    found.map(|(_, replacement)| *replacement)
 }
 
 #[cfg(test)]
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_nobody_reads_are_known_by_their_folder() {
+    fn file_replacement_matches_files_below_a_folder() {
         for path in [
             "/etc/ssh/sshd_config",
             "/etc/ssh/sshd_config.d/a.conf",
@@ -239,7 +239,7 @@ mod tests {
             "/etc/modules-load.d/tun.conf",
             "/etc/systemd/system/a.service",
         ] {
-            assert!(file(path).is_some(), "{path}");
+            assert!(file_replacement(path).is_some(), "{path}");
         }
         for path in [
             "/etc/docker/daemon.json",
@@ -248,15 +248,15 @@ mod tests {
             "/etc/modules-x",
             "/home/rancher/etc/ssh/x",
         ] {
-            assert_eq!(file(path), None, "{path}");
+            assert_eq!(file_replacement(path), None, "{path}");
         }
     }
 
     #[test]
-    fn what_is_so_anyway_is_no_request() {
-        assert!(asks_for_nothing("package_update", &false.into()));
-        assert!(asks_for_nothing("manage_etc_hosts", &"localhost".into()));
-        assert!(!asks_for_nothing("package_update", &true.into()));
-        assert!(!asks_for_nothing("packages", &false.into()));
+    fn directive_is_a_no_op_when_it_requests_the_default() {
+        assert!(is_no_op("package_update", &false.into()));
+        assert!(is_no_op("manage_etc_hosts", &"localhost".into()));
+        assert!(!is_no_op("package_update", &true.into()));
+        assert!(!is_no_op("packages", &false.into()));
     }
 }

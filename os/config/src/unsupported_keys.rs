@@ -1,7 +1,7 @@
-//! Keys that other versions of RancherOS have and this one lacks, and what to use instead (RancherOS
-//! v1.5, `config/types.go`).
+//! Keys of other versions of RancherOS that this one does not support (RancherOS v1.5,
+//! `config/types.go`).
 
-/// Keys as they stand in a document, each with what to do instead. A key stands for those below it.
+/// Unsupported keys, each with a replacement as a hint. A key includes the keys below it.
 const KEYS: [(&str, &str); 23] = [
     ("autologin", "log in with a key or a password"),
     ("bootstrap", "set `services`"),
@@ -19,7 +19,10 @@ const KEYS: [(&str, &str); 23] = [
         "put `rancher.rescue` on the kernel command line",
     ),
     ("registry_auths", "set `registries.credentials`"),
-    ("resize_device", "the state disk grows by itself"),
+    (
+        "resize_device",
+        "remove it, the state file system grows automatically",
+    ),
     ("services_include", "set `enabledAddons`"),
     ("shutdown_timeout", "run `reboot -t SECONDS`"),
     (
@@ -40,15 +43,14 @@ const KEYS: [(&str, &str); 23] = [
 const USER_DOCKER: &str = "set `userdocker.args`, or write /etc/docker/daemon.json";
 const DATA: &str = "mount a disk on /var/lib/docker with `mounts`";
 
-/// What to do instead of setting a key.
-pub fn instead(key: &str) -> Option<&'static str> {
-    let stands_for = |known: &str| {
+/// The hint for an unsupported key: what to do instead of setting it.
+pub(crate) fn replacement(key: &str) -> Option<&'static str> {
+    let known = KEYS.iter().filter(|(known, _)| {
         key.strip_prefix(known)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    let known = KEYS.iter().filter(|(known, _)| stands_for(known));
+    });
     let longest = known.max_by_key(|(known, _)| known.len());
-    longest.map(|(_, instead)| *instead)
+    longest.map(|(_, replacement)| *replacement)
 }
 
 #[cfg(test)]
@@ -56,20 +58,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_stands_for_those_below_it_and_the_longest_one_holds() {
-        assert_eq!(instead("docker.args"), Some(USER_DOCKER));
-        assert_eq!(instead("docker.data_root"), Some(DATA));
-        assert_eq!(instead("dockers"), None);
+    fn replacement_is_that_of_the_longest_matching_key() {
+        assert_eq!(replacement("docker.args"), Some(USER_DOCKER));
+        assert_eq!(replacement("docker.data_root"), Some(DATA));
+        assert_eq!(replacement("dockers"), None);
     }
 
     #[test]
-    fn no_key_of_this_machine_is_among_them() {
+    fn unsupported_keys_are_not_in_the_schema() {
         for (key, _) in KEYS {
             let mut document = crate::defaults();
             let path: Vec<_> = key.split('.').map(str::to_owned).collect();
             crate::path::put(&mut document, &path, serde_yaml::Value::Null);
-            let misfit = crate::fit(&document).unwrap_err().to_string();
-            assert!(misfit.starts_with("there is no key"), "{key}: {misfit}");
+            let error = crate::validate(&document).unwrap_err().to_string();
+            assert!(error.starts_with("unknown key"), "{key}: {error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! In the console: making people known whom a cloud names, before files are written that may be theirs.
+//! Creates the users and groups of user-data in the console, before files are written that they may own.
 
 use std::path::Path;
 
@@ -7,73 +7,75 @@ use accounts::{Accounts, Change};
 use crate::Problem;
 use crate::files::replace;
 use crate::status::Status;
-use crate::user_data::{Group, Told, User};
+use crate::user_data::{Group, User, UserData};
 
-/// What the people of a cloud may do as root. Its name is the one that cloud-init gives it.
+/// The sudo rules of the users. cloud-init uses the same name.
 const SUDOERS: &str = "/etc/sudoers.d/90-cloud-init-users";
 
-/// Makes groups and users. Who is there already keeps number, home and password, and gets groups and
-/// keys that are missing: it is done at each boot.
-pub(crate) fn make(told: &Told, status: &mut Status) {
+/// Creates groups and users. This runs at each boot: an existing user keeps its ID, home and password, and
+/// gets missing groups and keys.
+pub(crate) fn create(user_data: &UserData, status: &mut Status) {
     let accounts = Accounts::here();
-    for group in &told.groups {
-        if let Err(why) = make_group(&accounts, &group.name) {
-            tell(status, group.line, "groups", &group.name, &why);
+    for group in &user_data.groups {
+        if let Err(error) = create_group(&accounts, &group.name) {
+            report(status, group.line, "groups", &group.name, &error);
         }
     }
-    for user in &told.users {
-        if let Err(why) = make_user(&accounts, user) {
-            tell(status, user.line, "users", &user.account.name, &why);
+    for user in &user_data.users {
+        if let Err(error) = create_user(&accounts, user) {
+            report(status, user.line, "users", &user.account.name, &error);
         }
     }
-    // Users may be members of groups that stand above them.
-    for group in &told.groups {
-        for why in join(&accounts, group) {
-            tell(status, group.line, "groups", &group.name, &why);
+    // Only now, because `groups` may name members that `users` creates.
+    for group in &user_data.groups {
+        for error in add_members(&accounts, group) {
+            report(status, group.line, "groups", &group.name, &error);
         }
     }
-    let rules = rules(&told.users);
+    let rules = sudo_rules(&user_data.users);
     if !rules.is_empty()
         && let Err(error) = replace(SUDOERS.as_ref(), rules.as_bytes(), 0o440, (0, 0))
     {
-        tell(status, None, "users", SUDOERS, &error.to_string());
+        report(status, None, "users", SUDOERS, &error.to_string());
     }
 }
 
-fn tell(status: &mut Status, line: Option<usize>, key: &str, name: &str, why: &str) {
-    status.problem(Problem::at(line, format!("`{key}`: {name}: {why}")));
+fn report(status: &mut Status, line: Option<usize>, key: &str, name: &str, error: &str) {
+    status.problem(Problem::at(line, format!("`{key}`: {name}: {error}")));
 }
 
-fn make_group(accounts: &Accounts, name: &str) -> Result<(), String> {
-    match accounts.has_group(name)? {
-        true => Ok(()),
-        false => accounts.add_group(name, None, false).map(drop),
+fn create_group(accounts: &Accounts, name: &str) -> Result<(), String> {
+    if accounts.has_group(name)? {
+        return Ok(());
     }
+    accounts.add_group(name, None, false).map(drop)
 }
 
-fn make_user(accounts: &Accounts, user: &User) -> Result<(), String> {
+fn create_user(accounts: &Accounts, user: &User) -> Result<(), String> {
     let account = &user.account;
-    if user.make_groups {
+    if user.create_groups {
         for group in account.groups.iter().chain(&account.group) {
-            // A number is one of a group that is there.
+            // A number refers to an existing group.
             if group.parse::<u32>().is_err() {
-                make_group(accounts, group)?;
+                create_group(accounts, group)?;
             }
         }
     }
-    match accounts.has_user(&account.name)? {
-        true => accounts.change_user(&account.name, &in_groups(&account.groups))?,
-        false => accounts.add_user(account)?,
+    if accounts.has_user(&account.name)? {
+        accounts.change_user(&account.name, &in_groups(&account.groups))?;
+    } else {
+        accounts.add_user(account)?;
     }
     if user.keys.is_empty() {
         return Ok(());
     }
     let (uid, gid, home) = accounts.user(&account.name)?;
-    let told = |error: std::io::Error| format!("ssh_authorized_keys: {error}");
-    add_keys(Path::new(&home), (uid, gid), &user.keys).map_err(told)
+    add_keys(Path::new(&home), (uid, gid), &user.keys)
+        .map_err(|error| format!("ssh_authorized_keys: {error}"))
 }
 
-fn join(accounts: &Accounts, group: &Group) -> Vec<String> {
+/// Adds the members of a group and returns the errors.
+fn add_members(accounts: &Accounts, group: &Group) -> Vec<String> {
     let change = in_groups(std::slice::from_ref(&group.name));
     let members = group.members.iter();
     members
@@ -89,7 +91,7 @@ fn in_groups(groups: &[String]) -> Change {
     }
 }
 
-/// Adds the keys that are missing; those that somebody has written there stay.
+/// Adds missing keys to `authorized_keys`; other keys in the file persist.
 fn add_keys(home: &Path, owner: (u32, u32), keys: &[String]) -> std::io::Result<()> {
     use std::os::unix::fs::{DirBuilderExt as _, chown};
     let folder = home.join(".ssh");
@@ -118,8 +120,8 @@ fn add_keys(home: &Path, owner: (u32, u32), keys: &[String]) -> std::io::Result<
     replace(&file, new.as_bytes(), 0o600, owner)
 }
 
-/// A file of sudoers(5); empty where nobody has a rule.
-fn rules(users: &[User]) -> String {
+/// The text of a sudoers(5) file; empty if no user has a rule.
+fn sudo_rules(users: &[User]) -> String {
     let rules = users.iter().flat_map(|user| {
         let rules = user.sudo.iter();
         rules.map(|rule| format!("{} {rule}\n", user.account.name))
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_added_to_those_of_people() {
+    fn add_keys_preserves_the_keys_of_the_file() {
         let home = tempfile::tempdir().unwrap();
         let me = home.path().metadata().unwrap();
         let add = |keys: &[&str]| {
@@ -151,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn rules_name_whose_they_are() {
+    fn sudo_rules_begin_with_the_user_name() {
         let mut user = User {
             sudo: vec!["ALL=(ALL) NOPASSWD:ALL".into()],
             ..User::default()
         };
         user.account.name = "ann".into();
         assert_eq!(
-            rules(&[user, User::default()]),
+            sudo_rules(&[user, User::default()]),
             "ann ALL=(ALL) NOPASSWD:ALL\n"
         );
     }

@@ -1,22 +1,22 @@
-//! `useradd`, `usermod`, `userdel`, `groupadd` and `groupdel`, with the flags that people know from Debian.
+//! `useradd`, `usermod`, `userdel`, `groupadd` and `groupdel`, with Debian's flags.
 
 use accounts::{Accounts, Change, NewUser};
 use clap::{Args, Parser, Subcommand};
 
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, multicall = true)]
-struct Called {
+struct Program {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add somebody
+    /// Add a user
     Useradd(Add),
-    /// Change somebody
+    /// Change a user
     Usermod(Modify),
-    /// Remove somebody
+    /// Remove a user
     Userdel(Remove),
     /// Add a group
     Groupadd(AddGroup),
@@ -28,10 +28,10 @@ enum Command {
 struct Add {
     /// The name
     name: String,
-    /// Make the home folder, as without this flag
+    /// Create the home folder (the default)
     #[arg(short = 'm', long, conflicts_with = "no_create_home")]
     create_home: bool,
-    /// Make no home folder
+    /// Do not create the home folder
     #[arg(short = 'M', long)]
     no_create_home: bool,
     /// The home folder [default: /home/NAME]
@@ -40,13 +40,13 @@ struct Add {
     /// The login shell
     #[arg(short, long, default_value = accounts::SHELL)]
     shell: String,
-    /// The number
+    /// The user ID
     #[arg(short, long)]
     uid: Option<u32>,
-    /// The main group, by name or number [default: a new one of the same name]
+    /// The primary group, by name or ID [default: a new group of the same name]
     #[arg(short, long)]
     gid: Option<String>,
-    /// Other groups, between commas
+    /// Supplementary groups, separated by commas
     #[arg(short = 'G', long, value_delimiter = ',')]
     groups: Vec<String>,
     /// The full name, or a comment
@@ -55,13 +55,13 @@ struct Add {
     /// The hash of the password, as `mkpasswd` prints it
     #[arg(short, long, value_name = "HASH")]
     password: Option<String>,
-    /// An account of a program: with a number below 1000 and without a home folder
+    /// Add a system account, with an ID below 1000 and without a home folder
     #[arg(short = 'r', long)]
     system: bool,
-    /// Make a group of the same name, as without this flag
+    /// Create a group of the same name (the default)
     #[arg(short = 'U', long, conflicts_with = "no_user_group")]
     user_group: bool,
-    /// Make no group of the same name
+    /// Do not create a group of the same name
     #[arg(short = 'N', long)]
     no_user_group: bool,
 }
@@ -70,16 +70,16 @@ struct Add {
 struct Modify {
     /// The name
     name: String,
-    /// Other groups, between commas, instead of those of before
+    /// Supplementary groups, separated by commas; they replace the current ones
     #[arg(short = 'G', long, value_delimiter = ',')]
     groups: Option<Vec<String>>,
-    /// Keep the groups of before
+    /// Add the groups to the current ones
     #[arg(short, long, requires = "groups")]
     append: bool,
-    /// The main group, by name or number
+    /// The primary group, by name or ID
     #[arg(short, long)]
     gid: Option<String>,
-    /// The home folder; what is in the old one stays there
+    /// The home folder; files in the old one are not moved
     #[arg(short = 'd', long, value_name = "FOLDER")]
     home: Option<String>,
     /// The login shell
@@ -103,10 +103,10 @@ struct Modify {
 struct Remove {
     /// The name
     name: String,
-    /// Remove the home folder, too
+    /// Also remove the home folder
     #[arg(short, long)]
     remove: bool,
-    /// Nothing more: somebody who is logged in is removed in any case
+    /// No effect: users who are logged in are removed in any case
     #[arg(short, long)]
     force: bool,
 }
@@ -115,13 +115,13 @@ struct Remove {
 struct AddGroup {
     /// The name
     name: String,
-    /// The number
+    /// The group ID
     #[arg(short, long)]
     gid: Option<u32>,
-    /// A group of a program, with a number below 1000
+    /// Add a system group, with an ID below 1000
     #[arg(short = 'r', long)]
     system: bool,
-    /// It is no failure if there is one of that name
+    /// Succeed if the group exists
     #[arg(short, long)]
     force: bool,
 }
@@ -132,13 +132,13 @@ struct RemoveGroup {
     name: String,
 }
 
-/// Does what a command of this name does, with the arguments of this process; none is not of here.
-pub fn called(name: &str) -> Option<Result<(), String>> {
+/// Runs the program of this name with the arguments of this process, if it is one of this module.
+pub(crate) fn run_as(name: &str) -> Option<Result<(), String>> {
     match name {
         "useradd" | "usermod" | "userdel" | "groupadd" | "groupdel" => {
-            let command = Called::parse().command;
-            let may = crate::caller::must_be_root();
-            Some(may.and_then(|()| run(command, &Accounts::here())))
+            let command = Program::parse().command;
+            let permission = crate::caller::must_be_root();
+            Some(permission.and_then(|()| run(command, &Accounts::here())))
         }
         _ => None,
     }
@@ -199,16 +199,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_do_not_contradict_each_other() {
-        Called::command().debug_assert();
+    fn command_line_definition_is_consistent() {
+        Program::command().debug_assert();
     }
 
     #[test]
-    fn useradd_understands_the_flags_that_people_know() {
+    fn useradd_accepts_debians_flags() {
         let words = "useradd -m -s /bin/sh -G docker,sudo -u 2000 -p $6$x -c Bob bob";
-        let Ok(Called {
+        let Ok(Program {
             command: Command::Useradd(add),
-        }) = Called::try_parse_from(words.split(' '))
+        }) = Program::try_parse_from(words.split(' '))
         else {
             panic!("{words}")
         };
@@ -220,17 +220,17 @@ mod tests {
     }
 
     #[test]
-    fn usermod_adds_to_groups_when_it_is_told_to_append() {
+    fn usermod_appends_groups_when_append_is_set() {
         let words = "usermod -aG docker,sudo bob";
-        let Ok(Called {
+        let Ok(Program {
             command: Command::Usermod(modify),
-        }) = Called::try_parse_from(words.split(' '))
+        }) = Program::try_parse_from(words.split(' '))
         else {
             panic!("{words}")
         };
         let change = Change::from(modify);
         assert_eq!(change.groups.unwrap(), ["docker", "sudo"]);
         assert!(change.append && change.lock.is_none());
-        assert!(Called::try_parse_from(["usermod", "-a", "bob"]).is_err());
+        assert!(Program::try_parse_from(["usermod", "-a", "bob"]).is_err());
     }
 }

@@ -1,8 +1,8 @@
-//! YAML whose numbers and flags stay as they are written.
+//! Parses YAML and preserves the spelling of numbers and booleans.
 //!
-//! YAML reads `1.10` as the number 1.1 and `True` as `true`. Whether a key is text only the schema
-//! knows, so a scalar that would print differently becomes the text of its source here, and the
-//! schema makes a number or a flag of it again where it wants one (module `fit`).
+//! YAML reads `1.10` as the number 1.1 and `True` as `true`. Only the schema knows which keys are text.
+//! Therefore a scalar that would print differently becomes the text of its source here, and the module
+//! `validate` parses it again if the schema expects a number or a boolean.
 
 use std::collections::HashMap;
 
@@ -10,39 +10,39 @@ use serde_yaml::{Mapping, Value};
 
 use crate::tree::{Kind, Node};
 
-/// Reads a text.
+/// Parses a text.
 ///
 /// # Errors
-/// It is no YAML.
-pub fn read(text: &str) -> Result<Value, serde_yaml::Error> {
+/// The text is not YAML.
+pub fn parse(text: &str) -> Result<Value, serde_yaml::Error> {
     let node = Node::of(text);
     let value = match (serde_yaml::from_str(text), &node) {
         (Err(_), Some(node)) => serde_yaml::from_str(&with_large_numbers_quoted(text, node))?,
-        (read, _) => read?,
+        (parsed, _) => parsed?,
     };
-    // Without positions what YAML makes of it holds.
+    // Without positions, the parsed values are used unchanged.
     Ok(match node {
-        Some(node) => Overlay::new(text).put(value, &node),
+        Some(node) => Spellings::new(text).restore(value, &node),
         None => value,
     })
 }
 
-/// The parser refuses a number that no integer of 64 bits holds, such as a password of 20 digits.
+/// Quotes numbers that do not fit into 64 bits, such as a password of 20 digits; the parser rejects them.
 fn with_large_numbers_quoted(text: &str, node: &Node) -> String {
     let mut quoted = text.to_owned();
-    for bytes in node.texts().into_iter().rev() {
+    for bytes in node.scalars().into_iter().rev() {
         let word = text.get(bytes.clone()).unwrap_or_default();
-        if word.len() > MOST_DIGITS && word.bytes().all(|byte| byte.is_ascii_digit()) {
+        if word.len() > MAX_DIGITS && word.bytes().all(|byte| byte.is_ascii_digit()) {
             quoted.replace_range(bytes, &format!("'{word}'"));
         }
     }
     quoted
 }
 
-/// All numbers of so many digits fit into 64 bits.
-const MOST_DIGITS: usize = 18;
+/// The number of decimal digits that always fit into 64 bits.
+const MAX_DIGITS: usize = 18;
 
-/// A number or a flag as YAML prints it.
+/// A number or a boolean as YAML prints it.
 pub(crate) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Bool(flag) => Some(flag.to_string()),
@@ -51,24 +51,25 @@ pub(crate) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// A text, and a number or a flag as text.
+/// Text, or a number or a boolean as text.
 pub fn text(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned).or_else(|| scalar(value))
 }
 
-struct Overlay<'a> {
+/// Restores the spelling of scalars from the source text.
+struct Spellings<'a> {
     text: &'a str,
-    /// What has an anchor, by the anchor's number.
+    /// Values with an anchor, by the anchor's number.
     anchored: HashMap<usize, Value>,
 }
 
-impl<'a> Overlay<'a> {
+impl<'a> Spellings<'a> {
     fn new(text: &'a str) -> Self {
         let anchored = HashMap::new();
         Self { text, anchored }
     }
 
-    fn put(&mut self, value: Value, node: &Node) -> Value {
+    fn restore(&mut self, value: Value, node: &Node) -> Value {
         let new = match (value, &node.kind) {
             (value, Kind::Alias) => {
                 return self.anchored.get(&node.anchor).cloned().unwrap_or(value);
@@ -77,7 +78,11 @@ impl<'a> Overlay<'a> {
                 if values.len() == items.len() =>
             {
                 let items = values.into_iter().zip(items);
-                Value::Sequence(items.map(|(value, node)| self.put(value, node)).collect())
+                Value::Sequence(
+                    items
+                        .map(|(value, node)| self.restore(value, node))
+                        .collect(),
+                )
             }
             (Value::Mapping(values), Kind::Mapping { entries, .. })
                 if values.len() == entries.len() =>
@@ -85,7 +90,7 @@ impl<'a> Overlay<'a> {
                 let pairs = values.into_iter().zip(entries);
                 let pairs = pairs.map(|((key, value), entry)| {
                     let key = scalar(&key).map_or(key, |_| entry.name.as_str().into());
-                    (key, self.put(value, &entry.value))
+                    (key, self.restore(value, &entry.value))
                 });
                 Value::Mapping(pairs.collect::<Mapping>())
             }
@@ -100,7 +105,7 @@ impl<'a> Overlay<'a> {
 
     fn scalar(&self, value: Value, node: &Node) -> Value {
         let source = self.text.get(node.bytes.clone()).unwrap_or_default();
-        // Its anchor may stand before it.
+        // The span may begin with the anchor.
         let source = match source.strip_prefix('&') {
             Some(anchored) => anchored
                 .rsplit(char::is_whitespace)
@@ -108,7 +113,7 @@ impl<'a> Overlay<'a> {
                 .unwrap_or_default(),
             None => source,
         };
-        // `!!int "5"` is a number, and has quotes.
+        // `!!int "5"` is a number in quotes.
         let quoted = source.starts_with(['\'', '"', '!']);
         match scalar(&value) {
             Some(printed) if !quoted && !source.is_empty() && printed != source => source.into(),
@@ -122,10 +127,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_flags_stay_as_written() {
+    fn parse_preserves_the_spelling_of_numbers_and_booleans() {
         let text = "a: 1.10\nb: [0x1F, 1e3, .5, +5, True, 12, true]\n1.20: {c: 0o17}\nd: \"1.10\"\n\
                     e: &x 3.40\nf: *x\ng: !!str 1.50\nh: &l [1.60]\ni: *l\nj: 18446744073709551616\n";
-        let value = read(text).unwrap();
+        let value = parse(text).unwrap();
         let list: Vec<_> = value["b"].as_sequence().unwrap().iter().collect();
         assert_eq!(value["a"], "1.10");
         assert_eq!(list[..5], ["0x1F", "1e3", ".5", "+5", "True"]);
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_line_ends_are_no_part_of_a_value() {
-        assert_eq!(read("a: 1.10\r\nb: 2.20\r\n").unwrap()["a"], "1.10");
+    fn parse_excludes_windows_line_ends_from_values() {
+        assert_eq!(parse("a: 1.10\r\nb: 2.20\r\n").unwrap()["a"], "1.10");
     }
 }
