@@ -1,4 +1,4 @@
-//! The README's commands for the host: run, or at least read by the program that would run them.
+//! The READMEs' commands for the host: run, or at least read by the program that would run them.
 
 use std::path::Path;
 use std::process::{Command as Program, Stdio};
@@ -12,7 +12,7 @@ use super::text::Command;
 /// A scenario of one step, for commands that run trials whichever these are.
 pub const ANY_SCENARIO: &str = "readme-any";
 
-/// What begins like this is run, in a tree with the README's scenarios beside those of the suite.
+/// What begins like this is run, in a tree with the READMEs' scenarios beside those of the suite.
 const RUN: [&str; 5] = [
     "cargo harness list",
     "cargo harness report --from",
@@ -75,7 +75,7 @@ pub fn fate(command: &Command) -> Result<Fate, String> {
 pub fn idle(commands: &[Command]) -> Vec<String> {
     let entries = RUN.iter().chain(ONLY_READ.iter().map(|(read, _)| read));
     let is_idle = |entry: &&&str| !commands.iter().any(|one| one.text.starts_with(**entry));
-    let told = |entry: &&str| format!("no command of the README begins with `{entry}`");
+    let told = |entry: &&str| format!("no command of the READMEs begins with `{entry}`");
     entries.filter(is_idle).map(told).collect()
 }
 
