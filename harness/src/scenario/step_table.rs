@@ -76,7 +76,7 @@ impl<'s> Definitions<'s> {
         self.rows("", definition, values, &mut rows);
         match (rows.is_empty(), constants(definition)) {
             (false, _) => format!("{text}| key | value | |\n|---|---|---|\n{rows}\n"),
-            (true, Some(constants)) => format!("{text}Its value is {constants}.\n\n"),
+            (true, Some(constants)) => format!("{text}Its value is one of {constants}.\n\n"),
             (true, None) => text,
         }
     }
