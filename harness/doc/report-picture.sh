@@ -13,7 +13,7 @@ shot() {
         --screenshot="$1" --window-size="$2" "$3" 2>/dev/null
 }
 
-cargo harness report --from "${1:-harness/tests/fixtures/report/events.jsonl}" --output "$scratch/report.html"
+cargo harness report --from "${1:-harness/cli/tests/fixtures/report/events.jsonl}" --output "$scratch/report.html"
 # An address with a fragment scrolls: the page in one high window, then the part that is wanted of it.
 shot "$scratch/page.png" 1100,6000 "file://$scratch/report.html#q35::fails-on-purpose"
 cat >"$scratch/part.html" <<'HTML'

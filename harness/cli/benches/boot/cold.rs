@@ -1,0 +1,115 @@
+//! Cold boots, from QEMU's start until an SSH login in which Docker answers.
+
+use std::time::{Duration, Instant};
+
+use base::wait::{Poll, wait_until};
+use harness::artifacts::Artifacts;
+use harness::evidence::Evidence;
+use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
+use harness::profile::Profile;
+use harness::project::Project;
+
+use crate::common::bench::{boot_limit, failed};
+use crate::common::figure::{Figure, list, median};
+use crate::common::{Result, ours};
+use crate::debian;
+
+/// Of ours over theirs.
+const BOUND: f64 = 0.75;
+
+/// One of those that are compared.
+pub struct System {
+    /// What it is called.
+    pub name: &'static str,
+    /// The machine.
+    pub spec: MachineSpec,
+    /// Who logs in.
+    pub login: Login,
+    /// What succeeds once its Docker, or both of them, answer.
+    pub question: &'static str,
+    /// What tells where the time went.
+    pub account: &'static str,
+}
+
+/// Boots both in turn, so that other load on the host meets both.
+pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Result<Figure> {
+    let profile = ours::profile(project)?;
+    let ours = ours(&profile, artifacts)?;
+    let theirs = debian::prepare(project, &profile, artifacts).await?;
+    let (mut our_times, mut their_times) = (Vec::new(), Vec::new());
+    for run in 1..=runs {
+        let last = run == runs;
+        our_times.push(boot(project, &ours, last).await?);
+        their_times.push(boot(project, &theirs, last).await?);
+    }
+    println!("\n{}: {}", ours.name, list(&our_times));
+    println!("{}: {}", theirs.name, list(&their_times));
+    let ratio = median(&our_times) / median(&their_times);
+    Ok(Figure::new("cold boot over Debian", ratio, BOUND, 2))
+}
+
+fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
+    let (spec, login) = ours::machine(profile, artifacts)?;
+    Ok(System {
+        name: "RancherOS until both Dockers answer",
+        spec,
+        login,
+        question: "docker ps && sudo -n system-docker ps",
+        account: "",
+    })
+}
+
+/// One boot, in seconds; the ladder is printed if wanted.
+async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
+    let evidence = Evidence::begin(&project.evidence_folder(), "bench-boot")?;
+    let begin = Instant::now();
+    let machine = Machine::start(system.spec.clone(), &evidence).await?;
+    let ssh = match machine.guard(answer(&machine, system)).await {
+        Ok(ssh) => ssh,
+        Err(error) => {
+            let why = format!("{}: {error}", system.name);
+            return Err(failed(&evidence, why));
+        }
+    };
+    let took = begin.elapsed().as_secs_f64();
+    println!("{}: {took:.1} s", system.name);
+    if ladder {
+        climb(&machine, &ssh, system).await?;
+    }
+    machine.stop().await;
+    std::fs::remove_dir_all(evidence.folder())?;
+    Ok(took)
+}
+
+/// Waits for a login in which the system's question is answered.
+pub async fn answer(machine: &Machine, system: &System) -> std::result::Result<Ssh, MachineError> {
+    let limit = boot_limit();
+    let ssh = machine.ssh(&system.login, limit).await?;
+    let answered = wait_until("an answer of Docker", limit, async || {
+        asked(&ssh, system.question, limit).await
+    });
+    answered.await?;
+    Ok(ssh)
+}
+
+async fn asked(ssh: &Ssh, question: &str, limit: Duration) -> Poll<()> {
+    match ssh.run(question, limit).await {
+        Ok(output) if output.exit == Some(0) => Poll::Ready(()),
+        Ok(output) => Poll::NotYet(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+        Err(error) => Poll::Failed(error.to_string()),
+    }
+}
+
+/// Where the time went, as the guest itself has it: seconds since its kernel began.
+async fn climb(machine: &Machine, ssh: &Ssh, system: &System) -> Result<()> {
+    println!("\n{}, the last boot:", system.name);
+    for event in machine.boot_events() {
+        println!("{:8.2} s  {}", event.seconds, event.stage);
+    }
+    if !system.account.is_empty() {
+        let account = ssh.run(system.account, boot_limit()).await?;
+        print!("{}", String::from_utf8_lossy(&account.stdout));
+    }
+    println!();
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Figures and their bounds.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use harness::exit;
+
+/// A measured value and what it may be at most.
+pub struct Figure {
+    name: &'static str,
+    /// Why there is none, where there is none.
+    value: std::result::Result<f64, String>,
+    bound: f64,
+    decimals: usize,
+}
+
+impl Figure {
+    /// A figure that is shown with so many decimals.
+    pub fn new(name: &'static str, value: f64, bound: f64, decimals: usize) -> Self {
+        Self {
+            name,
+            value: Ok(value),
+            bound,
+            decimals,
+        }
+    }
+
+    /// A figure that could not be measured.
+    pub fn missing(name: &'static str, why: impl fmt::Display, bound: f64) -> Self {
+        Self {
+            name,
+            value: Err(why.to_string()),
+            bound,
+            decimals: 0,
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            value,
+            bound,
+            decimals,
+        } = self;
+        match value {
+            Ok(value) => write!(f, "{name}: {value:.decimals$} (bound {bound})"),
+            Err(why) => write!(f, "{name}: not measured (bound {bound}): {why}"),
+        }
+    }
+}
+
+/// Prints the figures, last of all; the status says whether one is over its bound.
+pub fn verdict(figures: &[Figure]) -> ExitCode {
+    println!();
+    figures.iter().for_each(|figure| println!("{figure}"));
+    let over = |figure: &Figure| figure.value.as_ref().is_ok_and(|v| *v > figure.bound);
+    let over = figures.iter().any(over);
+    if over { exit::RED } else { exit::OK }.into()
+}
+
+/// The median, NaN when there are no values.
+pub fn median(values: &[f64]) -> f64 {
+    base::stats::median(values.iter().copied()).unwrap_or(f64::NAN)
+}
+
+/// Seconds as a person reads them, and their median.
+pub fn list(values: &[f64]) -> String {
+    shown(values, 1)
+}
+
+/// The same to the hundredth.
+pub fn fine_list(values: &[f64]) -> String {
+    shown(values, 2)
+}
+
+fn shown(values: &[f64], decimals: usize) -> String {
+    let all: Vec<_> = values.iter().map(|v| format!("{v:.decimals$}")).collect();
+    let median = median(values);
+    format!("{} s; median {median:.decimals$} s", all.join(" "))
+}

@@ -1,0 +1,101 @@
+//! The machine that is forked, and the same machine booted cold.
+
+use std::time::Instant;
+
+use tempfile::TempDir;
+
+use harness::machine::{Engine, Machine, MachineError, Saved, Ssh};
+use host::speed;
+
+use crate::common::Result;
+use crate::common::bench::{Bench, boot_limit, close};
+
+/// For coming to rest before it is saved, as for any checkpoint, on the reference host.
+const REST_SECONDS: u64 = 10;
+/// For a command, on the reference host.
+const COMMAND_SECONDS: u64 = 60;
+/// The first command, and what it prints.
+const COMMAND: &str = "echo ready";
+
+/// A checkpoint of that machine, made for this run alone.
+pub struct Parent {
+    /// The saved machine.
+    pub saved: Saved,
+    folder: TempDir,
+}
+
+impl Parent {
+    /// Where it lies.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+impl Bench {
+    /// Boots the machine so often, each in seconds until the first command's output.
+    pub async fn cold_boots(&self, boots: u16) -> Result<Vec<f64>> {
+        let mut times = Vec::new();
+        for number in 1..=boots {
+            let evidence = self.evidence()?;
+            let begin = Instant::now();
+            let machine = Machine::start(self.spec.clone(), &evidence).await?;
+            let done = machine.guard(self.first_command(&machine)).await;
+            machine.stop().await;
+            let (_, output) = close(&evidence, done)?;
+            times.push((output - begin).as_secs_f64());
+            eprintln!("cold boot {number} of {boots}: {:.1} s", last(&times));
+        }
+        Ok(times)
+    }
+
+    /// Boots the machine once more, and saves it when both Dockers answer.
+    pub async fn parent(&self) -> Result<Parent> {
+        eprintln!("making the checkpoint");
+        let bench = self.project.root().join("target/bench");
+        std::fs::create_dir_all(&bench)?;
+        let folder = tempfile::Builder::new()
+            .prefix("checkpoint-")
+            .tempdir_in(bench)?;
+        let evidence = self.evidence()?;
+        let machine = Machine::start_savable(self.spec.clone(), folder.path(), &evidence).await?;
+        let ready = machine.guard(self.ready(&machine)).await;
+        let saved = match ready {
+            Ok(()) => {
+                machine.settle(speed::seconds(REST_SECONDS)).await;
+                machine.save(folder.path()).await
+            }
+            Err(error) => Err(error),
+        };
+        close(&evidence, saved)?;
+        let saved = Saved::open(folder.path())?;
+        Ok(Parent { saved, folder })
+    }
+
+    async fn ready(&self, machine: &Machine) -> std::result::Result<(), MachineError> {
+        machine.wait_ready(boot_limit()).await?;
+        let (ssh, _) = self.first_command(machine).await?;
+        for engine in [Engine::System, Engine::User] {
+            let docker = machine.docker(&ssh, engine).await?;
+            let answered = docker.ping().await;
+            answered.map_err(|error| MachineError::Other(format!("{engine:?}: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Logs in, runs the first command, and tells when its output came.
+    pub async fn first_command(
+        &self,
+        machine: &Machine,
+    ) -> std::result::Result<(Ssh, Instant), MachineError> {
+        let ssh = self.log_in(machine).await?;
+        let output = ssh.run(COMMAND, speed::seconds(COMMAND_SECONDS)).await?;
+        match output.began {
+            Some(began) if output.stdout == b"ready\n" => Ok((ssh, began)),
+            _ => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
+        }
+    }
+}
+
+fn last(times: &[f64]) -> f64 {
+    times.last().copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,111 @@
+//! The machine with a state disk that is booted again and again, and what is asked of it.
+
+use std::time::Duration;
+
+use harness::evidence::Evidence;
+use harness::machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
+use host::speed;
+
+use crate::common::Result;
+use crate::common::bench::{self, Bench, boot_limit};
+
+/// For a command, on the reference host.
+const COMMAND_SECONDS: u64 = 120;
+/// MiB of the state disk.
+const STATE_MIB: u64 = 2048;
+/// An image of the user's, to run containers from.
+const IMAGE: &str = "tar -cC / bin/busybox | docker import - busybox";
+
+/// A machine, and how to log in.
+pub struct Guest {
+    pub machine: Machine,
+    bench: Bench,
+    pub evidence: Evidence,
+}
+
+impl Guest {
+    /// Boots it for the first time, with these lines in its cloud-config, and gives the user an image.
+    pub async fn start(cloud_config: &str) -> Result<Self> {
+        let bench = Bench::prepare("soak")?;
+        let user_data = bench.spec.user_data.clone().unwrap_or_default();
+        let spec = MachineSpec {
+            disks: vec![Disk::Blank(Blank {
+                mib: STATE_MIB,
+                label: Some("RANCHER_STATE".into()),
+                ..Blank::default()
+            })],
+            write_cache: true,
+            user_data: Some(user_data + cloud_config),
+            ..bench.spec.clone()
+        };
+        let evidence = bench.evidence()?;
+        let machine = Machine::start(spec, &evidence).await?;
+        let guest = Self {
+            machine,
+            bench,
+            evidence,
+        };
+        guest.ready().await?.ask(IMAGE).await?;
+        Ok(guest)
+    }
+
+    /// Waits until it is up, and logs in.
+    pub async fn ready(&self) -> Result<Line> {
+        let login = async {
+            self.machine.wait_ready(boot_limit()).await?;
+            self.bench.log_in(&self.machine).await
+        };
+        match self.machine.guard(login).await {
+            Ok(ssh) => Ok(Line { ssh }),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Another login.
+    pub async fn line(&self) -> Result<Line> {
+        let ssh = self.bench.log_in(&self.machine).await?;
+        Ok(Line { ssh })
+    }
+
+    /// Cuts the power; it is on again afterwards. Tells how many sectors the disks lost, too.
+    pub async fn cut(self, seed: u64) -> Result<(Self, usize)> {
+        let (machine, lost) = self.machine.power_cut(seed).await?;
+        let lost = lost.iter().map(|(_, loss)| loss.lost).sum();
+        Ok((Self { machine, ..self }, lost))
+    }
+
+    /// What went wrong, and where more of it is told.
+    pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
+        bench::failed(&self.evidence, why)
+    }
+
+    /// All was well: no evidence is needed.
+    pub async fn end(self) -> Result<()> {
+        self.machine.stop().await;
+        Ok(std::fs::remove_dir_all(self.evidence.folder())?)
+    }
+}
+
+/// A login.
+#[derive(Clone)]
+pub struct Line {
+    ssh: Ssh,
+}
+
+impl Line {
+    /// What a command prints, which must end well.
+    pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
+        let limit: Duration = speed::seconds(COMMAND_SECONDS);
+        let output = self.ssh.run(command, limit).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match output.exit {
+            Some(0) => Ok(text(&output.stdout)),
+            _ => Err(MachineError::Other(format!(
+                "`{command}` ended with {:?}\n{}{}",
+                output.exit,
+                text(&output.stdout),
+                text(&output.stderr)
+            ))),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Commands about scenarios.
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use harness::profile::{self, Profile};
+use harness::project::Project;
+use harness::{exit, prove, suite, terminal, trial};
+use scenario::Scenario;
+use yaml::{SourceError, render_all};
+
+use super::Refusal;
+use super::options::{ProveOptions, TestOptions};
+
+/// `harness test`.
+pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, Refusal> {
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
+    let outputs = options.output.over(environment.outputs);
+    let streams = outputs.takes_stdout();
+    if options.accept {
+        trial::accept_snapshots();
+    }
+    let arguments = Arguments {
+        filter: options.filter,
+        test_threads: options.pace.threads(),
+        include_ignored: options.include_ignored,
+        // Stdout is the stream's alone where it is asked for there; steps are told on stderr.
+        logfile: streams.then(|| "/dev/null".into()),
+        ..Arguments::default()
+    };
+    let options = suite::Options {
+        profile: options.profile,
+        all_profiles: options.all_profiles || environment.all_profiles,
+        keep: options.keep || environment.keep,
+        tell: options.pace.tells() || streams || environment.tell,
+        cold: options.cold || environment.cold,
+        seed: environment.seed,
+        shard: options.shard.or(environment.shard),
+        durations: options.durations.or(environment.durations),
+        retries: options.retries.unwrap_or(environment.retries),
+        flaky_ok: options.flaky_ok || environment.flaky_ok,
+        live: true,
+        machine_limit: options.keep_machine_limit.or(environment.machine_limit),
+        outputs,
+    };
+    Ok(suite::run(project, &arguments, &options))
+}
+
+/// `harness prove`.
+pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode, Refusal> {
+    let arguments = Arguments {
+        filter: options.filter,
+        list: options.list,
+        test_threads: options.pace.threads(),
+        ..Arguments::default()
+    };
+    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
+    let options = suite::Options {
+        profile: options.profile,
+        shard: options.shard.or(environment.shard),
+        keep: options.keep || environment.keep,
+        tell: options.pace.tells() || environment.tell,
+        ..environment
+    };
+    Ok(prove::run(project, &arguments, &options))
+}
+
+/// `harness check`.
+pub(super) fn check(project: &Project) -> ExitCode {
+    match project.load() {
+        Ok((profiles, scenarios)) => {
+            let warnings = scenario::warnings(&scenarios);
+            if !warnings.is_empty() {
+                told(&warnings);
+            }
+            let (scenarios, profiles) = (scenarios.len(), profiles.len());
+            let but = match warnings.len() {
+                0 => String::new(),
+                1 => ", but for 1 warning".into(),
+                more => format!(", but for {more} warnings"),
+            };
+            super::print(&format!(
+                "{scenarios} scenarios and {profiles} profiles are fine{but}\n"
+            ));
+            exit::OK.into()
+        }
+        Err(errors) => wrong(&errors),
+    }
+}
+
+pub(super) fn wrong(errors: &[SourceError]) -> ExitCode {
+    told(errors);
+    exit::RED.into()
+}
+
+fn told(found: &[SourceError]) {
+    eprintln!(
+        "{}",
+        render_all(found, terminal::colour(&std::io::stderr()))
+    );
+}
+
+/// `harness list`.
+pub(super) fn list(project: &Project) -> ExitCode {
+    let (profiles, scenarios) = match project.load() {
+        Ok(loaded) => loaded,
+        Err(errors) => return wrong(&errors),
+    };
+    let width = scenarios
+        .iter()
+        .map(|scenario| scenario.name.len())
+        .max()
+        .unwrap_or_default();
+    let line = |s: &Scenario| {
+        let mut profiles = s.profiles.join(", ");
+        if !s.more_profiles.is_empty() {
+            profiles += &format!("; when asked: {}", s.more_profiles.join(", "));
+        }
+        format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
+    };
+    let scenarios: String = scenarios.iter().map(line).collect();
+    let profiles: String = profiles.iter().map(reachable).collect();
+    super::print(&format!("{scenarios}\n{profiles}"));
+    exit::OK.into()
+}
+
+/// A profile, and whether this host can run it.
+fn reachable(profile: &Profile) -> String {
+    let state = match profile.check_host() {
+        Ok(()) => "this host can run it".into(),
+        Err(why) => format!("{}; {}", why.why, why.hint),
+    };
+    let about = profile.about.trim().trim_end_matches('.');
+    format!("profile {}: {about} ({state})\n", profile.name)
+}
+
+/// `harness schema`.
+pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal> {
+    let files = [
+        (
+            project.scenarios_folder().join("schema.json"),
+            scenario::schema(),
+        ),
+        (
+            project.scenarios_folder().join("setups/schema.json"),
+            scenario::schema_of_setups(),
+        ),
+        (
+            project.profiles_folder().join("schema.json"),
+            profile::schema::text(),
+        ),
+    ];
+    for (file, text) in files {
+        if write {
+            let failed = |error| format!("{} cannot be written: {error}", file.display());
+            std::fs::write(&file, &text)
+                .map_err(failed)
+                .map_err(Refusal::infrastructure)?;
+        } else {
+            super::print(&text);
+        }
+    }
+    if write {
+        write_step_table(project).map_err(Refusal::infrastructure)?;
+    }
+    Ok(exit::OK.into())
+}
+
+/// Brings the tables of steps in `scenarios/README.md` up to date.
+fn write_step_table(project: &Project) -> Result<(), String> {
+    let file = project.scenarios_folder().join("README.md");
+    let failed = |error| format!("cannot update {}: {error}", file.display());
+    let readme = std::fs::read_to_string(&file).map_err(failed)?;
+    let Some(text) = scenario::with_step_table(&readme) else {
+        return Err(format!(
+            "{} has no markers for the tables of steps",
+            file.display()
+        ));
+    };
+    std::fs::write(&file, text).map_err(failed)
+}

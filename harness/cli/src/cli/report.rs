@@ -1,0 +1,124 @@
+//! Commands about how runs and boots went, and the options of what a run leaves.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use events::Ladder;
+use harness::exit;
+use harness::project::Project;
+use report::history::{Booted, USUAL, alike, usual};
+use report::{History, Journal, Outputs};
+
+use super::Refusal;
+
+/// What `harness test` writes.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// Write a report as one HTML page
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write each event as a line of JSON, as it happens; - for stdout
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+impl Output {
+    /// Flags before variables.
+    pub(super) fn over(self, environment: Outputs) -> Outputs {
+        Outputs {
+            report: self.report.or(environment.report),
+            junit: self.junit.or(environment.junit),
+            events_anew: self.events.is_some(),
+            events: self.events.or(environment.events),
+            shared_run: environment.shared_run,
+        }
+    }
+}
+
+/// `harness report`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The stream of the run
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Where the page goes
+    #[arg(long, short, value_name = "FILE", default_value = "report.html")]
+    output: PathBuf,
+    /// Write JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+/// `harness report`.
+pub(super) fn report(project: &Project, options: Options) -> Result<ExitCode, Refusal> {
+    let journal = Journal::read(&options.from).map_err(Refusal::usage)?;
+    if journal.events.is_empty() {
+        let file = options.from.display();
+        return Err(Refusal::usage(format!("{file} holds no events")));
+    }
+    let history = History::new(&project.history_folder());
+    let outputs = Outputs {
+        report: Some(options.output),
+        junit: options.junit,
+        ..Outputs::default()
+    };
+    let written = outputs.write(&journal, &history);
+    written.map_err(Refusal::infrastructure)?;
+    Ok(exit::OK.into())
+}
+
+/// `harness ladder`.
+pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, Refusal> {
+    let boots = History::new(&project.history_folder()).boots();
+    let kinds: BTreeSet<_> = boots
+        .iter()
+        .map(|boot| (&*boot.ladder.profile, &*boot.ladder.accelerator))
+        .filter(|(profile, _)| only.is_none_or(|only| only == *profile))
+        .collect();
+    if kinds.is_empty() {
+        let on = only.map(|only| format!(" on the profile `{only}`"));
+        let on = on.unwrap_or_default();
+        return Err(Refusal::usage(format!("no boot{on} was seen yet")));
+    }
+    for (profile, accelerator) in kinds {
+        let last = boots.iter().rev().map(|boot| &boot.ladder);
+        let mut last = last.filter(|l| l.profile == profile && l.accelerator == accelerator);
+        if let Some(last) = last.next() {
+            super::print(&table(last, &alike(&boots, last)));
+        }
+    }
+    Ok(exit::OK.into())
+}
+
+fn table(last: &Ladder, boots: &[&Booted]) -> String {
+    let number = boots.len().min(USUAL);
+    let (profile, accelerator) = (&last.profile, &last.accelerator);
+    let mut text = format!(
+        "{profile} ({accelerator})\n  {:<18}{:>9}{:>16}{:>9}\n",
+        "stage",
+        "last",
+        format!("median of {number}"),
+        "budget"
+    );
+    for rung in &last.rungs {
+        let figure =
+            |seconds: Option<f64>| seconds.map(|s| format!("{s:.1} s")).unwrap_or_default();
+        let late = if rung.is_late() { "  over budget" } else { "" };
+        let line = format!(
+            "  {:<18}{:>9}{:>16}{:>9}{late}",
+            rung.stage,
+            figure(Some(rung.seconds)),
+            figure(usual(boots, &rung.stage)),
+            figure(rung.budget),
+        );
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}

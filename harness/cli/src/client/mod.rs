@@ -1,0 +1,258 @@
+//! A person's computer beside the machine: a small Debian in which steps run `ssh`, `scp`, `docker` and
+//! whatever else people use, as they would.
+//!
+//! bubblewrap runs it: its root is read-only, its home is a folder of the trial's own, and its network
+//! has nobody in it but itself. Ports of the machine reach it as sockets ([`Doors`]), so no command of a
+//! scenario, and nothing that a guest answers, touches this host or its network.
+
+mod door;
+mod process;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use images::Computer;
+
+use base::private_dir::PrivateFolder;
+
+use crate::machine::{KeyPair, MachineError, Output};
+use crate::project::Project;
+pub use door::Doors;
+
+/// The definition in `images/` that its root is made of.
+const DEFINITION: &str = "client";
+/// The program that keeps it apart from this host.
+const PROGRAM: &str = "bwrap";
+/// The port of the machine's SSH server.
+const SSH: u16 = 22;
+/// Where the sockets are that lead to the machine.
+const DOORS: &str = "/run/machine";
+/// Where the person is at home.
+const HOME: &str = "/home/person";
+/// What the files of one command in `/tmp` take at most.
+const TMP_BYTES: &str = "268435456";
+
+/// How `ssh`, and all that uses it, reaches the machine by its name.
+const SSH_CONFIG: &str = "\
+Host machine
+    User rancher
+    IdentitiesOnly yes
+    IdentityFile ~/.ssh/id_ed25519
+    StrictHostKeyChecking yes
+    ProxyCommand socat - UNIX-CONNECT:/run/machine/22
+";
+
+/// Runs a command line, `$1`, with a listener for each port behind it. No file grows beyond 1 GiB.
+const START: &str = r#"
+ulimit -f 1048576
+line=$1
+shift
+for port; do
+    socat "TCP-LISTEN:$port,bind=127.0.0.1,fork" "UNIX-CONNECT:/run/machine/$port" &
+    listens=$(printf '0100007F:%04X 00000000:0000 0A' "$port")
+    until grep -q "$listens" /proc/net/tcp; do sleep 0.01; done
+done
+exec bash -c "$line"
+"#;
+
+/// Writes its input to the file `$1`, within the computer: a link that lies in the way leads nowhere else.
+const PUT: &str = r#"mkdir -p -- "$(dirname -- "./$1")" && cat > "./$1""#;
+
+/// The root of the computer, and that this host can run it; looked at once a process.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub fn computer() -> Result<&'static Computer, String> {
+    static READY: OnceLock<Computer> = OnceLock::new();
+    if let Some(computer) = READY.get() {
+        return Ok(computer);
+    }
+    check_program()?;
+    let made = images::computer(Project::find().root(), DEFINITION);
+    let computer = made.map_err(|error| error.short())?;
+    check_runs(&computer.root)?;
+    Ok(READY.get_or_init(|| computer))
+}
+
+fn check_program() -> Result<(), String> {
+    match base::command::find(PROGRAM) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "`{PROGRAM}` is not installed; `ci/setup tests` installs it, or `apt install bubblewrap`"
+        )),
+    }
+}
+
+/// Runs nothing in it, as commands will be run.
+fn check_runs(root: &Path) -> Result<(), String> {
+    let trial = Client::without_keys(root).map_err(|error| error.to_string())?;
+    let mut command = std::process::Command::new(PROGRAM);
+    command.args(trial.sandbox()).arg("true");
+    let ran = command.stdin(Stdio::null()).output();
+    let why = match ran {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!(
+        "a client step needs bubblewrap, which cannot run on this host: {why}; hint: on Ubuntu allow user \
+         namespaces by `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+    ))
+}
+
+/// A person's computer. What its commands leave at home stays until it is dropped; what they leave
+/// running ends with each.
+pub struct Client {
+    folder: PrivateFolder,
+    root: std::path::PathBuf,
+}
+
+impl Client {
+    /// A computer whose person may log in to a machine, and knows its host key.
+    ///
+    /// # Errors
+    /// Its folder cannot be written.
+    pub fn new(computer: &Computer, keys: &KeyPair, host_key: &[u8]) -> io::Result<Self> {
+        let client = Self::without_keys(&computer.root)?;
+        let known = ssh_key::PublicKey::from_bytes(host_key).map_err(io::Error::other)?;
+        let known = known.to_openssh().map_err(io::Error::other)?;
+        let folder = client.folder.file("home").join(".ssh");
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
+        let write = |name: &str, text: &str| {
+            let mut options = fs::OpenOptions::new();
+            let file = options.write(true).create_new(true).mode(0o600);
+            let mut file = file.open(folder.join(name))?;
+            io::Write::write_all(&mut file, text.as_bytes())
+        };
+        write("config", SSH_CONFIG)?;
+        write("id_ed25519", &keys.private)?;
+        write("id_ed25519.pub", &format!("{}\n", keys.public.trim()))?;
+        write("known_hosts", &format!("machine {known}\n"))?;
+        Ok(client)
+    }
+
+    fn without_keys(root: &Path) -> io::Result<Self> {
+        let folder = PrivateFolder::new()?;
+        for name in ["home", "doors"] {
+            fs::create_dir(folder.file(name))?;
+        }
+        Ok(Self {
+            folder,
+            root: root.into(),
+        })
+    }
+
+    /// Opens ports of the machine, each with the port of this host that leads to it; SSH's is always
+    /// among them.
+    ///
+    /// # Errors
+    /// There can be no socket.
+    pub fn open(&self, ssh: u16, ports: &[(u16, u16)]) -> io::Result<Doors> {
+        let mut doors = Doors::default();
+        for (port, local) in ports.iter().copied().chain([(SSH, ssh)]) {
+            let name = format!("doors/{port}");
+            doors.add(
+                port,
+                local,
+                &self.folder.file(&name),
+                &self.folder.socket(&name),
+            )?;
+        }
+        Ok(doors)
+    }
+
+    /// Writes a file at home.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub async fn put(
+        &self,
+        path: &str,
+        content: &str,
+        limit: Duration,
+    ) -> Result<(), MachineError> {
+        let failed = |why: String| MachineError::Other(format!("client: {path}: {why}"));
+        let input = self.folder.file("input");
+        fs::write(&input, content).map_err(|error| failed(error.to_string()))?;
+        let input = fs::File::open(&input).map_err(|error| failed(error.to_string()))?;
+        let script = ["sh", "-c", PUT, "sh", path].map(str::to_owned);
+        let what = format!("writing {path}");
+        let output = self.start(&script, input.into(), &what, limit).await?;
+        match output.exit {
+            Some(0) => Ok(()),
+            _ => Err(failed(String::from_utf8_lossy(&output.stderr).into_owned())),
+        }
+    }
+
+    /// Runs a command line there; the caller judges its end. Its input is empty.
+    ///
+    /// # Errors
+    /// The deadline passed (with what was printed so far), or it printed without end.
+    pub async fn run(
+        &self,
+        line: &str,
+        doors: &Doors,
+        limit: Duration,
+    ) -> Result<Output, MachineError> {
+        let script = ["bash", "-c", START, "bash", line].map(str::to_owned);
+        let listens = doors.ports().filter(|port| *port != SSH);
+        let words: Vec<_> = script
+            .into_iter()
+            .chain(listens.map(|port| port.to_string()))
+            .collect();
+        let what = format!("the end of `{line}`");
+        self.start(&words, Stdio::null(), &what, limit).await
+    }
+
+    async fn start(
+        &self,
+        words: &[String],
+        input: Stdio,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Output, MachineError> {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.args(self.sandbox()).args(words).stdin(input);
+        process::run(command, what, limit).await
+    }
+
+    /// What bubblewrap is told before the command.
+    fn sandbox(&self) -> Vec<OsString> {
+        let (home, doors) = (self.folder.file("home"), self.folder.file("doors"));
+        sandbox(&self.root, &home, &doors)
+    }
+}
+
+fn sandbox(root: &Path, home: &Path, doors: &Path) -> Vec<OsString> {
+    let mut words: Vec<OsString> = Vec::new();
+    let mut add = |all: &[&dyn AsRef<std::ffi::OsStr>]| {
+        words.extend(all.iter().map(|word| word.as_ref().to_owned()));
+    };
+    add(&[&"--unshare-all", &"--die-with-parent", &"--new-session"]);
+    add(&[&"--ro-bind", &root, &"/"]);
+    add(&[&"--proc", &"/proc", &"--dev", &"/dev"]);
+    add(&[&"--size", &TMP_BYTES, &"--tmpfs", &"/tmp"]);
+    add(&[&"--ro-bind", &doors, &DOORS]);
+    add(&[&"--bind", &home, &HOME, &"--chdir", &HOME]);
+    add(&[&"--uid", &"1000", &"--gid", &"1000", &"--hostname", &"desk"]);
+    add(&[&"--clearenv"]);
+    for (name, value) in [
+        ("DOCKER_HOST", "ssh://machine"),
+        ("HOME", HOME),
+        ("LANG", "C.UTF-8"),
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("USER", "person"),
+    ] {
+        add(&[&"--setenv", &name, &value]);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests;

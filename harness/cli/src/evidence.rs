@@ -1,0 +1,177 @@
+//! The folder a trial leaves behind, written as it goes: a start with no result means killed.
+//!
+//! `trial.json` is the start marker, `steps.jsonl` grows with each step, `result.json` comes last
+//! and whole. The machine adds its own: `serial.log`, `events.jsonl`, `qmp.log`, `qemu.sh`,
+//! `qemu.log`.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use base::files;
+use events::Event;
+
+/// An open evidence folder.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    folder: PathBuf,
+}
+
+impl Evidence {
+    /// Makes a new folder `PARENT/NAME-...` and writes the start marker (`trial.json`).
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn begin(parent: &Path, name: &str) -> io::Result<Self> {
+        std::fs::create_dir_all(parent)?;
+        let folder = new_folder(parent, &file_name(name))?;
+        let evidence = Self { folder };
+        evidence.write_whole(
+            "trial.json",
+            &json!({
+                "name": name,
+                "started": now(),
+                "pid": std::process::id(),
+                "command": std::env::args().collect::<Vec<_>>(),
+            }),
+        )?;
+        Ok(evidence)
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A file of the folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Opens a file to write at its end: a machine that is started again goes on in the same.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn append(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file(name))
+    }
+
+    /// Adds a file of this name, or, when there is one, of this name after a number; gives its name.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn add(&self, name: &str, content: &[u8]) -> io::Result<String> {
+        for number in 1.. {
+            let name = match number {
+                1 => file_name(name),
+                _ => format!("{number}-{}", file_name(name)),
+            };
+            match File::create_new(self.file(&name)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Ok(mut file) => return file.write_all(content).map(|()| name),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Appends one event to `steps.jsonl` (flushed at once).
+    pub fn record(&self, event: &Event) {
+        let line = serde_json::to_string(event).unwrap_or_default();
+        let written = self
+            .append("steps.jsonl")
+            .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        if let Err(error) = written {
+            // A full disk must not turn a verdict into another one; it is said instead.
+            eprintln!("warning: {}: {error}", self.file("steps.jsonl").display());
+        }
+    }
+
+    /// Writes the result, last; atomic.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn finish(&self, result: &Value) -> io::Result<()> {
+        self.write_whole("result.json", result)
+    }
+
+    fn write_whole(&self, name: &str, value: &Value) -> io::Result<()> {
+        files::replace(
+            &self.file(name),
+            files::PRIVATE,
+            format!("{value:#}\n").as_bytes(),
+        )
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> f64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// `q35::boot` and the like as a file name.
+fn file_name(name: &str) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let parts = name.split(|c| !word(c)).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-")
+}
+
+/// Two trials may begin in the same second, in one process or in two.
+fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
+    for number in 0.. {
+        let folder = parent.join(format!("{name}-{:.0}-{number}", now().floor()));
+        // Passwords and keys are in it.
+        match DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use events::What;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn start_steps_and_result_are_kept() {
+        let parent = tempfile::tempdir().unwrap();
+        let evidence = Evidence::begin(parent.path(), "q35::boot").unwrap();
+        let twin = Evidence::begin(parent.path(), "q35::boot").unwrap();
+        assert_ne!(evidence.folder(), twin.folder());
+        let mode = evidence.folder().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        for name in ["stdout.txt", "2-stdout.txt"] {
+            assert_eq!(evidence.add("stdout.txt", b"long").unwrap(), name);
+        }
+        let event = |took| Event {
+            at: 1.0,
+            what: What::RunEnds { took },
+        };
+        evidence.record(&event(1.0));
+        evidence.record(&event(2.0));
+        assert!(!evidence.file("result.json").exists());
+        evidence.finish(&json!({ "verdict": "passed" })).unwrap();
+        let steps = std::fs::read_to_string(evidence.file("steps.jsonl")).unwrap();
+        assert_eq!(steps.lines().count(), 2);
+        let result = std::fs::read_to_string(evidence.file("result.json")).unwrap();
+        assert!(result.contains("passed"));
+    }
+
+    #[test]
+    fn names_become_file_names() {
+        assert_eq!(file_name("q35::two-dockers"), "q35-two-dockers");
+        assert_eq!(file_name("../a b"), "..-a-b");
+    }
+}

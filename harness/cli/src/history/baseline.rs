@@ -1,0 +1,42 @@
+//! The baseline of a run, from the history of this host.
+
+use events::{Baseline, DurationStats, TrialBaseline};
+
+use super::file::{Durations, History, Passes};
+use super::key;
+use scenario::Scenario;
+
+/// The baseline of trials by name; the history knows each of them as `known_as`.
+pub fn baseline<'a>(
+    history: &History,
+    trials: impl Iterator<Item = (String, String, &'a Scenario)>,
+) -> Baseline {
+    let known = history.read();
+    Baseline::new(trials.filter_map(|(name, known_as, scenario)| {
+        Some((name, of_trial(known.get(&known_as)?, scenario)))
+    }))
+}
+
+fn of_trial(passes: &Passes, scenario: &Scenario) -> TrialBaseline {
+    let stats = |key: &str| passes.steps.get(key).and_then(stats);
+    let before = ["boot", "fork"].into_iter();
+    TrialBaseline {
+        duration: passes.took.median(),
+        before: before
+            .filter_map(|title| Some((title.to_owned(), stats(title)?)))
+            .collect(),
+        steps: scenario
+            .steps
+            .iter()
+            .map(|step| stats(&key(step)))
+            .collect(),
+    }
+}
+
+fn stats(durations: &Durations) -> Option<DurationStats> {
+    Some(DurationStats {
+        median: durations.median()?,
+        longest: durations.longest()?,
+        passes: durations.passes(),
+    })
+}

@@ -1,0 +1,200 @@
+//! The file.
+
+use std::collections::BTreeMap;
+use std::io::{self};
+use std::path::PathBuf;
+
+use nix::fcntl::FlockArg;
+use serde::{Deserialize, Serialize};
+
+use base::clock::now;
+use base::files;
+use base::lock;
+use base::stats::median;
+
+/// So many passes are remembered.
+const PASSES: usize = 10;
+/// So many trials are, those that ran last.
+const TRIALS: usize = 2000;
+/// A file of another version is one that says nothing.
+const VERSION: u32 = 1;
+
+/// Some passes' times in seconds, the last one last.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Durations(Vec<f64>);
+
+impl Durations {
+    fn add(&mut self, took: f64) {
+        self.0.push((took * 1000.0).round() / 1000.0);
+        let over = self.0.len().saturating_sub(PASSES);
+        self.0.drain(..over);
+    }
+
+    /// How many.
+    pub fn passes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The one in the middle, in seconds.
+    pub fn median(&self) -> Option<f64> {
+        median(self.0.iter().copied())
+    }
+
+    /// The longest, in seconds.
+    pub fn longest(&self) -> Option<f64> {
+        self.0.iter().copied().max_by(f64::total_cmp)
+    }
+}
+
+/// A trial's passes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Passes {
+    /// Seconds since 1970.
+    last: f64,
+    /// All of it.
+    pub(super) took: Durations,
+    /// Its steps, by their [keys](super::key); what is before the first by `boot` or `fork`.
+    pub(super) steps: BTreeMap<String, Durations>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Content {
+    version: u32,
+    trials: BTreeMap<String, Passes>,
+}
+
+/// Where it is kept.
+#[derive(Debug, Clone)]
+pub struct History {
+    file: PathBuf,
+}
+
+impl History {
+    /// In a file, which need not be there yet.
+    pub fn new(file: PathBuf) -> Self {
+        Self { file }
+    }
+
+    /// All that is known, by trial.
+    pub(super) fn read(&self) -> BTreeMap<String, Passes> {
+        self.content().trials
+    }
+
+    /// How long trials usually take, in seconds, by name.
+    pub fn medians(&self) -> BTreeMap<String, f64> {
+        let trials = self.read().into_iter();
+        trials
+            .filter_map(|(name, passes)| Some((name, passes.took.median()?)))
+            .collect()
+    }
+
+    fn content(&self) -> Content {
+        let text = std::fs::read_to_string(&self.file).unwrap_or_default();
+        let content: Content = serde_json::from_str(&text).unwrap_or_default();
+        match content.version {
+            VERSION => content,
+            _ => Content {
+                version: VERSION,
+                ..Content::default()
+            },
+        }
+    }
+
+    /// Adds a pass. Steps that the trial has no more are forgotten.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&self, trial: &str, took: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
+        let folder = self.file.parent().unwrap_or(&self.file);
+        std::fs::create_dir_all(folder)?;
+        let _alone = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let mut content = self.content();
+        let passes = content.trials.entry(trial.to_owned()).or_default();
+        passes.last = now();
+        passes.took.add(took);
+        let begins = |key: &String| ["boot", "fork"].contains(&key.as_str());
+        passes
+            .steps
+            .retain(|key, _| begins(key) || steps.contains_key(key));
+        for (key, took) in steps {
+            passes.steps.entry(key.clone()).or_default().add(*took);
+        }
+        bound(&mut content.trials);
+        let text = serde_json::to_string_pretty(&content)?;
+        files::replace(&self.file, files::PRIVATE, format!("{text}\n").as_bytes())
+    }
+}
+
+/// Forgets those that ran longest ago.
+fn bound(trials: &mut BTreeMap<String, Passes>) {
+    while trials.len() > TRIALS {
+        let oldest = trials
+            .iter()
+            .min_by(|one, other| one.1.last.total_cmp(&other.1.last))
+            .map(|(name, _)| name.clone());
+        trials.remove(&oldest.unwrap_or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(of: &[(&str, f64)]) -> BTreeMap<String, f64> {
+        of.iter()
+            .map(|(key, took)| ((*key).into(), *took))
+            .collect()
+    }
+
+    #[test]
+    fn the_last_passes_are_kept_and_steps_that_are_gone_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path().join("deep/history.json"));
+        for n in 0..15 {
+            let of = steps(&[("fork", 1.0), ("old", 3.0), ("one", f64::from(n))]);
+            history.add("q35::tea", f64::from(n), &of).unwrap();
+        }
+        history
+            .add("q35::tea", 3.0, &steps(&[("boot", 30.0), ("one", 2.0)]))
+            .unwrap();
+        let tea = history.read().remove("q35::tea").unwrap();
+        assert_eq!(tea.took.passes(), PASSES);
+        assert_eq!(tea.took.longest(), Some(14.0));
+        assert_eq!(tea.took.median(), Some(10.0));
+        assert_eq!(
+            tea.steps.keys().collect::<Vec<_>>(),
+            ["boot", "fork", "one"]
+        );
+        assert_eq!(history.medians()["q35::tea"], 10.0);
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_nothing_and_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("history.json");
+        let history = History::new(file.clone());
+        for bad in [
+            "{\"version\":1,\"trials\":{\"q35",
+            "{\"version\":7,\"trials\":{}}",
+        ] {
+            std::fs::write(&file, bad).unwrap();
+            assert!(history.medians().is_empty());
+            history.add("q35::tea", 1.0, &steps(&[])).unwrap();
+            assert_eq!(history.medians().len(), 1);
+        }
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let passes = |last| Passes {
+            last,
+            ..Passes::default()
+        };
+        let trial = |n: u32| (format!("{n}"), passes(f64::from(n)));
+        let mut trials: BTreeMap<_, _> = (0..2003).map(trial).collect();
+        bound(&mut trials);
+        assert_eq!(trials.len(), TRIALS);
+        assert!(!trials.contains_key("2") && trials.contains_key("3"));
+    }
+}

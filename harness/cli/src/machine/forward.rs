@@ -1,0 +1,196 @@
+//! A socket on this host that leads to a unix socket in the guest, over SSH.
+//!
+//! bollard speaks to a unix socket; each connection to ours becomes a `direct-streamlocal` channel
+//! of an SSH connection, or one of a command, whose thread moves the bytes. Responses may be endless
+//! (logs, exec, wait).
+
+mod pipe;
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags};
+use ssh2::{Channel, Session};
+
+use super::MachineError;
+use super::ssh::{Connection, Ssh, Trouble};
+use base::private_dir::PrivateFolder;
+use host::speed;
+use pipe::Pipe;
+
+/// For the guest to open one channel, on the reference host.
+const OPEN_SECONDS: u64 = 20;
+
+/// How libssh2 tells that a server does not forward to unix sockets (SSH_OPEN_UNKNOWN_CHANNEL_TYPE of
+/// RFC 4254, 5.1): Dropbear does since 2024.84, and Ubuntu 24.04 has one from before.
+const NOT_FORWARDED: &str = "unknown channel type";
+
+/// Forwards until it is dropped, or the connection ends.
+pub(super) struct Forward {
+    /// Its other end is dropped by who forwards, when that ends; and tells it of the end of this.
+    line: UnixStream,
+    /// Keeps the connection.
+    _ssh: Ssh,
+    path: String,
+}
+
+impl Forward {
+    /// Listens on a new socket in the machine's folder.
+    pub(super) fn start(
+        ssh: &Ssh,
+        guest_path: &'static str,
+        folder: &PrivateFolder,
+    ) -> Result<Self, MachineError> {
+        let path = folder.socket(&format!("forward-{}.sock", next_number()));
+        let listener = UnixListener::bind(&path).map_err(other)?;
+        let (line, far) = UnixStream::pair().map_err(other)?;
+        line.set_nonblocking(true).map_err(other)?;
+        ssh.forward(Forwarding::new(listener, far, guest_path).map_err(other)?)?;
+        Ok(Self {
+            line,
+            _ssh: ssh.clone(),
+            path,
+        })
+    }
+
+    /// The socket, by a path that is short whatever the folder is called.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether it still forwards.
+    pub(super) fn alive(&self) -> bool {
+        !has_ended(&self.line)
+    }
+}
+
+fn other(error: impl std::fmt::Display) -> MachineError {
+    MachineError::Ssh(format!("forwarding: {error}"))
+}
+
+fn next_number() -> u64 {
+    static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Nothing is ever said on it.
+fn has_ended(mut line: &UnixStream) -> bool {
+    let silence = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+    !line.read(&mut [0]).as_ref().is_err_and(silence)
+}
+
+/// The side of the connection's thread: the socket, and the connections that were made to it.
+pub(super) struct Forwarding {
+    listener: UnixListener,
+    line: UnixStream,
+    guest_path: &'static str,
+    pipes: Vec<Pipe>,
+}
+
+impl Forwarding {
+    fn new(listener: UnixListener, line: UnixStream, guest_path: &'static str) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        line.set_nonblocking(true)?;
+        Ok(Self {
+            listener,
+            line,
+            guest_path,
+            pipes: vec![],
+        })
+    }
+
+    /// Whether somebody holds its handle.
+    pub(super) fn wanted(&self) -> bool {
+        !has_ended(&self.line)
+    }
+
+    /// What to wake up for.
+    pub(super) fn fds(&self) -> impl Iterator<Item = PollFd<'_>> {
+        let own = [self.line.as_fd(), self.listener.as_fd()];
+        let own = own.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let pipes = self
+            .pipes
+            .iter()
+            .map(|pipe| PollFd::new(pipe.stream().as_fd(), pipe.wanted()));
+        own.into_iter().chain(pipes)
+    }
+
+    /// What [`Self::fds`] met.
+    pub(super) fn heed(&mut self, events: &[PollFlags]) {
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        for (pipe, events) in self.pipes.iter_mut().zip(&events[2..]) {
+            if events.intersects(gone) {
+                pipe.host_gone();
+            }
+        }
+    }
+
+    /// Whether there is something to move of which no socket tells any more.
+    pub(super) fn ready(&self) -> bool {
+        self.pipes.iter().any(Pipe::ready)
+    }
+
+    /// Whether there are connections.
+    pub(super) fn in_use(&self) -> bool {
+        !self.pipes.is_empty()
+    }
+
+    /// Takes in new connections and moves bytes; true when any moved.
+    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            self.pipes
+                .extend(open(connection, stream, self.guest_path)?);
+        }
+        let mut moved = false;
+        for pipe in &mut self.pipes {
+            moved |= pipe.pump(connection)?;
+        }
+        self.pipes.retain(|pipe| !pipe.done());
+        Ok(moved)
+    }
+}
+
+/// A channel for a new connection. A guest that refuses it is told as an answer of HTTP, so that
+/// the client's error carries the cause.
+fn open(
+    connection: &Connection,
+    mut stream: UnixStream,
+    guest_path: &str,
+) -> Result<Option<Pipe>, Trouble> {
+    let end = Instant::now() + speed::seconds(OPEN_SECONDS);
+    match channel(connection, guest_path, end) {
+        Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
+        Err(Trouble::Deadline) => Err(Trouble::Deadline),
+        Err(trouble) => {
+            let message = format!("the guest does not open {guest_path}: {trouble}");
+            let body = serde_json::json!({ "message": message }).to_string();
+            let head =
+                "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";
+            let _ = write!(
+                stream,
+                "{head}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// A channel to a socket of the guest: the server's own or, where it has none, one to the command by
+/// which `docker -H ssh://` gets there, too.
+fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, Trouble> {
+    let direct = connection.until(end, |session| {
+        session.channel_direct_streamlocal(guest_path, None)
+    });
+    match direct {
+        Err(Trouble::Broken(why)) if why.contains(NOT_FORWARDED) => {
+            let mut channel = connection.until(end, Session::channel_session)?;
+            let dial = format!("exec docker --host unix://{guest_path} system dial-stdio");
+            connection.until(end, |_| channel.exec(&dial))?;
+            Ok(channel)
+        }
+        direct => direct,
+    }
+}

@@ -1,0 +1,193 @@
+//! `qemu.sh` of the evidence folder: the machine once more, for a person's shell.
+//!
+//! Disks that went with the machine are made anew as they were at its start.
+
+use std::path::Path;
+
+use super::args::{Wires, arguments};
+use super::plan::{Drive, Origin, Plan};
+use super::{disks, metadata};
+use crate::profile::ResolvedFirmware;
+use base::shell;
+
+/// The port for SSH in the script: the machine's own may be taken by now.
+const PORT: u16 = 2222;
+/// The script; `private` is the machine's own folder, gone by the time it is read.
+pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
+    let mut plan = plan.clone();
+    plan.ssh_port = PORT;
+    // It begins with power-on, also where the trial did not.
+    (plan.memory_file, plan.incoming) = (None, None);
+    let mut lines = vec![
+        "#!/bin/sh".to_owned(),
+        "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222."
+            .into(),
+        "set -eu".into(),
+        "here=$(cd \"$(dirname \"$0\")\" && pwd)".into(),
+        "work=$(mktemp -d)".into(),
+        "trap 'rm -rf \"$work\"' EXIT".into(),
+    ];
+    let quoted = |word: &str| quote(word, private);
+    for drive in &plan.drives {
+        lines.extend(remake(drive, &quoted));
+    }
+    if let (ResolvedFirmware::Flash { vars, .. }, Some(copy)) = (&plan.firmware, &plan.uefi_vars) {
+        lines.push(format!(
+            "cp {} {}",
+            quoted(&vars.to_string_lossy()),
+            quoted(&copy.to_string_lossy())
+        ));
+    }
+    if let Some(pages) = &plan.metadata {
+        let folder = quoted(&pages.to_string_lossy());
+        lines.push(format!("cp -r \"$here\"/{} {folder}", metadata::FOLDER));
+    }
+    lines.push(command(qemu, &plan, &quoted));
+    lines.join("\n") + "\n"
+}
+
+/// One option a line.
+fn command(qemu: &Path, plan: &Plan, quoted: &impl Fn(&str) -> String) -> String {
+    let mut text = quoted(&qemu.to_string_lossy());
+    for arg in arguments(plan, Wires::Terminal) {
+        text += if arg.starts_with('-') { " \\\n  " } else { " " };
+        text += &quoted(&arg);
+    }
+    text
+}
+
+fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
+    let file = quoted(&drive.file.to_string_lossy());
+    match &drive.origin {
+        Origin::Kept => vec![],
+        Origin::Volume => {
+            let name = drive.file.file_name().unwrap_or_default();
+            vec![format!("cp \"$here\"/{} {file}", name.to_string_lossy())]
+        }
+        Origin::Overlay { base, format } => {
+            let base = quoted(&base.to_string_lossy());
+            vec![
+                is_there(&drive.id, &base),
+                format!(
+                    "qemu-img create -q -f qcow2 -F {} -b {base} {file}",
+                    format.name()
+                ),
+            ]
+        }
+        Origin::Blank(blank) => {
+            let made = format!("truncate -s {}M {file}", blank.mib);
+            let table = disks::partition_table(blank);
+            let partition = table.map(|table| {
+                let table = quoted(&table);
+                format!("printf %s {table} | sfdisk --quiet {file}")
+            });
+            let format = blank.label.as_ref().map(|label| {
+                let options = disks::ext4_options(label, blank).map(quoted).join(" ");
+                let size = disks::ext4_size(blank).unwrap_or_default();
+                format!("mke2fs {options} {file} {size}").trim_end().into()
+            });
+            [Some(made), partition, format]
+                .into_iter()
+                .flatten()
+                .collect()
+        }
+    }
+}
+
+/// Checkpoints are removed when they are old or too many.
+fn is_there(disk: &str, base: &str) -> String {
+    let told = "printf '%s\\n' \"$0: $disk lies on a file that is gone, as checkpoints go: $base; \
+                the trial runs again by: cargo harness replay $here\" >&2";
+    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {told}; exit 1; }}")
+}
+
+/// One word for a POSIX shell, in which the private folder becomes `$work`.
+fn quote(word: &str, private: &Path) -> String {
+    let private = private.to_string_lossy();
+    if !word.contains(&*private) {
+        return shell::quote(word);
+    }
+    let quoted = |part: &str| {
+        if part.is_empty() {
+            String::new()
+        } else {
+            shell::quote(part)
+        }
+    };
+    let parts: Vec<_> = word.split(&*private).map(quoted).collect();
+    parts.join("\"$work\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::Format;
+    use super::*;
+    use crate::profile::Bus;
+
+    /// What a shell makes of the lines for a disk on top of this file, with a qemu-img that only says
+    /// that it was called.
+    fn layered_on(base: &Path) -> std::process::Output {
+        let drive = Drive {
+            id: "disk0".into(),
+            file: "/private/disk0.qcow2".into(),
+            format: Format::Qcow2,
+            bus: Bus::Virtio,
+            read_only: false,
+            origin: Origin::Overlay {
+                base: base.into(),
+                format: Format::Raw,
+            },
+            socket: None,
+        };
+        let lines = remake(&drive, &|word| shell::quote(word)).join("\n");
+        let lines = format!("set -eu\nhere=/evidence\nqemu-img() {{ echo \"$@\"; }}\n{lines}");
+        let shell = std::process::Command::new("bash")
+            .args(["-c", &lines, "qemu.sh"])
+            .output();
+        shell.unwrap()
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_gone_is_told_in_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("it's a disk.img");
+        let gone = layered_on(&base);
+        let said = String::from_utf8(gone.stderr).unwrap();
+        assert_eq!(
+            (gone.status.code(), said.lines().count()),
+            (Some(1), 1),
+            "{said}"
+        );
+        let wanted = format!("is gone, as checkpoints go: {}; ", base.display());
+        assert!(
+            said.contains(&wanted) && said.contains("harness replay /evidence"),
+            "{said}"
+        );
+        assert!(gone.stdout.is_empty());
+
+        std::fs::write(&base, "").unwrap();
+        let there = layered_on(&base);
+        let made = String::from_utf8(there.stdout).unwrap();
+        assert!(
+            there.status.success() && made.starts_with("create -q"),
+            "{made}"
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        let private = Path::new("/tmp/h/machine-1");
+        for (word, expected) in [
+            ("-nodefaults", "-nodefaults"),
+            ("", "''"),
+            ("console=ttyS0 quiet", "'console=ttyS0 quiet'"),
+            ("/tmp/h/machine-1/disk0.img", "\"$work\"/disk0.img"),
+            (
+                "{\"file\":\"/tmp/h/machine-1/a\"}",
+                "'{\"file\":\"'\"$work\"'/a\"}'",
+            ),
+        ] {
+            assert_eq!(quote(word, private), expected);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Volumes that tell a machine something: small file systems, read-only. The config drive, as
+//! OpenStack hands it to a machine, is the one named `config-2`.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fatfs::{FileSystem, FormatVolumeOptions, FsOptions};
+use serde::Serialize;
+
+use super::plan::{Drive, Format, Origin};
+use crate::profile::Bus;
+use base::{command, files};
+
+/// The file system of a volume.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileSystemKind {
+    /// FAT.
+    #[default]
+    Fat,
+    /// ISO 9660 with long names, as clouds make it.
+    Iso9660,
+}
+
+/// A volume that a machine is given.
+#[derive(Debug, Clone, Serialize)]
+pub struct Volume {
+    /// Its label.
+    pub label: String,
+    /// What its files hold, by their paths.
+    pub files: BTreeMap<String, String>,
+    /// Its file system.
+    pub file_system: FileSystemKind,
+}
+
+/// Letters of a FAT label.
+const LONGEST_LABEL: usize = 11;
+
+/// Room beside the files themselves.
+const SPARE: u64 = 1 << 20;
+
+impl Volume {
+    /// The config drive.
+    pub(super) fn config_drive(user_data: &str) -> Self {
+        let path = "openstack/latest/user_data".to_owned();
+        Self {
+            label: "config-2".into(),
+            files: [(path, user_data.to_owned())].into(),
+            file_system: FileSystemKind::Fat,
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// No room, or no `xorriso`.
+    pub(super) fn write(&self, file: &Path) -> Result<(), String> {
+        match self.file_system {
+            FileSystemKind::Fat => self.write_fat(file).map_err(|error| error.to_string()),
+            FileSystemKind::Iso9660 => self.write_iso(file),
+        }
+    }
+
+    fn write_iso(&self, file: &Path) -> Result<(), String> {
+        let xorriso =
+            command::find("xorriso").ok_or("no xorriso on this host; apt install xorriso")?;
+        let folder = self.lay_out().map_err(|error| error.to_string())?;
+        let mut make = Command::new(xorriso);
+        make.args(["-as", "mkisofs", "-quiet", "-J", "-r", "-V", &self.label]);
+        command::run(make.arg("-o").arg(file).arg(folder.path())).map(drop)
+    }
+
+    /// Its files in a folder.
+    fn lay_out(&self) -> io::Result<tempfile::TempDir> {
+        let folder = tempfile::tempdir()?;
+        for (path, text) in &self.files {
+            if !files::is_relative(path) {
+                let why = format!("`{}` is no path in a volume", path.escape_debug());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            let path = folder.path().join(path);
+            if let Some(above) = path.parent() {
+                std::fs::create_dir_all(above)?;
+            }
+            std::fs::write(path, text)?;
+        }
+        Ok(folder)
+    }
+
+    fn write_fat(&self, file: &Path) -> io::Result<()> {
+        let disk = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(file)?;
+        let content: usize = self.files.values().map(String::len).sum();
+        // Whole sectors, or the filesystem is larger than the disk.
+        disk.set_len((SPARE + 2 * content as u64).next_multiple_of(4096))?;
+        let mut label = [b' '; LONGEST_LABEL];
+        let letters = label.iter_mut().zip(self.label.bytes());
+        letters.for_each(|(place, letter)| *place = letter);
+        fatfs::format_volume(&disk, FormatVolumeOptions::new().volume_label(label))?;
+        let volume = FileSystem::new(&disk, FsOptions::new())?;
+        for (path, text) in &self.files {
+            let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let mut folder = volume.root_dir();
+            for part in folders.split('/').filter(|part| !part.is_empty()) {
+                // One that is there is opened.
+                folder = folder.create_dir(part)?;
+            }
+            folder.create_file(name)?.write_all(text.as_bytes())?;
+        }
+        volume.unmount()
+    }
+}
+
+/// The drive that holds it.
+pub(super) fn drive(id: &str, file: PathBuf, bus: Bus) -> Drive {
+    Drive {
+        id: id.into(),
+        file,
+        format: Format::Raw,
+        // An emulated SATA disk cannot be read-only; virtio can everywhere.
+        bus: if bus == Bus::Sata { Bus::Virtio } else { bus },
+        read_only: true,
+        origin: Origin::Volume,
+        socket: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.img");
+        let long = format!("#cloud-config\n{}", "# filler\n".repeat(300_000));
+        let mut written = Volume::config_drive(&long);
+        let beside = "openstack/latest/meta_data.json";
+        written.files.insert(beside.into(), "{}".into());
+        written.write(&file).unwrap();
+        let volume = FileSystem::new(
+            File::options().read(true).write(true).open(&file).unwrap(),
+            FsOptions::new(),
+        )
+        .unwrap();
+        assert_eq!(
+            volume
+                .read_volume_label_from_root_dir_as_bytes()
+                .unwrap()
+                .unwrap(),
+            *b"config-2   "
+        );
+        for (path, expected) in &written.files {
+            let mut read = String::new();
+            let mut file = volume.root_dir().open_file(path).unwrap();
+            file.read_to_string(&mut read).unwrap();
+            assert_eq!(read, *expected);
+        }
+    }
+
+    #[test]
+    fn volume_writes_no_file_outside_of_its_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let outside = temp.path().join("outside");
+        for path in [outside.to_str().unwrap(), "../outside", "a/../../outside"] {
+            let mut written = Volume::config_drive("");
+            written.files.insert(path.to_owned(), "x".to_owned());
+            let error = written.lay_out().unwrap_err().to_string();
+            assert!(error.contains("is no path in a volume"), "{error}");
+            assert!(!outside.exists());
+        }
+        for (path, below) in [
+            ("a", true),
+            ("a/b.c", true),
+            ("", false),
+            ("a//b", false),
+            ("a/", false),
+            ("./a", false),
+            ("a\0", false),
+        ] {
+            assert_eq!(files::is_relative(path), below, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn an_iso_has_its_label_and_its_files_by_their_long_names() {
+        if command::find("xorriso").is_none() {
+            eprintln!("skipped: no xorriso on this host");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.img");
+        let mut written = Volume::config_drive("#cloud-config\n");
+        written.file_system = FileSystemKind::Iso9660;
+        written.write(&file).unwrap();
+        // ECMA-119, 8.4: the primary volume descriptor is in sector 16.
+        let image = std::fs::read(&file).unwrap();
+        let descriptor = &image[16 * 2048..];
+        assert_eq!(&descriptor[1..6], b"CD001");
+        assert_eq!(&descriptor[40..72], format!("{:32}", "config-2").as_bytes());
+        let mut list = Command::new("xorriso");
+        list.arg("-indev")
+            .arg(&file)
+            .args(["-find", "/", "-type", "f"]);
+        let found = command::run(&mut list).unwrap();
+        assert!(found.contains("'/openstack/latest/user_data'"), "{found}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Proof that scenarios can fail: each [sabotage](scenario::Sabotage) is done and must turn
+//! its scenario red at the step that it names. What `harness prove` does.
+
+mod initrd;
+mod proof;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use libtest_mimic::{Arguments, Failed, Trial as Test};
+
+use crate::artifacts::Artifacts;
+use crate::checkpoint::Store;
+use crate::exit;
+use crate::history::{self, History};
+use crate::profile::Profile;
+use crate::project::Project;
+use crate::suite::{self, Options};
+use crate::terminal;
+use crate::trial::{Failure, Settings};
+use events::Listeners;
+use report::Warnings;
+use scenario::Scenario;
+
+use proof::Proof;
+
+/// What the proofs of one run share.
+struct Shared {
+    settings: Settings,
+    artifacts: OnceLock<Artifacts>,
+    /// Some trial had no machine to judge.
+    infrastructure: AtomicBool,
+}
+
+/// Runs the proofs, one for each sabotage of each scenario; prints; gives the exit code.
+pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
+    let (profiles, scenarios) = match suite::load(project) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let shared = Arc::new(Shared {
+        settings: settings(project, options),
+        artifacts: OnceLock::new(),
+        infrastructure: AtomicBool::new(false),
+    });
+    let mut proofs = proofs(&profiles, scenarios, options.profile.as_deref());
+    if let Some(shard) = options.shard {
+        let names: Vec<String> = proofs.iter().map(Proof::name).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // How long a proof takes is not known, so its name alone says where it belongs.
+        let ours = shard.part(&names, &BTreeMap::new());
+        proofs.retain(|one| ours.contains(&one.name().as_str()));
+    }
+    let tests: Vec<_> = proofs.into_iter().map(|one| test(one, &shared)).collect();
+    let wanted: Vec<_> = tests
+        .iter()
+        .filter(|one| !arguments.is_filtered_out(one))
+        .collect();
+    if wanted.is_empty() && options.shard.is_none() {
+        eprintln!("no sabotage matches; there are:");
+        tests.iter().for_each(|one| eprintln!("  {}", one.name()));
+        return exit::USAGE.into();
+    }
+    if !wanted.is_empty() && wanted.iter().all(|one| arguments.is_ignored(one)) {
+        drop(libtest_mimic::run(arguments, tests));
+        eprintln!(
+            "error: nothing can run on this host, so nothing is proven; see `harness doctor`"
+        );
+        return exit::INFRASTRUCTURE.into();
+    }
+    if arguments.list {
+        drop(libtest_mimic::run(arguments, tests));
+        return exit::OK.into();
+    }
+    match Artifacts::obtain(project) {
+        Ok(artifacts) => drop(shared.artifacts.set(artifacts)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            return exit::INFRASTRUCTURE.into();
+        }
+    }
+    let failed = libtest_mimic::run(arguments, tests).has_failed();
+    match (failed, shared.infrastructure.load(Ordering::Relaxed)) {
+        (false, _) => exit::OK.into(),
+        (true, false) => exit::RED.into(),
+        (true, true) => exit::INFRASTRUCTURE.into(),
+    }
+}
+
+fn settings(project: &Project, options: &Options) -> Settings {
+    let listeners = Listeners::default();
+    let listeners = match options.tell {
+        true => listeners.with(terminal::lines()),
+        false => listeners.with(Warnings::new(terminal::stderr())),
+    };
+    Settings {
+        // What is red on purpose is not looked into.
+        machine_limit: 0,
+        evidence: project.evidence_folder(),
+        seed: None,
+        keep: options.keep,
+        listeners,
+        checkpoints: (!options.cold).then(|| Store::new(project.checkpoints_folder())),
+        // What is sabotaged takes as long as it takes.
+        usual: history::baseline(&History::new(project.history_file()), std::iter::empty()),
+    }
+}
+
+/// Each sabotage on the first profile of its scenario, or on the one that is wanted.
+fn proofs(profiles: &[Profile], scenarios: Vec<Scenario>, only: Option<&str>) -> Vec<Proof> {
+    let of = |scenario: Scenario| {
+        let mut named = scenario.all_profiles();
+        let name = named.find(|name| only.is_none_or(|only| only == *name));
+        let profile = profiles.iter().find(|one| Some(&*one.name) == name);
+        profile.map_or_else(Vec::new, |profile| {
+            Proof::all(&Arc::new(scenario.clone()), profile)
+        })
+    };
+    scenarios.into_iter().flat_map(of).collect()
+}
+
+/// A proof as libtest-mimic knows it; ignored, with the reason, where this host cannot run it.
+fn test(proof: Proof, shared: &Arc<Shared>) -> Test {
+    let unreachable = proof.unreachable();
+    let shared = Arc::clone(shared);
+    let test = Test::test(proof.name(), move || one(&proof, &shared));
+    match unreachable {
+        None => test,
+        Some(why) => test.with_ignored_flag(true).with_kind(why),
+    }
+}
+
+fn one(proof: &Proof, shared: &Shared) -> Result<(), Failed> {
+    let no_verdict = |text: String| {
+        shared.infrastructure.store(true, Ordering::Relaxed);
+        Failed::from(format!("no verdict: {text}"))
+    };
+    let Some(artifacts) = shared.artifacts.get() else {
+        return Err(no_verdict("there is nothing to boot".into()));
+    };
+    let runtime = suite::runtime().map_err(|error| no_verdict(error.to_string()))?;
+    match runtime.block_on(proof.run(artifacts, &shared.settings)) {
+        Ok(()) => Ok(()),
+        Err(Failure::Red(red)) => Err(red.text.into()),
+        Err(Failure::Infrastructure(text)) => Err(no_verdict(text)),
+    }
+}

@@ -1,0 +1,129 @@
+//! Which trials there are: each scenario on each of its profiles, and on more where they are asked for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::profile::Profile;
+use crate::trial::Trial;
+use host::admission::{Demand, Host};
+use scenario::Scenario;
+
+use super::Options;
+
+/// The profiles that scenarios run on.
+pub(super) enum On<'a> {
+    /// Those that each always runs on.
+    Usual,
+    /// All that each may run on.
+    All,
+    /// This one, where they may.
+    One(&'a str),
+}
+
+impl On<'_> {
+    fn wants(&self, scenario: &Scenario, profile: &str) -> bool {
+        match self {
+            Self::Usual => scenario.profiles.iter().any(|name| name == profile),
+            Self::All => scenario.may_run_on(profile),
+            Self::One(only) => *only == profile && scenario.may_run_on(profile),
+        }
+    }
+}
+
+/// Each scenario on each of these profiles, in the order of their names.
+pub(super) fn all(profiles: Vec<Profile>, scenarios: Vec<Scenario>, on: &On<'_>) -> Vec<Trial> {
+    let scenarios: Vec<_> = scenarios.into_iter().map(Arc::new).collect();
+    let of = |profile: Profile| {
+        let wanted = scenarios.iter();
+        let wanted = wanted.filter(|scenario| on.wants(scenario, &profile.name));
+        let trial = |s: &Arc<Scenario>| Trial {
+            profile: profile.clone(),
+            scenario: s.clone(),
+        };
+        wanted.map(trial).collect::<Vec<_>>()
+    };
+    let mut trials: Vec<_> = profiles.into_iter().flat_map(of).collect();
+    trials.sort_by_key(Trial::name);
+    trials
+}
+
+/// Those of the shard that the options name.
+///
+/// # Errors
+/// The file of durations cannot be read.
+pub(super) fn part(
+    trials: Vec<Trial>,
+    options: &Options,
+    own_file: &Path,
+) -> Result<Vec<Trial>, String> {
+    let Some(shard) = options.shard else {
+        return Ok(trials);
+    };
+    let durations = match &options.durations {
+        Some(file) => durations(file)?,
+        None if own_file.is_file() => durations(own_file)?,
+        None => BTreeMap::new(),
+    };
+    let names: Vec<_> = trials.iter().map(Trial::name).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let ours = shard.part(&names, &durations);
+    let mut trials = trials;
+    trials.retain(|trial| ours.contains(&trial.name().as_str()));
+    Ok(trials)
+}
+
+/// Seconds by the name of the trial.
+fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+    let read = |text: String| serde_json::from_str(&text).map_err(|error| error.to_string());
+    text.and_then(read)
+        .map_err(|why| format!("no durations in {}: {why}", file.display()))
+}
+
+/// What a trial's machine takes.
+pub(super) fn demand(trial: &Trial, boots: bool) -> Demand {
+    let memory = trial.scenario.machine.memory;
+    let memory = memory.unwrap_or(trial.profile.memory.get());
+    let cpus = trial.profile.cpus.get();
+    match boots {
+        true => Demand::of_boot(memory, cpus),
+        false => Demand::of_fork(memory, cpus),
+    }
+}
+
+/// Why this host cannot run a trial, ever.
+pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
+    if let Err(why) = trial.profile.check_host() {
+        return Some(format!("{}; {}", why.why, why.hint));
+    }
+    if let Err(why) = trial.registry_within_reach() {
+        return Some(why);
+    }
+    let room = host.map_or(Ok(()), |host| host.could(demand(trial, true)));
+    room.err()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Project;
+
+    #[test]
+    fn more_profiles_are_for_whoever_asks() {
+        let (profiles, mut scenarios) = Project::find().load().unwrap();
+        scenarios.truncate(1);
+        let scenario = &mut scenarios[0];
+        scenario.name = "tea".into();
+        scenario.profiles = vec!["q35".into()];
+        scenario.more_profiles = vec!["pc".into(), "q35-scsi".into()];
+        let names = |on: On<'_>| {
+            let trials = all(profiles.clone(), scenarios.clone(), &on);
+            trials.iter().map(Trial::name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(On::Usual), ["q35::tea"]);
+        assert_eq!(names(On::All), ["pc::tea", "q35-scsi::tea", "q35::tea"]);
+        assert_eq!(names(On::One("pc")), ["pc::tea"]);
+        assert_eq!(names(On::One("q35-nvme")), [""; 0]);
+    }
+}

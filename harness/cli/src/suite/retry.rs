@@ -1,0 +1,310 @@
+//! What several attempts at a trial come to, and whether there is another one.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use events::{Event, Listener, Listeners, Verdict, What};
+use scenario::{Day, KnownFailure, Scenario};
+
+/// What decides about a trial's attempts.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    /// How many attempts may follow the first.
+    pub(super) retries: u32,
+    /// The trial is known to fail.
+    pub(super) known: Option<KnownFailure>,
+    /// The scenario's file, for messages.
+    pub(super) file: String,
+    pub(super) today: Day,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Attempt {
+    pub(super) verdict: Verdict,
+    pub(super) why: String,
+}
+
+/// How a trial ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Conclusion {
+    pub(super) verdict: Verdict,
+    pub(super) why: Option<String>,
+}
+
+impl Rules {
+    pub(super) fn of(scenario: &Scenario, retries: u32) -> Self {
+        Self {
+            retries,
+            known: scenario.known_failure.clone(),
+            file: scenario.file.display().to_string(),
+            today: Day::today(),
+        }
+    }
+
+    /// What the attempts come to; none where another one follows. What is known to fail is not
+    /// tried again for failing; a missing machine may be there the next time.
+    fn conclude(&self, attempts: &[Attempt]) -> Option<Conclusion> {
+        let last = attempts.last()?;
+        let left = attempts.len() <= self.retries as usize;
+        let (verdict, why) = match (last.verdict, &self.known) {
+            (Verdict::Red, Some(known)) => self.failed_as_known(known, &last.why),
+            (Verdict::Passed, Some(known)) => (Verdict::Red, Some(self.passes(known))),
+            (Verdict::Passed, None) => passed(attempts),
+            _ if left => return None,
+            (verdict, _) => (verdict, Some(last.why.clone())),
+        };
+        Some(Conclusion { verdict, why })
+    }
+
+    fn failed_as_known(&self, known: &KnownFailure, why: &str) -> (Verdict, Option<String>) {
+        let KnownFailure {
+            reason,
+            ticket,
+            until,
+        } = known;
+        if known.holds_on(self.today) {
+            let why = format!("known failure until {until}, {ticket}: {reason}");
+            return (Verdict::KnownFailure, Some(why));
+        }
+        let file = &self.file;
+        let why = format!(
+            "{why}\n\nits known failure ({ticket}: {reason}) was accepted until {until}; \
+             repair it, or agree on another day and write it into {file}"
+        );
+        (Verdict::Red, Some(why))
+    }
+
+    fn passes(&self, known: &KnownFailure) -> String {
+        let (file, ticket) = (&self.file, &known.ticket);
+        format!("it passes, and is known to fail ({ticket}): remove `known_failure` from {file}")
+    }
+}
+
+/// A pass after anything else is no pass.
+fn passed(attempts: &[Attempt]) -> (Verdict, Option<String>) {
+    match attempts {
+        [first, .., _] => {
+            let (number, why) = (attempts.len(), &first.why);
+            let why =
+                format!("flaky: it passed at attempt {number}\nthe first attempt said:\n{why}");
+            (Verdict::Flaky, Some(why))
+        }
+        _ => (Verdict::Passed, None),
+    }
+}
+
+/// Stands between the attempts at a trial and who listens: they hear of one end of the trial, and
+/// of the attempts before it as such.
+#[derive(Clone)]
+pub(super) struct Attempts(Arc<Inner>);
+
+struct Inner {
+    rules: Rules,
+    listeners: Listeners,
+    state: Mutex<(Vec<Attempt>, Option<Conclusion>)>,
+}
+
+impl Attempts {
+    pub(super) fn new(rules: Rules, listeners: Listeners) -> Self {
+        let state = Mutex::default();
+        Self(Arc::new(Inner {
+            rules,
+            listeners,
+            state,
+        }))
+    }
+
+    /// What it came to, when there is no other attempt.
+    pub(super) fn concluded(&self) -> Option<Conclusion> {
+        self.state().1.clone()
+    }
+
+    /// How many ended.
+    pub(super) fn count(&self) -> usize {
+        self.state().0.len()
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Vec<Attempt>, Option<Conclusion>)> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more ended: what is told of it.
+    fn judged(&self, ended: What) -> What {
+        let What::TrialEnds {
+            trial,
+            verdict,
+            took,
+            step,
+            why,
+            evidence,
+            machine,
+        } = ended
+        else {
+            return ended;
+        };
+        let mut state = self.state();
+        let said = why.clone().unwrap_or_default();
+        state.0.push(Attempt { verdict, why: said });
+        state.1 = self.0.rules.conclude(&state.0);
+        match state.1.clone() {
+            Some(Conclusion { verdict, why }) => What::TrialEnds {
+                trial,
+                verdict,
+                took,
+                step,
+                why,
+                evidence,
+                machine,
+            },
+            None => What::AttemptEnds {
+                trial,
+                attempt: u32::try_from(state.0.len()).unwrap_or(u32::MAX),
+                verdict,
+                took,
+                why,
+                evidence,
+                machine,
+            },
+        }
+    }
+}
+
+impl Listener for Attempts {
+    fn hear(&self, event: &Event) {
+        let what = self.judged(event.what.clone());
+        self.0.listeners.tell(what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(retries: u32, known: bool, today: &str) -> Rules {
+        let known = known.then_some("{reason: no water, ticket: KETTLE-7, until: 2027-01-31}");
+        let today = serde_yaml::from_str(today).unwrap();
+        Rules {
+            retries,
+            known: known.map(|text| serde_yaml::from_str(text).unwrap()),
+            file: "scenarios/tea.yaml".into(),
+            today,
+        }
+    }
+
+    /// The verdict after these attempts, and what is said; none where another attempt follows.
+    fn of(rules: &Rules, verdicts: &[Verdict]) -> Option<(Verdict, String)> {
+        let attempt = |(n, verdict): (usize, &Verdict)| Attempt {
+            verdict: *verdict,
+            why: format!("reason {n}"),
+        };
+        let attempts: Vec<_> = verdicts.iter().enumerate().map(attempt).collect();
+        let Conclusion { verdict, why } = rules.conclude(&attempts)?;
+        Some((verdict, why.unwrap_or_default()))
+    }
+
+    const DAY: &str = "2027-01-31";
+    const NEXT_DAY: &str = "2027-02-01";
+    use Verdict::{Flaky, NoVerdict, Passed, Red};
+
+    #[test]
+    fn without_retries_the_first_attempt_is_all() {
+        let rules = rules(0, false, DAY);
+        assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
+        assert_eq!(of(&rules, &[Red]), Some((Red, "reason 0".into())));
+        assert_eq!(
+            of(&rules, &[NoVerdict]),
+            Some((NoVerdict, "reason 0".into()))
+        );
+    }
+
+    #[test]
+    fn a_pass_after_a_failure_is_flaky_and_never_a_pass() {
+        let rules = rules(2, false, DAY);
+        assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
+        assert_eq!(of(&rules, &[Red]), None);
+        assert_eq!(of(&rules, &[Red, NoVerdict]), None);
+        for failed in [Red, NoVerdict] {
+            let (verdict, why) = of(&rules, &[failed, Passed]).unwrap();
+            assert_eq!(verdict, Flaky);
+            assert!(
+                why.contains("attempt 2") && why.contains("reason 0"),
+                "{why}"
+            );
+        }
+        assert_eq!(
+            of(&rules, &[NoVerdict, Red, Red]),
+            Some((Red, "reason 2".into()))
+        );
+    }
+
+    #[test]
+    fn a_known_failure_is_accepted_until_the_end_of_its_last_day() {
+        let on = |day| of(&rules(2, true, day), &[Red]).unwrap();
+        let (verdict, why) = on(DAY);
+        assert_eq!(verdict, Verdict::KnownFailure);
+        assert_eq!(why, "known failure until 2027-01-31, KETTLE-7: no water");
+        let (verdict, why) = on(NEXT_DAY);
+        assert_eq!(verdict, Red);
+        assert!(why.starts_with("reason 0") && why.contains("accepted until 2027-01-31"));
+    }
+
+    #[test]
+    fn a_known_failure_that_passes_is_red() {
+        for day in [DAY, NEXT_DAY] {
+            for attempts in [&[Passed][..], &[NoVerdict, Passed]] {
+                let (verdict, why) = of(&rules(1, true, day), attempts).unwrap();
+                assert_eq!(verdict, Red);
+                assert!(why.contains("remove `known_failure` from scenarios/tea.yaml"));
+            }
+        }
+        assert_eq!(of(&rules(1, true, DAY), &[NoVerdict]), None);
+        let (verdict, _) = of(&rules(0, true, DAY), &[NoVerdict]).unwrap();
+        assert_eq!(verdict, NoVerdict);
+    }
+
+    #[derive(Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<What>>>);
+    impl Listener for Heard {
+        fn hear(&self, event: &Event) {
+            self.0.lock().unwrap().push(event.what.clone());
+        }
+    }
+
+    #[test]
+    fn who_listens_hears_of_one_end() {
+        let heard = Heard::default();
+        let listeners = Listeners::default().with(heard.clone());
+        let attempts = Attempts::new(rules(1, false, DAY), listeners);
+        let inner = Listeners::default().with(attempts.clone());
+        for (verdict, why) in [(Red, Some("cold")), (Passed, None)] {
+            assert_eq!(attempts.concluded(), None);
+            inner.tell(What::TrialEnds {
+                trial: "q35::tea".into(),
+                verdict,
+                took: 1.0,
+                step: None,
+                why: why.map(str::to_owned),
+                evidence: None,
+                machine: None,
+            });
+        }
+        assert_eq!(attempts.concluded().unwrap().verdict, Flaky);
+        let heard = heard.0.lock().unwrap();
+        let [
+            What::AttemptEnds {
+                attempt: 1,
+                verdict: Red,
+                ..
+            },
+            What::TrialEnds {
+                verdict: Flaky,
+                why,
+                ..
+            },
+        ] = &heard[..]
+        else {
+            panic!("{heard:?}");
+        };
+        assert!(why.as_ref().unwrap().contains("cold"));
+    }
+}

@@ -1,0 +1,72 @@
+//! What a terminal gets that a file does not.
+
+use std::io::IsTerminal;
+
+use events::Baseline;
+use indicatif::MultiProgress;
+use report::{Lines, Live};
+
+/// Whether a person looks on, in whose terminal lines can be drawn over again.
+pub fn is_live() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    let terminal = std::io::stderr().is_terminal() && std::io::stdout().is_terminal();
+    terminal && !dumb && !set("CI")
+}
+
+/// Whether to colour what goes to `stream`: a terminal, unless `NO_COLOR` says otherwise.
+pub fn colour(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Prints each step of each trial on stderr.
+pub fn lines() -> Lines {
+    Lines::new(stderr(), colour(&std::io::stderr()))
+}
+
+/// Draws a run on the terminal of this process, if a person looks on.
+pub fn live(baseline: Baseline) -> Option<Live> {
+    is_live().then(|| {
+        let colour = colour(&std::io::stderr());
+        Live::new(MultiProgress::new(), stderr(), baseline, colour)
+    })
+}
+
+/// Prints lines on stderr.
+pub fn stderr() -> report::LineSink {
+    std::sync::Arc::new(|line| eprintln!("{line}"))
+}
+
+/// Prints what libraries of the harness log: warnings and notes, on stderr.
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, about: &log::Metadata<'_>) -> bool {
+        let ours = |name: &&str| about.target().split("::").next() == Some(*name);
+        about.level() <= log::Level::Info && OURS.iter().any(|name| ours(&name))
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match record.level() {
+            log::Level::Error | log::Level::Warn => eprintln!("warning: {}", record.args()),
+            _ => eprintln!("note: {}", record.args()),
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The crates whose words are for users.
+const OURS: [&str; 9] = [
+    "base", "events", "harness", "host", "machine", "report", "runner", "scenario", "yaml",
+];
+
+/// Has what libraries log printed on stderr; once for a process.
+pub fn print_logs() {
+    if log::set_logger(&Logger).is_ok() {
+        log::set_max_level(log::LevelFilter::Info);
+    }
+}

@@ -1,0 +1,401 @@
+//! Where a trial's machine comes from: power-on, or a checkpoint that is made first where there is
+//! none.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::artifacts::Artifacts;
+use crate::checkpoint::{Held, Recipe, Store};
+use crate::client;
+use crate::evidence::Evidence;
+use crate::machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
+use crate::profile::{Bus, ResolvedFirmware};
+use crate::services::registry::Storage;
+use base::hash::Hash;
+use events::What;
+use scenario::{Start, WaitForStep};
+use yaml::ConsoleRules;
+
+use super::deadline::{self, Deadline};
+use super::fault::Fault;
+use super::red_verdict::Red;
+use super::session::{Session, USER};
+use super::setups::{Maker, save};
+use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
+
+/// Changes when checkpoints made before are of no use any more.
+const VERSION: u32 = 8;
+
+/// Between why there is no machine and where its evidence is.
+const EVIDENCE: &str = "\nevidence: ";
+
+/// A machine that was started.
+pub(super) struct Begun {
+    pub(super) machine: Arc<Machine>,
+    pub(super) keys: KeyPair,
+    /// What it goes on from, which must stay as long.
+    checkpoint: Option<Held>,
+}
+
+impl Begun {
+    /// A machine that goes on from a checkpoint.
+    pub(super) fn on(machine: Arc<Machine>, checkpoint: Held) -> Self {
+        Self {
+            machine,
+            keys: checkpoint.keys.clone(),
+            checkpoint: Some(checkpoint),
+        }
+    }
+
+    /// Whether it goes on from a checkpoint, and so went through the setups already.
+    pub(super) fn is_fork(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    /// What comes before the first step.
+    pub(super) fn what(&self) -> &'static str {
+        if self.is_fork() { "fork" } else { "boot" }
+    }
+
+    /// Until the first step can begin; `wanted` is what a boot is waited for, where that is not its
+    /// end.
+    pub(super) async fn ready(
+        &self,
+        wanted: Option<&WaitForStep>,
+        session: &mut Session<'_>,
+    ) -> Result<(), Fault> {
+        let machine = &self.machine;
+        if self.checkpoint.is_none() {
+            return booted(machine, wanted, session).await;
+        }
+        let limit = Deadline::within(scaled(deadline::LOGIN));
+        let clock = async { Ok(session.set_clock(&limit).await) };
+        machine.guard(clock).await?
+    }
+}
+
+impl Trial {
+    /// Starts the machine as the scenario wants it.
+    pub(super) async fn begin(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<Begun, Failure> {
+        if self.wants_client() {
+            client::computer().map_err(Failure::Infrastructure)?;
+        }
+        if let Some(store) = self.wants_checkpoints(settings) {
+            let forked = match self.never_forks() {
+                Some(why) => Err(Failure::Infrastructure(why.into())),
+                None => Box::pin(self.fork(store, artifacts, settings, log)).await,
+            };
+            match forked {
+                Err(Failure::Infrastructure(why)) => not_forked(store, &why, log),
+                begun => return begun,
+            }
+        }
+        let keys = KeyPair::generate();
+        let spec = self.spec(artifacts, &keys)?;
+        let machine = Machine::start(spec, log.evidence).await;
+        Ok(Begun {
+            machine: Arc::new(machine.map_err(|error| infrastructure(error, log.evidence))?),
+            keys,
+            checkpoint: None,
+        })
+    }
+
+    /// Whether its machine is booted, for itself or for a checkpoint that is not there yet.
+    pub fn boots(&self, artifacts: &Artifacts, settings: &Settings) -> bool {
+        let there = |store: &Store| {
+            let recipe = self.recipe(artifacts, self.scenario.setups.len());
+            recipe.is_ok_and(|recipe| store.has(&recipe))
+        };
+        let store = self.wants_checkpoints(settings);
+        self.never_forks().is_some() || !store.is_some_and(there)
+    }
+
+    async fn fork(
+        &self,
+        store: &Store,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<Begun, Failure> {
+        let maker = Maker {
+            store,
+            artifacts,
+            settings,
+        };
+        let fork = async |held: &Held| {
+            let spec = self.spec(artifacts, &held.keys)?;
+            let machine = Machine::fork(spec, &held.saved, log.evidence).await;
+            machine.map_err(|error| infrastructure(error, log.evidence))
+        };
+        let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
+        Ok(Begun::on(Arc::new(machine), held))
+    }
+
+    fn wants_checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a Store> {
+        let fork = self.scenario.start == Start::Fork;
+        settings.checkpoints.as_ref().filter(|_| fork)
+    }
+
+    /// Why its machine is booted on every host: found out after a whole boot otherwise, each time.
+    pub fn never_forks(&self) -> Option<&'static str> {
+        let nvme = self.profile.has_disks_on(Bus::Nvme);
+        nvme.then_some("QEMU cannot save a machine on NVMe disks")
+    }
+
+    /// What makes the checkpoints that it goes on from, the boot first.
+    ///
+    /// # Errors
+    /// The artifacts cannot be read, or this host cannot run the profile.
+    pub fn recipes(&self, artifacts: &Artifacts) -> Result<Vec<Recipe>, Failure> {
+        (0..=self.scenario.setups.len())
+            .map(|setups| self.recipe(artifacts, setups))
+            .collect()
+    }
+
+    /// What makes the checkpoint of a machine that went through so many of the trial's setups.
+    pub(super) fn recipe(&self, artifacts: &Artifacts, setups: usize) -> Result<Recipe, Failure> {
+        let setups = &self.scenario.setups[..setups];
+        let mut inputs = self.inputs(artifacts)?;
+        let content: Vec<_> = setups.iter().map(|setup| &setup.content).collect();
+        inputs["setups"] = json!(content);
+        let last = match setups.last() {
+            Some(setup) => format!("setup {}", setup.name),
+            None => "boot".into(),
+        };
+        Ok(Recipe {
+            label: format!("{}, {last}", self.profile.name),
+            inputs,
+        })
+    }
+
+    /// All that a checkpoint of a boot depends on.
+    fn inputs(&self, artifacts: &Artifacts) -> Result<Value, Failure> {
+        let nobody = KeyPair {
+            private: String::new(),
+            public: "key".into(),
+        };
+        let spec = self.spec(artifacts, &nobody)?;
+        let mut profile = spec.profile.profile.clone();
+        profile.about.clear();
+        profile.budgets.clear();
+        profile.console = ConsoleRules::default();
+        let initrd = spec.initrd.as_deref().map(content).transpose()?;
+        let mut inputs = json!({
+            "version": VERSION,
+            "kernel": content(&spec.kernel)?,
+            "initrd": initrd,
+            "qemu": spec.profile.qemu_version,
+            "accelerator": format!("{:?}", spec.profile.accelerator),
+            "processor": spec.profile.accelerator.processor(),
+            "firmware": firmware(&spec.profile.firmware)?,
+            "profile": profile,
+            "kernel arguments": spec.kernel_arguments(),
+            "memory": spec.memory_mib(),
+            "disks": spec.disks,
+            "user data": spec.user_data,
+        });
+        if !spec.volumes.is_empty() {
+            inputs["volumes"] = json!(spec.volumes);
+        }
+        if !spec.metadata.is_empty() {
+            inputs["metadata"] = json!(spec.metadata);
+        }
+        if spec.first_card != CardNetwork::default() || !spec.cards.is_empty() {
+            inputs["networks"] = json!([spec.first_card, spec.cards]);
+        }
+        if let Some(registry) = &spec.registry {
+            inputs["registry"] = json!(images(&registry.storage)?);
+            inputs["account"] = json!(registry.account.is_some());
+        }
+        if let Some(ready) = &self.scenario.ready {
+            inputs["ready"] = json!(ready);
+        }
+        if spec.outside {
+            inputs["outside"] = true.into();
+        }
+        if spec.balloon {
+            inputs["balloon"] = true.into();
+        }
+        Ok(inputs)
+    }
+
+    /// Boots a machine, waits until it is ready, and saves it. A boot that fails is this trial's
+    /// red verdict, and its evidence is kept.
+    pub(super) async fn boot_checkpoint(
+        &self,
+        maker: Maker<'_>,
+        folder: &Path,
+    ) -> Result<KeyPair, Failure> {
+        let keys = KeyPair::generate();
+        let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
+        let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
+        self.record(maker.artifacts, maker.settings, &evidence);
+        let made = Box::pin(self.boot_and_save(maker, folder, &keys, &evidence)).await;
+        made.map_err(|failure| closed(&evidence, failure))?;
+        Ok(keys)
+    }
+
+    async fn boot_and_save(
+        &self,
+        maker: Maker<'_>,
+        folder: &Path,
+        keys: &KeyPair,
+        evidence: &Evidence,
+    ) -> Result<(), Failure> {
+        let spec = self.spec(maker.artifacts, keys)?;
+        let machine = Machine::start_savable(spec, folder, evidence).await;
+        let machine = machine.map_err(|error| infrastructure(error, evidence))?;
+        let log = self.log(maker.settings, evidence, self.name());
+        let machine = Arc::new(machine);
+        let mut ran = Vec::new();
+        let wanted = self.scenario.ready.as_ref();
+        let snapshots = self.snapshots();
+        let mut session = Session::new(Arc::clone(&machine), keys, &snapshots);
+        let ready = async {
+            booted(&machine, wanted, &mut session).await?;
+            let engines = wanted.is_none();
+            Ok(machine.guard(lets_in(&machine, keys, engines)).await?)
+        };
+        let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
+        let ready = ready.await;
+        // What it is connected with would be saved with it.
+        drop(session);
+        if wanted.is_none() || ready.is_err() {
+            self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
+        }
+        if let Err(fault) = ready {
+            outcome::screen(&machine, evidence).await;
+            let fate = self.keep(&machine, keys, maker.settings, &log).await;
+            let failure = Red::boot(fault, &ran).conclude(self, &machine, evidence, fate);
+            machine.stop().await;
+            return Err(failure);
+        }
+        save(&machine, folder, evidence).await
+    }
+}
+
+/// There is no machine to judge; what it left is in this evidence.
+pub(super) fn infrastructure(why: impl Display, evidence: &Evidence) -> Failure {
+    let folder = evidence.folder().display();
+    Failure::Infrastructure(format!("{why}{EVIDENCE}{folder}"))
+}
+
+/// Tells that a machine is booted where it would be forked; each reason once in a run.
+fn not_forked(store: &Store, why: &str, log: &Log<'_>) {
+    // Where the evidence is differs each time, and makes no other reason.
+    let reason = why.split_once(EVIDENCE).map_or(why, |(reason, _)| reason);
+    if store.is_news(reason) {
+        log.tell(What::Note {
+            trial: Some(log.trial.clone()),
+            text: format!("machines are booted, not forked: {why}"),
+        });
+    }
+}
+
+/// Until a machine that was started is as far as is wanted of it, or has booted.
+async fn booted(
+    machine: &Machine,
+    wanted: Option<&WaitForStep>,
+    session: &mut Session<'_>,
+) -> Result<(), Fault> {
+    let limit = scaled(deadline::BOOT);
+    let Some(wanted) = wanted else {
+        return Ok(machine.guard(machine.wait_ready(limit)).await?);
+    };
+    let limit = Deadline::within(limit);
+    let wait = async { Ok(steps::wait::perform(wanted, session, &limit).await) };
+    machine.guard(wait).await?
+}
+
+/// Until SSH lets us in and, where they are wanted and the guest is one that tells of its boot, both
+/// Dockers answer.
+async fn lets_in(machine: &Machine, keys: &KeyPair, engines: bool) -> Result<(), MachineError> {
+    let login = Login::Key {
+        user: USER.into(),
+        private_key: keys.private.clone(),
+    };
+    let ssh = machine.ssh(&login, scaled(deadline::LOGIN)).await?;
+    if !engines || machine.boot_events().is_empty() {
+        return Ok(());
+    }
+    for engine in [Engine::System, Engine::User] {
+        let docker = machine.docker(&ssh, engine).await?;
+        let answered = docker.ping().await;
+        answered.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))?;
+    }
+    Ok(())
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Infrastructure(format!("no checkpoint: {error}"))
+    }
+}
+
+/// What firmware is, whatever its files are called: an upgrade of the host leaves the names.
+fn firmware(files: &ResolvedFirmware) -> Result<Value, Failure> {
+    Ok(match files {
+        // QEMU's own goes with its version.
+        ResolvedFirmware::Builtin => "Builtin".into(),
+        ResolvedFirmware::Flash { code, vars } => json!([content(code)?, content(vars)?]),
+        ResolvedFirmware::Bios(image) => content(image)?.into(),
+    })
+}
+
+/// What a registry serves at first: each image, and what it holds, as a hash.
+pub(super) fn images(storage: &Storage) -> Result<BTreeMap<String, String>, Failure> {
+    let images = storage.images();
+    images
+        .map(|(name, config)| Ok((name, content(config)?)))
+        .collect()
+}
+
+/// What a file holds, as a hash: read once a process, for all trials boot the same files.
+pub(super) fn content(file: &Path) -> Result<String, Failure> {
+    static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(hash) = known.get(file) {
+        return Ok(hash.clone());
+    }
+    let hash = Hash::default().file(file).map(Hash::finish);
+    let hash =
+        hash.map_err(|error| Failure::Infrastructure(format!("{}: {error}", file.display())))?;
+    known.insert(file.to_path_buf(), hash.clone());
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn firmware_is_known_by_what_its_files_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file
+        };
+        let flash = |code: &str, vars: &str| ResolvedFirmware::Flash {
+            code: file(&format!("{code}-{vars}.code"), code),
+            vars: file(&format!("{code}-{vars}.vars"), vars),
+        };
+        let old = firmware(&flash("old", "empty")).unwrap();
+        assert_ne!(old, firmware(&flash("new", "empty")).unwrap());
+        assert_ne!(old, firmware(&flash("old", "other")).unwrap());
+        let bios = |name: &str, text: &str| firmware(&ResolvedFirmware::Bios(file(name, text)));
+        assert_eq!(bios("one", "old").unwrap(), bios("two", "old").unwrap());
+        assert_ne!(bios("three", "old").unwrap(), bios("four", "new").unwrap());
+        assert!(firmware(&ResolvedFirmware::Bios("/nowhere/uefi.fd".into())).is_err());
+    }
+}

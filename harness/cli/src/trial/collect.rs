@@ -1,0 +1,90 @@
+//! Files of the machine that a scenario wants to see when it is red.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::evidence::Evidence;
+use crate::machine::MachineError;
+use base::shell;
+use scenario::Account;
+
+use super::deadline::Deadline;
+use super::scaled;
+use super::session::Session;
+
+/// Where they are, in the evidence.
+const FOLDER: &str = "collected";
+/// The most of each file, in bytes.
+const MOST: usize = 16 << 20;
+/// For all of them together, on the reference host: a verdict waits for them.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Fetches files into the evidence. What cannot be had, in words.
+pub(super) async fn collect(
+    files: &[String],
+    session: &mut Session<'_>,
+    evidence: &Evidence,
+) -> Vec<String> {
+    if files.is_empty() {
+        return Vec::new();
+    }
+    if session.machine.is_over() || session.is_silent() {
+        return vec!["no files are collected: the machine is off, or cannot be asked".into()];
+    }
+    let limit = Deadline::within(scaled(LIMIT));
+    // What was wrong may be the connection.
+    session.forget();
+    let mut missing = Vec::new();
+    for path in files {
+        let machine = std::sync::Arc::clone(&session.machine);
+        let fetched = async { Ok::<_, MachineError>(fetch(path, session, &limit).await) };
+        let kept = match machine.guard(fetched).await {
+            Ok(Ok(bytes)) => keep(path, &bytes, evidence).map_err(|error| error.to_string()),
+            Ok(Err(why)) => Err(why),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = kept {
+            missing.push(format!("{path} is not collected: {why}"));
+        }
+    }
+    missing
+}
+
+async fn fetch(path: &str, session: &mut Session<'_>, limit: &Deadline) -> Result<Vec<u8>, String> {
+    let command = format!("head -c {MOST} -- {}", shell::quote(path));
+    let output = session.run(&command, Account::Root, limit).await;
+    let output = output.map_err(|fault| fault.what)?;
+    match output.exit {
+        Some(0) => Ok(output.stdout),
+        _ => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+    }
+}
+
+fn keep(path: &str, bytes: &[u8], evidence: &Evidence) -> std::io::Result<()> {
+    let folder = evidence.file(FOLDER);
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(name(path)), bytes)
+}
+
+/// A path as the name of a file.
+fn name(path: &str) -> String {
+    Path::new(path)
+        .components()
+        .filter_map(|part| match part {
+            std::path::Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+            _ => None,
+        })
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_becomes_the_name_of_a_file_in_the_folder() {
+        assert_eq!(name("/var/log/system.log"), "var_log_system.log");
+        assert_eq!(name("/../etc/./passwd"), "etc_passwd");
+    }
+}

@@ -1,0 +1,148 @@
+//! What a trial needs to run again, kept in its evidence: a small tree of its own, with the
+//! scenario, its snapshots and the profile, and a file that tells what was booted.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifacts::Artifacts;
+use crate::evidence::Evidence;
+use scenario::{Step, sent_files};
+
+use super::begin::content;
+use super::{Failure, Settings, Trial};
+
+/// The tree in an evidence folder.
+pub(super) const TREE: &str = "replay";
+/// What was booted, and how.
+pub(super) const FILE: &str = "replay.json";
+
+/// What was booted, and how.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// `PROFILE::SCENARIO`.
+    pub(super) trial: String,
+    pub(super) profile: String,
+    pub(super) scenario: String,
+    /// All profiles that the scenario names.
+    pub(super) profiles: Vec<String>,
+    pub(super) kernel: FileRecord,
+    pub(super) initrd: FileRecord,
+    /// What the machine's registry served at first: each image and a hash of what it holds.
+    #[serde(default)]
+    pub(super) images: BTreeMap<String, String>,
+    /// Whether machines were booted that could have been forked.
+    pub(super) cold: bool,
+    /// What power cuts were drawn from.
+    pub(super) seed: Option<u64>,
+}
+
+/// A file that is not in the evidence.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FileRecord {
+    pub(super) path: PathBuf,
+    /// The hash of its content.
+    pub(super) content: String,
+}
+
+impl FileRecord {
+    fn of(file: &Path) -> Result<Self, Failure> {
+        Ok(Self {
+            path: std::path::absolute(file)?,
+            content: content(file)?,
+        })
+    }
+}
+
+impl Trial {
+    /// Leaves in the evidence what the trial needs to run again. Where that cannot be had it is
+    /// said, and the trial goes on: its verdict does not depend on it.
+    pub(super) fn record(&self, artifacts: &Artifacts, settings: &Settings, evidence: &Evidence) {
+        if let Err(error) = self.try_record(artifacts, settings, evidence) {
+            let why = error.text();
+            eprintln!("warning: {}: no replay of it: {why}", self.name());
+        }
+    }
+
+    fn try_record(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        evidence: &Evidence,
+    ) -> Result<(), Failure> {
+        let tree = evidence.file(TREE);
+        self.copy_sources(&tree)?;
+        let record = Record {
+            trial: self.name(),
+            profile: self.profile.name.clone(),
+            scenario: self.scenario.name.clone(),
+            profiles: self.scenario.all_profiles().map(str::to_owned).collect(),
+            kernel: FileRecord::of(&artifacts.kernel)?,
+            initrd: FileRecord::of(&artifacts.initrd)?,
+            images: self.served_images()?,
+            cold: settings.checkpoints.is_none(),
+            seed: settings.seed,
+        };
+        let text = serde_json::to_string_pretty(&record).map_err(io::Error::other)?;
+        Ok(std::fs::write(tree.join(FILE), text + "\n")?)
+    }
+
+    /// The scenario with its setups and snapshots, and the profile as it was read.
+    fn copy_sources(&self, tree: &Path) -> io::Result<()> {
+        let (scenarios, profiles) = (tree.join("scenarios"), tree.join("qemu-profiles"));
+        std::fs::create_dir_all(&scenarios)?;
+        std::fs::create_dir_all(&profiles)?;
+        let file = &self.scenario.file;
+        let mut text = copy(file, &scenarios)?;
+        let setups = scenarios.join("setups");
+        for setup in &self.scenario.setups {
+            std::fs::create_dir_all(&setups)?;
+            text += &copy(&setup.file, &setups)?;
+        }
+        let setups = self.scenario.setups.iter().map(|setup| &setup.steps);
+        for steps in setups.chain([&self.scenario.steps]) {
+            copy_sent(steps, file.parent().unwrap_or(file), &scenarios)?;
+        }
+        copy_snapshots(&text, &self.snapshots(), &scenarios.join("snapshots"))?;
+        let profile = serde_yaml::to_string(&self.profile).map_err(io::Error::other)?;
+        std::fs::write(
+            profiles.join(format!("{}.yaml", self.profile.name)),
+            profile,
+        )
+    }
+}
+
+/// Copies a file into a folder; its text.
+fn copy(file: &Path, folder: &Path) -> io::Result<String> {
+    let text = std::fs::read_to_string(file)?;
+    std::fs::write(folder.join(file.file_name().unwrap_or_default()), &text)?;
+    Ok(text)
+}
+
+/// The files of the project that steps send.
+fn copy_sent(steps: &[Step], from: &Path, to: &Path) -> io::Result<()> {
+    for name in sent_files(steps) {
+        let copy = to.join(name);
+        std::fs::create_dir_all(copy.parent().unwrap_or(to))?;
+        std::fs::copy(from.join(name), copy)?;
+    }
+    Ok(())
+}
+
+/// Those whose names the scenario mentions: some too many do no harm.
+fn copy_snapshots(scenario: &str, from: &Path, to: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
+        let file = entry.path();
+        let name = file.file_stem().unwrap_or_default().to_string_lossy();
+        let kept = file
+            .extension()
+            .is_some_and(|extension| extension == "snap");
+        if kept && scenario.contains(&*name) {
+            std::fs::create_dir_all(to)?;
+            std::fs::copy(&file, to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! The machine that a scenario asks for, as the machine crate takes it.
+
+use crate::artifacts::Artifacts;
+use crate::machine::{
+    Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page, Volume,
+};
+use crate::project::Project;
+use crate::services::registry::{Account, RegistrySpec, Storage};
+use scenario::{
+    Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_HERE, MachineFile,
+    NetworkFile, RegistryFile, Step, VolumeFormat,
+};
+
+use super::{Failure, Trial};
+
+impl Trial {
+    pub(super) fn spec(
+        &self,
+        artifacts: &Artifacts,
+        keys: &KeyPair,
+    ) -> Result<MachineSpec, Failure> {
+        let wanted = &self.scenario.machine;
+        let key = wanted.ssh_key.then_some(keys.public.trim());
+        let on_config_drive = key.filter(|_| !wanted.tells_key());
+        let disks = wanted.disks.iter();
+        Ok(MachineSpec {
+            profile: self
+                .profile
+                .resolve(&artifacts.kernel)
+                .map_err(|why| Failure::Infrastructure(why.to_string()))?,
+            kernel: artifacts.kernel.clone(),
+            initrd: Some(artifacts.initrd.clone()),
+            kernel_args: wanted.kernel_arguments.clone(),
+            memory: wanted.memory,
+            disks: disks.map(|disk| Disk::Blank(blank(disk))).collect(),
+            user_data: CloudConfig::render(wanted.cloud_config.as_ref(), on_config_drive)
+                .map_err(Failure::Infrastructure)?,
+            volumes: volumes(wanted, key.unwrap_or_default()),
+            metadata: metadata(wanted, key.unwrap_or_default()),
+            ssh_port: None,
+            balloon: self.scenario.steps.iter().any(takes_memory),
+            write_cache: self.cuts_power(),
+            registry: wanted.registry.as_ref().map(registry).transpose()?,
+            outside: wanted.outside,
+            first_card: network(&wanted.network),
+            cards: wanted.cards.iter().map(card).collect(),
+            console: self.scenario.console.clone(),
+        })
+    }
+}
+
+/// A machine's registry, with the images of this tree that it serves at first.
+pub(super) fn registry(wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
+    let storage = Storage::of(Project::find().root(), &wanted.images);
+    Ok(RegistrySpec {
+        storage: storage.map_err(|error| Failure::Infrastructure(error.to_string()))?,
+        account: wanted.account.as_ref().map(|account| Account {
+            user: account.user.clone(),
+            password: account.password.clone(),
+        }),
+    })
+}
+
+fn takes_memory(step: &Step) -> bool {
+    matches!(&step.action, Action::Fault(FaultStep::Memory(_)))
+}
+
+/// An empty disk.
+pub(super) fn blank(disk: &DiskFile) -> Blank {
+    Blank {
+        mib: disk.size,
+        label: disk.label.clone(),
+        partition: disk.partition.clone(),
+    }
+}
+
+/// The volumes of a machine, with the trial's key.
+fn volumes(wanted: &MachineFile, key: &str) -> Vec<Volume> {
+    let file = |(path, text): (&String, &String)| (path.clone(), text.replace(KEY_HERE, key));
+    let volumes = wanted.volumes.iter().map(|volume| Volume {
+        label: volume.label.clone(),
+        files: volume.files.iter().map(file).collect(),
+        file_system: match volume.format {
+            VolumeFormat::Fat => FileSystemKind::Fat,
+            VolumeFormat::Iso9660 => FileSystemKind::Iso9660,
+        },
+    });
+    volumes.collect()
+}
+
+/// The cloud metadata of a machine, with the trial's key.
+fn metadata(wanted: &MachineFile, key: &str) -> Metadata {
+    let pages = wanted.metadata.iter().map(|(path, page)| {
+        let page = Page {
+            method: page.method.clone(),
+            headers: page.headers.clone(),
+            body: page.body.replace(KEY_HERE, key),
+        };
+        (path.clone(), page)
+    });
+    pages.collect()
+}
+
+fn network(file: &NetworkFile) -> CardNetwork {
+    let text = |name: &scenario::HostName| name.as_str().to_owned();
+    CardNetwork {
+        subnet: None,
+        router: file.router,
+        name_server: file.name_server.map(|address| address.to_string()),
+        domain: file.domain.as_ref().map(text),
+        search: file.search.iter().map(text).collect(),
+        hostname: file.hostname.as_ref().map(text),
+        ipv6: file.ipv6,
+    }
+}
+
+fn card(file: &CardFile) -> CardNetwork {
+    let settings = NetworkFile {
+        router: file.router,
+        name_server: file.name_server,
+        domain: file.domain.clone(),
+        search: file.search.clone(),
+        hostname: file.hostname.clone(),
+        ipv6: file.ipv6,
+    };
+    CardNetwork {
+        subnet: Some(file.subnet.to_string()),
+        ..network(&settings)
+    }
+}
+
+/// The engine that a scenario names.
+pub(super) fn engine(name: EngineName) -> Engine {
+    match name {
+        EngineName::System => Engine::System,
+        EngineName::User => Engine::User,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn card_of_a_scenario_becomes_a_network_with_its_subnet() {
+        let text =
+            "{ subnet: 10.0.4.0/24, name_server: 10.0.4.9, search: [a.example], ipv6: false }";
+        let network = card(&serde_yaml::from_str(text).unwrap());
+        assert_eq!(network.subnet.as_deref(), Some("10.0.4.0/24"));
+        assert_eq!(network.name_server.as_deref(), Some("10.0.4.9"));
+        assert_eq!(network.search, ["a.example"]);
+        assert!(network.router && !network.ipv6);
+    }
+}

@@ -1,0 +1,54 @@
+//! Commands on a person's computer beside the machine.
+
+use crate::client::{self, Client};
+use scenario::ClientStep;
+
+use super::super::deadline::Deadline;
+use super::super::fault::Fault;
+use super::super::judge::{self, Wanted};
+use super::super::session::Session;
+
+pub(super) async fn perform(
+    step: &ClientStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    begin(session, deadline).await?;
+    let machine = &session.machine;
+    let mut ports = Vec::new();
+    for port in &step.ports {
+        ports.push((*port, machine.forwarded(*port).await?));
+    }
+    let Some(client) = &session.client else {
+        return Ok(());
+    };
+    let doors = client.open(machine.ssh_port(), &ports).map_err(failed)?;
+    for (path, content) in &step.files {
+        client.put(path, content, deadline.left()).await?;
+    }
+    let output = client.run(&step.run, &doors, deadline.left()).await?;
+    let wanted = Wanted {
+        exit: step.exit.unwrap_or(0).into(),
+        stdout: step.stdout.as_ref(),
+        stderr: step.stderr.as_ref(),
+    };
+    judge::command(&step.run, wanted, &output, session.snapshots)
+}
+
+/// The trial's computer, which from its first use on knows the host key that the machine has then.
+async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
+    if session.client.is_some() {
+        return Ok(());
+    }
+    // A login pins the host key.
+    session.ssh(deadline).await?;
+    let host_key = session.machine.host_key().unwrap_or_default();
+    let computer = client::computer().map_err(Fault::new)?;
+    let client = Client::new(computer, session.keys, &host_key).map_err(failed)?;
+    session.client = Some(client);
+    Ok(())
+}
+
+fn failed(error: std::io::Error) -> Fault {
+    Fault::new(format!("no client: {error}"))
+}

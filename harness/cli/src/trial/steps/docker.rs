@@ -1,0 +1,132 @@
+//! What is asked of a Docker engine.
+
+use bollard::Docker;
+use bollard::query_parameters::ListContainersOptionsBuilder;
+
+use scenario::{DockerAction, DockerPs, DockerStep, Words};
+
+use super::super::deadline::Deadline;
+use super::super::fault::Fault;
+use super::super::import;
+use super::super::judge::{self, Wanted};
+use super::super::session::Session;
+use super::super::spec;
+use super::{container, tls};
+
+pub(super) async fn perform(
+    step: &DockerStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let docker = match &step.tls {
+        None => session.docker(spec::engine(step.engine), deadline).await?,
+        Some(tls) if tls.refused => return tls::refused(tls, session, deadline).await,
+        Some(tls) => tls::connect(tls, session, deadline).await?,
+    };
+    match step.action() {
+        Some(DockerAction::Run(run)) => {
+            let Some(output) = container::run(run, &docker, deadline).await? else {
+                return Ok(());
+            };
+            let wanted = Wanted {
+                exit: run.exit.unwrap_or(0),
+                stdout: run.stdout.as_ref(),
+                stderr: run.stderr.as_ref(),
+            };
+            judge::command(&run.command.join(" "), wanted, &output, session.snapshots)
+        }
+        Some(DockerAction::Exec(exec)) => {
+            let output = container::exec(exec, &docker, deadline).await?;
+            let wanted = Wanted {
+                exit: exec.exit.unwrap_or(0),
+                stdout: exec.stdout.as_ref(),
+                stderr: exec.stderr.as_ref(),
+            };
+            judge::command(&exec.command.join(" "), wanted, &output, session.snapshots)
+        }
+        Some(DockerAction::Ps(ps)) => judge_ps(ps, &names(&docker, ps.all, deadline).await?),
+        Some(DockerAction::Import(import)) => {
+            let ssh = session.ssh(deadline).await?;
+            import::perform(import, &ssh, &docker).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Names of an engine's containers, sorted.
+pub(super) async fn names(
+    docker: &Docker,
+    all: bool,
+    deadline: &Deadline,
+) -> Result<Vec<String>, Fault> {
+    let options = ListContainersOptionsBuilder::default().all(all).build();
+    let listed = within(deadline, docker.list_containers(Some(options))).await?;
+    let all_names = listed
+        .into_iter()
+        .flat_map(|container| container.names.unwrap_or_default());
+    let mut names: Vec<String> = all_names
+        .map(|name| name.trim_start_matches('/').to_owned())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Gives an answer of an engine until the deadline to come.
+pub(super) async fn within<T>(
+    deadline: &Deadline,
+    answer: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(deadline.left(), answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => {
+            let limit = deadline.limit().as_secs_f64();
+            Err(Fault::new(format!(
+                "docker did not answer within the step's {limit:.0} s"
+            )))
+        }
+    }
+}
+
+fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), Fault> {
+    let words = |words: &Option<Words>| words.clone().unwrap_or_default().0;
+    let missing = words(&ps.contains)
+        .into_iter()
+        .find(|name| !names.contains(name));
+    let foreign = words(&ps.lacks)
+        .into_iter()
+        .find(|name| names.contains(name));
+    let what = match (missing, foreign, ps.count) {
+        (Some(name), ..) => format!("there is no container {name}"),
+        (None, Some(name), _) => format!("there is a container {name}, which must not be there"),
+        (None, None, Some(count)) if count != names.len() => {
+            format!("there are {} containers, expected {count}", names.len())
+        }
+        _ => return Ok(()),
+    };
+    Err(Fault::new(what).with("containers", names.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(yaml: &str) -> String {
+        let names = ["console", "udev"].map(str::to_owned);
+        judge_ps(&serde_yaml::from_str(yaml).unwrap(), &names)
+            .map_or_else(|fault| fault.what, |()| "held".into())
+    }
+
+    #[test]
+    fn containers_are_judged_by_name_and_number() {
+        assert_eq!(
+            verdict("{contains: [console, udev], lacks: ntp, count: 2}"),
+            "held"
+        );
+        assert_eq!(verdict("{contains: ntp}"), "there is no container ntp");
+        assert_eq!(
+            verdict("{lacks: udev}"),
+            "there is a container udev, which must not be there"
+        );
+        assert_eq!(verdict("{count: 3}"), "there are 2 containers, expected 3");
+    }
+}

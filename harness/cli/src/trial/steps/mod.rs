@@ -1,0 +1,49 @@
+//! The steps, each kind in a file.
+
+mod client;
+mod container;
+mod docker;
+mod events;
+mod fault;
+mod hotplug;
+mod name_server;
+mod power_cut;
+mod reboot;
+mod serial;
+mod ssh;
+mod time_server;
+mod tls;
+pub(super) mod wait;
+
+pub(super) use fault::carrier;
+
+use scenario::{Action, Step};
+
+use super::deadline::Deadline;
+use super::fault::Fault;
+use super::session::Session;
+
+/// Does a step and judges it.
+///
+/// # Errors
+/// What did not hold.
+pub async fn perform(
+    step: &Step,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    match &step.action {
+        Action::Ssh(step) => ssh::perform(step, session, deadline).await,
+        Action::Serial(step) => serial::perform(step, session, deadline).await,
+        Action::Docker(step) => docker::perform(step, session, deadline).await,
+        Action::Reboot(step) => reboot::perform(step, session, deadline).await,
+        Action::PowerCut(step) => power_cut::perform(step, session, deadline).await,
+        Action::WaitFor(step) => wait::perform(step, session, deadline).await,
+        Action::Events(step) => events::judge(step, &session.machine.boot_events()),
+        Action::Hotplug(step) => hotplug::perform(step, session).await,
+        Action::TimeServer(step) => time_server::perform(step, session, deadline).await,
+        Action::Client(step) => Box::pin(client::perform(step, session, deadline)).await,
+        Action::NameServer(step) => name_server::perform(step, session, deadline).await,
+        Action::Fault(step) => fault::perform(step, session, deadline).await,
+    }
+}

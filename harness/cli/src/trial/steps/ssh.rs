@@ -1,0 +1,92 @@
+//! Commands, files and logins over SSH.
+
+use crate::machine::{KeyPair, Login, MachineError, Ssh};
+use scenario::{KeyName, SshStep, Upload};
+
+use super::super::deadline::Deadline;
+use super::super::fault::Fault;
+use super::super::judge::{self, Wanted};
+use super::super::session::{Session, USER, for_account};
+
+pub(super) async fn perform(
+    step: &SshStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let ssh = match login(step, session) {
+        None => session.ssh(deadline).await?,
+        Some(login) if step.expect_refused => return refused(&login, session, deadline).await,
+        Some(login) => session.machine.ssh(&login, deadline.left()).await?,
+    };
+    if let Some(upload) = &step.upload {
+        let folder = session.snapshots.parent().unwrap_or(session.snapshots);
+        let content = upload.bytes(folder).map_err(Fault::new)?;
+        return send(&content, upload, step, &ssh, deadline).await;
+    }
+    run(step, &ssh, session, deadline).await
+}
+
+/// The login that a step asks for; none for the trial's own connection.
+fn login(step: &SshStep, session: &Session<'_>) -> Option<Login> {
+    let user = step.user.clone().unwrap_or_else(|| USER.into());
+    if let Some(password) = step.password.clone() {
+        return Some(Login::Password { user, password });
+    }
+    let private_key = match step.key? {
+        KeyName::Harness => session.keys.private.clone(),
+        KeyName::Stranger => KeyPair::generate().private,
+    };
+    Some(Login::Key { user, private_key })
+}
+
+async fn refused(login: &Login, session: &Session<'_>, deadline: &Deadline) -> Result<(), Fault> {
+    match session.machine.ssh(login, deadline.left()).await {
+        Err(MachineError::Refused { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Fault::new(
+            "the login was accepted, expected it to be refused",
+        )),
+    }
+}
+
+async fn run(
+    step: &SshStep,
+    ssh: &Ssh,
+    session: &Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let Some(command) = &step.run else {
+        return Ok(());
+    };
+    let output = ssh
+        .run(&for_account(command, step.account), deadline.left())
+        .await?;
+    let wanted = Wanted {
+        exit: step.exit.unwrap_or(0).into(),
+        stdout: step.stdout.as_ref(),
+        stderr: step.stderr.as_ref(),
+    };
+    judge::command(command, wanted, &output, session.snapshots)
+}
+
+/// Sends a file; root's go through a place that everybody may write to.
+async fn send(
+    content: &[u8],
+    upload: &Upload,
+    step: &SshStep,
+    ssh: &Ssh,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let mode = if upload.executable { 0o755 } else { 0o644 };
+    if step.account == scenario::Account::Rancher {
+        return Ok(ssh.upload(content, &upload.to, mode).await?);
+    }
+    let between = "/tmp/.harness-upload";
+    ssh.upload(content, between, mode).await?;
+    let command = format!("mv {between} \"{0}\" && chown 0:0 \"{0}\"", upload.to);
+    let output = ssh
+        .run(&for_account(&command, step.account), deadline.left())
+        .await?;
+    let nowhere = std::path::Path::new("");
+    judge::command(&command, Wanted::default(), &output, nowhere)
+}

@@ -1,0 +1,179 @@
+//! Waiting until something holds.
+
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::machine::MachineError;
+use base::wait::{Poll, wait_until};
+use scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
+
+use super::super::deadline::Deadline;
+use super::super::fault::{Fault, printable};
+use super::super::judge::{self, Wanted};
+use super::super::session::Session;
+use super::super::spec;
+use super::docker;
+
+pub(in super::super) async fn perform(
+    step: &WaitForStep,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let machine = std::sync::Arc::clone(&session.machine);
+    match step.action() {
+        Some(WaitAction::Ssh(wait)) => {
+            let what = format!("`{}` as wanted", wait.run.trim());
+            let look = async |session: &mut Session<'_>| look(wait, session, deadline).await;
+            until(&what, step, look, session, deadline).await
+        }
+        Some(WaitAction::Serial(pattern)) => {
+            machine.serial().expect(&pattern.0, deadline.left()).await?;
+            Ok(())
+        }
+        Some(WaitAction::Event(stage)) => {
+            machine.wait_event(stage, deadline.left()).await?;
+            Ok(())
+        }
+        Some(WaitAction::Container(wait)) => {
+            let what = format!("the container {} running", wait.name);
+            let look = async |session: &mut Session<'_>| container(wait, session, deadline).await;
+            until(&what, step, look, session, deadline).await
+        }
+        Some(WaitAction::Silence(span)) => silence(machine.ssh_port(), span.0).await,
+        None => Ok(()),
+    }
+}
+
+/// Looks until something holds, or until the command that says so finds that it never will.
+async fn until(
+    what: &str,
+    step: &WaitForStep,
+    look: impl AsyncFn(&mut Session<'_>) -> Poll<()>,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let held = wait_until(what, deadline.left(), async || {
+        match (look(session).await, &step.until_failed) {
+            (Poll::NotYet(seen), Some(command)) => match failed(command, session, deadline).await {
+                Some(printed) => Poll::Failed(format!(
+                    "`{}` says so, and printed: {printed}; last seen: {seen}",
+                    command.trim()
+                )),
+                None => Poll::NotYet(seen),
+            },
+            (seen, _) => seen,
+        }
+    });
+    held.await.map_err(|error| MachineError::from(error).into())
+}
+
+/// What a command printed that ended well, and so says that there is nothing to wait for.
+async fn failed(command: &str, session: &mut Session<'_>, deadline: &Deadline) -> Option<String> {
+    let output = session.run(command, Account::Root, deadline).await.ok()?;
+    let printed = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+    (output.exit == Some(0)).then(|| printable(printed.concat().trim()))
+}
+
+async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) -> Poll<()> {
+    let output = match session.run(&wait.run, wait.account, deadline).await {
+        Ok(output) => output,
+        Err(fault) => {
+            // The connection may be what is broken: the next look makes a new one.
+            session.forget();
+            return Poll::NotYet(fault.what);
+        }
+    };
+    let exit = wait.exit.unwrap_or(0).into();
+    let wanted = Wanted {
+        exit,
+        stdout: wait.stdout.as_ref(),
+        stderr: None,
+    };
+    match judge::output(wanted, &output, session.snapshots) {
+        Ok(()) => Poll::Ready(()),
+        Err(fault) => {
+            let printed = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
+            Poll::NotYet(format!(
+                "{}; it printed: {}",
+                fault.what,
+                printable(printed.concat().trim())
+            ))
+        }
+    }
+}
+
+async fn container(
+    wait: &WaitContainer,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Poll<()> {
+    match running(wait, session, deadline).await {
+        Ok(names) if names.contains(&wait.name) => Poll::Ready(()),
+        Ok(names) => Poll::NotYet(format!("running are: {}", names.join(", "))),
+        Err(fault) => {
+            session.forget();
+            Poll::NotYet(fault.what)
+        }
+    }
+}
+
+async fn running(
+    wait: &WaitContainer,
+    session: &mut Session<'_>,
+    deadline: &Deadline,
+) -> Result<Vec<String>, Fault> {
+    let engine = session.docker(spec::engine(wait.engine), deadline).await?;
+    docker::names(&engine, false, deadline).await
+}
+
+/// QEMU takes connections to the port itself; who greets on them is the machine. One that is closed
+/// was closed by somebody who is there.
+async fn silence(port: u16, span: Duration) -> Result<(), Fault> {
+    let mut first = [0; 64];
+    let greeting = async {
+        let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
+        line.read(&mut first).await
+    };
+    let said = match tokio::time::timeout(span, greeting).await {
+        Err(_) => return Ok(()),
+        Ok(Ok(0)) => "the connection was closed".into(),
+        Ok(Ok(length)) => printable(String::from_utf8_lossy(&first[..length]).trim()),
+        Ok(Err(error)) => error.to_string(),
+    };
+    Err(Fault::new(format!("the machine answered: {said}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_broken_by_a_word_or_a_closed_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // Connections wait in its queue, and nobody takes them.
+        silence(port, Duration::from_millis(100)).await.unwrap();
+        let told = std::thread::spawn(move || {
+            drop(listener.accept().unwrap());
+            let (mut line, _) = listener.accept().unwrap();
+            line.write_all(b"SSH-2.0-kettle\r\n").unwrap();
+            drop(line);
+            drop(listener.accept().unwrap());
+        });
+        let long = Duration::from_secs(60);
+        let fault = silence(port, long).await.unwrap_err();
+        assert_eq!(fault.what, "the machine answered: SSH-2.0-kettle");
+        let fault = silence(port, long).await.unwrap_err();
+        assert!(
+            fault.what.starts_with("the machine answered: "),
+            "{}",
+            fault.what
+        );
+        told.join().unwrap();
+    }
+}

@@ -1,0 +1,195 @@
+use std::path::Path;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use super::red_verdict::{Ran, Red, Seen};
+use super::*;
+use crate::machine::{BootEvent, Output};
+use deadline::{Pace, Patience};
+use fault::Fault;
+use scenario::{Known, TextExpectation};
+
+const TEA: &str = r"name: tea
+about: tea can be made
+steps:
+  - ssh: { run: fill kettle }
+  - ssh: { run: make tea, stdout: { equals: tea } }
+  - reboot: {}
+";
+
+fn scenario() -> Scenario {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tea.yaml");
+    std::fs::write(&file, TEA).unwrap();
+    let mut scenario = scenario::load(
+        &file,
+        &Known {
+            profiles: vec!["q35".into()],
+            ..Known::default()
+        },
+    )
+    .unwrap();
+    scenario.file = "scenarios/tea.yaml".into();
+    scenario
+}
+
+fn seen() -> Seen {
+    let event = |stage: &str, seconds, error: Option<&str>| BootEvent {
+        stage: stage.into(),
+        seconds,
+        error: error.map(str::to_owned),
+        ok: error.is_none(),
+        fatal: false,
+    };
+    let lines: Vec<String> = (1..=50)
+        .map(|n| format!("\x1b[32mline\x1b[0m {n}\r"))
+        .collect();
+    Seen {
+        serial: lines.join("\n"),
+        events: vec![
+            event("init", 0.12, None),
+            event("state", 12.0, Some("no disk")),
+        ],
+    }
+}
+
+fn output(exit: i32, stdout: &str, stderr: &str) -> Output {
+    Output {
+        exit: Some(exit),
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+        ..Output::default()
+    }
+}
+
+fn ran(what: &str, millis: u64) -> Ran {
+    Ran {
+        what: what.into(),
+        took: Duration::from_millis(millis),
+    }
+}
+
+fn expecting(yaml: &str) -> TextExpectation {
+    serde_yaml::from_str(yaml).unwrap()
+}
+
+fn judged(yaml: &str, exit: i64, output: &Output) -> Result<(), String> {
+    let expected = expecting(yaml);
+    let wanted = judge::Wanted {
+        exit,
+        stdout: Some(&expected),
+        stderr: None,
+    };
+    judge::output(wanted, output, Path::new("snapshots")).map_err(|fault| fault.render())
+}
+
+#[test]
+fn a_red_step_says_all_there_is_to_know() {
+    let coffee = output(0, "coffee\nblack\n", "kettle: empty\n");
+    let expected = expecting("equals: tea");
+    let wanted = judge::Wanted {
+        exit: 0,
+        stdout: Some(&expected),
+        stderr: None,
+    };
+    let fault = judge::command("make tea", wanted, &coffee, Path::new("snapshots")).unwrap_err();
+    let ran = [
+        ran("boot", 17_300),
+        ran("ssh: fill kettle", 210),
+        ran("ssh: make tea", 1_080),
+    ];
+    assert_snapshot!(Red::step(fault, 1, &ran).text("q35::tea", &scenario(), &seen()));
+}
+
+#[test]
+fn a_red_boot_says_what_came() {
+    let red = Red::boot(
+        Fault::new("the guest's console said: Kernel panic"),
+        &[ran("boot", 900)],
+    );
+    let nothing = Seen {
+        serial: String::new(),
+        events: Vec::new(),
+    };
+    assert_snapshot!(red.text("q35::tea", &scenario(), &nothing));
+}
+
+#[test]
+fn a_panic_is_shown_with_what_was_before_it() {
+    let panic = "the guest's console said: kernel panic: line 9";
+    let red = Red::boot(Fault::new(panic), &[ran("boot", 900)]);
+    let text = red.text("q35::tea", &scenario(), &seen());
+    let shown: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("  | "))
+        .collect();
+    assert_eq!(
+        (shown.first(), shown.last()),
+        (Some(&"  | line 1"), Some(&"  | line 19"))
+    );
+}
+
+#[test]
+fn one_line_end_does_not_count() {
+    judged("equals: tea", 0, &output(0, "tea\n", "")).unwrap();
+    judged("equals: \"tea\\n\"", 0, &output(0, "tea", "")).unwrap();
+    judged("equals: tea", 0, &output(0, "tea\n\n", "")).unwrap_err();
+}
+
+#[test]
+fn expectations_hold_together() {
+    let good = output(0, "green tea\nblack tea\n", "");
+    judged(
+        "{matches: '^black', contains: [green, tea], lacks: coffee}",
+        0,
+        &good,
+    )
+    .unwrap();
+    let why = judged("{matches: '^tea'}", 0, &good).unwrap_err();
+    assert!(why.contains("stdout does not match /^tea/"), "{why}");
+    let why = judged("{contains: [tea, milk]}", 0, &good).unwrap_err();
+    assert!(why.contains("stdout does not contain `milk`"), "{why}");
+    let why = judged("{lacks: [black]}", 0, &good).unwrap_err();
+    assert!(
+        why.contains("stdout contains `black`, which it must not"),
+        "{why}"
+    );
+}
+
+#[test]
+fn the_exit_status_counts_also_where_a_signal_ended_it() {
+    let why = judged("{contains: tea}", 0, &output(3, "tea", "")).unwrap_err();
+    assert!(
+        why.contains("ended with exit status 3, expected exit status 0"),
+        "{why}"
+    );
+    judged("{contains: tea}", 3, &output(3, "tea", "")).unwrap();
+    let killed = Output {
+        signal: Some("KILL".into()),
+        ..output(0, "tea", "")
+    };
+    let why = judged("{contains: tea}", 0, &killed).unwrap_err();
+    assert!(why.contains("ended with signal KILL"), "{why}");
+}
+
+#[test]
+fn root_is_reached_through_sudo_with_the_command_as_one_word() {
+    use scenario::Account;
+    let command = session::for_account("echo 'a b'", Account::Root);
+    assert_eq!(command, r"sudo -n sh -c 'echo '\''a b'\'''");
+    assert_eq!(session::for_account("id", Account::Rancher), "id");
+}
+
+#[test]
+fn a_step_may_say_how_long_it_takes() {
+    let mut steps = scenario().steps;
+    let limit = |step: &Step| Patience::of(step, None, Pace::of(std::iter::empty())).limit;
+    let reboot = limit(&steps[2]);
+    steps[0].timeout = Some(Duration::from_secs(7));
+    assert_eq!(limit(&steps[0]), scaled(Duration::from_secs(7)));
+    assert!(
+        limit(&steps[1]) < reboot,
+        "a reboot takes longer than a command"
+    );
+}

@@ -1,0 +1,98 @@
+//! Both engines of the real OS, where a build of it is there.
+
+use std::path::Path;
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
+
+use crate::{LONG, bench, profile, within};
+
+/// The build of this tree; `HARNESS_KERNEL` and `HARNESS_INITRD` name another.
+pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
+    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/artifacts");
+    let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
+    let (kernel, initrd) = (
+        given("HARNESS_KERNEL", "vmlinuz"),
+        given("HARNESS_INITRD", "initrd"),
+    );
+    if !kernel.exists() || !initrd.exists() {
+        eprintln!("skipped: no build of the OS in {}", dist.display());
+        return None;
+    }
+    Some(MachineSpec {
+        user_data: Some(format!(
+            "#cloud-config\nssh_authorized_keys:\n- {}\n",
+            keys.public
+        )),
+        ..MachineSpec::new(profile().resolve(&kernel).unwrap(), &kernel, Some(&initrd))
+    })
+}
+
+/// An image of one file.
+async fn import(docker: &bollard::Docker) {
+    let content: Vec<u8> = (0..1_u32 << 20).map(|n| n.to_le_bytes()[0]).collect();
+    let mut layer = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    layer
+        .append_data(&mut header, "file", content.as_slice())
+        .unwrap();
+    let options = bollard::query_parameters::CreateImageOptionsBuilder::default()
+        .from_src("-")
+        .repo("file")
+        .build();
+    let body = bollard::body_full(layer.into_inner().unwrap().into());
+    let answer = docker.create_image(Some(options), Some(body), None);
+    answer.try_collect::<Vec<_>>().await.unwrap();
+}
+
+#[tokio::test]
+async fn both_engines_answer_over_one_login() {
+    let keys = KeyPair::generate();
+    let Some(spec) = spec(&keys) else { return };
+    let bench = bench();
+    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    let login = Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    };
+    let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
+    let stranger = Login::Key {
+        user: "rancher".into(),
+        private_key: KeyPair::generate().private,
+    };
+    let refused = machine.ssh(&stranger, LONG).await.err().unwrap();
+    assert_eq!(refused.to_string(), "login as rancher was refused");
+
+    for engine in [Engine::System, Engine::User] {
+        let docker = machine.docker(&ssh, engine).await.unwrap();
+        assert_eq!(docker.ping().await.unwrap(), "OK");
+        // Answers that overlap on one SSH session: none is left lying until the next one comes.
+        for _ in 0..20 {
+            let asked = async { tokio::join!(docker.ping(), docker.info(), docker.version()) };
+            let (ping, info, version) = within(asked).await;
+            assert!(ping.is_ok() && info.is_ok() && version.is_ok());
+        }
+        // A request that is larger than what the guest takes in at once, many times.
+        for _ in 0..5 {
+            within(import(&docker)).await;
+        }
+        // A response without end, read while others come and go on the same connection. It begins
+        // with what was before, so that nothing depends on which request arrives first.
+        let mut events = docker.events(Some(bollard::query_parameters::EventsOptions {
+            since: Some("0".into()),
+            filters: Some([("type".into(), vec!["volume".into()])].into()),
+            ..Default::default()
+        }));
+        for name in ["before", "after"] {
+            let made = bollard::models::VolumeCreateRequest {
+                name: Some(name.into()),
+                ..Default::default()
+            };
+            docker.create_volume(made).await.unwrap();
+            let event = within(events.next()).await.unwrap().unwrap();
+            assert_eq!(event.actor.unwrap().id.unwrap(), name);
+        }
+    }
+}

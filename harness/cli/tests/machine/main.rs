@@ -1,0 +1,267 @@
+//! The machine layer against a real QEMU and a small real guest.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
+mod balloon;
+mod docker;
+mod fork;
+mod guest;
+mod idle;
+mod interactive;
+mod kill;
+mod outside;
+mod plugged;
+mod power;
+mod reset;
+mod restarts;
+
+use std::path::Path;
+use std::time::Duration;
+
+use harness::evidence::Evidence;
+use harness::machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
+use harness::profile::{Profile, load};
+use regex::Regex;
+
+/// Long enough for any host; what is waited for comes sooner.
+const LONG: Duration = Duration::from_secs(180);
+
+fn profile() -> Profile {
+    load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu-profiles/q35.yaml")).unwrap()
+}
+
+fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
+    let profile = profile().resolve(&guest.kernel).unwrap();
+    MachineSpec {
+        kernel_args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        memory: Some(256),
+        ..MachineSpec::new(profile, &guest.kernel, Some(&guest.initrd))
+    }
+}
+
+/// For what has no deadline of its own: a test that waits for ever says nothing.
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(LONG, work).await.unwrap()
+}
+
+/// The folder of a test's machine, kept when the test fails.
+struct Bench {
+    evidence: Evidence,
+}
+
+fn bench() -> Bench {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("evidence");
+    Bench {
+        evidence: Evidence::begin(&parent, "machine").unwrap(),
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let folder = self.evidence.folder();
+        match std::thread::panicking() {
+            true => eprintln!("evidence: {}", folder.display()),
+            false => drop(std::fs::remove_dir_all(folder)),
+        }
+    }
+}
+
+fn rancher(password: &str) -> Login {
+    Login::Password {
+        user: "rancher".into(),
+        password: password.into(),
+    }
+}
+
+/// Waits until a machine is ready, and logs in.
+async fn ready(machine: &Machine) -> Ssh {
+    let login = rancher(guest::PASSWORD);
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    machine.guard(machine.ssh(&login, LONG)).await.unwrap()
+}
+
+/// What a command that goes well prints.
+async fn printed(ssh: &Ssh, command: &str) -> String {
+    let output = ssh.run(command, LONG).await.unwrap();
+    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_guest_is_driven_by_every_line_it_has() {
+    let Some(guest) = guest::get() else { return };
+    let bench = bench();
+    let spec = MachineSpec {
+        user_data: Some("#cloud-config\n".into()),
+        ..spec(&guest, &[])
+    };
+    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let folder = machine.folder().to_owned();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    assert_eq!(machine.boot_events().first().unwrap().stage, "init");
+
+    let ssh = machine
+        .guard(machine.ssh(&rancher(guest::PASSWORD), LONG))
+        .await
+        .unwrap();
+    let output = ssh
+        .run("id -un; echo bad >&2; cat; exit 7", LONG)
+        .await
+        .unwrap();
+    assert_eq!(output.exit, Some(7));
+    assert_eq!(
+        (&output.stdout[..], &output.stderr[..]),
+        (&b"rancher\n"[..], &b"bad\n"[..])
+    );
+    let killed = ssh.run("kill -9 $$", LONG).await.unwrap();
+    assert_eq!(
+        (killed.exit, killed.signal.as_deref()),
+        (None, Some("KILL"))
+    );
+
+    let late = ssh
+        .run("echo so far; sleep 1000", Duration::from_secs(2))
+        .await
+        .unwrap_err();
+    assert!(late.to_string().contains("so far"), "{late}");
+    let big: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    ssh.upload(&big, "/tmp/it's big", 0o640).await.unwrap();
+    assert_eq!(ssh.download("/tmp/it's big").await.unwrap(), big);
+    assert!(
+        ssh.download("/tmp/none")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("none")
+    );
+
+    let refused = machine.ssh(&rancher("wrong"), LONG).await.err().unwrap();
+    assert!(
+        matches!(refused, MachineError::Refused { ref user } if user == "rancher"),
+        "{refused}"
+    );
+
+    assert!(
+        !machine
+            .serial()
+            .login("rancher", "wrong", LONG)
+            .await
+            .unwrap()
+    );
+    assert!(
+        machine
+            .serial()
+            .login("rancher", guest::PASSWORD, LONG)
+            .await
+            .unwrap()
+    );
+    machine.serial().send(b"echo $((6 * 7))\r").await.unwrap();
+    machine
+        .serial()
+        .expect(&Regex::new(r"(?m)^42\r$").unwrap(), LONG)
+        .await
+        .unwrap();
+
+    machine.expect_reboot().await;
+    machine
+        .qmp("system_reset", serde_json::Value::Null)
+        .await
+        .unwrap();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    let again = machine
+        .guard(machine.ssh(&rancher(guest::PASSWORD), LONG))
+        .await
+        .unwrap();
+    assert_eq!(again.run("true", LONG).await.unwrap().exit, Some(0));
+
+    let picture = bench.evidence.file("screen.png");
+    machine.screenshot(&picture).await.unwrap();
+    machine.stop().await;
+    drop(machine);
+    assert!(!folder.exists());
+    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
+    for name in [
+        "serial.log",
+        "events.jsonl",
+        "qmp.log",
+        "qemu.sh",
+        "config.img",
+    ] {
+        assert!(
+            bench.evidence.file(name).metadata().unwrap().len() > 0,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_ends_what_was_being_done() {
+    let Some(guest) = guest::get() else { return };
+    let bench = bench();
+    let machine = Machine::start(spec(&guest, &["test.panic"]), &bench.evidence)
+        .await
+        .unwrap();
+    let never = async { std::future::pending::<Result<(), MachineError>>().await };
+    let error = within(machine.guard(never)).await.unwrap_err();
+    assert!(
+        matches!(&error, MachineError::Bad(Badness::Console(line)) if line.contains("sysrq")),
+        "{error}"
+    );
+    assert!(
+        machine.serial().text().contains("Call Trace"),
+        "the trace is kept"
+    );
+}
+
+#[tokio::test]
+async fn a_guest_without_events_is_ready_when_ssh_answers() {
+    let Some(guest) = guest::get() else { return };
+    let bench = bench();
+    let machine = Machine::start(spec(&guest, &["test.silent"]), &bench.evidence)
+        .await
+        .unwrap();
+    machine.guard(machine.wait_ready(LONG)).await.unwrap();
+    assert!(machine.boot_events().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why_at_once() {
+    let Some(guest) = guest::get() else { return };
+    let bench = bench();
+    let start = async |spec| {
+        Machine::start(spec, &bench.evidence)
+            .await
+            .err()
+            .unwrap()
+            .to_string()
+    };
+
+    let small = start(MachineSpec {
+        memory: Some(64),
+        ..spec(&guest, &[])
+    })
+    .await;
+    assert!(small.contains("64 MiB of memory cannot hold"), "{small}");
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let taken = start(MachineSpec {
+        ssh_port: Some(port),
+        ..spec(&guest, &[])
+    })
+    .await;
+    assert!(
+        taken.contains(&format!("port {port} is taken by")),
+        "{taken}"
+    );
+
+    let half = bench.evidence.file("half");
+    let initrd = std::fs::read(&guest.initrd).unwrap();
+    std::fs::write(&half, &initrd[..initrd.len() / 2]).unwrap();
+    let cut = start(MachineSpec {
+        initrd: Some(half),
+        ..spec(&guest, &[])
+    })
+    .await;
+    assert!(cut.contains("cut short"), "{cut}");
+}

@@ -1,0 +1,91 @@
+//! A trial whose machine cannot be forked says why, once, and leaves no evidence that looks killed.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use events::Baseline;
+use events::{Event, Listener, Listeners, Verdict, What};
+use harness::artifacts::Artifacts;
+use harness::checkpoint::Store;
+use harness::profile::{Accel, Profile};
+use harness::trial::{Failure, Past, Settings, Trial};
+use scenario::Scenario;
+
+/// Hears of notes.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+impl Listener for Notes {
+    fn hear(&self, event: &Event) {
+        if let What::Note {
+            trial: Some(trial),
+            text,
+        } = &event.what
+        {
+            self.0.lock().unwrap().push(format!("{trial}: {text}"));
+        }
+    }
+}
+
+/// On profiles of which one can be saved, twice each, with a kernel that QEMU refuses at once.
+pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
+    let parent = tempfile::tempdir().unwrap();
+    let file = |name: &str| parent.path().join(name);
+    std::fs::write(file("none"), "no kernel").unwrap();
+    let artifacts = Artifacts {
+        kernel: file("none"),
+        initrd: file("none"),
+    };
+    let notes = Notes::default();
+    let settings = Settings {
+        evidence: file("evidence"),
+        keep: false,
+        seed: None,
+        listeners: Listeners::default().with(notes.clone()),
+        checkpoints: Some(Store::new(file("checkpoints"))),
+        usual: Baseline::default(),
+        machine_limit: 0,
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for profile in [q35, q35, nvme, nvme] {
+        let mut profile = profile.clone();
+        profile.accel = Accel::Tcg;
+        let trial = Trial {
+            profile,
+            scenario: Arc::new(scenario.clone()),
+        };
+        let ended = runtime.block_on(trial.run(&artifacts, &settings));
+        assert!(
+            matches!(ended, Err(Failure::Infrastructure(_))),
+            "{ended:?}"
+        );
+    }
+    let notes = notes.0.lock().unwrap().clone();
+    let [refused, nvme] = &notes[..] else {
+        panic!("not two reasons: {notes:?}")
+    };
+    assert!(
+        refused.starts_with("q35::") && refused.contains("booted, not forked: QEMU did not start"),
+        "{refused}"
+    );
+    assert!(
+        nvme.starts_with("q35-nvme::") && nvme.contains("cannot save a machine on NVMe"),
+        "{nvme}"
+    );
+    all_is_closed(&settings.evidence);
+}
+
+/// No folder looks as if its trial was killed, and none is of a machine that nobody could save.
+fn all_is_closed(evidence: &Path) {
+    let folders = std::fs::read_dir(evidence).unwrap();
+    let folders: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
+    // Of four trials, two of which tried to make a checkpoint.
+    assert_eq!(folders.len(), 6, "{folders:?}");
+    for folder in folders {
+        let ended = Past::open(&folder).unwrap().ended();
+        let verdict = ended.map(|ended| ended.verdict);
+        assert_eq!(verdict, Some(Verdict::NoVerdict), "{}", folder.display());
+    }
+}

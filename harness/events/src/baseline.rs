@@ -1,0 +1,72 @@
+//! How long trials and steps took on this host when they passed: what a run is compared with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Fewer passes than this predict nothing.
+const ENOUGH: usize = 3;
+
+/// The durations of past passes, by trial. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Baseline(Arc<BTreeMap<String, TrialBaseline>>);
+
+/// The durations of one trial's past passes.
+#[derive(Debug, Clone, Default)]
+pub struct TrialBaseline {
+    /// The median of the whole trial, in seconds.
+    pub duration: Option<f64>,
+    /// What comes before the first step, by its title: `boot` or `fork`.
+    pub before: BTreeMap<String, DurationStats>,
+    /// The steps in their order; `None` for a step without a past pass.
+    pub steps: Vec<Option<DurationStats>>,
+}
+
+/// How long a step takes on this host when it passes, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DurationStats {
+    /// The median of the last passes.
+    pub median: f64,
+    /// The longest of them.
+    pub longest: f64,
+    /// How many passes these are.
+    pub passes: usize,
+}
+
+impl DurationStats {
+    /// Whether there are enough passes to predict the next one.
+    pub fn is_known(&self) -> bool {
+        self.passes >= ENOUGH
+    }
+}
+
+impl fmt::Display for DurationStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (median, longest, passes) = (self.median, self.longest, self.passes);
+        write!(
+            f,
+            "{median:.1} s ({longest:.1} s at most in the last {passes} passes)"
+        )
+    }
+}
+
+impl Baseline {
+    /// The baseline of these trials, by name.
+    pub fn new(trials: impl IntoIterator<Item = (String, TrialBaseline)>) -> Self {
+        Self(Arc::new(trials.into_iter().collect()))
+    }
+
+    /// How long a trial takes, in seconds.
+    pub fn trial(&self, name: &str) -> Option<f64> {
+        self.0.get(name)?.duration
+    }
+
+    /// How long a step takes. Step 0 is what comes before the first one, with the title `title`.
+    pub fn step(&self, trial: &str, step: usize, title: &str) -> Option<DurationStats> {
+        let trial = self.0.get(trial)?;
+        match step.checked_sub(1) {
+            None => trial.before.get(title).copied(),
+            Some(index) => *trial.steps.get(index)?,
+        }
+    }
+}

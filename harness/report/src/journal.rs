@@ -1,0 +1,232 @@
+//! What reports are made of: the events of a run, and what was taken from evidence meanwhile.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::taken::Taken;
+use events::{Event, Verdict, What};
+
+/// All of a run, or of as much of it as there was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Journal {
+    /// In the order in which they happened.
+    pub events: Vec<Event>,
+    /// By evidence folder.
+    pub taken: BTreeMap<PathBuf, Taken>,
+}
+
+/// A line of a journal that several processes write.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Taken { evidence: PathBuf, taken: Taken },
+    Event(Event),
+}
+
+impl Journal {
+    /// Adds an event, and takes what there is of the evidence that it is about.
+    pub fn add(&mut self, event: &Event) {
+        if let Some((evidence, passed)) = self.to_take(event)
+            && let Some(taken) = Taken::from(&evidence, passed)
+        {
+            self.taken.insert(evidence, taken);
+        }
+        self.events.push(event.clone());
+    }
+
+    /// The folder to look into now, and whether less of it will do.
+    fn to_take(&self, event: &Event) -> Option<(PathBuf, bool)> {
+        match &event.what {
+            What::TrialEnds { trial, verdict, .. } | What::AttemptEnds { trial, verdict, .. } => {
+                let evidence = self.evidence_of(trial)?.to_path_buf();
+                let passed = matches!(verdict, Verdict::Passed | Verdict::Flaky);
+                Some((evidence, passed))
+            }
+            // A trial's own folder is looked into at its end.
+            What::Boot { trial, ladder } if self.evidence_of(trial) != Some(&ladder.evidence) => {
+                Some((ladder.evidence.clone(), ladder.ready))
+            }
+            What::Setup {
+                evidence, ready, ..
+            } => Some((evidence.clone(), *ready)),
+            _ => None,
+        }
+    }
+
+    /// Where the evidence of a trial is that runs now.
+    fn evidence_of(&self, wanted: &str) -> Option<&Path> {
+        self.events
+            .iter()
+            .rev()
+            .find_map(|event| match &event.what {
+                What::TrialBegins {
+                    trial, evidence, ..
+                } if trial == wanted => Some(evidence.as_path()),
+                _ => None,
+            })
+    }
+
+    /// Reads a stream of events, and what is still there of the evidence that it names: where it was,
+    /// or in a folder of that name beside the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds something else; the text names the line.
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let failed = |error| format!("{} cannot be read: {error}", file.display());
+        let text = std::fs::read_to_string(file).map_err(failed)?;
+        let mut journal = Self::default();
+        for line in parse(&text).map_err(|error| format!("{}:{error}", file.display()))? {
+            match line {
+                Line::Taken { evidence, taken } => {
+                    journal.taken.insert(evidence, taken.printable());
+                }
+                Line::Event(event) => journal.add_late(event.printable(), file),
+            }
+        }
+        Ok(journal)
+    }
+
+    /// Adds an event of long ago.
+    fn add_late(&mut self, event: Event, stream: &Path) {
+        if let Some((evidence, passed)) = self.to_take(&event)
+            && !self.taken.contains_key(&evidence)
+            && let Some(taken) = Taken::from(&evidence, passed)
+                .or_else(|| Taken::from(&stream.with_file_name(evidence.file_name()?), passed))
+        {
+            self.taken.insert(evidence, taken);
+        }
+        self.events.push(event);
+    }
+
+    /// The last event, and what was taken because of it, as lines of a file that others write, too.
+    pub(super) fn append_last(&self, file: &Path) -> std::io::Result<()> {
+        let Some(event) = self.events.last() else {
+            return Ok(());
+        };
+        let mut text = String::new();
+        let taken = self.to_take(event).and_then(|(evidence, _)| {
+            let taken = self.taken.get(&evidence)?.clone();
+            Some(Line::Taken { evidence, taken })
+        });
+        for line in taken.into_iter().chain([Line::Event(event.clone())]) {
+            text += &serde_json::to_string(&line)?;
+            text.push('\n');
+        }
+        append(file, &text)
+    }
+}
+
+/// Appends whole lines, which those of other processes do not cut.
+pub(super) fn append(file: &Path, lines: &str) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    let mut file = options.create(true).append(true).open(file)?;
+    file.write_all(lines.as_bytes())
+}
+
+/// Lines of a stream. Events that this harness does not know are left out, and so is a last line
+/// that was cut off; what else is no event is an error with the number of its line.
+fn parse(text: &str) -> Result<Vec<Line>, String> {
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        if line.trim().is_empty() {
+            continue;
+        }
+        match serde_json::from_str(line) {
+            Ok(line) => lines.push(line),
+            Err(_) if is_event(line) => {}
+            Err(error) if error.is_eof() && !text.ends_with('\n') => {}
+            Err(_) => return Err(format!("{}: this is no event of a run", number + 1)),
+        }
+    }
+    Ok(lines)
+}
+
+fn is_event(line: &str) -> bool {
+    let value: Value = serde_json::from_str(line).unwrap_or_default();
+    value["event"].is_string() && value["at"].is_number()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(text: &str) -> Result<Journal, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events.jsonl");
+        std::fs::write(&file, text).unwrap();
+        let failed = |error: String| error.replace(&*folder.path().to_string_lossy(), "");
+        Journal::read(&file).map_err(failed)
+    }
+
+    const NOTE: &str = r#"{"at":1.5,"event":"note","trial":null,"text":"so"}"#;
+
+    #[test]
+    fn a_stream_that_was_cut_off_is_read_as_far_as_it_goes() {
+        let text = format!("{NOTE}\n{{\"at\":2.0,\"event\":\"of-tomorrow\"}}\n{NOTE}\n{{\"at\":3");
+        assert_eq!(stream(&text).unwrap().events.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_stream_is_refused() {
+        let error = stream(&format!("{NOTE}\nhello\n{NOTE}\n")).unwrap_err();
+        assert_eq!(error, "/events.jsonl:2: this is no event of a run");
+    }
+
+    #[test]
+    fn what_was_taken_outlives_the_evidence() {
+        let folder = tempfile::tempdir().unwrap();
+        let evidence = folder.path().join("q35-tea-1");
+        std::fs::create_dir(&evidence).unwrap();
+        std::fs::write(evidence.join("serial.log"), "tea\n").unwrap();
+        let mut journal = Journal::default();
+        let file = folder.path().join("journal.jsonl");
+        for what in trial(&evidence) {
+            journal.add(&Event { at: 1.0, what });
+            journal.append_last(&file).unwrap();
+        }
+        std::fs::remove_dir_all(&evidence).unwrap();
+        assert_eq!(journal.taken[&evidence].serial[0].text, "tea");
+        assert_eq!(Journal::read(&file).unwrap(), journal);
+    }
+
+    #[test]
+    fn evidence_is_looked_for_beside_the_stream_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = folder.path().join("q35-tea-1");
+        std::fs::create_dir(&beside).unwrap();
+        std::fs::write(beside.join("serial.log"), "tea\n").unwrap();
+        let file = folder.path().join("events.jsonl");
+        let elsewhere = PathBuf::from("/nowhere/q35-tea-1");
+        for what in trial(&elsewhere) {
+            let line = serde_json::to_string(&Event { at: 1.0, what }).unwrap();
+            append(&file, &format!("{line}\n")).unwrap();
+        }
+        let journal = Journal::read(&file).unwrap();
+        assert_eq!(journal.taken[&elsewhere].serial[0].text, "tea");
+    }
+
+    fn trial(evidence: &Path) -> [What; 2] {
+        let trial = || "q35::tea".to_owned();
+        let begins = What::TrialBegins {
+            trial: trial(),
+            about: "tea".into(),
+            file: "tea.yaml".into(),
+            steps: vec![],
+            evidence: evidence.into(),
+        };
+        let ends = What::TrialEnds {
+            trial: trial(),
+            verdict: Verdict::Passed,
+            took: 1.0,
+            step: None,
+            why: None,
+            evidence: None,
+            machine: None,
+        };
+        [begins, ends]
+    }
+}

@@ -1,0 +1,315 @@
+//! Sabotages: changes that must turn a scenario red, which proves that it can fail.
+//!
+//! Each is one change to what the scenario starts from. Done, it gives another scenario, which is
+//! run like any; only a changed initrd is beyond a scenario, see [`Change::File`].
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+use super::file::{MachineFile, Start};
+use super::load::{Scenario, Step};
+use super::step::{Account, Action, SshStep};
+
+/// One change that must turn the scenario red at a step.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Sabotage", transform = one_change)]
+pub struct SabotageFile {
+    /// The step that must be red: its name or its number, or `ready` for a machine that must not
+    /// become ready.
+    #[schemars(required)]
+    pub red_at: Option<StepRef>,
+    /// A kernel argument that is added, in the place of one with the same key.
+    pub kernel_argument: Option<String>,
+    /// A file put into the initrd.
+    pub file: Option<InitrdFile>,
+    /// A system container that does not start.
+    pub service: Option<String>,
+    /// The label of a disk of the machine that is formatted without it.
+    pub disk_without_label: Option<String>,
+    /// A command line run as root on the machine when it is ready.
+    pub run: Option<String>,
+    /// The step before which `run` is run; the first unless told.
+    pub before: Option<StepRef>,
+}
+
+/// Tells editors what the lint tells everybody: one change a sabotage.
+fn one_change(schema: &mut Schema) {
+    let one = Change::KINDS.map(|kind| serde_json::json!({ "required": [kind] }));
+    schema.insert("oneOf".into(), one.to_vec().into());
+}
+
+/// A file of the initrd.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InitrdFile {
+    /// Its path from the root of the initrd.
+    pub path: String,
+    /// All that is in it.
+    pub content: String,
+    /// Whether it is a program.
+    #[serde(default)]
+    pub executable: bool,
+}
+
+/// A step as a sabotage names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepRef {
+    /// By its place; the first is 1.
+    Number(u64),
+    /// By its name.
+    Name(String),
+}
+
+impl<'de> Deserialize<'de> for StepRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrNumber;
+        impl Visitor<'_> for NameOrNumber {
+            type Value = StepRef;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the name or the number of a step")
+            }
+            fn visit_str<E: Error>(self, name: &str) -> Result<StepRef, E> {
+                Ok(StepRef::Name(name.to_owned()))
+            }
+            fn visit_u64<E: Error>(self, number: u64) -> Result<StepRef, E> {
+                Ok(StepRef::Number(number))
+            }
+        }
+        deserializer.deserialize_any(NameOrNumber)
+    }
+}
+
+impl JsonSchema for StepRef {
+    fn schema_name() -> Cow<'static, str> {
+        "StepRef".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "The name or the number of a step.",
+            "oneOf": [{ "type": "string" }, { "type": "integer", "minimum": 1 }],
+        })
+    }
+}
+
+/// A sabotage that is known to make sense.
+#[derive(Debug, Clone)]
+pub struct Sabotage {
+    /// Where it begins in the scenario's file.
+    pub line: usize,
+    /// What is done.
+    pub change: Change,
+    /// Where the scenario must be red.
+    pub red_at: RedAt,
+}
+
+/// Where a scenario is red.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedAt {
+    /// Before the first step: the machine does not become ready.
+    Ready,
+    /// At a step, by its index.
+    Step(usize),
+    /// At the change itself, which could not be done.
+    Change,
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A kernel argument added, in the place of one with the same key.
+    KernelArgument(String),
+    /// A file put into the initrd by whoever boots it.
+    File(InitrdFile),
+    /// A system container that does not start.
+    Service(String),
+    /// The disk with this label is formatted without it.
+    DiskWithoutLabel(String),
+    /// A command line run as root.
+    Run {
+        /// The command line.
+        command: String,
+        /// Before which step, by its index.
+        before: usize,
+    },
+}
+
+impl Change {
+    /// The keys of all of them.
+    pub(super) const KINDS: [&'static str; 5] = [
+        "kernel_argument",
+        "file",
+        "service",
+        "disk_without_label",
+        "run",
+    ];
+
+    /// What is done, in a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::KernelArgument(argument) => format!("the kernel argument {argument}"),
+            Self::File(file) => format!("another {} in the initrd", file.path),
+            Self::Service(name) => format!("the system container {name} does not start"),
+            Self::DiskWithoutLabel(label) => format!("the disk {label} has no label"),
+            Self::Run { command, .. } => {
+                let line = command.trim().lines().next().unwrap_or_default();
+                format!("as root: {line}")
+            }
+        }
+    }
+
+    /// The words on the kernel command line that do it.
+    fn argument(&self) -> Option<String> {
+        match self {
+            Self::KernelArgument(argument) => Some(argument.clone()),
+            Self::Service(name) => Some(format!("rancher.services.{name}.disabled")),
+            Self::File(_) | Self::DiskWithoutLabel(_) | Self::Run { .. } => None,
+        }
+    }
+
+    fn change_machine(&self, machine: &mut MachineFile) {
+        if let Some(argument) = self.argument() {
+            let arguments = &mut machine.kernel_arguments;
+            arguments.retain(|other| key(other) != key(&argument));
+            arguments.push(argument);
+        }
+        if let Self::DiskWithoutLabel(label) = self {
+            for disk in &mut machine.disks {
+                // With an empty label it is formatted all the same.
+                if disk.label.as_ref() == Some(label) {
+                    disk.label = Some(String::new());
+                }
+            }
+        }
+    }
+}
+
+/// What stands before `=` in a kernel argument.
+pub(super) fn key(argument: &str) -> &str {
+    argument.split_once('=').map_or(argument, |(key, _)| key)
+}
+
+impl Sabotage {
+    /// The scenario with this change, as its sabotage of that number (the first is 1).
+    #[must_use]
+    pub fn done_to(&self, scenario: &Scenario, number: usize) -> Scenario {
+        let mut changed = scenario.clone();
+        changed.name = format!("{}::sabotage-{number}", scenario.name);
+        changed.sabotaged = true;
+        changed.known_failure = None;
+        match &self.change {
+            Change::Run { command, before } => changed.steps.insert(*before, self.step(command)),
+            change => {
+                change.change_machine(&mut changed.machine);
+                // Nobody else wants this machine, so none of it is kept.
+                changed.start = Start::Cold;
+            }
+        }
+        changed
+    }
+
+    fn step(&self, command: &str) -> Step {
+        let action = SshStep {
+            run: Some(command.to_owned()),
+            account: Account::Root,
+            ..SshStep::default()
+        };
+        Step {
+            line: self.line,
+            name: Some(format!("sabotage, {}", self.change.describe())),
+            timeout: None,
+            action: Action::Ssh(action),
+        }
+    }
+
+    /// Where the unchanged scenario has what was red in the changed one, by its number there.
+    pub fn place(&self, red: Option<usize>) -> RedAt {
+        let Some(index) = red.and_then(|number| number.checked_sub(1)) else {
+            return RedAt::Ready;
+        };
+        match self.change {
+            Change::Run { before, .. } if index == before => RedAt::Change,
+            Change::Run { before, .. } if index > before => RedAt::Step(index - 1),
+            _ => RedAt::Step(index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenario() -> Scenario {
+        let text = r"
+name: tea
+about: tea
+machine:
+  kernel_arguments: [a=1, b=2, a, quiet]
+  disks: [{ size: 1 }, { size: 2, label: CUP }]
+steps:
+  - ssh: { run: one }
+  - ssh: { run: two }
+";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tea.yaml");
+        std::fs::write(&file, text).unwrap();
+        let known = crate::Known {
+            profiles: vec!["q35".into()],
+            ..Default::default()
+        };
+        crate::load(&file, &known).unwrap()
+    }
+
+    fn sabotage(change: Change) -> Sabotage {
+        let red_at = RedAt::Step(1);
+        Sabotage {
+            line: 1,
+            change,
+            red_at,
+        }
+    }
+
+    #[test]
+    fn a_kernel_argument_takes_the_place_of_those_with_its_key() {
+        let changed = sabotage(Change::KernelArgument("a=3".into())).done_to(&scenario(), 1);
+        assert_eq!(changed.machine.kernel_arguments, ["b=2", "quiet", "a=3"]);
+        assert_eq!(
+            (changed.name.as_str(), changed.start),
+            ("tea::sabotage-1", Start::Cold)
+        );
+    }
+
+    #[test]
+    fn a_service_is_switched_off_on_the_kernel_command_line() {
+        let changed = sabotage(Change::Service("syslog".into())).done_to(&scenario(), 1);
+        let last = changed.machine.kernel_arguments.last().unwrap();
+        assert_eq!(last, "rancher.services.syslog.disabled");
+    }
+
+    #[test]
+    fn only_the_disk_that_is_meant_loses_its_label() {
+        let changed = sabotage(Change::DiskWithoutLabel("CUP".into())).done_to(&scenario(), 1);
+        let labels = changed
+            .machine
+            .disks
+            .iter()
+            .map(|disk| disk.label.as_deref());
+        assert_eq!(labels.collect::<Vec<_>>(), [None, Some("")]);
+    }
+
+    #[test]
+    fn a_command_is_a_step_that_the_numbers_of_the_others_do_not_count() {
+        let sabotage = sabotage(Change::Run {
+            command: "spill".into(),
+            before: 1,
+        });
+        let changed = sabotage.done_to(&scenario(), 1);
+        assert_eq!((changed.steps.len(), changed.start), (3, Start::Fork));
+        let places = [None, Some(1), Some(2), Some(3)].map(|red| sabotage.place(red));
+        let wanted = [RedAt::Ready, RedAt::Step(0), RedAt::Change, RedAt::Step(1)];
+        assert_eq!(places, wanted);
+    }
+}
