@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::profile;
 use base::command;
 use host::{Scale, disk_space, kvm, port, qemu};
+use machine::profile;
 
 /// The port of `harness run`.
 const RUN_PORT: u16 = 2222;

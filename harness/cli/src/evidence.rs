@@ -4,7 +4,8 @@
 //! and whole. The machine adds its own: `serial.log`, `events.jsonl`, `qmp.log`, `qemu.sh`,
 //! `qemu.log`.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use machine::LogDir;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use events::Event;
 /// An open evidence folder.
 #[derive(Debug, Clone)]
 pub struct Evidence {
-    folder: PathBuf,
+    logs: LogDir,
 }
 
 impl Evidence {
@@ -29,7 +30,9 @@ impl Evidence {
     pub fn begin(parent: &Path, name: &str) -> io::Result<Self> {
         std::fs::create_dir_all(parent)?;
         let folder = new_folder(parent, &file_name(name))?;
-        let evidence = Self { folder };
+        let evidence = Self {
+            logs: LogDir::new(folder),
+        };
         evidence.write_whole(
             "trial.json",
             &json!({
@@ -44,23 +47,17 @@ impl Evidence {
 
     /// Where it is.
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.logs.path()
+    }
+
+    /// The folder as the machine takes it, for its logs.
+    pub fn logs(&self) -> &LogDir {
+        &self.logs
     }
 
     /// A file of the folder.
     pub fn file(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
-    }
-
-    /// Opens a file to write at its end: a machine that is started again goes on in the same.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
-    pub fn append(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.file(name))
+        self.logs.file(name)
     }
 
     /// Adds a file of this name, or, when there is one, of this name after a number; gives its name.
@@ -86,6 +83,7 @@ impl Evidence {
     pub fn record(&self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();
         let written = self
+            .logs
             .append("steps.jsonl")
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {

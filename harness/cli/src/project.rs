@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::profile::{self, Profile};
+use machine::profile::{self, Profile};
 use scenario::{self, Scenario};
 use yaml::SourceError;
 

@@ -23,9 +23,9 @@ use events::Fate;
 use events::{Event, Listener, Listeners, What};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::profile::Profile;
 use harness::project::Project;
 use harness::trial::{Failure, Settings, Trial};
+use machine::profile::Profile;
 use scenario::{self, Scenario, Start};
 use yaml::render_all;
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use base::wait::{Poll, wait_until};
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
-use harness::profile::Profile;
 use harness::project::Project;
+use machine::profile::Profile;
+use machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 
 use crate::common::bench::{boot_limit, failed};
 use crate::common::figure::{Figure, list, median};
@@ -63,7 +63,7 @@ fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
 async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-boot")?;
     let begin = Instant::now();
-    let machine = Machine::start(system.spec.clone(), &evidence).await?;
+    let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
     let ssh = match machine.guard(answer(&machine, system)).await {
         Ok(ssh) => ssh,
         Err(error) => {

@@ -11,10 +11,10 @@ use sha2::{Digest as _, Sha256};
 
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::machine::{Disk, KeyPair, Login, Machine, MachineSpec};
-use harness::profile::Profile;
 use harness::project::Project;
 use host::speed;
+use machine::profile::Profile;
+use machine::{Disk, KeyPair, Login, Machine, MachineSpec};
 
 use crate::cold::{System, answer};
 use crate::common::Result;
@@ -127,7 +127,7 @@ async fn settle(project: &Project, system: &System) -> Result<()> {
     };
     system.spec.disks = system.spec.disks.into_iter().map(kept).collect();
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-settle")?;
-    let machine = Machine::start(system.spec.clone(), &evidence).await?;
+    let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
     machine.guard(answer(&machine, &system)).await?;
     machine.power_off(speed::seconds(OFF_SECONDS)).await?;
     std::fs::remove_dir_all(evidence.folder())?;

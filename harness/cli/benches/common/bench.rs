@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 use harness::project::Project;
 use host::speed;
+use machine::{Login, Machine, MachineError, MachineSpec, Ssh};
 
 use super::{Result, ours};
 

@@ -1,9 +1,9 @@
 //! This OS, on the profile that is measured.
 
 use harness::artifacts::Artifacts;
-use harness::machine::{KeyPair, Login, MachineSpec};
-use harness::profile::Profile;
 use harness::project::Project;
+use machine::profile::Profile;
+use machine::{KeyPair, Login, MachineSpec};
 
 use super::Result;
 

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use harness::evidence::Evidence;
-use harness::machine::{Engine, Machine, MachineError, Ssh};
+use machine::{Engine, Machine, MachineError, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, close};
@@ -108,7 +108,7 @@ async fn one(
     asked: Asked,
 ) -> std::result::Result<Times, MachineError> {
     let (begin, begin_clock) = (Instant::now(), clock());
-    let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence).await?;
+    let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence.logs()).await?;
     let running = begin.elapsed().as_secs_f64();
     let (ssh, at, what) = match asked {
         Asked::Command => {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use harness::machine::{Machine, MachineError};
+use machine::{Machine, MachineError};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, close};
@@ -83,7 +83,7 @@ async fn several(
 async fn one(bench: &Bench, parent: &Parent) -> Result<(Gone, Memory)> {
     let evidence = bench.evidence()?;
     let fork = async {
-        let fork = Machine::fork(bench.spec.clone(), &parent.saved, &evidence).await?;
+        let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence.logs()).await?;
         let first = fork.guard(bench.first_command(&fork)).await;
         let (_ssh, _) = first?;
         let memory = Memory::of(fork.pid()).map_err(|e| MachineError::Other(e.to_string()))?;

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use tempfile::TempDir;
 
-use harness::machine::{Engine, Machine, MachineError, Saved, Ssh};
 use host::speed;
+use machine::{Engine, Machine, MachineError, Saved, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, boot_limit, close};
@@ -38,7 +38,7 @@ impl Bench {
         for number in 1..=boots {
             let evidence = self.evidence()?;
             let begin = Instant::now();
-            let machine = Machine::start(self.spec.clone(), &evidence).await?;
+            let machine = Machine::start(self.spec.clone(), evidence.logs()).await?;
             let done = machine.guard(self.first_command(&machine)).await;
             machine.stop().await;
             let (_, output) = close(&evidence, done)?;
@@ -57,7 +57,8 @@ impl Bench {
             .prefix("checkpoint-")
             .tempdir_in(bench)?;
         let evidence = self.evidence()?;
-        let machine = Machine::start_savable(self.spec.clone(), folder.path(), &evidence).await?;
+        let machine =
+            Machine::start_savable(self.spec.clone(), folder.path(), evidence.logs()).await?;
         let ready = machine.guard(self.ready(&machine)).await;
         let saved = match ready {
             Ok(()) => {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use harness::machine::MachineError;
+use machine::MachineError;
 
 use crate::guest::Line;
 

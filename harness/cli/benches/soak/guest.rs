@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use harness::evidence::Evidence;
-use harness::machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
 use host::speed;
+use machine::{Blank, Disk, Machine, MachineError, MachineSpec, Ssh};
 
 use crate::common::Result;
 use crate::common::bench::{self, Bench, boot_limit};
@@ -39,7 +39,7 @@ impl Guest {
             ..bench.spec.clone()
         };
         let evidence = bench.evidence()?;
-        let machine = Machine::start(spec, &evidence).await?;
+        let machine = Machine::start(spec, evidence.logs()).await?;
         let guest = Self {
             machine,
             bench,

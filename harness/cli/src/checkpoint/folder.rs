@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use nix::fcntl::Flock;
 
 use super::{Held, Recipe, written};
-use crate::machine::{KeyPair, Saved};
 use base::files;
+use machine::{KeyPair, Saved};
 
 /// Who is let in to the machine; readable by its owner alone.
 pub(super) const KEY: &str = "login-key";

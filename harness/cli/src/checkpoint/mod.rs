@@ -21,9 +21,9 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::machine::{KeyPair, Saved};
 use base::hash::Hash;
 use base::lock;
+use machine::{KeyPair, Saved};
 
 use folder::{begin, contents, finish, open, private, remove};
 

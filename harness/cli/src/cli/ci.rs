@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use harness::exit;
 use harness::history::History;
-use harness::profile::Profile;
 use harness::project::Project;
+use machine::profile::Profile;
 use scenario::Scenario;
 
 use super::Refusal;

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use harness::artifacts::Artifacts;
 use harness::doctor::{self, Finding, State};
-use harness::machine::MachineError;
-use harness::profile::Profile;
 use harness::project::Project;
 use harness::{exit, interactive, terminal};
+use machine::MachineError;
+use machine::profile::Profile;
 use yaml::closest;
 
 use super::Refusal;

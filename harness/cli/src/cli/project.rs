@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-use harness::profile::{self, Profile};
 use harness::project::Project;
 use harness::{exit, prove, suite, terminal, trial};
+use machine::profile::{self, Profile};
 use scenario::Scenario;
 use yaml::{SourceError, render_all};
 

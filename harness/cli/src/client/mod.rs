@@ -21,9 +21,9 @@ use images::Computer;
 
 use base::private_dir::PrivateFolder;
 
-use crate::machine::{KeyPair, MachineError, Output};
 use crate::project::Project;
 pub use door::Doors;
+use machine::{KeyPair, MachineError, Output};
 
 /// The definition in `images/` that its root is made of.
 const DEFINITION: &str = "client";

@@ -10,8 +10,8 @@ use tokio::net::unix::pipe::Receiver;
 
 use base::process::Owned;
 
-use crate::machine::{MachineError, Output};
 use base::wait::WaitError;
+use machine::{MachineError, Output};
 
 /// What one command may print to either output.
 const MOST: usize = 16 << 20;

@@ -13,7 +13,7 @@ use super::boot::Booting;
 use super::foreground::Signals;
 use super::state::StateFolder;
 use super::{other, runtime};
-use crate::machine::MachineError;
+use machine::MachineError;
 
 /// Set for the owner.
 const OWNER: &str = "HARNESS_BACKGROUND_OWNER";

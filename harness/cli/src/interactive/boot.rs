@@ -8,8 +8,8 @@ use super::cloud_config::{merge, public_keys};
 use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
 use crate::evidence::Evidence;
-use crate::machine::{Disk, Machine, MachineError, MachineSpec};
 use host::speed;
+use machine::{Disk, Machine, MachineError, MachineSpec};
 
 /// The password of a machine for somebody without keys.
 const PASSWORD: &str = "rancher.password=rancher";
@@ -52,7 +52,7 @@ pub(super) async fn start(options: &RunOptions) -> Result<Booting, MachineError>
     let claim = state.claim()?;
     let (spec, login) = spec(options, &state)?;
     let evidence = state.evidence("run")?;
-    let machine = Machine::start(spec, &evidence).await?;
+    let machine = Machine::start(spec, evidence.logs()).await?;
     claim.tell(Some(machine.ssh_port())).map_err(other)?;
     Ok(Booting {
         machine: machine.into(),

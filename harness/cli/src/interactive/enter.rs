@@ -11,8 +11,8 @@ use super::{background, foreground, other};
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
 use crate::exit;
-use crate::machine::{Machine, MachineError};
 use crate::trial::{Failure, Past, Settings, Trial};
+use machine::{Machine, MachineError};
 
 /// Lines of its serial log that are shown.
 const SHOWN_LINES: usize = 30;
@@ -116,7 +116,7 @@ async fn back(
     let kept = past.machine().map_err(other)?;
     let evidence = state.evidence("enter")?;
     let initrd = Some(artifacts.initrd.as_path());
-    let machine = Machine::enter(&kept, &artifacts.kernel, initrd, paused, &evidence).await?;
+    let machine = Machine::enter(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await?;
     let key = past.key().map(std::fs::read_to_string).transpose();
     let login = let_in(state, &machine, key.map_err(other)?.as_deref())?;
     claim.tell(Some(machine.ssh_port())).map_err(other)?;

@@ -11,7 +11,7 @@ use super::boot::{Booting, Kind};
 use super::escape::{Escape, Typed};
 use super::terminal::{Keys, Raw, keys};
 use super::{other, runtime};
-use crate::machine::MachineError;
+use machine::MachineError;
 
 /// As a shell reports a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use crate::artifacts::Artifacts;
-use crate::machine::MachineError;
-use crate::profile::ResolvedProfile;
 use base::command;
 pub use enter::{EnterOptions, Entered, enter};
+use machine::MachineError;
+use machine::profile::ResolvedProfile;
 use state::StateFolder;
 pub use stop::stop;
 

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::boot::power_off_limit;
 use super::other;
-use crate::machine::{Blank, MachineError, disks};
 use crate::trial::write_key;
 use base::lock;
+use machine::{Blank, MachineError};
 
 /// Size of the state disk; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
@@ -134,7 +134,7 @@ impl StateFolder {
             label: Some(STATE_LABEL.into()),
             partition: None,
         };
-        disks::make_blank(&unfinished, &blank).map_err(other)?;
+        machine::make_blank(&unfinished, &blank).map_err(other)?;
         fs::rename(&unfinished, &disk).map_err(|e| self.unusable(&e))?;
         Ok(disk)
     }

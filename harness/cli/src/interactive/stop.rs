@@ -9,9 +9,9 @@ use nix::unistd::Pid;
 
 use super::state::StateFolder;
 use super::{other, runtime};
-use crate::machine::MachineError;
 use base::wait::{Poll, WaitError, wait_until};
 use host::{port, speed};
+use machine::MachineError;
 
 /// For the end of what was killed, on the reference host.
 const KILLED_SECONDS: u64 = 10;

@@ -15,12 +15,12 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
 use crate::exit;
 use crate::history::{self, History};
-use crate::profile::Profile;
 use crate::project::Project;
 use crate::suite::{self, Options};
 use crate::terminal;
 use crate::trial::{Failure, Settings};
 use events::Listeners;
+use machine::profile::Profile;
 use report::Warnings;
 use scenario::Scenario;
 

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifacts::Artifacts;
-use crate::profile::{Boot, Profile};
 use crate::suite;
 use crate::trial::{Failure, RedVerdict, Settings, Trial};
 use events::Fate;
 use events::{Event, Listener, What};
+use machine::profile::{Boot, Profile};
 use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;

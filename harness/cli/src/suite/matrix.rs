@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::profile::Profile;
 use crate::trial::Trial;
 use host::admission::{Demand, Host};
+use machine::profile::Profile;
 use scenario::Scenario;
 
 use super::Options;

@@ -7,11 +7,11 @@ use libtest_mimic::{Completion, Failed};
 
 use crate::artifacts::Artifacts;
 use crate::history::{History, Recorder};
-use crate::profile::Accelerator;
 use crate::trial::{Settings, Trial};
 use base::wait;
 use events::{Listeners, Verdict};
 use host::admission::{Admitted, Host, Ledger};
+use machine::profile::Accelerator;
 use report::Live;
 
 use super::Options;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
-use crate::machine::{KeyPair, Machine};
+use machine::{KeyPair, Machine};
 use yaml::closest;
 
 use super::begin::Begun;

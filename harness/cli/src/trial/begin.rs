@@ -13,11 +13,11 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Recipe, Store};
 use crate::client;
 use crate::evidence::Evidence;
-use crate::machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
-use crate::profile::{Bus, ResolvedFirmware};
-use crate::services::registry::Storage;
 use base::hash::Hash;
 use events::What;
+use machine::profile::{Bus, ResolvedFirmware};
+use machine::services::registry::Storage;
+use machine::{CardNetwork, Engine, KeyPair, Login, Machine, MachineError};
 use scenario::{Start, WaitForStep};
 use yaml::ConsoleRules;
 
@@ -102,7 +102,7 @@ impl Trial {
         }
         let keys = KeyPair::generate();
         let spec = self.spec(artifacts, &keys)?;
-        let machine = Machine::start(spec, log.evidence).await;
+        let machine = Machine::start(spec, log.evidence.logs()).await;
         Ok(Begun {
             machine: Arc::new(machine.map_err(|error| infrastructure(error, log.evidence))?),
             keys,
@@ -134,7 +134,7 @@ impl Trial {
         };
         let fork = async |held: &Held| {
             let spec = self.spec(artifacts, &held.keys)?;
-            let machine = Machine::fork(spec, &held.saved, log.evidence).await;
+            let machine = Machine::fork(spec, &held.saved, log.evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, log.evidence))
         };
         let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
@@ -253,7 +253,7 @@ impl Trial {
         evidence: &Evidence,
     ) -> Result<(), Failure> {
         let spec = self.spec(maker.artifacts, keys)?;
-        let machine = Machine::start_savable(spec, folder, evidence).await;
+        let machine = Machine::start_savable(spec, folder, evidence.logs()).await;
         let machine = machine.map_err(|error| infrastructure(error, evidence))?;
         let log = self.log(maker.settings, evidence, self.name());
         let machine = Arc::new(machine);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::machine::{BrokenDisk, Machine, MachineError, Relay};
+use machine::{BrokenDisk, Machine, MachineError, Relay};
 use scenario::{Account, Undone};
 
 use super::deadline::Deadline;

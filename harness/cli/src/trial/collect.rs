@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::machine::MachineError;
 use base::shell;
+use machine::MachineError;
 use scenario::Account;
 
 use super::deadline::Deadline;

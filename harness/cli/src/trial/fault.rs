@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::evidence::Evidence;
-use crate::machine::{Badness, MachineError, Output};
 use base::text::{MOST, MOST_OF_SENTENCE, bounded};
+use machine::{Badness, MachineError, Output};
 
 pub use base::text::printable;
 

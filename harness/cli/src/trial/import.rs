@@ -6,7 +6,7 @@ use bollard::Docker;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::TryStreamExt;
 
-use crate::machine::Ssh;
+use machine::Ssh;
 use scenario::DockerImport;
 
 use super::fault::Fault;

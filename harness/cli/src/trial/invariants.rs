@@ -2,7 +2,7 @@
 //! that took the machine away, and after the last one.
 //!
 //! That the console says nothing bad is seen without asking
-//! ([`Machine::guard`](crate::machine::Machine::guard)).
+//! ([`Machine::guard`](machine::Machine::guard)).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::MissedTickBehavior;
 
-use crate::machine::{Engine, KeyPair, Machine, MachineError};
 use base::wait::{Poll, wait_until};
+use machine::{Engine, KeyPair, Machine, MachineError};
 use scenario::{Action, Step};
 
 use super::deadline::{self, Deadline, Patience};

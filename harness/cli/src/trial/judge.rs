@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use similar::TextDiff;
 
-use crate::machine::Output;
+use machine::Output;
 use scenario::TextExpectation;
 
 use super::fault::{Fault, ending};

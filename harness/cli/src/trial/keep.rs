@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::evidence::Evidence;
-use crate::machine::{KeyPair, Machine};
 use events::{Fate, What};
+use machine::{KeyPair, Machine};
 
 use super::{Log, Settings, Trial};
 

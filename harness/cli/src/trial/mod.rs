@@ -1,6 +1,6 @@
 //! A trial: one scenario on one profile, from power-on to verdict.
 //!
-//! Each step runs under [`Machine::guard`](crate::machine::Machine::guard), so a panic of the guest
+//! Each step runs under [`Machine::guard`](machine::Machine::guard), so a panic of the guest
 //! ends it at once, and under a deadline. What happened is written down as it happens; a red trial
 //! says all that one needs to know without running it again.
 
@@ -36,12 +36,12 @@ use crate::artifacts::Artifacts;
 use crate::checkpoint::Store;
 use crate::client;
 use crate::evidence::Evidence;
-use crate::profile::Profile;
 use crate::project::Project;
 use events::Baseline;
 use events::Fate;
 use events::{Listeners, StepHead, What};
 use host::speed::Scale;
+use machine::profile::Profile;
 use scenario::{Action, Scenario, Step};
 
 use base::text::printable;
@@ -190,7 +190,7 @@ impl Trial {
         let Some(wanted) = &self.scenario.machine.registry else {
             return Ok(());
         };
-        crate::services::registry::check_host()?;
+        machine::services::registry::check_host()?;
         let root = Project::find();
         let mut images = wanted.images.iter();
         images

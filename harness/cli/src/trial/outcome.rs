@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
-use crate::machine::Machine;
-use crate::profile::Accelerator;
 use base::hash::Hash;
 use events::Ladder;
 use events::What;
 use host::speed::Scale;
+use machine::Machine;
+use machine::profile::Accelerator;
 
 use super::begin::content;
 use super::{Log, Trial, scaled, timeline};

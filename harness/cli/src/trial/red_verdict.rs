@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::evidence::Evidence;
-use crate::machine::{BootEvent, Machine};
 use base::shell;
+use machine::{BootEvent, Machine};
 use scenario::{Scenario, Setup};
 
 use super::fault::{Fault, indent, printable};

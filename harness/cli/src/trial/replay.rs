@@ -7,10 +7,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::artifacts::Artifacts;
-use crate::machine::Kept;
-use crate::profile;
 use crate::project::Project;
 use events::Verdict;
+use machine::Kept;
+use machine::profile;
 use scenario::{self, Action, Known, Setups};
 use yaml::{SourceError, render_all};
 

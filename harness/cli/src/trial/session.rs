@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
-use crate::machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
-use crate::services::{NameServer, TimeServer};
 use base::shell::quote;
+use machine::services::{NameServer, TimeServer};
+use machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
 use scenario::Account;
 
 use super::broken::Broken;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::artifacts::Artifacts;
 use crate::checkpoint::{Held, Store};
 use crate::evidence::Evidence;
-use crate::machine::{KeyPair, Machine};
 use events::What;
+use machine::{KeyPair, Machine};
 use scenario::Setup;
 
 use super::begin::{Begun, infrastructure};
@@ -98,7 +98,7 @@ impl Trial {
         let setup = &self.scenario.setups[number];
         let fork = async |before: &Held| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
-            let machine = Machine::fork_savable(spec, &before.saved, folder, evidence).await;
+            let machine = Machine::fork_savable(spec, &before.saved, folder, evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, evidence))
         };
         let (before, machine) = self.go_on(maker, number, fork).await?;

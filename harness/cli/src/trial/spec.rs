@@ -1,11 +1,11 @@
 //! The machine that a scenario asks for, as the machine crate takes it.
 
 use crate::artifacts::Artifacts;
-use crate::machine::{
+use crate::project::Project;
+use machine::services::registry::{Account, Image, RegistrySpec, Storage};
+use machine::{
     Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page, Volume,
 };
-use crate::project::Project;
-use crate::services::registry::{Account, RegistrySpec, Storage};
 use scenario::{
     Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_HERE, MachineFile,
     NetworkFile, RegistryFile, Step, VolumeFormat,
@@ -51,9 +51,19 @@ impl Trial {
 
 /// A machine's registry, with the images of this tree that it serves at first.
 pub(super) fn registry(wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
-    let storage = Storage::of(Project::find().root(), &wanted.images);
+    let project = Project::find();
+    let image = |name: &String| -> Result<Image, Failure> {
+        let made = images::publish(project.root(), name)
+            .map_err(|error| Failure::Infrastructure(error.to_string()))?;
+        Ok(Image {
+            name: made.name,
+            tag: made.tag,
+            config: made.config,
+            layers: made.layers,
+        })
+    };
     Ok(RegistrySpec {
-        storage: storage.map_err(|error| Failure::Infrastructure(error.to_string()))?,
+        storage: Storage::new(wanted.images.iter().map(image).collect::<Result<_, _>>()?),
         account: wanted.account.as_ref().map(|account| Account {
             user: account.user.clone(),
             password: account.password.clone(),

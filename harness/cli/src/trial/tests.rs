@@ -5,9 +5,9 @@ use insta::assert_snapshot;
 
 use super::red_verdict::{Ran, Red, Seen};
 use super::*;
-use crate::machine::{BootEvent, Output};
 use deadline::{Pace, Patience};
 use fault::Fault;
+use machine::{BootEvent, Output};
 use scenario::{Known, TextExpectation};
 
 const TEA: &str = r"name: tea

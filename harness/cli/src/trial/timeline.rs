@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use events::Rung;
 
-use crate::machine::BootEvent;
-use crate::profile::Budget;
 use host::speed::Scale;
+use machine::BootEvent;
+use machine::profile::Budget;
 
 /// The stages that a guest reported, each with its budget on this host.
 pub(super) fn rungs(

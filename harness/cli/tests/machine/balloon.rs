@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use harness::machine::{KeyPair, Login, Machine, MachineSpec, Saved};
+use machine::{KeyPair, Login, Machine, MachineSpec, Saved};
 
 use crate::docker::spec;
 use crate::{LONG, bench};
@@ -36,7 +36,7 @@ async fn memory_taken_from_a_fork_stays_in_the_saved_machine() {
     };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let bench = bench();
-    let machine = Machine::start_savable(spec.clone(), folder.path(), &bench.evidence);
+    let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
     let machine = machine.await.unwrap();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
     drop(machine.guard(machine.ssh(&login, LONG)).await.unwrap());
@@ -45,7 +45,9 @@ async fn memory_taken_from_a_fork_stays_in_the_saved_machine() {
     let memory = folder.path().join("memory");
     let before = bytes_that_are_not_zero(&memory);
     let saved = Saved::open(folder.path()).unwrap();
-    let fork = Machine::fork(spec, &saved, &bench.evidence).await.unwrap();
+    let fork = Machine::fork(spec, &saved, bench.evidence.logs())
+        .await
+        .unwrap();
     fork.guard(fork.set_balloon(640, LONG)).await.unwrap();
     fork.stop().await;
     assert_eq!(bytes_that_are_not_zero(&memory), before);

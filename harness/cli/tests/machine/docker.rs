@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use harness::machine::{Engine, KeyPair, Login, Machine, MachineSpec};
+use machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
 use crate::{LONG, bench, profile, within};
 
@@ -51,7 +51,7 @@ async fn both_engines_answer_over_one_login() {
     let keys = KeyPair::generate();
     let Some(spec) = spec(&keys) else { return };
     let bench = bench();
-    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
     let login = Login::Key {
         user: "rancher".into(),

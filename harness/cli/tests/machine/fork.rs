@@ -1,6 +1,6 @@
 //! Machines that go on from a saved one.
 
-use harness::machine::{Engine, KeyPair, Login, Machine, Saved, Ssh};
+use machine::{Engine, KeyPair, Login, Machine, Saved, Ssh};
 
 use crate::docker::spec;
 use crate::{LONG, bench, within};
@@ -21,7 +21,7 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let bench = bench();
-    let machine = Machine::start_savable(spec.clone(), folder.path(), &bench.evidence);
+    let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
     let machine = machine.await.unwrap();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
     let ssh = machine.guard(machine.ssh(&login, LONG)).await.unwrap();
@@ -46,7 +46,7 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
 
     let saved = Saved::open(folder.path()).unwrap();
     let fork = async || {
-        let fork = Machine::fork(spec.clone(), &saved, &bench.evidence)
+        let fork = Machine::fork(spec.clone(), &saved, bench.evidence.logs())
             .await
             .unwrap();
         let ssh = fork.guard(fork.ssh(&login, LONG)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::machine::Machine;
+use machine::Machine;
 
 use crate::{LONG, bench, guest, printed, ready, spec};
 
@@ -40,7 +40,7 @@ async fn rests() {
 async fn a_connection_rests_after_a_command_that_nobody_waits_for_any_more() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(spec(&guest, &[]), &bench.evidence);
+    let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs());
     let machine = machine.await.unwrap();
     let ssh = ready(&machine).await;
     let chatter = ssh.run("while sleep 0.1; do echo still here; done", LONG);

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use base::wait::{Poll, wait_until};
-use harness::machine::Machine;
+use machine::Machine;
 
 use crate::{LONG, bench, guest, spec};
 
@@ -18,7 +18,7 @@ async fn victim() {
         return;
     }
     let (guest, bench) = (guest::get().unwrap(), bench());
-    let machine = Machine::start(spec(&guest, &[]), &bench.evidence)
+    let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs())
         .await
         .unwrap();
     println!("\nmachine {} {}", machine.pid(), machine.folder().display());
@@ -54,7 +54,7 @@ async fn sigkill_of_the_harness_leaves_nothing() {
     gone.await.unwrap();
 
     let bench = bench();
-    let next = Machine::start(spec(&guest, &[]), &bench.evidence)
+    let next = Machine::start(spec(&guest, &[]), bench.evidence.logs())
         .await
         .unwrap();
     assert!(

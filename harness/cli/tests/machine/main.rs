@@ -19,8 +19,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use harness::evidence::Evidence;
-use harness::machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
-use harness::profile::{Profile, load};
+use machine::profile::{Profile, load};
+use machine::{Badness, Login, Machine, MachineError, MachineSpec, Ssh};
 use regex::Regex;
 
 /// Long enough for any host; what is waited for comes sooner.
@@ -95,7 +95,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
         user_data: Some("#cloud-config\n".into()),
         ..spec(&guest, &[])
     };
-    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let folder = machine.folder().to_owned();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
     assert_eq!(machine.boot_events().first().unwrap().stage, "init");
@@ -198,7 +198,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
 async fn a_panic_ends_what_was_being_done() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(spec(&guest, &["test.panic"]), &bench.evidence)
+    let machine = Machine::start(spec(&guest, &["test.panic"]), bench.evidence.logs())
         .await
         .unwrap();
     let never = async { std::future::pending::<Result<(), MachineError>>().await };
@@ -217,7 +217,7 @@ async fn a_panic_ends_what_was_being_done() {
 async fn a_guest_without_events_is_ready_when_ssh_answers() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(spec(&guest, &["test.silent"]), &bench.evidence)
+    let machine = Machine::start(spec(&guest, &["test.silent"]), bench.evidence.logs())
         .await
         .unwrap();
     machine.guard(machine.wait_ready(LONG)).await.unwrap();
@@ -229,7 +229,7 @@ async fn what_cannot_start_says_why_at_once() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let start = async |spec| {
-        Machine::start(spec, &bench.evidence)
+        Machine::start(spec, bench.evidence.logs())
             .await
             .err()
             .unwrap()

@@ -3,7 +3,7 @@
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
-use harness::machine::{Machine, MachineSpec, Ssh};
+use machine::{Machine, MachineSpec, Ssh};
 
 use crate::{bench, guest, printed, ready, spec};
 
@@ -23,7 +23,7 @@ async fn guest_reaches_no_service_of_this_host_unless_asked() {
             outside,
             ..spec(&guest, &["test.second_card"])
         };
-        let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+        let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
         let ssh = ready(&machine).await;
         machine.plug_card("10.0.3.0/24").await.unwrap();
         assert_eq!(printed(&ssh, SECOND_CARD).await, "there");

@@ -1,6 +1,6 @@
 //! What came while a machine ran is there when the machine comes back.
 
-use harness::machine::{Blank, Kept, Machine};
+use machine::{Blank, Kept, Machine};
 
 use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, rancher, ready, spec};
@@ -14,7 +14,7 @@ const BOTH: &str =
 async fn a_kept_machine_has_what_was_plugged_in() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(spec(&guest, &[]), &bench.evidence).await;
+    let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs()).await;
     let machine = machine.unwrap();
     let ssh = ready(&machine).await;
     let blank = Blank {
@@ -50,6 +50,6 @@ async fn enter(
 ) -> Machine {
     let kept = Kept::open(folder).unwrap();
     let initrd = Some(guest.initrd.as_path());
-    let entered = Machine::enter(&kept, &guest.kernel, initrd, false, evidence).await;
+    let entered = Machine::enter(&kept, &guest.kernel, initrd, false, evidence.logs()).await;
     entered.unwrap()
 }

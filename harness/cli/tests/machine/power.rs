@@ -6,8 +6,8 @@ use std::path::Path;
 
 use base::wait::{Poll, wait_until};
 use harness::evidence::Evidence;
-use harness::machine::{Machine, MachineSpec, Ssh};
-use harness::profile::{Bus, ProfileDisk};
+use machine::profile::{Bus, ProfileDisk};
+use machine::{Machine, MachineSpec, Ssh};
 
 use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, ready, spec};
@@ -112,7 +112,7 @@ async fn killing_qemu_loses_nothing_that_reached_it() {
     for write_cache in [false, true] {
         let bench = bench();
         let spec = with_disks(&guest, write_cache);
-        let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+        let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
         write(&ready(&machine).await).await;
         kill(&machine).await;
         for number in 0..BUSES.len() {
@@ -130,7 +130,7 @@ async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let spec = with_disks(&guest, true);
-    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let ssh = ready(&machine).await;
     let boot_id = "cat /proc/sys/kernel/random/boot_id";
     let before = printed(&ssh, boot_id).await;
@@ -197,7 +197,7 @@ fn goes_on(evidence: &Evidence) {
 async fn a_machine_without_write_caches_has_no_power_to_cut() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(with_disks(&guest, false), &bench.evidence)
+    let machine = Machine::start(with_disks(&guest, false), bench.evidence.logs())
         .await
         .unwrap();
     let why = machine.power_cut(7).await.err().unwrap().to_string();

@@ -4,10 +4,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::machine::{
-    Blank, Disk, DiskFaults, Disturbance, Machine, MachineError, MachineSpec, Ssh,
-};
-use harness::profile::Accelerator;
+use machine::profile::Accelerator;
+use machine::{Blank, Disk, DiskFaults, Disturbance, Machine, MachineError, MachineSpec, Ssh};
 use regex::Regex;
 
 use crate::guest::{self, Guest};
@@ -54,7 +52,7 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
     let bench = bench();
     let spec = with_disk(&guest, &["panic=1"]);
     let emulated = matches!(spec.profile.accelerator, Accelerator::Tcg { .. });
-    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let (port, folder) = (machine.ssh_port(), machine.folder().to_owned());
     let mut ssh = ready(&machine).await;
     printed(&ssh, "echo kept | dd of=/dev/vda bs=512 conv=sync,fsync").await;
@@ -110,7 +108,7 @@ async fn a_machine_comes_back_from_each_reset_panic_and_power_cut_of_a_long_chai
     let bench = bench();
     let mut spec = with_disk(&guest, &["panic=1"]);
     spec.write_cache = true;
-    let mut machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let mut machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let mut ssh = ready(&machine).await;
     printed(&ssh, "echo kept | dd of=/dev/vda bs=512 conv=sync,fsync").await;
     for key in [Some('b'), None, Some('c'), None, None, Some('b')] {
@@ -133,7 +131,7 @@ async fn what_is_broken_stays_broken_over_a_reset() {
     let bench = bench();
     let mut spec = with_disk(&guest, &["reboot=triple"]);
     spec.console = serde_yaml::from_str("allow: ['I/O error(,| on) dev vda']").unwrap();
-    let machine = Machine::start(spec, &bench.evidence).await.unwrap();
+    let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let ssh = ready(&machine).await;
     let address = printed(&ssh, "cat /sys/class/net/eth0/address").await;
     let network = machine.network_of(&address).await.unwrap();
@@ -162,7 +160,7 @@ async fn what_is_broken_stays_broken_over_a_reset() {
 async fn a_cable_that_is_out_stays_out_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
-    let machine = Machine::start(spec(&guest, &[]), &bench.evidence)
+    let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs())
         .await
         .unwrap();
     let ssh = ready(&machine).await;

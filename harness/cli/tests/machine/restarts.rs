@@ -6,8 +6,8 @@ use std::path::Path;
 
 use base::wait::{Poll, wait_until};
 use harness::evidence::Evidence;
-use harness::machine::{Blank, Machine, MachineSpec};
-use harness::profile::{Accelerator, Boot, Profile, ResolvedFirmware, ResolvedProfile, load};
+use machine::profile::{Accelerator, Boot, Profile, ResolvedFirmware, ResolvedProfile, load};
+use machine::{Blank, Machine, MachineSpec};
 use serde_json::{Value, json};
 
 use crate::{LONG, bench};
@@ -114,7 +114,9 @@ async fn apply(change: Change, machine: Machine) -> Machine {
 /// The state that QEMU has after these changes, and the one that it should have.
 async fn after(changes: &[Change], evidence: &Evidence) -> (Value, Value) {
     let folder = tempfile::tempdir().unwrap();
-    let mut machine = Machine::start(spec(folder.path()), evidence).await.unwrap();
+    let mut machine = Machine::start(spec(folder.path()), evidence.logs())
+        .await
+        .unwrap();
     for change in changes {
         machine = apply(*change, machine).await;
     }

@@ -13,9 +13,9 @@ use events::Baseline;
 use events::{Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use harness::evidence::Evidence;
-use harness::machine::{Login, Machine, Ssh};
 use harness::project::Project;
 use harness::trial::{Ended, Failure, Past, Settings};
+use machine::{Login, Machine, Ssh};
 use serde_json::{Value, json};
 
 /// Long enough for any host; what is waited for comes sooner.
@@ -48,7 +48,7 @@ async fn enter(
 ) -> Result<Machine, String> {
     let kept = past.machine()?;
     let initrd = Some(artifacts.initrd.as_path());
-    let entered = Machine::enter(&kept, &artifacts.kernel, initrd, paused, evidence).await;
+    let entered = Machine::enter(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await;
     entered.map_err(|error| error.to_string())
 }
 

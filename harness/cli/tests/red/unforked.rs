@@ -9,8 +9,8 @@ use events::Baseline;
 use events::{Event, Listener, Listeners, Verdict, What};
 use harness::artifacts::Artifacts;
 use harness::checkpoint::Store;
-use harness::profile::{Accel, Profile};
 use harness::trial::{Failure, Past, Settings, Trial};
+use machine::profile::{Accel, Profile};
 use scenario::Scenario;
 
 /// Hears of notes.

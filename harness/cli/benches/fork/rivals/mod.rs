@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use tokio::process::Command;
 
-use harness::machine::{Machine, MachineError};
-use harness::profile::Accelerator;
 use host::speed;
+use machine::profile::Accelerator;
+use machine::{Machine, MachineError};
 
 use crate::common::Result;
 use crate::common::bench::{Bench, close};
@@ -95,7 +95,7 @@ async fn our_run(bench: &Bench, parent: &Parent) -> Result<f64> {
     let evidence = bench.evidence()?;
     let begin = Instant::now();
     let run = async {
-        let fork = Machine::fork(bench.spec.clone(), &parent.saved, &evidence).await?;
+        let fork = Machine::fork(bench.spec.clone(), &parent.saved, evidence.logs()).await?;
         let limit = speed::seconds(RUN_SECONDS);
         let ran = async {
             fork.ssh(&bench.login, limit)

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt, TryStreamExt};
 
-use crate::machine::Output;
+use machine::Output;
 use scenario::{DockerExec, DockerRun, PublishedPort, Restart};
 
 use super::super::deadline::Deadline;

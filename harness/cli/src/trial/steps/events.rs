@@ -1,6 +1,6 @@
 //! Boot events against what was expected of them. The events themselves are in every red verdict.
 
-use crate::machine::BootEvent;
+use machine::BootEvent;
 use scenario::EventsStep;
 
 use super::super::fault::Fault;

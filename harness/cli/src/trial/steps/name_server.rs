@@ -1,6 +1,6 @@
 //! Somebody who knows names.
 
-use crate::services::NameServer;
+use machine::services::NameServer;
 use scenario::NameServerStep;
 
 use super::super::deadline::Deadline;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::machine::Loss;
+use machine::Loss;
 use scenario::PowerCutStep;
 
 use super::super::deadline::Deadline;

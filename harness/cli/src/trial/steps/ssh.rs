@@ -1,6 +1,6 @@
 //! Commands, files and logins over SSH.
 
-use crate::machine::{KeyPair, Login, MachineError, Ssh};
+use machine::{KeyPair, Login, MachineError, Ssh};
 use scenario::{KeyName, SshStep, Upload};
 
 use super::super::deadline::Deadline;

@@ -1,6 +1,6 @@
 //! Somebody who knows what time it is.
 
-use crate::services::TimeServer;
+use machine::services::TimeServer;
 use scenario::TimeServerStep;
 
 use super::super::deadline::Deadline;

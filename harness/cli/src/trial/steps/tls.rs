@@ -2,8 +2,8 @@
 
 use bollard::Docker;
 
-use crate::machine::{Certificates, MachineError};
 use base::wait::{Poll, wait_until};
+use machine::{Certificates, MachineError};
 use scenario::DockerTls;
 
 use super::super::deadline::Deadline;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use crate::machine::MachineError;
 use base::wait::{Poll, wait_until};
+use machine::MachineError;
 use scenario::{Account, WaitAction, WaitContainer, WaitForStep, WaitSsh};
 
 use super::super::deadline::Deadline;

@@ -1,7 +1,7 @@
 //! What the machine sees of the cable of an interface.
 
-use crate::machine::MachineError;
 use base::wait::{Poll, wait_until};
+use machine::MachineError;
 
 use super::super::super::deadline::Deadline;
 use super::super::super::fault::Fault;

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::machine::MachineError;
+use machine::MachineError;
 use scenario::{Account, CrashCause, CrashStep};
 
 use super::super::super::deadline::Deadline;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::machine::{DiskFaults, Machine};
+use machine::{DiskFaults, Machine};
 use scenario::DiskStep;
 
 use super::super::super::broken::Breakage;

@@ -2,8 +2,8 @@
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
 
-use crate::machine::MachineError;
 use base::wait::{Poll, wait_until};
+use machine::MachineError;
 use scenario::{EngineName, KillStep, SignalName};
 
 use super::super::super::deadline::Deadline;

@@ -1,6 +1,6 @@
 //! A network that is down, slow or lossy.
 
-use crate::machine::Disturbance;
+use machine::Disturbance;
 use scenario::{Link, NetworkStep};
 
 use super::super::super::broken::Breakage;

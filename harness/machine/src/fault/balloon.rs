@@ -1,0 +1,37 @@
+//! Memory taken from the guest, by its balloon (`virtio-balloon`).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{Machine, MachineError};
+use base::wait::{Poll, wait_until};
+
+/// What is remembered of it.
+const BALLOON: &str = "balloon";
+
+impl Machine {
+    /// Leaves the guest so many MiB, or gives it back what it had with more than that, and waits
+    /// until the guest has followed.
+    ///
+    /// # Errors
+    /// The machine has no balloon; the guest does not follow within `limit`.
+    pub async fn set_balloon(&self, mib: u64, limit: Duration) -> Result<(), MachineError> {
+        let had = self.qmp("query-memory-size-summary", Value::Null).await?;
+        let had = had["base-memory"].as_u64().unwrap_or(u64::MAX);
+        let wanted = had.min(mib << 20);
+        self.chassis.forget(BALLOON);
+        let size = json!({ "value": wanted });
+        self.set(BALLOON, "balloon", size).await?;
+        let what = format!("a guest with {} MiB of memory", wanted >> 20);
+        let look = async || match self.qmp("query-balloon", Value::Null).await {
+            Err(error) => Poll::Failed(error.to_string()),
+            Ok(told) if told["actual"] == wanted => Poll::Ready(()),
+            Ok(told) => {
+                let actual = told["actual"].as_u64().unwrap_or_default();
+                Poll::NotYet(format!("it has {} MiB", actual >> 20))
+            }
+        };
+        Ok(wait_until(&what, limit, look).await?)
+    }
+}

@@ -1,0 +1,332 @@
+//! The task that owns the port.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::times::Times;
+use super::{Shared, Watch};
+use crate::Badness;
+use crate::badness::{self, Rules};
+use crate::lines::Ends;
+
+/// A bad line is told this much later, so that the trace that follows it is in the log, too.
+const AFTERMATH: Duration = Duration::from_millis(300);
+
+/// Bytes of a line; a longer one is scanned in pieces.
+const LONGEST_LINE: usize = 64 << 10;
+
+/// Reads, keeps and scans.
+pub(super) struct Console {
+    shared: Arc<Shared>,
+    log: File,
+    times: Times,
+    /// Bytes of a character that is not yet whole.
+    partial: Vec<u8>,
+    /// Text of a line that is not yet whole.
+    line: String,
+    rules: Rules,
+    bad: watch::Sender<Option<Badness>>,
+    /// The first bad line, and when it is told.
+    found: Option<(String, Instant)>,
+}
+
+impl Console {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        log: File,
+        times: Times,
+        rules: Rules,
+        bad: watch::Sender<Option<Badness>>,
+    ) -> Self {
+        Self {
+            shared,
+            log,
+            times,
+            partial: vec![],
+            line: String::new(),
+            rules,
+            bad,
+            found: None,
+        }
+    }
+
+    /// Until there is no port any more.
+    pub(super) async fn run(mut self, mut ports: Ends, mut typed: mpsc::Receiver<Vec<u8>>) {
+        while let Some(port) = ports.recv().await {
+            self.serve(port, &mut typed).await;
+        }
+        self.tell();
+        self.shared.lock().taps.clear();
+        self.shared.closed.send_replace(true);
+        // Wakes who waits for more: there is none.
+        self.shared.grown.send_modify(|_| {});
+    }
+
+    /// Until QEMU closes the port.
+    async fn serve(&mut self, port: UnixStream, typed: &mut mpsc::Receiver<Vec<u8>>) {
+        let (mut read, mut write) = port.into_split();
+        // Beside the reading: a guest that does not read must not stop us from it.
+        let mut typing = std::pin::pin!(async move {
+            while let Some(bytes) = typed.recv().await
+                && write.write_all(&bytes).await.is_ok()
+            {}
+            // The guest need not wait for more.
+            drop(write);
+            std::future::pending::<()>().await;
+        });
+        let mut buffer = [0; 4096];
+        loop {
+            let tell_at = self.found.as_ref().map(|(_, at)| *at);
+            tokio::select! {
+                got = read.read(&mut buffer) => match got {
+                    Ok(0) | Err(_) => return,
+                    Ok(n) => self.take(&buffer[..n]),
+                },
+                () = &mut typing => {}
+                () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => self.tell(),
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.times.note(bytes.len());
+        // A log that cannot be written (a full disk) must not blind the scan.
+        let _ = self.log.write_all(bytes);
+        let text = self.decode(bytes);
+        let length = self.keep(&text, bytes);
+        self.scan(&text);
+        self.shared.grown.send_replace(length);
+    }
+
+    fn keep(&self, text: &str, bytes: &[u8]) -> usize {
+        let mut state = self.shared.lock();
+        state.taps.retain(|tap| tap.send(bytes.to_vec()).is_ok());
+        state.add(text)
+    }
+
+    /// Lossily, but a character cut in two by a read is whole again with the next.
+    fn decode(&mut self, bytes: &[u8]) -> String {
+        self.partial.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.partial) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            Err(_) => self.whole_characters(),
+            Ok(_) => self.partial.len(),
+        };
+        let rest = self.partial.split_off(whole);
+        let text = String::from_utf8_lossy(&self.partial).into_owned();
+        self.partial = rest;
+        text
+    }
+
+    /// With a wrong byte in the middle: all but an unfinished character at the end.
+    fn whole_characters(&self) -> usize {
+        let last = self
+            .partial
+            .utf8_chunks()
+            .last()
+            .map_or(&b""[..], |chunk| chunk.invalid());
+        let unfinished = std::str::from_utf8(last).is_err_and(|e| e.error_len().is_none());
+        self.partial.len() - if unfinished { last.len() } else { 0 }
+    }
+
+    fn scan(&mut self, text: &str) {
+        for piece in text.split_inclusive('\n') {
+            self.line.push_str(piece);
+            if !piece.ends_with('\n') && self.line.len() < LONGEST_LINE {
+                return;
+            }
+            let line = std::mem::take(&mut self.line);
+            if self.found.is_none()
+                && let Some(said) = self.rules.judge(&line)
+                && !self.expected(&said)
+            {
+                self.found = Some((said, Instant::now() + AFTERMATH));
+            }
+        }
+    }
+
+    /// Whether it belongs to a panic that was meant.
+    fn expected(&self, said: &str) -> bool {
+        let mut state = self.shared.lock();
+        if state.watch == Watch::PanicExpected && badness::is_panic(said) {
+            state.watch = Watch::Panicked;
+        }
+        state.watch == Watch::Panicked
+    }
+
+    /// The first bad line is the cause; what came later followed from it.
+    fn tell(&mut self) {
+        if let Some((said, _)) = self.found.take() {
+            self.bad.send_if_modified(|bad| {
+                let first = bad.is_none();
+                bad.get_or_insert(Badness::Console(said));
+                first
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Serial, lines};
+    use regex::Regex;
+
+    struct Bench {
+        guest: UnixStream,
+        serial: Serial,
+        bad: watch::Receiver<Option<Badness>>,
+        log: tempfile::NamedTempFile,
+    }
+
+    fn bench() -> Bench {
+        let (guest, port) = UnixStream::pair().unwrap();
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let (tell, bad) = watch::channel(None);
+        let serial = Serial::new(
+            lines::only(port),
+            log.reopen().unwrap(),
+            tempfile::tempfile().unwrap(),
+            Rules::default(),
+            tell,
+        );
+        Bench {
+            guest,
+            serial,
+            bad,
+            log,
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn matches_are_served_one_after_another() {
+        let mut bench = bench();
+        bench.guest.write_all(b"one \xc3").await.unwrap();
+        let one = Regex::new(r"\bon\w").unwrap();
+        assert_eq!(bench.serial.expect(&one, LONG).await.unwrap(), "one");
+        bench.guest.write_all(b"\xa9 \xff one\n").await.unwrap();
+        assert_eq!(bench.serial.expect(&one, LONG).await.unwrap(), "one");
+        assert_eq!(bench.serial.text().trim_end(), "one \u{e9} \u{fffd} one");
+        assert_eq!(
+            std::fs::read(bench.log.path()).unwrap(),
+            b"one \xc3\xa9 \xff one\n"
+        );
+        let error = bench
+            .serial
+            .expect(&one, Duration::from_millis(20))
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("one \u{e9}"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_told_with_its_first_line() {
+        let mut bench = bench();
+        bench
+            .guest
+            .write_all(b"login: [ 1.0] Kernel panic - not sync")
+            .await
+            .unwrap();
+        bench
+            .guest
+            .write_all(b"ing: why\r\n[ 1.1] BUG: later\r\n")
+            .await
+            .unwrap();
+        let bad = bench
+            .bad
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone()
+            .unwrap();
+        insta::assert_snapshot!(bad, @"the guest's console said: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_is_meant_is_not_told_and_the_next_is() {
+        let mut bench = bench();
+        let panic = b"[ 1.0] Kernel panic - not syncing: meant\r\n[ 1.1] BUG: after it\r\n";
+        bench.serial.expect_panic();
+        bench.guest.write_all(panic).await.unwrap();
+        let after = Regex::new("BUG: after it").unwrap();
+        bench.serial.expect(&after, LONG).await.unwrap();
+        bench.serial.watch_again();
+        bench.guest.write_all(b"[ 0.1] BUG: new\r\n").await.unwrap();
+        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
+        let said = bad.unwrap().to_string();
+        assert!(said.ends_with("BUG: new"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_that_is_meant_excuses_nothing_before_it() {
+        let mut bench = bench();
+        bench.serial.expect_panic();
+        bench
+            .guest
+            .write_all(b"[ 0.1] BUG: first\r\n")
+            .await
+            .unwrap();
+        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
+        let said = bad.unwrap().to_string();
+        assert!(said.ends_with("BUG: first"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn expect_is_linear_and_memory_bounded_when_a_guest_says_a_lot() {
+        let mut bench = bench();
+        let said = "nothing of interest\n".repeat(3277);
+        let talk = async {
+            for _ in 0..400 {
+                bench.guest.write_all(said.as_bytes()).await.unwrap();
+            }
+            bench.guest.write_all(b"but now: wor").await.unwrap();
+            bench.guest.write_all(b"d\nmore").await.unwrap();
+        };
+        let word = Regex::new(r"(?m)^but .*word$").unwrap();
+        let began = Instant::now();
+        let (found, ()) = tokio::join!(bench.serial.expect(&word, LONG), talk);
+        assert_eq!(found.unwrap(), "but now: word");
+        assert!(bench.serial.text().len() <= 2 * super::super::KEPT);
+        // All of it was searched at each read before, 26 MB six thousand times.
+        assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
+        let more = Regex::new("more").unwrap();
+        bench.serial.expect(&more, LONG).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_echo_of_what_was_sent_is_no_answer() {
+        let mut bench = bench();
+        let done = Regex::new("DONE").unwrap();
+        let line = "sleep 20; false && echo DONE";
+        bench.serial.send_line(line).await.unwrap();
+        for part in ["$ sleep 20; false && ec", "ho DONE", "\r\nfalse\r\n"] {
+            bench.guest.write_all(part.as_bytes()).await.unwrap();
+        }
+        let short = Duration::from_millis(200);
+        let late = bench.serial.expect(&done, short).await.unwrap_err();
+        assert!(late.to_string().contains("did not happen"), "{late}");
+        bench.guest.write_all(b"all is DONE\r\n").await.unwrap();
+        bench.serial.expect(&done, LONG).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_ends_waits() {
+        let bench = bench();
+        drop(bench.guest);
+        let error = bench
+            .serial
+            .expect(&Regex::new("x").unwrap(), LONG)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("closed"), "{error}");
+    }
+}

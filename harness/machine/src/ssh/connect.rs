@@ -1,0 +1,135 @@
+//! From a port to a connection that is logged in, and known to lead to the right machine.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::connection::{Connection, Trouble};
+use super::identity::{Identity, Known};
+use super::{Login, exec};
+use crate::MachineError;
+use crate::qmp::Resets;
+use base::wait::WaitError;
+use host::{port, speed};
+
+/// For the server's first word, on the reference host.
+const PATIENCE_SECONDS: u64 = 2;
+/// For reading its words, on the reference host.
+const PROOF_SECONDS: u64 = 20;
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where to, and who should answer there.
+#[derive(Clone)]
+pub struct Target {
+    /// Host port.
+    pub port: u16,
+    /// Who should answer.
+    pub identity: Arc<Identity>,
+    /// How often the machine was reset.
+    pub resets: Resets,
+    /// The first QEMU's process id.
+    pub qemu: u32,
+}
+
+/// Connects until it succeeds, the login is refused, or `limit` passes. `given_up` is asked
+/// between attempts.
+pub fn connect(
+    target: &Target,
+    login: &Login,
+    limit: Duration,
+    given_up: &dyn Fn() -> bool,
+) -> Result<Connection, MachineError> {
+    let end = Instant::now() + limit;
+    let what = format!("an SSH login as {}", login.user());
+    loop {
+        let last = match attempt(target, login, end) {
+            Attempt::Done(connection) => return Ok(connection),
+            Attempt::Final(error) => return Err(error),
+            Attempt::Again(why) => why,
+        };
+        if Instant::now() + PAUSE >= end || given_up() {
+            return Err(WaitError::deadline(&what, limit, last).into());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+enum Attempt {
+    Done(Connection),
+    Final(MachineError),
+    Again(String),
+}
+
+impl From<Trouble> for Attempt {
+    fn from(trouble: Trouble) -> Self {
+        Self::Again(trouble.to_string())
+    }
+}
+
+fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
+    // Before connecting: a reset in between makes the pin too old, never too new.
+    let resets = target.resets.load(Ordering::Relaxed);
+    let mut connection = match Connection::open(target.port, speed::seconds(PATIENCE_SECONDS), end)
+    {
+        Ok(connection) => connection,
+        Err(trouble) => return trouble.into(),
+    };
+    let known = target.identity.knows(&connection.host_key(), resets);
+    if known == Known::No {
+        let why = "its host key is not the one of this boot";
+        return Attempt::Final(wrong(target, why));
+    }
+    match authenticate(&connection, login, end) {
+        Ok(()) => connection.reached("the login is accepted"),
+        Err(Trouble::Refused) => {
+            return Attempt::Final(MachineError::Refused {
+                user: login.user().into(),
+            });
+        }
+        Err(trouble) => return trouble.into(),
+    }
+    match known {
+        // The guest has the key of the machine that it goes on from, and the QEMU is ours: there is no
+        // need to have it run a command, of which an emulated one does three in a second.
+        Known::Inherited if port::is_accepted_by(target.qemu, connection.socket()) => {
+            target.identity.pin(&connection.host_key(), resets);
+            Attempt::Done(connection)
+        }
+        Known::Inherited | Known::NotYet => prove(target, connection, resets, end),
+        Known::Yes | Known::No => Attempt::Done(connection),
+    }
+}
+
+fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), Trouble> {
+    connection.until(end, |session| match login {
+        Login::Password { user, password } => session.userauth_password(user, password),
+        Login::Key { user, private_key } => {
+            session.userauth_pubkey_memory(user, None, private_key, None)
+        }
+    })
+}
+
+/// Reads the machine's words back and pins the host key.
+fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
+    let limit = speed::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
+    let end = Instant::now() + limit;
+    let output = match exec::run(&connection, &Identity::question(), limit, end) {
+        Err(error) => return Attempt::Again(error.to_string()),
+        Ok(output) => output,
+    };
+    let answer = String::from_utf8_lossy(&output.stdout);
+    if !target.identity.is_ours(&answer) {
+        let why = "the word that it was given is not the one that it has";
+        return Attempt::Final(wrong(target, why));
+    }
+    target.identity.pin(&connection.host_key(), resets);
+    Attempt::Done(connection)
+}
+
+fn wrong(target: &Target, why: &str) -> MachineError {
+    MachineError::WrongMachine {
+        port: target.port,
+        why: why.into(),
+    }
+}

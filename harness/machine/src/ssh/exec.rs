@@ -1,0 +1,225 @@
+//! One command on a connection: both outputs apart, its end, and a deadline.
+
+use std::time::{Duration, Instant};
+
+use ssh2::Channel;
+
+use super::Output;
+use super::connection::{Connection, Trouble};
+use crate::MachineError;
+use base::shell;
+use base::wait::WaitError;
+
+/// What one command may print: a guest gone mad must not fill the host's memory.
+const MOST: usize = 256 << 20;
+/// Shown of each output at a deadline.
+const SHOWN: usize = 2000;
+
+/// Runs `command` on a connection that serves nobody else, until `end` (`limit` is how long that
+/// was, for the message).
+pub fn run(
+    connection: &Connection,
+    command: &str,
+    limit: Duration,
+    end: Instant,
+) -> Result<Output, MachineError> {
+    let mut command = Command::new(command.into(), vec![], limit, end);
+    let outcome = loop {
+        match command.advance(connection) {
+            Ok(Progress::Ended) => break Ok(()),
+            Ok(Progress::Moved) => {}
+            Ok(Progress::Waits) => {
+                if let Err(trouble) = connection.wait(end) {
+                    break Err(trouble);
+                }
+            }
+            Err(trouble) => break Err(trouble),
+        }
+    };
+    command.outcome(outcome)
+}
+
+/// A command on its way.
+pub struct Command {
+    line: String,
+    limit: Duration,
+    end: Instant,
+    /// None before it begins.
+    channel: Option<Channel>,
+    stdin: Vec<u8>,
+    written: usize,
+    stdin_ended: bool,
+    output: Output,
+}
+
+/// How far a command came.
+pub enum Progress {
+    /// It ended.
+    Ended,
+    /// Something moved, and more may.
+    Moved,
+    /// The guest has the next word.
+    Waits,
+}
+
+impl Command {
+    /// Has not begun.
+    pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
+        Self {
+            line,
+            limit,
+            end,
+            channel: None,
+            stdin,
+            written: 0,
+            stdin_ended: false,
+            output: Output::default(),
+        }
+    }
+
+    /// When it must have ended.
+    pub fn end(&self) -> Instant {
+        self.end
+    }
+
+    /// Moves what can be moved now.
+    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, Trouble> {
+        let end = self.end;
+        if Instant::now() >= end {
+            return Err(Trouble::Deadline);
+        }
+        let channel = match &mut self.channel {
+            Some(channel) => channel,
+            none => {
+                let mut channel = connection.until(end, ssh2::Session::channel_session)?;
+                connection.until(end, |_| channel.exec(&self.line))?;
+                none.insert(channel)
+            }
+        };
+        let mut moved = drain(connection, channel, &mut self.output)?;
+        if channel.eof() {
+            finish(connection, channel, end, &mut self.output)?;
+            return Ok(Progress::Ended);
+        }
+        let rest = &self.stdin[self.written..];
+        if !rest.is_empty() {
+            let written = connection.write(channel, rest, end)?;
+            self.written += written;
+            moved |= written > 0;
+        } else if !std::mem::replace(&mut self.stdin_ended, true) {
+            connection.until(end, |_| channel.send_eof())?;
+        }
+        moved |= Connection::unread(channel);
+        moved |= self.written < self.stdin.len() && Connection::takes(channel);
+        Ok(match moved {
+            true => Progress::Moved,
+            false => Progress::Waits,
+        })
+    }
+
+    /// What its caller is told.
+    pub fn outcome(self, outcome: Result<(), Trouble>) -> Result<Output, MachineError> {
+        let Self { line, output, .. } = self;
+        match outcome {
+            Ok(()) => Ok(output),
+            Err(Trouble::Deadline) => {
+                let what = format!("the end of `{line}`");
+                Err(WaitError::deadline(&what, self.limit, printed(&output)).into())
+            }
+            Err(Trouble::Broken(why)) => {
+                let printed = printed(&output);
+                Err(MachineError::Ssh(format!("`{line}`: {why}; {printed}")))
+            }
+            Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
+        }
+    }
+}
+
+/// Takes what both outputs have; true when they had anything.
+fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
+    let mut buffer = [0; 32 << 10];
+    let mut any = false;
+    let began = &mut output.began;
+    for (id, kept) in [
+        (0, &mut output.stdout),
+        (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr),
+    ] {
+        while let Some(n @ 1..) = connection.read(&mut channel.stream(id), &mut buffer)? {
+            kept.extend_from_slice(&buffer[..n]);
+            any = true;
+            began.get_or_insert_with(Instant::now);
+            if kept.len() > MOST {
+                return Err(Trouble::Broken(format!(
+                    "it printed more than {} MiB",
+                    MOST >> 20
+                )));
+            }
+        }
+    }
+    Ok(any)
+}
+
+fn finish(
+    connection: &Connection,
+    channel: &mut Channel,
+    end: Instant,
+    output: &mut Output,
+) -> Result<(), Trouble> {
+    connection.until(end, |_| channel.close())?;
+    connection.until(end, |_| channel.wait_close())?;
+    output.signal = channel.exit_signal()?.exit_signal;
+    if output.signal.is_none() {
+        output.exit = Some(channel.exit_status()?);
+    }
+    Ok(())
+}
+
+fn printed(output: &Output) -> String {
+    let shown = |bytes: &[u8]| {
+        let tail = &bytes[bytes.len().saturating_sub(SHOWN)..];
+        String::from_utf8_lossy(tail).trim().to_owned()
+    };
+    match (shown(&output.stdout), shown(&output.stderr)) {
+        (out, err) if out.is_empty() && err.is_empty() => "it printed nothing".into(),
+        (out, err) => format!("stdout: {out:?}, stderr: {err:?}"),
+    }
+}
+
+/// A POSIX script that writes its input to a file beside the wanted one and renames it when all
+/// bytes arrived: a connection that breaks looks like the end of the input to the guest.
+pub fn upload_script(to: &str, mode: u32, length: usize) -> String {
+    let to = shell::quote(to);
+    format!(
+        "set -e; test ! -d {to}; t=$(mktemp {to}.XXXXXX); trap 'rm -f \"$t\"' EXIT; \
+         cat > \"$t\"; test \"$(wc -c < \"$t\")\" -eq {length}; chmod {mode:o} \"$t\"; mv \"$t\" {to}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use std::process::Stdio;
+
+    fn upload(to: &std::path::Path, length: usize, content: &[u8]) -> bool {
+        let script = upload_script(to.to_str().unwrap(), 0o640, length);
+        let mut shell = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        shell.stdin.take().unwrap().write_all(content).unwrap();
+        shell.wait().unwrap().success()
+    }
+
+    #[test]
+    fn an_upload_is_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("it's here");
+        assert!(!upload(&to, 5, b"abc"));
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        assert!(upload(&to, 3, b"abc"));
+        assert_eq!(std::fs::read(&to).unwrap(), b"abc");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+    }
+}
