@@ -17,13 +17,13 @@ const MEMORY_MIB: u64 = 3 * 1024;
 /// One line of `harness doctor`.
 #[derive(Debug)]
 pub struct Finding {
-    /// EventKind was looked at.
+    /// What was looked at.
     pub subject: String,
     /// Good, degraded (works, slower or less), or missing.
     pub state: State,
-    /// EventKind was seen.
+    /// What was seen.
     pub seen: String,
-    /// EventKind to install or do.
+    /// What to install or do.
     pub hint: Option<String>,
 }
 

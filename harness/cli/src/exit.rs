@@ -1,4 +1,4 @@
-//! EventKind the commands' exit statuses mean.
+//! What the commands' exit statuses mean.
 
 /// As wanted.
 pub const OK: u8 = 0;

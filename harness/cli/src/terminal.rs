@@ -1,4 +1,4 @@
-//! EventKind a terminal gets that a file does not.
+//! What a terminal gets that a file does not.
 
 use std::io::IsTerminal;
 

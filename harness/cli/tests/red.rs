@@ -36,7 +36,7 @@ struct Case {
     scenario: &'static str,
     /// The number of the red step.
     step: Option<usize>,
-    /// EventKind the verdict says.
+    /// What the verdict says.
     says: &'static [&'static str],
     /// Its machine is entered, and it is run again.
     is_entered: bool,

@@ -15,7 +15,7 @@ use base::text::printable;
 const OF_PASSED: u64 = 16 << 10;
 /// Bytes of the serial log of a trial that did not.
 const OF_RED: u64 = 200 << 10;
-/// TextReporter of either: a log of empty lines must not make a page that no browser can show.
+/// Lines of either: a log of empty lines must not make a page that no browser can show.
 const LINES: usize = 5000;
 /// Bytes of all pictures.
 const PICTURES: u64 = 2 << 20;

@@ -106,10 +106,10 @@ mod tests {
             });
         }
         insta::assert_snapshot!(std::fs::read_to_string(&file).unwrap(), @r#"
-        {"at":1.0,"event":"run-begins","trials":["q35::tea"],"ignored":[],"version":1}
-        {"at":2.0,"event":"note","trial":null,"text":"a"}
-        {"at":2.0,"event":"note","trial":null,"text":"b"}
-        {"at":2.0,"event":"note","trial":null,"text":"c"}
+        {"timestamp":1.0,"event":"run-begins","trials":["q35::tea"],"ignored":[],"version":2}
+        {"timestamp":2.0,"event":"note","trial":null,"text":"a"}
+        {"timestamp":2.0,"event":"note","trial":null,"text":"b"}
+        {"timestamp":2.0,"event":"note","trial":null,"text":"c"}
         "#);
     }
 }

@@ -9,7 +9,7 @@ use super::run::{Attempt, Outcome, Run, TestResult};
 use super::run_log::RunLog;
 use events::Verdict;
 
-/// TextReporter of the serial log that go with a trial.
+/// Lines of the serial log that go with a trial.
 const LINES: usize = 100;
 
 /// The XML.

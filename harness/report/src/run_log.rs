@@ -1,4 +1,4 @@
-//! EventKind reports are made of: the events of a run, and what was excerpts from evidence meanwhile.
+//! What reports are made of: the events of a run, and what was excerpts from evidence meanwhile.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -191,7 +191,9 @@ mod tests {
 
     #[test]
     fn a_stream_that_was_cut_off_is_read_as_far_as_it_goes() {
-        let text = format!("{NOTE}\n{{\"at\":2.0,\"event\":\"of-tomorrow\"}}\n{NOTE}\n{{\"at\":3");
+        let text = format!(
+            "{NOTE}\n{{\"timestamp\":2.0,\"event\":\"of-tomorrow\"}}\n{NOTE}\n{{\"timestamp\":3"
+        );
         assert_eq!(stream(&text).unwrap().events.len(), 2);
     }
 

@@ -8,7 +8,7 @@ use events::SnapshotOutcome;
 use events::{BootStage, BootTimeline};
 use events::{Event, EventKind, StepHead, Verdict};
 
-/// EventKind every text of a machine or a file might hold.
+/// What every text of a machine or a file might hold.
 const HOSTILE: &str = "<script>alert('1')</script> & \"\u{1b}[1m\"";
 
 /// A run in the making.

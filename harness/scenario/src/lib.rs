@@ -2,7 +2,7 @@
 //!
 //! `file`, `cards`, `told`, `setup`, `step`, `docker`, `supply`, `fault` and `sabotage` are what people write,
 //! `value` the small types in it that check themselves, `lint` what serde cannot see, `load` brings
-//! them together and `schema` tells editors.
+//! them together, `schema` tells editors and `step_table` readers.
 //! Not here: doing any of it.
 
 mod cards;
@@ -18,6 +18,7 @@ mod sabotage;
 mod schema;
 mod setup;
 mod step;
+mod step_table;
 mod supply;
 mod told;
 mod upload;
@@ -44,6 +45,7 @@ pub use step::{
     Account, Action, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
     SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
 };
+pub use step_table::with_step_table;
 pub use supply::{HotplugStep, NameServerStep, Plugged, Subnet, TimeServerStep};
 pub use told::{KEY_HERE, PageFile, VolumeFile, VolumeFormat};
 pub use upload::sent_files;

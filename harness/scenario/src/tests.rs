@@ -201,6 +201,21 @@ fn the_committed_schemas_are_those_of_the_types() {
 }
 
 #[test]
+fn step_table_of_the_readme_is_that_of_the_types() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/README.md");
+    let readme = std::fs::read_to_string(&file).unwrap();
+    let text = with_step_table(&readme).unwrap();
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let hint = "is out of date; run `cargo harness schema --write`";
+    assert!(
+        readme == text,
+        "the table of steps in scenarios/README.md {hint}"
+    );
+}
+
+#[test]
 fn each_scenario_names_the_schema_for_editors() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let files = |folder: &Path| std::fs::read_dir(folder).unwrap();

@@ -19,15 +19,15 @@ const BOUND: f64 = 0.75;
 
 /// One of those that are compared.
 pub struct System {
-    /// EventKind it is called.
+    /// What it is called.
     pub name: &'static str,
     /// The machine.
     pub spec: MachineSpec,
     /// Who logs in.
     pub login: Login,
-    /// EventKind succeeds once its Docker, or both of them, answer.
+    /// What succeeds once its Docker, or both of them, answer.
     pub question: &'static str,
-    /// EventKind tells where the time went.
+    /// What tells where the time went.
     pub account: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! EventKind the OS is compared with: a Debian as its installer leaves it, with systemd, OpenSSH and one
+//! What the OS is compared with: a Debian as its installer leaves it, with systemd, OpenSSH and one
 //! Docker, of the same release and with the same kernel package.
 //!
 //! It is made by mmdebstrap, booted once so that nothing is left to be done at a first boot, and
@@ -21,9 +21,9 @@ use crate::common::Result;
 
 /// Beside what Debian always installs.
 const PACKAGES: &str = "ca-certificates,dbus,docker-cli,docker.io,initramfs-tools,libpam-systemd,linux-image-cloud-amd64,openssh-server,systemd-sysv";
-/// EventKind the installer would do after the packages.
+/// What the installer would do after the packages.
 const FINISH: &str = include_str!("debian.sh");
-/// EventKind comes out of it.
+/// What comes out of it.
 const FILES: [&str; 4] = ["disk", "initrd", "release", "vmlinuz"];
 /// The private key of its root, made with it.
 const KEY: &str = "key";

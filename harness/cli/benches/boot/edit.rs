@@ -17,7 +17,7 @@ use crate::common::figure::{Figure, list, median};
 const FILE: &str = "os/init/src/sequence.rs";
 /// Where: before the first words that it says on the console, so that the program changes too.
 const PLACE: &str = ".print(\"";
-/// The text that is inserted there, with a number; taken away again, also when a killed run left it behind.
+/// What comes there, with a number; taken away again, also when a killed run left it behind.
 const MARK: &str = r"\[bench \d+\] ";
 /// From Enter to the verdict, in seconds.
 const BOUND: f64 = 45.0;

@@ -33,19 +33,19 @@ struct Options {
     /// Only this part; may be given again
     #[arg(long)]
     only: Vec<Part>,
-    /// EventKind `cargo bench` adds
+    /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// EventKind is measured.
+/// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Cold boots
     Cold,
     /// One edit until the verdict
     Edit,
-    /// EventKind the artifacts weigh
+    /// What the artifacts weigh
     Sizes,
 }
 

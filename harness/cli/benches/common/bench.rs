@@ -1,4 +1,4 @@
-//! EventKind a bench on this OS has at hand: the tree, the machine, who logs in, and what is left of a
+//! What a bench on this OS has at hand: the tree, the machine, who logs in, and what is left of a
 //! machine that failed.
 
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use super::{Result, ours};
 /// For a boot, on the reference host.
 const BOOT_SECONDS: u64 = 300;
 
-/// EventKind is measured, and where.
+/// What is measured, and where.
 pub struct Bench {
     /// The tree.
     pub project: Project,
@@ -59,7 +59,7 @@ pub fn boot_limit() -> Duration {
     speed::seconds(BOOT_SECONDS)
 }
 
-/// EventKind went wrong, and where more of it is told.
+/// What went wrong, and where more of it is told.
 pub fn failed(evidence: &Evidence, why: impl Display) -> Box<dyn std::error::Error> {
     format!("{why}\nevidence: {}", evidence.folder().display()).into()
 }

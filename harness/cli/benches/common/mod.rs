@@ -1,4 +1,4 @@
-//! EventKind the benches share: the frame of a run, figures and their bounds, the machine of this OS.
+//! What the benches share: the frame of a run, figures and their bounds, the machine of this OS.
 
 #![allow(dead_code, reason = "each bench uses what it needs of it")]
 
@@ -12,7 +12,7 @@ use harness::exit;
 
 use figure::Figure;
 
-/// EventKind goes wrong is told to a person, who reads all of it.
+/// What goes wrong is told to a person, who reads all of it.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Runs a bench; its figures come last, and the status is their verdict.

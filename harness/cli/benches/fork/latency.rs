@@ -19,7 +19,7 @@ const RATIO_BOUND: f64 = 1.0 / 40.0;
 /// Of the list of containers, in seconds.
 const DOCKER_BOUND: f64 = 0.8;
 
-/// EventKind a fork is asked for: one thing, for each is a time since the decision to fork.
+/// What a fork is asked for: one thing, for each is a time since the decision to fork.
 #[derive(Clone, Copy)]
 enum Asked {
     /// A command over SSH.
@@ -31,12 +31,12 @@ enum Asked {
 /// Seconds from the decision to fork.
 struct Times {
     answer: f64,
-    /// EventKind QEMU had of the processors until then, which other load of the host does not change.
+    /// What QEMU had of the processors until then, which other load of the host does not change.
     processor: f64,
     /// Blocks of the guest's code that QEMU translated until then, which is most of the work of an
     /// emulated fork and the same on every host; 0 under KVM.
     blocks: f64,
-    /// EventKind was reached on the way, in order.
+    /// What was reached on the way, in order.
     rungs: Vec<(String, f64)>,
 }
 
@@ -168,7 +168,7 @@ async fn list_containers(fork: &Machine, ssh: &Ssh) -> std::result::Result<(), M
     Ok(())
 }
 
-/// EventKind the talk with QEMU tells.
+/// What the talk with QEMU tells.
 fn qemu_rungs(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
     let log = std::fs::read_to_string(evidence.file("qmp.log")).unwrap_or_default();
     let lines: Vec<Value> = log

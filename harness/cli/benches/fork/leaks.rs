@@ -18,7 +18,7 @@ const WARM_UP: u16 = 8;
 /// Of a fork of a machine of 1 GiB at its first step, in MB.
 const MEMORY_BOUND: f64 = 100.0;
 
-/// EventKind must be gone with a fork.
+/// What must be gone with a fork.
 pub struct Gone {
     /// The port that led to its SSH.
     pub port: u16,

@@ -1,4 +1,4 @@
-//! EventKind is there before forks and after them: processes, threads, ports, files, mappings.
+//! What is there before forks and after them: processes, threads, ports, files, mappings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub struct Before {
     checkpoint: Vec<String>,
 }
 
-/// EventKind was not there before, each in words.
+/// What was not there before, each in words.
 pub struct Left {
     found: Vec<String>,
     seen: String,
@@ -117,7 +117,7 @@ impl Before {
     }
 }
 
-/// EventKind `now` has more often than `before`.
+/// What `now` has more often than `before`.
 fn more(now: &[String], before: &[String]) -> Vec<String> {
     let mut known: BTreeMap<&String, usize> = BTreeMap::new();
     for one in before {
@@ -166,7 +166,7 @@ fn threads() -> Result<Vec<String>> {
         .collect())
 }
 
-/// EventKind this process has open; a number says which socket or pipe it is.
+/// What this process has open; a number says which socket or pipe it is.
 fn descriptors() -> Result<Vec<String>> {
     let all = fs::read_dir("/proc/self/fd")?.flatten();
     let targets = all.filter_map(|entry| fs::read_link(entry.path()).ok());
@@ -177,7 +177,7 @@ fn descriptors() -> Result<Vec<String>> {
         .collect())
 }
 
-/// EventKind this process has mapped.
+/// What this process has mapped.
 struct Mappings {
     named: Vec<String>,
     nameless: usize,

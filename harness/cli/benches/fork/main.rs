@@ -42,17 +42,17 @@ struct Options {
     /// Only this part; may be given again
     #[arg(long)]
     only: Vec<Part>,
-    /// EventKind `cargo bench` adds
+    /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// EventKind is measured.
+/// What is measured.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// How long until a fork answers, and a cold boot
     Latency,
-    /// EventKind forks leave behind, and their memory
+    /// What forks leave behind, and their memory
     Leaks,
     /// virtme-ng and vmtest
     Rivals,

@@ -1,4 +1,4 @@
-//! EventKind a process has of memory to itself.
+//! What a process has of memory to itself.
 
 use crate::common::Result;
 

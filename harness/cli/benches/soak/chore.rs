@@ -1,4 +1,4 @@
-//! EventKind is done on a machine while its power is cut, and how it is seen that it was done.
+//! What is done on a machine while its power is cut, and how it is seen that it was done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ pub enum Chore {
     Addons,
 }
 
-/// EventKind has to be there before.
+/// What has to be there before.
 pub const BEFORE: [&str; 2] = [
     "sudo rancherctl config set addons.p '{services: {p: {image: \"rancher/os-base:${VERSION}\", \
      command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",

@@ -74,7 +74,7 @@ impl Guest {
         Ok((Self { machine, ..self }, lost))
     }
 
-    /// EventKind went wrong, and where more of it is told.
+    /// What went wrong, and where more of it is told.
     pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
         bench::failed(&self.evidence, why)
     }
@@ -93,7 +93,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// EventKind a command prints, which must end well.
+    /// What a command prints, which must end well.
     pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
         let limit: Duration = speed::seconds(COMMAND_SECONDS);
         let output = self.ssh.run(command, limit).await?;

@@ -14,13 +14,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// EventKind takes too long for every test run.
+/// What takes too long for every test run.
 #[derive(Parser)]
 #[command(name = "ci/soak")]
 struct Options {
     #[command(subcommand)]
     part: Part,
-    /// EventKind `cargo bench` adds
+    /// What `cargo bench` adds
     #[arg(long, hide = true, global = true)]
     bench: bool,
 }
@@ -38,7 +38,7 @@ enum Part {
         /// How many
         #[arg(default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
         count: u16,
-        /// EventKind moments and losses are drawn from; drawn itself unless told
+        /// What moments and losses are drawn from; drawn itself unless told
         #[arg(long)]
         seed: Option<u64>,
     },

@@ -15,7 +15,7 @@ use crate::guest::{Guest, Line};
 const MOMENT_MS: u64 = 10_000;
 /// Somebody who never flushes what he writes: there is something to lose at any moment.
 const CARELESS: &str = "while :; do head -c 2000000 /dev/urandom > ~/busy; done";
-/// EventKind must be fine after each, and the answer.
+/// What must be fine after each, and the answer.
 const WHOLE: [(&str, &str); 4] = [
     (
         "sudo rancherctl config validate",
@@ -90,7 +90,7 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     Ok(done)
 }
 
-/// Works until the moment of the power cut. EventKind ends before is a fault of the machine.
+/// Works until the moment of the power cut. What ends before is a fault of the machine.
 async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
     let mut chores = Vec::new();
     for (chore, done) in Chore::ALL.into_iter().zip(done) {

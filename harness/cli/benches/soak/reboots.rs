@@ -9,12 +9,12 @@ use crate::guest::{Guest, Line};
 
 /// For a machine to go down, on the reference host.
 const DOWN_SECONDS: u64 = 120;
-/// EventKind the config drive says beside who may log in.
+/// What the config drive says beside who may log in.
 const CLOUD_CONFIG: &str = "\
 rancher: { environment: { CLOUD: heard } }
 write_files: [{ path: /opt/from-cloud, content: tea, owner: 'rancher:docker', permissions: 0640 }]
 ";
-/// EventKind is enabled.
+/// What is enabled.
 const ENABLED: [&str; 9] = [
     "sudo rancherctl config set hostname soaked",
     "sudo rancherctl config set userdocker.use_tls true",
@@ -29,7 +29,7 @@ const ENABLED: [&str; 9] = [
     "sudo rancherctl tls generate",
     "docker run -d --restart always --name clock busybox /bin/busybox sleep 100000",
 ];
-/// EventKind must stay the same, and who tells.
+/// What must stay the same, and who tells.
 const SAME: [(&str, &str); 8] = [
     (
         "containers of the user",
@@ -90,7 +90,7 @@ pub async fn soak(count: u16) -> Result<Vec<Figure>> {
             .await
             .map_err(|error| guest.failed(error))?;
     }
-    // EventKind was set holds from here on.
+    // What was set holds from here on.
     let first = reboot(&guest, &line).await?;
     let (mut pictures, mut different) = (vec![first], 0.0);
     for number in 1..=count {
@@ -171,7 +171,7 @@ async fn picture(guest: &Guest) -> Result<Picture> {
     })
 }
 
-/// EventKind is not as it was.
+/// What is not as it was.
 fn differences(first: &Picture, next: &Picture) -> Vec<String> {
     let pairs = SAME.iter().zip(first.same.iter().zip(&next.same));
     let changed = pairs.filter(|(_, (was, is))| was != is);

@@ -36,7 +36,7 @@ struct Options {
     /// How many at a time; as many as there are cores unless told
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// EventKind `cargo bench` adds
+    /// What `cargo bench` adds
     #[arg(long, hide = true)]
     bench: bool,
 }

@@ -19,7 +19,7 @@ use harness::suite::COLD_VARIABLE;
 use crate::Options;
 use crate::common::Result;
 
-/// EventKind a tree needs to be run: the last two are what registries hold, and the cache of it.
+/// What a tree needs to be run: the last two are what registries hold, and the cache of it.
 const DATA: [&str; 5] = [
     "qemu-profiles",
     "scenarios",

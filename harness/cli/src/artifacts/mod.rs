@@ -1,4 +1,4 @@
-//! EventKind a command boots: the files that the environment names, else those of the project, built first.
+//! What a command boots: the files that the environment names, else those of the project, built first.
 
 mod progress;
 
@@ -34,7 +34,7 @@ pub enum ObtainError {
         variable: &'static str,
         /// The file that it names.
         file: PathBuf,
-        /// EventKind is wrong with it.
+        /// What is wrong with it.
         why: String,
     },
     /// The build.
@@ -42,7 +42,7 @@ pub enum ObtainError {
     Build(#[from] ArtifactsError),
 }
 
-/// EventKind to boot: the files that the environment names, else those of the project, built first if its
+/// What to boot: the files that the environment names, else those of the project, built first if its
 /// sources changed.
 ///
 /// # Errors

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// How often the line moves although nothing happens.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Shows a build on stderr. EventKind was kept from before is not worth a line.
+/// Shows a build on stderr. What was kept from before is not worth a line.
 pub(super) struct Shown {
     bar: Option<ProgressBar>,
     begin: Instant,

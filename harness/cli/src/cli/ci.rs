@@ -61,7 +61,7 @@ pub(super) fn durations(project: &Project, write: bool) -> Result<ExitCode, Refu
     Ok(exit::OK.into())
 }
 
-/// EventKind the history of this tree knows of trials that there are.
+/// What the history of this tree knows of trials that there are.
 fn known(project: &Project) -> Result<BTreeMap<String, f64>, Refusal> {
     let (_, scenarios) = project
         .load()

@@ -165,7 +165,7 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
     })
 }
 
-/// EventKind the command line names, else the environment.
+/// What the command line names, else the environment.
 fn given(options: &BootOptions) -> Result<Option<Artifacts>, Refusal> {
     match (&options.kernel, &options.initrd) {
         (Some(kernel), Some(initrd)) => Ok(Some(Artifacts {

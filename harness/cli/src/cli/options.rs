@@ -1,4 +1,4 @@
-//! EventKind the command line understands.
+//! What the command line understands.
 
 use std::path::PathBuf;
 
@@ -267,7 +267,7 @@ pub(super) struct TestOptions {
     /// [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub(super) keep_machine_limit: Option<u64>,
-    /// EventKind is printed now is right: write it into the snapshots that differ, or are not there
+    /// What is printed now is right: write it into the snapshots that differ, or are not there
     #[arg(long, requires = "filter")]
     pub(super) accept: bool,
 }
@@ -321,7 +321,7 @@ pub(super) struct ReplayOptions {
     pub(super) boot: BootOptions,
 }
 
-/// EventKind is booted, where it is not found by itself.
+/// What is booted, where it is not found by itself.
 #[derive(Debug, Args)]
 pub(super) struct BootOptions {
     /// The kernel; where the trial had it, or the tree's, unless told

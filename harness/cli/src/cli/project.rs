@@ -162,5 +162,22 @@ pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal
             super::print(&text);
         }
     }
+    if write {
+        write_step_table(project).map_err(Refusal::infrastructure)?;
+    }
     Ok(exit::OK.into())
+}
+
+/// Brings the tables of steps in `scenarios/README.md` up to date.
+fn write_step_table(project: &Project) -> Result<(), String> {
+    let file = project.scenarios_folder().join("README.md");
+    let failed = |error| format!("cannot update {}: {error}", file.display());
+    let readme = std::fs::read_to_string(&file).map_err(failed)?;
+    let Some(text) = scenario::with_step_table(&readme) else {
+        return Err(format!(
+            "{} has no markers for the tables of steps",
+            file.display()
+        ));
+    };
+    std::fs::write(&file, text).map_err(failed)
 }

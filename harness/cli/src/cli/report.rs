@@ -14,7 +14,7 @@ use report::{History, Outputs, RunLog};
 
 use super::Refusal;
 
-/// EventKind `harness test` writes.
+/// What `harness test` writes.
 #[derive(Debug, Args)]
 pub(super) struct Output {
     /// Write a report as one HTML page

@@ -17,7 +17,7 @@ use machine::MachineError;
 
 /// Set for the owner.
 const OWNER: &str = "HARNESS_BACKGROUND_OWNER";
-/// EventKind the owner says when the machine is ready, before how to log in.
+/// What the owner says when the machine is ready, before how to log in.
 const READY: &str = "harness-background-ready: ";
 const LOG: &str = "run.log";
 

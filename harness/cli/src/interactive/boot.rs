@@ -25,9 +25,9 @@ pub(super) struct Booting {
     /// How to log in, for people.
     pub(super) login: String,
     pub(super) kind: Kind,
-    /// EventKind it said before, on its serial line.
+    /// What it said before, on its serial line.
     pub(super) before: String,
-    /// EventKind must stay as long as it runs.
+    /// What must stay as long as it runs.
     #[allow(dead_code, reason = "held until the machine is gone")]
     pub(super) held: Option<Box<dyn Any + Send>>,
     #[allow(dead_code, reason = "held until the machine is gone")]

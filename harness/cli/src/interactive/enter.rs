@@ -17,11 +17,11 @@ use runner::trial::{Failure, Past, Settings, Trial};
 /// Lines of its serial log that are shown.
 const SHOWN_LINES: usize = 30;
 
-/// EventKind `harness enter` was asked for.
+/// What `harness enter` was asked for.
 pub struct EnterOptions {
-    /// EventKind is entered.
+    /// What is entered.
     pub entered: Entered,
-    /// EventKind is booted, or would be after a reboot.
+    /// What is booted, or would be after a reboot.
     pub artifacts: Artifacts,
     /// Come back at once and leave the machine running.
     pub background: bool,
@@ -29,7 +29,7 @@ pub struct EnterOptions {
     pub state_folder: std::path::PathBuf,
 }
 
-/// EventKind is entered.
+/// What is entered.
 pub enum Entered {
     /// The machine that a trial left.
     Past {

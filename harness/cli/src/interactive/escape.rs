@@ -1,4 +1,4 @@
-//! EventKind is typed at the console: for the guest, or for the harness after Ctrl-A.
+//! What is typed at the console: for the guest, or for the harness after Ctrl-A.
 
 /// Ctrl-A.
 const ESCAPE: u8 = 1;

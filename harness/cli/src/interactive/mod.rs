@@ -27,7 +27,7 @@ use machine::profile::ResolvedProfile;
 use state::StateFolder;
 pub use stop::stop;
 
-/// EventKind `harness run` was asked for.
+/// What `harness run` was asked for.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
     /// The machine.

@@ -39,10 +39,10 @@ impl Drop for Raw {
     }
 }
 
-/// EventKind is typed.
+/// What is typed.
 pub(super) type Keys = mpsc::Receiver<Vec<u8>>;
 
-/// EventKind is typed, read by a thread: a read of a terminal cannot be given up, and the process does
+/// What is typed, read by a thread: a read of a terminal cannot be given up, and the process does
 /// not wait for it at its end.
 pub(super) fn keys() -> Keys {
     let (send, keys) = mpsc::channel(16);

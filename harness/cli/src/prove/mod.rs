@@ -1,5 +1,5 @@
 //! Proof that scenarios can fail: each [sabotage](scenario::Sabotage) is done and must turn
-//! its scenario red at the step that it names. EventKind `harness prove` does.
+//! its scenario red at the step that it names. What `harness prove` does.
 
 mod initrd;
 mod proof;
@@ -26,7 +26,7 @@ use scenario::Scenario;
 
 use proof::Proof;
 
-/// EventKind the proofs of one run share.
+/// What the proofs of one run share.
 struct Shared {
     settings: Settings,
     artifacts: OnceLock<Artifacts>,
@@ -96,14 +96,14 @@ fn settings(project: &Project, options: &Options) -> Settings {
         false => listeners.with(Warnings::new(terminal::stderr())),
     };
     Settings {
-        // EventKind is red on purpose is not looked into.
+        // What is red on purpose is not looked into.
         machine_limit: 0,
         evidence: project.evidence_folder(),
         seed: None,
         keep: options.keep,
         listeners,
         checkpoints: (!options.cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
-        // EventKind is sabotaged takes as long as it takes.
+        // What is sabotaged takes as long as it takes.
         usual: history::baseline(&History::new(project.history_file()), std::iter::empty()),
     }
 }

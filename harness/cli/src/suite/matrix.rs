@@ -88,7 +88,7 @@ fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
         .map_err(|why| format!("no durations in {}: {why}", file.display()))
 }
 
-/// EventKind a trial's machine takes.
+/// What a trial's machine takes.
 pub(super) fn demand(trial: &Trial, boots: bool) -> ResourceRequest {
     let memory = trial.scenario.machine.memory;
     let memory = memory.unwrap_or(trial.profile.memory.get());

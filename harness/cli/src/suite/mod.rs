@@ -191,7 +191,7 @@ fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
     exit::INFRASTRUCTURE.into()
 }
 
-/// EventKind a run needs before its first trial.
+/// What a run needs before its first trial.
 fn prepare(
     project: &Project,
     options: &Options,
@@ -260,7 +260,7 @@ fn run_chosen(
 ) -> Conclusion {
     let mut arguments = arguments.clone();
     if ready.live.is_some() {
-        // EventKind it would print is shown in another way.
+        // What it would print is shown in another way.
         arguments.logfile = Some("/dev/null".into());
     }
     let listeners = &ready.settings.listeners;

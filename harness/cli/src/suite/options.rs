@@ -1,4 +1,4 @@
-//! EventKind the command line and the environment may change.
+//! What the command line and the environment may change.
 
 use runner::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
@@ -36,7 +36,7 @@ pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
 /// Set by cargo-nextest, where each trial is a process: the trials with one value are one run.
 const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
-/// EventKind the command line and the environment may change.
+/// What the command line and the environment may change.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only trials on this profile.
@@ -49,7 +49,7 @@ pub struct Options {
     pub tell: bool,
     /// Boot every machine, also where a fork of one that is ready would do.
     pub cold: bool,
-    /// EventKind random patterns are drawn from; a new one each time where nothing is said.
+    /// What random patterns are drawn from; a new one each time where nothing is said.
     pub seed: Option<u64>,
     /// Only this part of the trials.
     pub shard: Option<Shard>,

@@ -1,11 +1,11 @@
-//! EventKind several attempts at a trial come to, and whether there is another one.
+//! What several attempts at a trial come to, and whether there is another one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use events::{Event, EventKind, Listener, Listeners, Verdict};
 use scenario::{Day, KnownFailure, Scenario};
 
-/// EventKind decides about a trial's attempts.
+/// What decides about a trial's attempts.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
     /// How many attempts may follow the first.
@@ -41,7 +41,7 @@ impl Rules {
         }
     }
 
-    /// EventKind the attempts come to; none where another one follows. EventKind is known to fail is not
+    /// What the attempts come to; none where another one follows. What is known to fail is not
     /// tried again for failing; a missing machine may be there the next time.
     fn conclude(&self, attempts: &[Attempt]) -> Option<Conclusion> {
         let last = attempts.last()?;
@@ -114,7 +114,7 @@ impl Attempts {
         }))
     }
 
-    /// EventKind it came to, when there is no other attempt.
+    /// What it came to, when there is no other attempt.
     pub(super) fn concluded(&self) -> Option<Conclusion> {
         self.state().1.clone()
     }

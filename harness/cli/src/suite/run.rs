@@ -18,7 +18,7 @@ use super::Options;
 use super::matrix::demand;
 use super::retry::{Attempts, Conclusion, Rules};
 
-/// EventKind the trials of one run share.
+/// What the trials of one run share.
 pub(super) struct Shared {
     pub(super) options: Options,
     /// There before the first trial runs; not while they are only listed.
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) infrastructure: AtomicBool,
 }
 
-/// EventKind they need to run.
+/// What they need to run.
 pub(super) struct Ready {
     pub(super) artifacts: Artifacts,
     pub(super) settings: Settings,
@@ -99,7 +99,7 @@ impl Shared {
     }
 }
 
-/// EventKind a trial runs on.
+/// What a trial runs on.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -139,7 +139,7 @@ pub(crate) async fn room(
     room.map_err(|error| error.to_string())
 }
 
-/// EventKind a trial's times stand under in the history: not those of another accelerator, nor those of
+/// What a trial's times stand under in the history: not those of another accelerator, nor those of
 /// a boot where they should be of a fork.
 pub(super) fn known_as(trial: &Trial, artifacts: &Artifacts, options: &Options) -> String {
     let accelerator = match trial.profile.resolve(&artifacts.kernel) {

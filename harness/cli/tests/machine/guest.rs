@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// EventKind the tree is made of.
+/// What the tree is made of.
 const PACKAGES: &str = "busybox-static,dropbear-bin,linux-image-cloud-amd64";
-/// EventKind dropbear links to, in the library folder.
+/// What dropbear links to, in the library folder.
 const LIBRARIES: [&str; 6] = [
     "libtomcrypt.so.1",
     "libgmp.so.10",

@@ -1,4 +1,4 @@
-//! EventKind waits takes no processor: it is the guests' that a run is short of.
+//! What waits takes no processor: it is the guests' that a run is short of.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{LONG, bench, guest, printed, ready, spec};
 /// How long is looked at it.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// EventKind a thread of this process has run, in ticks of a hundredth of a second (proc_pid_stat(5)).
+/// What a thread of this process has run, in ticks of a hundredth of a second (proc_pid_stat(5)).
 fn ticks(thread: &std::path::Path) -> u64 {
     let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();

@@ -80,7 +80,7 @@ async fn ready(machine: &Machine) -> Ssh {
     machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap()
 }
 
-/// EventKind a command that goes well prints.
+/// What a command that goes well prints.
 async fn printed(ssh: &Ssh, command: &str) -> String {
     let output = ssh.run(command, LONG).await.unwrap();
     assert_eq!(output.exit, Some(0), "{command}: {output:?}");

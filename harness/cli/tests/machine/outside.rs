@@ -1,4 +1,4 @@
-//! EventKind a guest reaches beyond its own machine.
+//! What a guest reaches beyond its own machine.
 
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! EventKind came while a machine ran is there when the machine comes back.
+//! What came while a machine ran is there when the machine comes back.
 
 use machine::{Blank, FailureSnapshot, Machine};
 
@@ -37,7 +37,7 @@ async fn a_kept_machine_has_what_was_plugged_in() {
         assert_eq!(printed(&ssh, BOTH).await, "there");
         let read = "dd if=/dev/vda bs=512 count=1 iflag=direct | head -c 4";
         assert_eq!(printed(&ssh, read).await, "mine");
-        // EventKind is done to it here stays here.
+        // What is done to it here stays here.
         printed(&ssh, "echo lost | dd of=/dev/vda bs=512 conv=sync,fsync").await;
         machine.stop().await;
     }

@@ -1,4 +1,4 @@
-//! EventKind a power cut loses, and what killing QEMU does not.
+//! What a power cut loses, and what killing QEMU does not.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -19,7 +19,7 @@ const PAGES: usize = 64;
 const PAGE: usize = 4096;
 /// Sectors of as many pages.
 const SECTORS: usize = PAGES * PAGE / 512;
-/// EventKind is written, all over.
+/// What is written, all over.
 const BYTE: char = 'w';
 
 /// A disk on each bus.

@@ -1,4 +1,4 @@
-//! EventKind changes a machine's state, in every order, on a QEMU that only answers its control line: it
+//! What changes a machine's state, in every order, on a QEMU that only answers its control line: it
 //! costs no boot, and shows what each QEMU was told.
 
 use std::os::unix::fs::PermissionsExt as _;

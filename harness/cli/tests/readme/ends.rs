@@ -1,4 +1,4 @@
-//! Commands that stand in the README's text and end the machine or the user's containers: they are run
+//! Commands that stand in the READMEs' text and end the machine or the user's containers: they are run
 //! as well, and whoever comes after them finds the machine as it must be then.
 
 use serde_json::{Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::guest;
 use super::text::Command;
 
-/// EventKind the scenarios of commands that end the machine are called by.
+/// What the scenarios of commands that end the machine are called by.
 pub const SCENARIOS: &str = "readme-ends";
 
-/// EventKind ends the machine. Each has a machine of its own: a fork, which costs little.
+/// What ends the machine. Each has a machine of its own: a fork, which costs little.
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
 
-/// EventKind is no command that could be run as it stands, though it looks like one, and why.
+/// What is no command that could be run as it stands, though it looks like one, and why.
 const NO_COMMAND: [(&str, &str); 4] = [
     (
         "docker -d -s overlay",
@@ -69,10 +69,10 @@ fn end(command: &Command) -> Option<Value> {
 
 /// Commands for the user's Docker, which has a container for them. They touch nothing of the system.
 pub fn of_docker(inline: &[Command]) -> Vec<Value> {
-    let mut steps = Vec::new();
+    let mut steps: Vec<Value> = Vec::new();
     let commands = inline.iter().filter(is_command);
     for command in commands.filter(|one| one.program() == "docker") {
-        let name = format!("sleeper-{}", command.line);
+        let name = format!("sleeper-{}", steps.len());
         let sleeps = ["sleep", "3600"];
         let sleeps = json!({ "image": "alpine", "name": name, "command": sleeps, "detach": true });
         let system = json!(["console", "network", "syslog", "udev", "userdocker"]);
@@ -108,9 +108,9 @@ pub fn faults(inline: &[Command]) -> Vec<String> {
         let name = format!("{SCENARIOS}-{program}");
         !ended.iter().any(|(ended, _)| *ended == name)
     });
-    let idle = idle.map(|program| format!("the README ends no machine by `{program}`"));
+    let idle = idle.map(|program| format!("the READMEs end no machine by `{program}`"));
     let texts = NO_COMMAND.iter().map(|(text, _)| text);
     let gone = texts.filter(|text| inline.iter().all(|one| one.text != **text));
-    let gone = gone.map(|text| format!("the README does not speak of `{text}`"));
+    let gone = gone.map(|text| format!("the READMEs do not mention `{text}`"));
     unknown.chain(idle).chain(gone).collect()
 }

@@ -1,4 +1,4 @@
-//! Scenarios out of the README: its commands for the machine, in their order, and its parts of files.
+//! Scenarios out of the READMEs: their commands for the machine, in their order, and their parts of files.
 
 use serde_json::{Value, json};
 
@@ -11,13 +11,13 @@ pub const SCENARIO: &str = "readme-commands";
 pub fn scenario(name: &str, steps: &[Value]) -> Value {
     json!({
         "name": name,
-        "about": "EventKind the README says.",
+        "about": "What the READMEs say.",
         "machine": { "disks": [{ "size": 1024, "label": "RANCHER_STATE" }] },
         "steps": steps,
     })
 }
 
-/// EventKind a reader of the README has at hand: an image, and files of its own.
+/// What a reader of the READMEs has at hand: an image, and files of its own.
 pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
     let is_user_data = |block: &&Block| is_cloud_config(block);
     let user_data = blocks
@@ -44,10 +44,10 @@ pub fn typed(command: &Command) -> Value {
     }
 }
 
-/// Files of the machine that the README shows: there is nothing wrong with them.
+/// Files of the machine that the READMEs show: the machine finds no mistake in them.
 pub fn file(block: &Block) -> Vec<Value> {
-    let file = format!("readme-{}", block.line);
-    let named = |what: &str| format!("README.md:{}: {what}", block.line);
+    let file = block.id();
+    let named = |what: &str| format!("{}: {what}", block.place());
     let check = match is_cloud_config(block) {
         true => format!("rancherctl cloud-init validate {file}"),
         false => format!("rancherctl config validate -i {file}"),
@@ -76,7 +76,7 @@ fn services(block: &Block, file: &str) -> Vec<Value> {
     ];
     let runs = names.map(|name| {
         json!({
-            "name": format!("README.md:{}: the service {name} runs", block.line),
+            "name": format!("{}: the service {name} runs", block.place()),
             "wait_for": { "container": { "engine": "system", "name": name } },
         })
     });
@@ -86,9 +86,9 @@ fn services(block: &Block, file: &str) -> Vec<Value> {
 
 /// A part of a scenario file in a whole one, with the steps that it speaks of.
 pub fn whole(block: &Block) -> Result<(String, Value), String> {
-    let name = format!("readme-{}", block.line);
+    let name = block.id();
     let part = serde_yaml::from_str::<Value>(&block.text());
-    let part = part.map_err(|why| format!("README.md:{}: {why}", block.line))?;
+    let part = part.map_err(|why| format!("{}: {why}", block.place()))?;
     let places = part["sabotage"]
         .as_array()
         .into_iter()

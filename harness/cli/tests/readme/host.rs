@@ -1,4 +1,4 @@
-//! The README's commands for the host: run, or at least read by the program that would run them.
+//! The READMEs' commands for the host: run, or at least read by the program that would run them.
 
 use std::path::Path;
 use std::process::{Command as Program, Stdio};
@@ -12,7 +12,7 @@ use super::text::Command;
 /// A scenario of one step, for commands that run trials whichever these are.
 pub const ANY_SCENARIO: &str = "readme-any";
 
-/// EventKind begins like this is run, in a tree with the README's scenarios beside those of the suite.
+/// What begins like this is run, in a tree with the READMEs' scenarios beside those of the suite.
 const RUN: [&str; 5] = [
     "cargo harness list",
     "cargo harness report --from",
@@ -21,7 +21,7 @@ const RUN: [&str; 5] = [
     "(cd mine &&",
 ];
 
-/// EventKind begins like this is not run here, and why; the program that would run it reads it.
+/// What begins like this is not run here, and why; the program that would run it reads it.
 const ONLY_READ: [(&str, &str); 11] = [
     ("ci/demo", "it builds the OS, and runs a trial of the suite"),
     ("ci/test", "it runs this"),
@@ -52,21 +52,21 @@ pub fn is_for_the_machine(command: &Command) -> bool {
     programs.contains(&command.program()) || accounts.contains(&command.program())
 }
 
-/// EventKind becomes of a command.
+/// What becomes of a command.
 #[derive(PartialEq)]
-pub enum SnapshotOutcome {
+pub enum Fate {
     Run,
     OnlyRead,
 }
 
-/// EventKind becomes of a command of a block.
-pub fn fate(command: &Command) -> Result<SnapshotOutcome, String> {
+/// What becomes of a command of a block.
+pub fn fate(command: &Command) -> Result<Fate, String> {
     let begins = |beginning: &&str| command.text.starts_with(beginning);
     if RUN.iter().any(begins) {
-        return Ok(SnapshotOutcome::Run);
+        return Ok(Fate::Run);
     }
     match ONLY_READ.iter().any(|(read, _)| begins(read)) {
-        true => Ok(SnapshotOutcome::OnlyRead),
+        true => Ok(Fate::OnlyRead),
         false => Err(format!("{}: nobody runs this command", command.name())),
     }
 }
@@ -75,7 +75,7 @@ pub fn fate(command: &Command) -> Result<SnapshotOutcome, String> {
 pub fn idle(commands: &[Command]) -> Vec<String> {
     let entries = RUN.iter().chain(ONLY_READ.iter().map(|(read, _)| read));
     let is_idle = |entry: &&&str| !commands.iter().any(|one| one.text.starts_with(**entry));
-    let told = |entry: &&str| format!("no command of the README begins with `{entry}`");
+    let told = |entry: &&str| format!("no command of the READMEs begins with `{entry}`");
     entries.filter(is_idle).map(told).collect()
 }
 

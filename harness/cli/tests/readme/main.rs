@@ -1,5 +1,5 @@
-//! The README does what it says: its commands are taken from its text and run, in their order, on this
-//! host or on a machine, which must print what the README shows. A command that nobody runs is red.
+//! The READMEs do what they say: their commands are taken from their text and run, in their order, on
+//! this host or on a machine, which must print what is shown. A command that nobody runs is red.
 
 mod ends;
 mod guest;
@@ -15,20 +15,29 @@ use harness::project;
 use libtest_mimic::{Arguments, Failed, Trial as Test};
 use serde_json::{Value, json};
 
-use host::SnapshotOutcome;
-use text::{Block, Command};
+use host::Fate;
+use text::{Block, Command, Readme};
 
-const README: &str = include_str!("../../../../README.md");
+/// The READMEs, in the order in which their commands are run.
+const READMES: [&str; 7] = [
+    "README.md",
+    "os/README.md",
+    "harness/README.md",
+    "scenarios/README.md",
+    "qemu-profiles/README.md",
+    "images/README.md",
+    "ci/README.md",
+];
 
 fn main() -> ExitCode {
     let project = project::find();
     let profiles = project.profiles().expect("the profiles are fine");
     let q35 = profiles.iter().find(|profile| profile.name == "q35");
     let unreachable = q35.expect("q35 is there").check_host().err();
-    let readme = Arc::new(Readme::read());
-    let test = |name: &str, boots: bool, run: fn(&Readme) -> Result<(), Failed>| {
-        let readme = Arc::clone(&readme);
-        let test = Test::test(name, move || run(&readme));
+    let readmes = Arc::new(Readmes::read());
+    let test = |name: &str, boots: bool, run: fn(&Readmes) -> Result<(), Failed>| {
+        let readmes = Arc::clone(&readmes);
+        let test = Test::test(name, move || run(&readmes));
         match &unreachable {
             Some(why) if boots => test.with_ignored_flag(true).with_kind(&why.why),
             _ => test,
@@ -38,39 +47,42 @@ fn main() -> ExitCode {
         test(
             "every_command_is_run_or_read",
             false,
-            Readme::all_is_accounted_for,
+            Readmes::all_is_accounted_for,
         ),
-        test("commands_for_the_host", true, Readme::host_does_it),
-        test("commands_for_the_machine", true, Readme::machine_does_it),
-        test("commands_that_end_the_machine", true, Readme::machine_ends),
-        test("a_whole_scenario", true, Readme::scenario_holds),
+        test("commands_for_the_host", true, Readmes::host_does_it),
+        test("commands_for_the_machine", true, Readmes::machine_does_it),
+        test("commands_that_end_the_machine", true, Readmes::machine_ends),
+        test("a_whole_scenario", true, Readmes::scenario_holds),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// EventKind the README says.
-struct Readme {
+/// What all READMEs say.
+struct Readmes {
     blocks: Vec<Block>,
     /// The commands of the blocks.
     commands: Vec<Command>,
     inline: Vec<Command>,
 }
 
-/// EventKind a block of YAML is.
+/// What a block of YAML is.
 #[derive(PartialEq)]
 enum Yaml {
     Scenario,
     Setup,
     PartOfScenario,
+    /// A file of this tree; the first line is a comment with its path.
+    FileOfTree,
     FileOfMachine,
 }
 
-impl Readme {
+impl Readmes {
     fn read() -> Self {
-        let blocks = text::blocks(README);
+        let readmes = READMES.map(Readme::read);
+        let blocks: Vec<Block> = readmes.iter().flat_map(text::blocks).collect();
         Self {
             commands: blocks.iter().flat_map(Block::commands).collect(),
-            inline: text::inline(README),
+            inline: readmes.iter().flat_map(text::inline).collect(),
             blocks,
         }
     }
@@ -80,7 +92,7 @@ impl Readme {
         blocks.filter(move |block| yaml(block) == kind)
     }
 
-    fn commands(&self, fate: SnapshotOutcome) -> impl Iterator<Item = &Command> {
+    fn commands(&self, fate: Fate) -> impl Iterator<Item = &Command> {
         let on_host = self
             .commands
             .iter()
@@ -118,9 +130,7 @@ impl Readme {
         wrong.extend(host::idle(&on_host));
         wrong.extend(ends::faults(&self.inline));
         wrong.extend(spoken::idle(&self.inline));
-        let read = self
-            .commands(SnapshotOutcome::OnlyRead)
-            .chain(self.mentioned());
+        let read = self.commands(Fate::OnlyRead).chain(self.mentioned());
         wrong.extend(read.filter_map(|one| host::read(one).err()));
         for block in &self.blocks {
             wrong.extend(block_fault(block));
@@ -137,12 +147,12 @@ impl Readme {
     fn host_does_it(&self) -> Result<(), Failed> {
         let tree = self.tree()?;
         std::fs::write(tree.path().join("my-syslog"), "#!/bin/sh\n")?;
-        for command in self.commands(SnapshotOutcome::Run) {
+        for command in self.commands(Fate::Run) {
             host::run(command, tree.path())?;
         }
         for made in ["report.html", "junit.xml", "events.jsonl", "initrd"] {
             if !tree.path().join(made).is_file() {
-                return Err(format!("the README's commands made no {made}").into());
+                return Err(format!("the READMEs' commands made no {made}").into());
             }
         }
         Ok(())
@@ -186,7 +196,7 @@ impl Readme {
         steps
     }
 
-    /// A tree with the profiles, checkpoints and scenarios of this one, and the README's scenarios.
+    /// A tree with the profiles, checkpoints and scenarios of this one, and the READMEs' scenarios.
     fn tree(&self) -> Result<tempfile::TempDir, Failed> {
         let project = project::find();
         let root = std::path::absolute(project.root())?;
@@ -219,7 +229,7 @@ impl Readme {
 
         let write = |path: String, text: String| {
             let path = tree.path().join(format!("scenarios/{path}.yaml"));
-            // EventKind this tree has already is a link.
+            // What this tree has already is a link.
             let _ = std::fs::remove_file(&path);
             std::fs::write(path, text)
         };
@@ -261,11 +271,28 @@ fn yaml(block: &Block) -> Yaml {
         "steps",
     ];
     match (is_file, is_file && (has("machine") || has("sabotage"))) {
+        _ if path_in_tree(block).is_some() => Yaml::FileOfTree,
         (true, true) => Yaml::Scenario,
         (true, false) => Yaml::Setup,
         (false, _) if parts.into_iter().any(has) => Yaml::PartOfScenario,
         (false, _) => Yaml::FileOfMachine,
     }
+}
+
+/// The path in the comment that a block with a file of this tree begins with.
+fn path_in_tree(block: &Block) -> Option<&str> {
+    let path = block.lines.first()?.strip_prefix("# ")?;
+    (path.contains('/') && path.ends_with(".yaml")).then_some(path)
+}
+
+/// What differs between a block with a file of this tree and that file.
+fn copy_fault(block: &Block) -> Option<String> {
+    let path = path_in_tree(block)?;
+    let file =
+        std::fs::read_to_string(harness::project::find().root().join(path)).unwrap_or_default();
+    let shown = block.lines.get(1..).unwrap_or_default().join("\n") + "\n";
+    let differs = !file.ends_with(&shown);
+    differs.then(|| format!("{}: {path} does not end with these lines", block.place()))
 }
 
 /// The name in a scenario file.
@@ -277,17 +304,18 @@ fn name(block: &Block) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// EventKind is wrong with a block that nobody runs.
+/// What is wrong with a block that nobody runs.
 fn block_fault(block: &Block) -> Option<String> {
     match block.kind.as_str() {
-        "sh" | "console" | "yaml" => None,
+        "sh" | "console" | "mermaid" | "rust" | "text" => None,
+        "yaml" => copy_fault(block),
         "json" => block.lines.iter().find_map(|line| {
             let fault = serde_json::from_str::<Value>(line).err()?;
-            Some(format!("README.md:{}: {line}: {fault}", block.line))
+            Some(format!("{}: {line}: {fault}", block.place()))
         }),
         kind => Some(format!(
-            "README.md:{}: nobody knows what a block of `{kind}` is",
-            block.line
+            "{}: nobody knows what a block of `{kind}` is",
+            block.place()
         )),
     }
 }

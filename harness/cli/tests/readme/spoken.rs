@@ -1,4 +1,4 @@
-//! Commands for the machine that stand in the README's text: they are run too, with something in the
+//! Commands for the machine that stand in the READMEs' text: they are run too, with something in the
 //! place of each word that stands for something.
 
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const ADDON: &str = "clock";
 /// A service of one's own.
 const SERVICE: &str = "tick";
 
-/// EventKind stands for something, and what is put there.
+/// What stands for something, and what is put there.
 const WORDS: [(&str, &str); 8] = [
     ("COMMAND", "config"),
     ("FILE", "document.yml"),
@@ -24,7 +24,7 @@ const WORDS: [(&str, &str); 8] = [
     ("VALUE", "box"),
 ];
 
-/// Commands that the README speaks of without what they need: they are asked for their help.
+/// Commands that the READMEs mention without what they need: they are asked for their help.
 const NAMES: [&str; 6] = [
     "rancherctl addon",
     "rancherctl addon pull",
@@ -39,7 +39,7 @@ fn is_command(command: &Command) -> bool {
     ["rancherctl", "system-docker"].contains(&command.program()) && command.text.contains(' ')
 }
 
-/// The steps that run them, in the README's order.
+/// The steps that run them, in the READMEs' order.
 pub fn steps(inline: &[Command]) -> Vec<Value> {
     let mut steps = vec![
         guest::upload("addon.yml", &addon().to_string(), false),
@@ -124,8 +124,8 @@ pub fn idle(inline: &[Command]) -> Vec<String> {
             .any(|text| words(text).any(|word| word == wanted))
     };
     let idle = WORDS.iter().filter(|(word, _)| !has(word));
-    let idle = idle.map(|(word, _)| format!("no command of the README's text has a `{word}`"));
+    let idle = idle.map(|(word, _)| format!("no command of the READMEs' text has a `{word}`"));
     let gone = NAMES.iter().filter(|name| !texts.contains(name));
-    let gone = gone.map(|name| format!("the README does not speak of `{name}`"));
+    let gone = gone.map(|name| format!("the READMEs do not mention `{name}`"));
     idle.chain(gone).collect()
 }

@@ -1,13 +1,31 @@
-//! EventKind the README tells people to type, and what it shows them: its fenced blocks and its inline code.
+//! What the READMEs tell people to type, and what they show: fenced blocks and inline code.
 
 use regex::Regex;
+
+/// A README of the tree.
+pub struct Readme {
+    /// Its path in the tree.
+    file: &'static str,
+    text: String,
+}
+
+impl Readme {
+    pub fn read(file: &'static str) -> Self {
+        let path = harness::project::find().root().join(file);
+        let text = std::fs::read_to_string(path);
+        let text = text.unwrap_or_else(|error| panic!("cannot read {file}: {error}"));
+        Self { file, text }
+    }
+}
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
-    /// The line of its first line; the first of the README is 1.
+    /// The path of its README.
+    pub file: &'static str,
+    /// The number of its first line in the README, from 1.
     pub line: usize,
-    /// EventKind stands behind the fence.
+    /// What stands behind the fence.
     pub kind: String,
     /// Without the indentation of the fence.
     pub lines: Vec<String>,
@@ -16,6 +34,9 @@ pub struct Block {
 /// Something to type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
+    /// The path of its README.
+    pub file: &'static str,
+    /// The number of its line in the README, from 1.
     pub line: usize,
     /// Without the comment behind it.
     pub text: String,
@@ -24,22 +45,23 @@ pub struct Command {
 }
 
 impl Command {
-    fn new(line: usize, text: &str) -> Self {
+    fn new(file: &'static str, line: usize, text: &str) -> Self {
         let text = match text.split_once(" # ") {
             Some((text, _)) => text,
             None => text,
         };
         let text = text.trim().to_owned();
         Self {
+            file,
             line,
             text,
             shows: Vec::new(),
         }
     }
 
-    /// EventKind it is called when something is wrong with it.
+    /// Its place and its text, for messages.
     pub fn name(&self) -> String {
-        format!("README.md:{}: {}", self.line, self.text)
+        format!("{}:{}: {}", self.file, self.line, self.text)
     }
 
     /// The program, behind `sudo`.
@@ -50,6 +72,17 @@ impl Command {
 }
 
 impl Block {
+    /// Its place, for messages.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file, self.line)
+    }
+
+    /// A name for what is made of it: `readme-os-12` for line 12 of `os/README.md`.
+    pub fn id(&self) -> String {
+        let folder = self.file.trim_end_matches("README.md").replace('/', "-");
+        format!("readme-{folder}{}", self.line)
+    }
+
     pub fn text(&self) -> String {
         self.lines.join("\n") + "\n"
     }
@@ -69,8 +102,8 @@ impl Block {
             let number = self.line + number;
             match (self.kind.as_str(), line.strip_prefix("$ ")) {
                 ("sh", _) if line.is_empty() || line.starts_with('#') => {}
-                ("sh", _) => commands.push(Command::new(number, line)),
-                (_, Some(line)) => commands.push(Command::new(number, line)),
+                ("sh", _) => commands.push(Command::new(self.file, number, line)),
+                (_, Some(line)) => commands.push(Command::new(self.file, number, line)),
                 (_, None) => {
                     if let Some(command) = commands.last_mut() {
                         command.shows.push(line.clone());
@@ -83,10 +116,10 @@ impl Block {
 }
 
 /// The fenced blocks.
-pub fn blocks(readme: &str) -> Vec<Block> {
+pub fn blocks(readme: &Readme) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<(Block, usize)> = None;
-    for (number, line) in readme.lines().enumerate() {
+    for (number, line) in readme.text.lines().enumerate() {
         let fence = line.trim_start().strip_prefix("```");
         open = match (open, fence) {
             (Some((block, _)), Some(_)) => {
@@ -102,6 +135,7 @@ pub fn blocks(readme: &str) -> Vec<Block> {
             (None, Some(kind)) => {
                 let indent = line.len() - line.trim_start().len();
                 let block = Block {
+                    file: readme.file,
                     line: number + 2,
                     kind: kind.trim().to_owned(),
                     lines: Vec::new(),
@@ -115,9 +149,9 @@ pub fn blocks(readme: &str) -> Vec<Block> {
 }
 
 /// The inline code; in the first column of a table whose header is a command it goes on from that.
-pub fn inline(readme: &str) -> Vec<Command> {
+pub fn inline(readme: &Readme) -> Vec<Command> {
     let mut fenced = false;
-    let outside = readme.lines().map(|line| {
+    let outside = readme.text.lines().map(|line| {
         let fence = line.trim_start().starts_with("```");
         fenced ^= fence;
         if fence || fenced { "" } else { line }
@@ -132,8 +166,8 @@ pub fn inline(readme: &str) -> Vec<Command> {
         let column = code.start() - before.rfind('\n').map_or(0, |end| end + 1);
         let words = code.as_str().replace('\n', " ");
         match above(&lines, line, column) {
-            Some(command) => Command::new(line + 1, &format!("{command} {words}")),
-            None => Command::new(line + 1, &words),
+            Some(command) => Command::new(readme.file, line + 1, &format!("{command} {words}")),
+            None => Command::new(readme.file, line + 1, &words),
         }
     });
     found.collect()

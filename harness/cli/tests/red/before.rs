@@ -96,7 +96,7 @@ impl Tree {
         program
     }
 
-    /// EventKind a command in the machine prints, by a login as it is told to people.
+    /// What a command in the machine prints, by a login as it is told to people.
     fn typed(&self, login: &str, command: &str) -> String {
         // Nobody is there to say that a new host key is fine.
         let options =

@@ -50,7 +50,7 @@ pub fn is_the_same(trial: &Trial) {
     );
 }
 
-/// EventKind the trial leaves.
+/// What the trial leaves.
 fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
     let artifacts = Artifacts {
         kernel: kernel.into(),

@@ -15,7 +15,7 @@ use base::wait::{Poll, wait_until};
 /// Long enough for any host; what is waited for comes sooner.
 const LONG: Duration = Duration::from_secs(60);
 
-/// EventKind a browser of tests has no use for, and what would let it talk to others.
+/// What a browser of tests has no use for, and what would let it talk to others.
 const ARGUMENTS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -126,7 +126,7 @@ impl Browser {
         self.post("goog/cdp/execute", body).await;
     }
 
-    /// EventKind was logged since this was asked last: `browser` (the console) or `performance` (requests).
+    /// What was logged since this was asked last: `browser` (the console) or `performance` (requests).
     pub async fn log(&self, kind: &str) -> Vec<Value> {
         let log = self.post("se/log", json!({ "type": kind })).await;
         log.as_array().cloned().unwrap_or_default()
@@ -145,7 +145,7 @@ impl Browser {
             .await;
     }
 
-    /// EventKind the person prefers: `light` or `dark`.
+    /// What the person prefers: `light` or `dark`.
     pub async fn prefer(&self, scheme: &str) {
         let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         let media = json!({ "features": feature });

@@ -207,7 +207,7 @@ async fn copying(browser: &Browser) {
     );
 }
 
-/// EventKind stands under a trial to be typed, of all its attempts.
+/// What stands under a trial to be typed, of all its attempts.
 async fn commands(browser: &Browser, name: &str) -> Vec<String> {
     let lines = "[...TRIAL.querySelectorAll('.commands code')].map((line) => line.textContent)";
     let lines = browser.eval(&lines.replace("TRIAL", &trial(name))).await;

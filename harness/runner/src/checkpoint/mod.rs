@@ -159,7 +159,7 @@ mod tests {
 
     /// The smallest saved machine there is.
     fn make(folder: &Path) -> io::Result<KeyPair> {
-        let about = json!({ "nonces": [], "host_key": [], "told": true, "drives": [], "lengths": [["part", 4]] });
+        let about = json!({ "nonces": [], "host_key": [], "reported_boot": true, "drives": [], "lengths": [["part", 4]] });
         std::fs::write(folder.join("part"), "1234")?;
         std::fs::write(folder.join("machine.json"), about.to_string())?;
         Ok(KeyPair::generate())

@@ -29,7 +29,7 @@ use super::step_failure::StepFailure;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
 
 /// Changes when checkpoints made before are of no use any more.
-const VERSION: u32 = 8;
+const VERSION: u32 = 9;
 
 /// Between why there is no machine and where its evidence is.
 const EVIDENCE: &str = "\nevidence: ";

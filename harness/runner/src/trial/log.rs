@@ -1,4 +1,4 @@
-//! EventKind is written down and told of a trial: each step as it goes, and the last word.
+//! What is written down and told of a trial: each step as it goes, and the last word.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use super::deadline::{Slowdown, StepTimeout};
 use super::failure_report::Ran;
 use super::step_failure::StepFailure;
 
-/// EventKind is written down and told while a trial runs.
+/// What is written down and told while a trial runs.
 pub(super) struct Log<'a> {
     pub(super) trial: String,
     pub(super) evidence: &'a Evidence,
@@ -28,7 +28,7 @@ impl Log<'_> {
     pub(super) fn patience(&self, number: usize, step: &Step, ran: &[Ran]) -> StepTimeout {
         let usually = |number, what: &str| self.usual.step(&self.trial, number, what);
         let before = ran.iter().enumerate();
-        // EventKind is before the first step is one thing or, with setups, several.
+        // What is before the first step is one thing or, with setups, several.
         let number_of = |index: usize| (index + number).saturating_sub(ran.len());
         let times = before.map(|(index, ran)| (ran.took, usually(number_of(index), &ran.what)));
         StepTimeout::of(step, usually(number, ""), Slowdown::of(times))
@@ -109,7 +109,7 @@ pub(super) fn closed(evidence: &Evidence, failure: Failure) -> Failure {
     close(evidence, Err(failure)).err().unwrap_or(why)
 }
 
-/// EventKind passed leaves nothing, unless it is to be kept.
+/// What passed leaves nothing, unless it is to be kept.
 pub(super) fn remove(log: &Log<'_>) {
     let folder = log.evidence.folder();
     if let Err(error) = std::fs::remove_dir_all(folder) {

@@ -1,4 +1,4 @@
-//! EventKind people would use instead: how long until the exit status of `true` in a guest is known.
+//! What people would use instead: how long until the exit status of `true` in a guest is known.
 //!
 //! All have the same kernel and the same emulation, and run in turn. virtme-ng and vmtest boot it
 //! each time; theirs is the time of their command. They are installed below `target/bench` by the
@@ -27,7 +27,7 @@ const BOUND: f64 = 1.0;
 /// For one run of theirs, on the reference host.
 const RUN_SECONDS: u64 = 120;
 
-/// EventKind they need to know.
+/// What they need to know.
 pub struct Wanted {
     /// The folder of the benches.
     pub folder: PathBuf,

@@ -16,7 +16,7 @@ const NAME: &str = "virtme-ng";
 const VERSION: &str = "1.42";
 const SERVER: &str = "virtiofsd";
 const SERVER_VERSION: &str = "1.14.0";
-/// EventKind the server is linked with: a library as QEMU has it installed, its name for the linker, and
+/// What the server is linked with: a library as QEMU has it installed, its name for the linker, and
 /// the variables that say where it is.
 const LIBRARIES: [(&str, &str, &str); 2] = [
     ("libcap-ng.so.0", "libcap-ng.so", "LIBCAPNG"),
