@@ -12,8 +12,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use init::log::Lines;
 use nix::sys::inotify::AddWatchFlags;
+use sys::log::RotatingLog;
 
 use crate::files::{replace, write_files};
 use crate::saved::Saved;
@@ -287,11 +287,11 @@ fn interpreter(script: &[u8]) -> String {
 
 /// Copies lines to the log and to the console.
 fn copy(pipe: std::io::PipeReader) {
-    let mut log = Lines::open(LOG.as_ref()).ok();
+    let mut log = RotatingLog::open(LOG.as_ref()).ok();
     for line in BufReader::new(pipe).split(b'\n') {
         let Ok(line) = line else { return };
         if let Some(log) = &mut log {
-            let _ = log.write(&line);
+            let _ = log.write_line(&line);
         }
         console::print(&format!("cloud-init: {}", String::from_utf8_lossy(&line)));
     }

@@ -4,12 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
+use sys::netlink::{Family, Netlink, Received};
 
 use super::lease::is_domain;
 
@@ -27,16 +23,16 @@ const MOST: usize = 8;
 
 /// What routers advertise on an interface, each with when it ends (seconds since the kernel began).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Advertised {
+pub(crate) struct Advertised {
     servers: Vec<(Ipv6Addr, u64)>,
     domains: Vec<(String, u64)>,
 }
 
 /// An option of an advertisement.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Heard {
+pub(crate) struct Heard {
     /// The kernel's number of the interface.
-    pub index: u32,
+    pub(crate) index: u32,
     lifetime: u32,
     servers: Vec<Ipv6Addr>,
     domains: Vec<String>,
@@ -44,7 +40,7 @@ pub struct Heard {
 
 impl Advertised {
     /// Takes what was heard.
-    pub fn hear(&mut self, heard: Heard, now: u64) {
+    pub(crate) fn hear(&mut self, heard: Heard, now: u64) {
         let ends = now + u64::from(heard.lifetime);
         self.servers
             .retain(|(server, _)| !heard.servers.contains(server));
@@ -64,7 +60,7 @@ impl Advertised {
     }
 
     /// The name servers, as `resolv.conf` names them.
-    pub fn servers<'a>(
+    pub(crate) fn servers<'a>(
         &'a self,
         interface: &'a str,
         now: u64,
@@ -78,13 +74,13 @@ impl Advertised {
     }
 
     /// The domains.
-    pub fn domains(&self, now: u64) -> impl Iterator<Item = &str> {
+    pub(crate) fn domains(&self, now: u64) -> impl Iterator<Item = &str> {
         let held = self.domains.iter().filter(move |(_, ends)| *ends > now);
         held.map(|(domain, _)| domain.as_str())
     }
 
     /// As it is kept in a file.
-    pub fn variables(&self) -> BTreeMap<String, String> {
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let pair = |(what, ends): (String, &u64)| format!("{what}@{ends}");
         let servers = self
             .servers
@@ -102,7 +98,7 @@ impl Advertised {
     }
 
     /// From what [`Advertised::variables`] wrote.
-    pub fn read(variables: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn read(variables: &BTreeMap<String, String>) -> Self {
         let pairs = |name: &str| {
             let words = variables.get(name).map(String::as_str).unwrap_or_default();
             let pairs = words.split(' ').filter_map(|word| word.split_once('@'));
@@ -122,27 +118,19 @@ impl Advertised {
 ///
 /// # Errors
 /// The kernel's.
-pub fn open() -> nix::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkRoute,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, GROUP))?;
-    Ok(socket)
+pub(crate) fn open() -> nix::Result<Netlink> {
+    Netlink::open(Family::Route, GROUP)
 }
 
 /// All that was heard so far.
-pub fn heard(socket: &OwnedFd) -> Vec<Heard> {
-    let mut buffer = vec![0; 8192];
+pub(crate) fn heard(socket: &Netlink) -> Vec<Heard> {
     let mut all = Vec::new();
     loop {
-        match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Ok(length) => all.extend(parse(&buffer[..length])),
-            // Some was lost; routers say it again.
-            Err(Errno::EINTR | Errno::ENOBUFS) => (),
-            Err(_) => return all,
+        match socket.receive() {
+            Ok(Received::Message(message)) => all.extend(parse(&message)),
+            // Routers repeat what was lost.
+            Ok(Received::Overflow) => (),
+            Ok(Received::Empty) | Err(_) => return all,
         }
     }
 }

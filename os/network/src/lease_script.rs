@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use config::{Interface, Loaded};
-use init::report::Report;
+use sys::report::Report;
 
 use super::commands::{ip, words};
 use super::devices::{self, Devices};
@@ -26,7 +26,7 @@ pub fn main() -> ExitCode {
     for error in &failed {
         let line = format!("rancher: network: {error}");
         eprintln!("{line}");
-        Report::new().say(&line);
+        Report::new().print(&line);
     }
     if failed.is_empty() {
         ExitCode::SUCCESS

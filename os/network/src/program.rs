@@ -1,14 +1,15 @@
 //! The program `network`.
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::AsFd as _;
 use std::process::ExitCode;
 
 use config::{Config, Interface, Loaded};
-use init::report::Report;
-use init::respawn::{Program, keep_wanted};
-use init::uevents;
 use nix::poll::PollFlags;
+use sys::netlink::Netlink;
+use sys::report::Report;
+use sys::respawn::{Program, keep_running_with};
+use sys::uevents::Uevents;
 
 use crate::devices::{self, Devices};
 use crate::state::{self, State, now};
@@ -30,10 +31,10 @@ pub fn main() -> ExitCode {
     let mut report = Report::new();
     let mut report_error = |error: String| {
         eprintln!("network: {error}");
-        report.say(&format!("rancher: network: {error}"));
+        report.print(&format!("rancher: network: {error}"));
     };
     // Opened before the interfaces are listed, so that no event is missed.
-    let uevents = uevents::open()
+    let uevents = Uevents::open()
         .map_err(|error| report_error(format!("failed to watch interfaces: {error}")));
     let names = File::open(HOSTNAME).map_err(|error| report_error(format!("{HOSTNAME}: {error}")));
     let routers = advertised::open().map_err(|error| {
@@ -56,8 +57,8 @@ pub fn main() -> ExitCode {
         }
     };
     set_up(config, &Devices::new(), &known, &mut report_error);
-    let result = keep_wanted(&changes, || {
-        let changed = uevents.as_ref().map(uevents::interface_changed);
+    let result = keep_running_with(&changes, || {
+        let changed = uevents.as_ref().map(Uevents::interface_changed);
         if changed == Some(Ok(true)) {
             match devices::all() {
                 Ok(now) => {
@@ -121,7 +122,7 @@ fn start_state(loaded: &Loaded, devices: &Devices) -> std::io::Result<()> {
 
 /// Reads and applies router advertisements.
 fn read_advertisements(
-    routers: &OwnedFd,
+    routers: &Netlink,
     loaded: &Loaded,
     devices: &Devices,
 ) -> std::io::Result<()> {

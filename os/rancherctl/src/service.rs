@@ -186,7 +186,7 @@ fn pull(config: &Config, names: &[String], services: &Services) -> Result<(), St
     must_be_known(names, services)?;
     block_on(async {
         let docker = system_docker()?;
-        engines::tell_registries(&docker, config).await?;
+        engines::update_registries(&docker, config).await?;
         for image in names.iter().map(|name| &services[name].image) {
             engines::pull(&docker, &config.registries, image).await?;
         }

@@ -2,46 +2,35 @@
 //!
 //! The kernel tells of each that comes (rtnetlink(7)), so the wait is over when there is one.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::libc;
 use nix::net::if_::InterfaceFlags;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
-};
+use sys::netlink::{Family, Netlink};
 
 /// The listeners to addresses of version 4, which is what DHCP gives.
 const ADDRESSES: u32 = libc::RTMGRP_IPV4_IFADDR as u32;
 
 /// Waits until the machine has an address that others may know it by, at most for so long; not at all
 /// where it has no interface to get one on, or cannot be told of one.
-pub fn wait(limit: Duration) {
+pub(crate) fn wait(limit: Duration) {
     // Before the first look, so that none is missed.
-    if let Ok(changes) = listen() {
-        wait_until(limit, &changes, || match getifaddrs() {
+    if let Ok(changes) = Netlink::open(Family::Route, ADDRESSES) {
+        let change = |left| changes.wait(left).map(|()| changes.drain());
+        wait_until(limit, change, || match getifaddrs() {
             Ok(interfaces) => is_enough(&interfaces.collect::<Vec<_>>()),
             Err(_) => true,
         });
     }
 }
 
-fn listen() -> nix::Result<OwnedFd> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
-        SockProtocol::NetlinkRoute,
-    )?;
-    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, ADDRESSES))?;
-    Ok(socket)
-}
-
 /// Looks whenever something has changed; whether it saw what it waits for.
-fn wait_until(limit: Duration, changes: &OwnedFd, seen: impl Fn() -> bool) -> bool {
+fn wait_until(
+    limit: Duration,
+    change: impl Fn(Duration) -> nix::Result<()>,
+    seen: impl Fn() -> bool,
+) -> bool {
     let until = Instant::now() + limit;
     loop {
         if seen() {
@@ -51,26 +40,8 @@ fn wait_until(limit: Duration, changes: &OwnedFd, seen: impl Fn() -> bool) -> bo
         if left.is_zero() {
             return false;
         }
-        // Rounded up, so that the time is over when nothing has changed.
-        let timeout = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-        match poll(
-            &mut [PollFd::new(changes.as_fd(), PollFlags::POLLIN)],
-            timeout,
-        ) {
-            Ok(_) => empty(changes),
-            Err(Errno::EINTR) => (),
-            Err(_) => return false,
-        }
-    }
-}
-
-/// Takes all that was told so far: what it is about is looked up.
-fn empty(changes: &OwnedFd) {
-    let mut buffer = [0; 8192];
-    loop {
-        match recv(changes.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
-            Ok(_) | Err(Errno::EINTR | Errno::ENOBUFS) => (),
-            Err(_) => return,
+        if change(left).is_err() {
+            return false;
         }
     }
 }
@@ -130,15 +101,14 @@ mod tests {
 
     #[test]
     fn the_wait_is_over_in_time_or_with_the_change() {
-        let changes = listen().unwrap();
-        assert!(!wait_until(Duration::from_millis(30), &changes, || false));
-        let (told, tell) = std::io::pipe().unwrap();
-        drop(tell);
+        let changes = Netlink::open(Family::Route, 0).unwrap();
+        let nothing = |left| changes.wait(left);
+        assert!(!wait_until(Duration::from_millis(30), nothing, || false));
         let looks = Cell::new(0);
         let second = || {
             looks.set(looks.get() + 1);
             looks.get() == 2
         };
-        assert!(wait_until(Duration::from_secs(20), &told.into(), second));
+        assert!(wait_until(Duration::from_secs(20), |_| Ok(()), second));
     }
 }

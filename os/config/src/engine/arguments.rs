@@ -51,28 +51,6 @@ const USER_FIXED: [&str; 7] = [
     "pidfile",
 ];
 
-/// Options that may occur more than once.
-const REPEATABLE: [&str; 18] = [
-    "add-runtime",
-    "allow-nondistributable-artifacts",
-    "authorization-plugin",
-    "cdi-spec-dir",
-    "default-address-pool",
-    "default-network-opt",
-    "default-ulimit",
-    "dns",
-    "dns-opt",
-    "dns-search",
-    "exec-opt",
-    "host",
-    "insecure-registry",
-    "label",
-    "log-opt",
-    "node-generic-resource",
-    "registry-mirror",
-    "storage-opt",
-];
-
 /// Arguments of an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Arguments {
@@ -199,7 +177,7 @@ fn merged(
 
 /// Adds an option. It replaces an earlier one of the same name unless the option may be repeated.
 fn replace(words: &mut Vec<String>, name: &str, word: String) {
-    if !REPEATABLE.contains(&name) {
+    if !table::is_list(name) {
         let with_value = format!("--{name}=");
         let flag = format!("--{name}");
         words.retain(|word| !word.starts_with(&with_value) && *word != flag);

@@ -23,9 +23,11 @@ enum Kind {
     LogDriver,
     /// `KEY=VALUE`.
     Pair,
+    /// A value of this type; the option can be repeated.
+    List(&'static Kind),
 }
 
-use Kind::{Flag, Ip, LogDriver, Network, Number, OneOf, Pair, Text};
+use Kind::{Flag, Ip, List, LogDriver, Network, Number, OneOf, Pair, Text};
 
 const LEVELS: Kind = OneOf(&["debug", "info", "warn", "error", "fatal", "panic", "trace"]);
 
@@ -44,13 +46,13 @@ const LOG_DRIVERS: [&str; 10] = [
 ];
 
 const KNOWN: [(&str, Kind); 77] = [
-    ("add-runtime", Pair),
-    ("allow-nondistributable-artifacts", Text),
+    ("add-runtime", List(&Pair)),
+    ("allow-nondistributable-artifacts", List(&Text)),
     ("api-cors-header", Text),
-    ("authorization-plugin", Text),
+    ("authorization-plugin", List(&Text)),
     ("bip", Network),
     ("bridge", Text),
-    ("cdi-spec-dir", Text),
+    ("cdi-spec-dir", List(&Text)),
     ("cgroup-parent", Text),
     ("config-file", Text),
     ("containerd", Text),
@@ -61,44 +63,44 @@ const KNOWN: [(&str, Kind); 77] = [
     ("cri-containerd", Flag),
     ("data-root", Text),
     ("debug", Flag),
-    ("default-address-pool", Pair),
+    ("default-address-pool", List(&Pair)),
     ("default-cgroupns-mode", OneOf(&["host", "private"])),
     ("default-gateway", Ip),
     ("default-gateway-v6", Ip),
     ("default-ipc-mode", OneOf(&["private", "shareable"])),
-    ("default-network-opt", Pair),
+    ("default-network-opt", List(&Pair)),
     ("default-runtime", Text),
     ("default-shm-size", Text),
-    ("default-ulimit", Pair),
-    ("dns", Ip),
-    ("dns-opt", Text),
-    ("dns-search", Text),
-    ("exec-opt", Pair),
+    ("default-ulimit", List(&Pair)),
+    ("dns", List(&Ip)),
+    ("dns-opt", List(&Text)),
+    ("dns-search", List(&Text)),
+    ("exec-opt", List(&Pair)),
     ("exec-root", Text),
     ("experimental", Flag),
     ("fixed-cidr", Network),
     ("fixed-cidr-v6", Network),
     ("group", Text),
-    ("host", Text),
+    ("host", List(&Text)),
     ("host-gateway-ip", Ip),
     ("http-proxy", Text),
     ("https-proxy", Text),
     ("icc", Flag),
     ("init", Flag),
     ("init-path", Text),
-    ("insecure-registry", Text),
+    ("insecure-registry", List(&Text)),
     ("ip", Ip),
     ("ip-forward", Flag),
     ("ip-masq", Flag),
     ("ip6tables", Flag),
     ("iptables", Flag),
     ("ipv6", Flag),
-    ("label", Pair),
+    ("label", List(&Pair)),
     ("live-restore", Flag),
     ("log-driver", LogDriver),
     ("log-format", OneOf(&["json", "text"])),
     ("log-level", LEVELS),
-    ("log-opt", Pair),
+    ("log-opt", List(&Pair)),
     ("max-concurrent-downloads", Number),
     ("max-concurrent-uploads", Number),
     ("max-download-attempts", Number),
@@ -107,10 +109,10 @@ const KNOWN: [(&str, Kind); 77] = [
     ("network-control-plane-mtu", Number),
     ("no-new-privileges", Flag),
     ("no-proxy", Text),
-    ("node-generic-resource", Pair),
+    ("node-generic-resource", List(&Pair)),
     ("pidfile", Text),
     ("raw-logs", Flag),
-    ("registry-mirror", Text),
+    ("registry-mirror", List(&Text)),
     ("seccomp-profile", Text),
     ("selinux-enabled", Flag),
     ("shutdown-timeout", Number),
@@ -118,7 +120,7 @@ const KNOWN: [(&str, Kind); 77] = [
         "storage-driver",
         OneOf(&["btrfs", "fuse-overlayfs", "overlay2", "vfs", "zfs"]),
     ),
-    ("storage-opt", Pair),
+    ("storage-opt", List(&Pair)),
     ("swarm-default-advertise-addr", Text),
     ("tls", Flag),
     ("tlscacert", Text),
@@ -133,6 +135,10 @@ const TEXTS: [&str; 4] = ["tlscert", "tlskey", "userland-proxy-path", "userns-re
 pub(super) fn error(name: &str, value: &str) -> Option<String> {
     let Some((_, kind)) = KNOWN.iter().find(|(known, _)| *known == name) else {
         return (!TEXTS.contains(&name)).then(|| unknown(name));
+    };
+    let kind = match kind {
+        List(item) => item,
+        single => single,
     };
     let expected = match kind {
         Flag if boolean(value).is_none() => "`true` or `false`".into(),
@@ -168,6 +174,12 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
 pub(super) fn is_flag(name: &str) -> bool {
     let known = KNOWN.iter().find(|(known, _)| *known == name);
     known.is_some_and(|(_, kind)| matches!(kind, Flag))
+}
+
+/// Whether an option can be repeated.
+pub(super) fn is_list(name: &str) -> bool {
+    let known = KNOWN.iter().find(|(known, _)| *known == name);
+    known.is_some_and(|(_, kind)| matches!(kind, List(_)))
 }
 
 /// The error for an option that Docker does not have.

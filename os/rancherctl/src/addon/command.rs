@@ -121,9 +121,9 @@ fn pull(config: &Config, names: &[String], which: Images) -> Result<(), String> 
         let with_name = |error: bollard::errors::Error| format!("system-docker: {error}");
         let docker = docker.map_err(with_name)?;
         docker.ping().await.map_err(with_name)?;
-        engines::tell_registries(&docker, config).await?;
+        engines::update_registries(&docker, config).await?;
         for image in &images {
-            if which == Images::All || !engines::has(&docker, image).await {
+            if which == Images::All || !engines::has_image(&docker, image).await {
                 engines::pull(&docker, &config.registries, image).await?;
             }
         }
