@@ -24,16 +24,16 @@ const MAX_ENTRIES: usize = 8;
 /// The name servers and domains of an interface, each with its expiry in seconds since the kernel
 /// started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Advertised {
+pub(crate) struct Advertised {
     servers: Vec<(Ipv6Addr, u64)>,
     domains: Vec<(String, u64)>,
 }
 
 /// An option of a router advertisement.
 #[derive(Debug, PartialEq, Eq)]
-pub struct RouterOption {
+pub(crate) struct RouterOption {
     /// The index of the interface.
-    pub index: u32,
+    pub(crate) index: u32,
     lifetime: u32,
     servers: Vec<Ipv6Addr>,
     domains: Vec<String>,
@@ -41,7 +41,7 @@ pub struct RouterOption {
 
 impl Advertised {
     /// Adds or removes the entries of an option, and removes expired entries.
-    pub fn apply(&mut self, option: RouterOption, now: u64) {
+    pub(crate) fn apply(&mut self, option: RouterOption, now: u64) {
         let expiry = now + u64::from(option.lifetime);
         self.servers
             .retain(|(server, _)| !option.servers.contains(server));
@@ -61,7 +61,7 @@ impl Advertised {
     }
 
     /// The name servers that have not expired, in the format of `resolv.conf`.
-    pub fn servers<'a>(
+    pub(crate) fn servers<'a>(
         &'a self,
         interface: &'a str,
         now: u64,
@@ -78,13 +78,13 @@ impl Advertised {
     }
 
     /// The domains that have not expired.
-    pub fn domains(&self, now: u64) -> impl Iterator<Item = &str> {
+    pub(crate) fn domains(&self, now: u64) -> impl Iterator<Item = &str> {
         let valid = self.domains.iter().filter(move |(_, expiry)| *expiry > now);
         valid.map(|(domain, _)| domain.as_str())
     }
 
     /// The variables to store in a file.
-    pub fn variables(&self) -> BTreeMap<String, String> {
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let pair = |(entry, expiry): (String, &u64)| format!("{entry}@{expiry}");
         let servers = self
             .servers
@@ -102,7 +102,7 @@ impl Advertised {
     }
 
     /// Parses what [`Advertised::variables`] returned.
-    pub fn read(variables: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn read(variables: &BTreeMap<String, String>) -> Self {
         let pairs = |name: &str| {
             let words = variables.get(name).map(String::as_str).unwrap_or_default();
             let pairs = words.split(' ').filter_map(|word| word.split_once('@'));
@@ -122,12 +122,12 @@ impl Advertised {
 ///
 /// # Errors
 /// The socket cannot be opened.
-pub fn open() -> nix::Result<Netlink> {
+pub(crate) fn open() -> nix::Result<Netlink> {
     Netlink::open(Family::Route, GROUP)
 }
 
 /// Receives all options in the socket's queue.
-pub fn receive_all(socket: &Netlink) -> Vec<RouterOption> {
+pub(crate) fn receive_all(socket: &Netlink) -> Vec<RouterOption> {
     let mut all = Vec::new();
     loop {
         match socket.receive() {

@@ -15,7 +15,6 @@
 
 #![warn(unreachable_pub)]
 
-#[allow(unreachable_pub, reason = "the netlink code is being moved")]
 mod address;
 mod error;
 mod files;
