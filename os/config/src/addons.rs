@@ -1,21 +1,12 @@
-//! Addons: optional services, or replacements for services of the machine.
+//! The services of the enabled addons.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-use serde_yaml::{Mapping, Value};
+use serde_yaml::Value;
 
 use crate::engine::Warning;
 use crate::validate::{self, nearest};
-use crate::{Config, Service, merge};
-
-/// The definition of an addon.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Addon {
-    /// Services by name. If the machine has a service of that name, these keys are merged into it.
-    pub services: BTreeMap<String, Mapping>,
-}
+use crate::{Addon, Config, Service, merge};
 
 /// Services by name.
 type Services = BTreeMap<String, Service>;

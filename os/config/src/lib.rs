@@ -16,6 +16,7 @@
 
 #![warn(unreachable_pub)]
 
+mod addon;
 mod addons;
 mod cmdline;
 mod dns;
@@ -24,8 +25,10 @@ pub mod edit;
 pub mod engine;
 pub mod hostname;
 mod interface_values;
+mod keys;
 mod layers;
 mod locations;
+mod merge;
 mod mounts;
 mod network;
 pub mod path;
@@ -41,17 +44,17 @@ mod unsupported_keys;
 mod validate;
 pub mod verbatim;
 
-pub use addons::Addon;
+pub use addon::Addon;
 pub use dns::Dns;
 pub use document::{Consequence, Document, Problem, line};
 pub use interface_values::{Addresses, Gateways, Vlan, Vlans};
-pub use layers::{
-    Layer, Loaded, check, defaults, from_cmdline, load, load_machine, location, merge,
-};
+pub use keys::is_key;
+pub use layers::{Layer, Loaded, check, defaults, from_cmdline, load, load_machine, location};
 pub use locations::{
     CLOUD_LAYER, EARLY, FOLDER, GENERATED_LAYER, GOOD_LAYER, SUPERVISOR_PID, SUPERVISOR_SOCKET,
     SYSTEM_DOCKER, USER_DOCKER, USER_LAYER, VERSION,
 };
+pub use merge::merge;
 pub use mounts::Mount;
 pub use network::{Address, Bridge, Interface, Network, Route};
 pub use registries::{
@@ -61,4 +64,4 @@ pub use schema::{CloudInit, Config, Ntp, SSH_PORT, Service, Ssh, State, UserDock
 pub use store::{Store, write, write_for_all, write_layer};
 pub use subnet::Subnet;
 pub use timezone::Timezone;
-pub use validate::{SchemaError, SchemaErrorKind, is_key, nearest, validate};
+pub use validate::{SchemaError, SchemaErrorKind, nearest, validate};

@@ -68,16 +68,6 @@ pub fn validate(document: &Value) -> Result<Config, SchemaError> {
     Ok(config)
 }
 
-/// Whether the schema has a top-level key of this name.
-pub fn is_key(name: &str) -> bool {
-    let mut document = crate::defaults();
-    let path = [name.to_owned()];
-    path::put(&mut document, &path, Value::Null);
-    !validate(&document).is_err_and(|error| {
-        error.path == path && matches!(error.kind, SchemaErrorKind::UnknownKey(_))
-    })
-}
-
 /// Deserializes a part of a document by the same rules.
 pub(crate) fn deserialize<'de, T: Deserialize<'de>>(part: &'de Value) -> Result<T, SchemaError> {
     T::deserialize(Node(part))

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
-use super::{Layer, Loaded, defaults, merge};
+use super::{Layer, Loaded, defaults};
 use crate::document::normalized;
 use crate::{
-    Consequence, Document, GOOD_LAYER, Problem, SchemaError, USER_LAYER, cmdline, hostname, path,
-    validate, verbatim,
+    Consequence, Document, GOOD_LAYER, Problem, SchemaError, USER_LAYER, cmdline, hostname, merge,
+    path, validate, verbatim,
 };
 
 /// The layers merged so far; `merged` is always a valid document.

@@ -1,4 +1,4 @@
-//! The stages of the boot, each with one responsibility. `crate::sequence` has their order.
+//! The stages of the boot, each with one responsibility. The module `sequence` has their order.
 
 pub(crate) mod drivers;
 pub(crate) mod free_space;
