@@ -126,18 +126,18 @@ fn read_advertisements(
     loaded: &Loaded,
     devices: &Devices,
 ) -> std::io::Result<()> {
-    let heard = advertised::heard(routers);
-    if heard.is_empty() {
+    let options = advertised::received(routers);
+    if options.is_empty() {
         return Ok(());
     }
     let state = State::lock()?;
-    for one in heard {
+    for option in options {
         let mut names = devices.iter();
-        let Some((name, _)) = names.find(|(_, device)| device.index == one.index) else {
+        let Some((name, _)) = names.find(|(_, device)| device.index == option.index) else {
             continue;
         };
         let mut advertised = state.advertised(name);
-        advertised.hear(one, now());
+        advertised.update(option, now());
         state.set_advertised(name, &advertised)?;
     }
     lease_script::apply(loaded, devices, &state)

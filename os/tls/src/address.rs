@@ -1,6 +1,6 @@
-//! Waiting for the machine's first address.
+//! Waits for the machine's first address.
 //!
-//! The kernel tells of each that comes (rtnetlink(7)), so the wait is over when there is one.
+//! The kernel reports each new address (rtnetlink(7)), so no polling is needed.
 
 use std::time::{Duration, Instant};
 
@@ -9,34 +9,34 @@ use nix::libc;
 use nix::net::if_::InterfaceFlags;
 use sys::netlink::{Family, Netlink};
 
-/// The listeners to addresses of version 4, which is what DHCP gives.
+/// The multicast group for changes of IPv4 addresses; DHCP assigns those.
 const ADDRESSES: u32 = libc::RTMGRP_IPV4_IFADDR as u32;
 
-/// Waits until the machine has an address that others may know it by, at most for so long; not at all
-/// where it has no interface to get one on, or cannot be told of one.
-pub(crate) fn wait(limit: Duration) {
-    // Before the first look, so that none is missed.
+/// Waits until the machine has an address that other machines can reach, up to a timeout. Returns at once
+/// if there is no interface to get one, or if changes cannot be watched.
+pub(crate) fn wait(timeout: Duration) {
+    // Opened before the first check, so that no change is missed.
     if let Ok(changes) = Netlink::open(Family::Route, ADDRESSES) {
         let change = |left| changes.wait(left).map(|()| changes.drain());
-        wait_until(limit, change, || match getifaddrs() {
+        wait_until(timeout, change, || match getifaddrs() {
             Ok(interfaces) => is_enough(&interfaces.collect::<Vec<_>>()),
             Err(_) => true,
         });
     }
 }
 
-/// Looks whenever something has changed; whether it saw what it waits for.
+/// Checks a condition now and after each change. Returns whether it became true before the timeout.
 fn wait_until(
-    limit: Duration,
+    timeout: Duration,
     change: impl Fn(Duration) -> nix::Result<()>,
-    seen: impl Fn() -> bool,
+    condition: impl Fn() -> bool,
 ) -> bool {
-    let until = Instant::now() + limit;
+    let deadline = Instant::now() + timeout;
     loop {
-        if seen() {
+        if condition() {
             return true;
         }
-        let left = until.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;
         }
@@ -46,7 +46,7 @@ fn wait_until(
     }
 }
 
-/// Whether there is an address, or nothing that could get one.
+/// Whether an interface has an address, or no interface can get one.
 fn is_enough(interfaces: &[InterfaceAddress]) -> bool {
     let mut outward = interfaces
         .iter()
@@ -55,7 +55,7 @@ fn is_enough(interfaces: &[InterfaceAddress]) -> bool {
     outward.peek().is_none() || outward.any(has_address)
 }
 
-/// Not one that it gave itself as nobody else did (RFC 3927).
+/// Whether an interface has an address other than a self-assigned link-local one (RFC 3927).
 fn has_address(interface: &InterfaceAddress) -> bool {
     let address = interface.address.as_ref();
     let v4 = address.and_then(|address| address.as_sockaddr_in());
@@ -87,10 +87,13 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_waited_for_where_one_may_come() {
+    fn is_enough_is_false_while_an_interface_has_no_routable_address() {
         let (lo, up) = (InterfaceFlags::IFF_LOOPBACK, InterfaceFlags::IFF_UP);
         let own = interface("lo", lo, Some("127.0.0.1"));
-        assert!(is_enough(std::slice::from_ref(&own)), "nothing can get one");
+        assert!(
+            is_enough(std::slice::from_ref(&own)),
+            "no interface can get one"
+        );
         let bare = interface("eth0", up, None);
         assert!(!is_enough(&[own.clone(), bare.clone()]));
         let alone = interface("eth0", up, Some("169.254.7.7"));
@@ -100,14 +103,14 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_over_in_time_or_with_the_change() {
+    fn wait_until_ends_at_the_timeout_or_after_a_change() {
         let changes = Netlink::open(Family::Route, 0).unwrap();
         let nothing = |left| changes.wait(left);
         assert!(!wait_until(Duration::from_millis(30), nothing, || false));
-        let looks = Cell::new(0);
+        let checks = Cell::new(0);
         let second = || {
-            looks.set(looks.get() + 1);
-            looks.get() == 2
+            checks.set(checks.get() + 1);
+            checks.get() == 2
         };
         assert!(wait_until(Duration::from_secs(20), |_| Ok(()), second));
     }
