@@ -2,8 +2,8 @@
 //!
 //! An error of one interface is reported and does not affect the others. Nothing waits for the network:
 //! interfaces that appear later are configured then, and a host name that is set later is sent to the
-//! DHCP servers then. DHCP clients call [`lease_script`](lease_script()); it shares the leases with this program in the
-//! module `state`.
+//! DHCP servers then. DHCP clients call [`lease_script`](lease_script()), which shares the leases with this
+//! program in the module `state`.
 
 #![warn(unreachable_pub)]
 
