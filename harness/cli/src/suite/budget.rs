@@ -1,0 +1,180 @@
+//! A time budget for a run: which trials come first, and which are left out.
+//!
+//! Trials that failed lately and trials whose scenario changed come first. Then comes the part of the trials
+//! whose turn it is: there are [`TURNS`] parts, a trial's part depends on its name alone, and the number of
+//! commits says which part's turn it is, so each trial runs at least once in any [`TURNS`] commits. The other
+//! parts follow while there is time. A trial that is left out is reported as ignored, never as passed.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base::command;
+
+use super::shard;
+
+/// The number of parts, and so the number of commits within which each trial runs.
+pub(super) const TURNS: usize = 6;
+
+/// How long a trial is expected to take when no past run says it, in seconds.
+const UNKNOWN_SECONDS: f64 = 60.0;
+
+/// How long a run may take before it starts no more trials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget(Duration);
+
+impl FromStr for Budget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(limit) if !limit.is_zero() => Ok(Self(limit)),
+            Ok(_) => Err("a budget of zero runs nothing; hint: write `25m`".into()),
+            Err(error) => Err(format!("not a duration ({error}); hint: write `25m` or `90s`")),
+        }
+    }
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl Budget {
+    /// Whether a trial may start `elapsed` after the run began, if it is expected to take `seconds`.
+    pub(super) fn allows(self, turn: Turn, elapsed: Duration, seconds: Option<f64>) -> bool {
+        let expected = Duration::from_secs_f64(seconds.unwrap_or(UNKNOWN_SECONDS).max(0.0));
+        turn == Turn::Due || elapsed + expected <= self.0
+    }
+}
+
+/// Why a trial runs in this run; the lower one comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Turn {
+    /// It failed when it last ran.
+    Failed,
+    /// Its scenario changed in the last commits.
+    Changed,
+    /// It is its turn: it runs even if the budget is spent.
+    Due,
+    /// Its turn comes in so many commits.
+    Later(usize),
+}
+
+/// What decides whose turn it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rotation {
+    /// The number of commits of the project.
+    pub(super) commits: usize,
+    /// The files of `scenarios/` that changed in the last [`TURNS`] commits, without their folder.
+    pub(super) changed: BTreeSet<String>,
+    /// The names of trials that failed when they last ran.
+    pub(super) failed: BTreeSet<String>,
+}
+
+impl Rotation {
+    /// Asks git. A project that is no checkout has no commits: its first part is due.
+    pub(super) fn of(root: &Path, failed: BTreeSet<String>) -> Self {
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.arg("-C").arg(root).args(arguments);
+            command::run(&mut git).unwrap_or_default()
+        };
+        let turns = format!("-{TURNS}");
+        let changed = git(&["log", &turns, "--name-only", "--format=", "--", "scenarios"]);
+        Self {
+            commits: git(&["rev-list", "--count", "HEAD"]).trim().parse().unwrap_or(0),
+            changed: changed.lines().map(base_name).collect(),
+            failed,
+        }
+    }
+
+    /// Whose turn a trial is; `files` are those of its scenario and setups.
+    pub(super) fn turn(&self, name: &str, files: &[&Path]) -> Turn {
+        let changed = |file: &&Path| self.changed.contains(&base_name(&file.to_string_lossy()));
+        if self.failed.contains(name) {
+            return Turn::Failed;
+        }
+        if files.iter().any(changed) {
+            return Turn::Changed;
+        }
+        match (shard::by_name(name, TURNS) + TURNS - self.commits % TURNS) % TURNS {
+            0 => Turn::Due,
+            later => Turn::Later(later),
+        }
+    }
+}
+
+fn base_name(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or(path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<String> {
+        (0..60).map(|n| format!("q35::tea-{n}")).collect()
+    }
+
+    #[test]
+    fn every_trial_is_due_once_in_six_commits() {
+        for name in names() {
+            let due = (100..100 + TURNS).filter(|&commits| {
+                let rotation = Rotation {
+                    commits,
+                    ..Rotation::default()
+                };
+                rotation.turn(&name, &[]) == Turn::Due
+            });
+            assert_eq!(due.count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn failed_and_changed_trials_come_first() {
+        let rotation = Rotation {
+            commits: 7,
+            changed: [String::from("tea.yaml"), "kettle.yaml".into()].into(),
+            failed: [String::from("q35::coffee")].into(),
+        };
+        let of = |name, file| rotation.turn(name, &[Path::new(file)]);
+        let setup = rotation.turn(
+            "q35::cup",
+            &[
+                Path::new("scenarios/cup.yaml"),
+                Path::new("scenarios/setups/kettle.yaml"),
+            ],
+        );
+        assert_eq!(of("q35::coffee", "scenarios/coffee.yaml"), Turn::Failed);
+        assert_eq!(of("q35::tea", "scenarios/tea.yaml"), Turn::Changed);
+        assert_eq!(setup, Turn::Changed);
+        let mut turns = vec![Turn::Later(2), Turn::Due, Turn::Later(1), Turn::Failed];
+        turns.sort();
+        assert_eq!(
+            turns,
+            [Turn::Failed, Turn::Due, Turn::Later(1), Turn::Later(2)]
+        );
+    }
+
+    #[test]
+    fn budget_starts_what_fits_and_what_is_due() {
+        let budget: Budget = "2m".parse().unwrap();
+        let seconds = Duration::from_secs;
+        assert!(budget.allows(Turn::Changed, seconds(60), Some(60.0)));
+        assert!(!budget.allows(Turn::Changed, seconds(61), Some(60.0)));
+        assert!(!budget.allows(Turn::Later(1), seconds(61), None));
+        assert!(budget.allows(Turn::Due, seconds(600), Some(60.0)));
+    }
+
+    #[test]
+    fn budget_that_makes_no_sense_names_an_example() {
+        for bad in ["0s", "25", "soon", ""] {
+            let error = bad.parse::<Budget>().unwrap_err();
+            assert!(error.contains("25m"), "{error}");
+        }
+    }
+}
