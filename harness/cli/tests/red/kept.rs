@@ -104,7 +104,7 @@ async fn what_is_damaged_is_told(past: &Past, artifacts: &Artifacts, evidence: &
 
     state.set_len(length - 1).unwrap();
     let said = why().await;
-    let cut = format!("has {} bytes and had {length}", length - 1);
+    let cut = format!("has {} bytes; expected {length}", length - 1);
     assert!(
         said.contains(&cut) && said.contains("harness replay"),
         "{said}"

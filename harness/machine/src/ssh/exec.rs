@@ -1,4 +1,4 @@
-//! One command on a connection: both outputs apart, its end, and a deadline.
+//! Runs one command on a connection: separate outputs, exit status, and a deadline.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +10,13 @@ use crate::output::Output;
 use base::shell;
 use base::wait::WaitError;
 
-/// What one command may print: a guest gone mad must not fill the host's memory.
-const MOST: usize = 256 << 20;
-/// Shown of each output at a deadline.
-const SHOWN: usize = 2000;
+/// Maximum output of one command, in bytes, so that a broken guest cannot fill the host's memory.
+const MAX_OUTPUT: usize = 256 << 20;
+/// Bytes of each output that a deadline error shows.
+const TAIL_BYTES: usize = 2000;
 
-/// Runs `command` on a connection that serves nobody else, until `end` (`limit` is how long that
-/// was, for the message).
+/// Runs `command` on a connection that serves nothing else, until `end`. `limit` is the original
+/// timeout, for the message.
 pub fn run(
     connection: &Connection,
     command: &str,
@@ -39,12 +39,12 @@ pub fn run(
     command.outcome(outcome)
 }
 
-/// A command on its way.
+/// A running command.
 pub struct Command {
     line: String,
     limit: Duration,
     end: Instant,
-    /// None before it begins.
+    /// `None` before the command starts.
     channel: Option<Channel>,
     stdin: Vec<u8>,
     written: usize,
@@ -52,18 +52,18 @@ pub struct Command {
     output: Output,
 }
 
-/// How far a command came.
+/// The result of a step.
 pub enum Progress {
-    /// It ended.
+    /// The command ended.
     Ended,
-    /// Something moved, and more may.
+    /// Bytes were moved, and more may follow.
     Moved,
-    /// The guest has the next word.
+    /// The command waits for the guest.
     Waits,
 }
 
 impl Command {
-    /// Has not begun.
+    /// A command that has not started.
     pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
         Self {
             line,
@@ -77,12 +77,12 @@ impl Command {
         }
     }
 
-    /// When it must have ended.
+    /// The deadline of the command.
     pub fn end(&self) -> Instant {
         self.end
     }
 
-    /// Moves what can be moved now.
+    /// Moves all bytes that can be moved now.
     pub fn advance(&mut self, connection: &Connection) -> Result<Progress, Trouble> {
         let end = self.end;
         if Instant::now() >= end {
@@ -111,13 +111,14 @@ impl Command {
         }
         moved |= Connection::unread(channel);
         moved |= self.written < self.stdin.len() && Connection::takes(channel);
-        Ok(match moved {
-            true => Progress::Moved,
-            false => Progress::Waits,
+        Ok(if moved {
+            Progress::Moved
+        } else {
+            Progress::Waits
         })
     }
 
-    /// What its caller is told.
+    /// The result for the caller.
     pub fn outcome(self, outcome: Result<(), Trouble>) -> Result<Output, MachineError> {
         let Self { line, output, .. } = self;
         match outcome {
@@ -135,7 +136,7 @@ impl Command {
     }
 }
 
-/// Takes what both outputs have; true when they had anything.
+/// Reads both outputs; `true` if any had bytes.
 fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
     let mut buffer = [0; 32 << 10];
     let mut any = false;
@@ -148,10 +149,10 @@ fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Res
             kept.extend_from_slice(&buffer[..n]);
             any = true;
             began.get_or_insert_with(Instant::now);
-            if kept.len() > MOST {
+            if kept.len() > MAX_OUTPUT {
                 return Err(Trouble::Broken(format!(
                     "it printed more than {} MiB",
-                    MOST >> 20
+                    MAX_OUTPUT >> 20
                 )));
             }
         }
@@ -175,18 +176,18 @@ fn finish(
 }
 
 fn printed(output: &Output) -> String {
-    let shown = |bytes: &[u8]| {
-        let tail = &bytes[bytes.len().saturating_sub(SHOWN)..];
+    let tail_of = |bytes: &[u8]| {
+        let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         String::from_utf8_lossy(tail).trim().to_owned()
     };
-    match (shown(&output.stdout), shown(&output.stderr)) {
+    match (tail_of(&output.stdout), tail_of(&output.stderr)) {
         (out, err) if out.is_empty() && err.is_empty() => "it printed nothing".into(),
         (out, err) => format!("stdout: {out:?}, stderr: {err:?}"),
     }
 }
 
-/// A POSIX script that writes its input to a file beside the wanted one and renames it when all
-/// bytes arrived: a connection that breaks looks like the end of the input to the guest.
+/// A POSIX script that writes its input to a temporary file and renames it after all bytes arrived.
+/// To the guest, a broken connection looks like the end of the input.
 pub fn upload_script(to: &str, mode: u32, length: usize) -> String {
     let to = shell::quote(to);
     format!(
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_is_whole_or_not_at_all() {
+    fn upload_is_atomic() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("it's here");
         assert!(!upload(&to, 5, b"abc"));
