@@ -72,7 +72,7 @@ async fn bridge(
     let mut buffer = [0; 256];
     loop {
         tokio::select! {
-            said = output.recv() => match said {
+            received = output.recv() => match received {
                 Some(bytes) => shown.write_all(&bytes).await?,
                 None => return Ok(()),
             },

@@ -64,7 +64,7 @@ struct State {
     /// The tail of the output.
     text: String,
     /// Bytes of output before `text`.
-    gone: usize,
+    dropped: usize,
     /// Offset in `text` at which the next `expect` starts.
     cursor: usize,
     watch: Watch,
@@ -80,26 +80,26 @@ impl State {
     fn add(&mut self, text: &str) -> usize {
         self.text.push_str(text);
         if self.text.len() > 2 * MIN_KEPT {
-            let gone = ceil_boundary(&self.text, self.text.len() - MIN_KEPT);
-            self.text.drain(..gone);
-            self.gone += gone;
-            self.cursor = self.cursor.saturating_sub(gone);
-            self.sent.forget(gone);
+            let dropped = ceil_boundary(&self.text, self.text.len() - MIN_KEPT);
+            self.text.drain(..dropped);
+            self.dropped += dropped;
+            self.cursor = self.cursor.saturating_sub(dropped);
+            self.sent.forget(dropped);
         }
-        self.gone + self.text.len()
+        self.dropped + self.text.len()
     }
 
     /// Finds the first match after the cursor that is no echo, and moves the cursor behind it. Bytes
     /// before `searched` (counted from the first byte received) were searched already, except for a match
     /// that is still incomplete.
     fn take_match(&mut self, pattern: &Regex, searched: usize) -> Option<String> {
-        let unsearched = searched.saturating_sub(self.gone + MAX_MATCH);
+        let unsearched = searched.saturating_sub(self.dropped + MAX_MATCH);
         let from = floor_boundary(&self.text, unsearched.max(self.cursor));
         // An echo may have begun earlier.
         let before = from.saturating_sub(MAX_MATCH).max(self.cursor);
         let before = floor_boundary(&self.text, before);
-        let spoken = self.sent.spoken(&self.text, before);
-        let (text, end) = spoken.into_iter().find_map(|part| {
+        let without_echo = self.sent.without_echo(&self.text, before);
+        let (text, end) = without_echo.into_iter().find_map(|part| {
             let begin = from.max(part.start).checked_sub(part.start)?;
             if part.start + begin > part.end {
                 return None;
@@ -111,7 +111,7 @@ impl State {
         Some(text)
     }
 
-    fn types(&mut self, line: &str) {
+    fn record_sent(&mut self, line: &str) {
         self.sent.add(self.text.len(), line);
     }
 }
@@ -129,7 +129,7 @@ impl Serial {
         log: File,
         times: File,
         rules: Rules,
-        bad: watch::Sender<Option<GuestFailure>>,
+        reported: watch::Sender<Option<GuestFailure>>,
     ) -> Self {
         let (type_in, typed) = mpsc::channel(64);
         let shared = Arc::new(Shared {
@@ -139,7 +139,9 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
-        tokio::spawn(Console::new(Arc::clone(&shared), log, times, rules, bad).run(ports, typed));
+        tokio::spawn(
+            Console::new(Arc::clone(&shared), log, times, rules, reported).run(ports, typed),
+        );
         Self { shared, type_in }
     }
 
@@ -209,8 +211,8 @@ impl Serial {
     /// # Errors
     /// QEMU has exited.
     pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
-        let gone = |_| MachineError::Other("the serial port is closed".into());
-        self.type_in.send(bytes.to_vec()).await.map_err(gone)
+        let closed = |_| MachineError::Other("the serial port is closed".into());
+        self.type_in.send(bytes.to_vec()).await.map_err(closed)
     }
 
     /// Types a line and presses Enter.
@@ -218,7 +220,7 @@ impl Serial {
     /// # Errors
     /// QEMU has exited.
     pub async fn send_line(&self, line: &str) -> Result<(), MachineError> {
-        self.shared.lock().types(line);
+        self.shared.lock().record_sent(line);
         self.send(format!("{line}\r").as_bytes()).await
     }
 

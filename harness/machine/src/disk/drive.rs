@@ -81,7 +81,7 @@ pub enum Origin {
         format: Format,
     },
     /// The file itself, which persists after the machine.
-    Kept,
+    Persistent,
     /// A volume with seed data; the evidence folder has a copy.
     Volume,
 }

@@ -36,14 +36,14 @@ pub(crate) fn make(
         .collect()
 }
 
-/// Creates overlays on the disks of a snapshot; `saved` is its folder.
-pub(crate) fn above(
-    saved: &Path,
+/// Creates overlays on the disks of a snapshot; `source` is its folder.
+pub(crate) fn overlays(
+    source: &Path,
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
     let one = |drive: &SavedDrive| {
-        let (base, base_format) = (saved.join(&drive.file), drive.format);
+        let (base, base_format) = (source.join(&drive.file), drive.format);
         let (file, format, origin) = if drive.read_only {
             (base, base_format, Origin::Volume)
         } else {
@@ -68,22 +68,22 @@ pub(crate) fn above(
         .collect()
 }
 
-/// Copies the disks of a snapshot; `saved` is its folder.
+/// Copies the disks of a snapshot; `source` is its folder.
 pub(crate) fn copies(
-    saved: &Path,
+    source: &Path,
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
     let one = |drive: &SavedDrive| {
         let file = folder.file(&drive.file);
-        copy(&saved.join(&drive.file), &file).map_err(MachineError::Start)?;
+        copy(&source.join(&drive.file), &file).map_err(MachineError::Start)?;
         Ok(Drive {
             id: drive.id.clone(),
             file,
             format: drive.format,
             bus: drive.bus,
             read_only: drive.read_only,
-            origin: Origin::Kept,
+            origin: Origin::Persistent,
             socket: None,
         })
     };
@@ -106,7 +106,7 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
         }
         Disk::Kept(file) => {
             let format = format_of(&file)?;
-            (absolute(&file)?, format, Origin::Kept)
+            (absolute(&file)?, format, Origin::Persistent)
         }
         Disk::Base(base) => {
             let file = folder.file(&format!("{id}.qcow2"));

@@ -27,9 +27,9 @@ impl Machine {
         let what = format!("a guest with {} MiB of memory", wanted >> 20);
         let look = async || match self.qmp("query-balloon", Value::Null).await {
             Err(error) => Poll::Failed(error.to_string()),
-            Ok(told) if told["actual"] == wanted => Poll::Ready(()),
-            Ok(told) => {
-                let actual = told["actual"].as_u64().unwrap_or_default();
+            Ok(answer) if answer["actual"] == wanted => Poll::Ready(()),
+            Ok(answer) => {
+                let actual = answer["actual"].as_u64().unwrap_or_default();
                 Poll::NotYet(format!("the guest has {} MiB", actual >> 20))
             }
         };

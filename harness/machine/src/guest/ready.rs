@@ -47,8 +47,8 @@ async fn look(events: &Events, port: u16) -> Poll<()> {
         return Poll::Failed("this guest sends boot events".into());
     }
     match tokio::time::timeout(BANNER_TIMEOUT, banner(port)).await {
-        Ok(Ok(word)) if &word == b"SSH-" && !events.any() => Poll::Ready(()),
-        Ok(Ok(word)) => Poll::NotYet(format!("{:?}", String::from_utf8_lossy(&word))),
+        Ok(Ok(prefix)) if &prefix == b"SSH-" && !events.any() => Poll::Ready(()),
+        Ok(Ok(prefix)) => Poll::NotYet(format!("{:?}", String::from_utf8_lossy(&prefix))),
         Ok(Err(error)) => Poll::NotYet(error.to_string()),
         Err(_) => Poll::NotYet("connected, but no SSH banner".into()),
     }
@@ -56,7 +56,7 @@ async fn look(events: &Events, port: u16) -> Poll<()> {
 
 async fn banner(port: u16) -> std::io::Result<[u8; 4]> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let mut word = [0; 4];
-    stream.read_exact(&mut word).await?;
-    Ok(word)
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    Ok(prefix)
 }

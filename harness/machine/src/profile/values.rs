@@ -81,19 +81,19 @@ impl KernelArgument {
 
 impl TryFrom<String> for KernelArgument {
     type Error = String;
-    fn try_from(word: String) -> Result<Self, String> {
-        if word.is_empty() || word.contains(char::is_whitespace) {
+    fn try_from(argument: String) -> Result<Self, String> {
+        if argument.is_empty() || argument.contains(char::is_whitespace) {
             return Err(format!(
-                "`{word}` is not a single kernel argument; hint: write one list item per argument"
+                "`{argument}` is not a single kernel argument; hint: write one list item per argument"
             ));
         }
-        Ok(Self(word))
+        Ok(Self(argument))
     }
 }
 
 impl From<KernelArgument> for String {
-    fn from(word: KernelArgument) -> Self {
-        word.0
+    fn from(argument: KernelArgument) -> Self {
+        argument.0
     }
 }
 

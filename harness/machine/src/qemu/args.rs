@@ -320,7 +320,7 @@ mod tests {
             format: Format::Raw,
             bus,
             read_only: id == "config",
-            origin: Origin::Kept,
+            origin: Origin::Persistent,
             socket: None,
         }
     }

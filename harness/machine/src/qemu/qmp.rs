@@ -104,10 +104,10 @@ impl Qmp {
     ) -> Result<Value, MachineError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let gone = || MachineError::Other(format!("QMP {command}: QEMU has exited"));
+        let exited = || MachineError::Other(format!("QMP {command}: QEMU has exited"));
         lock(&self.waiting)
             .as_mut()
-            .ok_or_else(gone)?
+            .ok_or_else(exited)?
             .insert(id, reply);
         let mut message = json!({ "execute": command, "id": id });
         if !arguments.is_null() {
@@ -120,7 +120,7 @@ impl Qmp {
         let answer = tokio::time::timeout(limit, answer).await;
         let answer = answer
             .map_err(|_| no_answer(command, limit))?
-            .map_err(|_| gone())?;
+            .map_err(|_| exited())?;
         match answer.get("return") {
             Some(value) => Ok(value.clone()),
             None => Err(MachineError::Other(format!(

@@ -63,7 +63,7 @@ fn command(qemu: &Path, plan: &Plan, quoted: &impl Fn(&str) -> String) -> String
 fn recreate(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
     let file = quoted(&drive.file.to_string_lossy());
     match &drive.origin {
-        Origin::Kept => vec![],
+        Origin::Persistent => vec![],
         Origin::Volume => {
             let name = drive.file.file_name().unwrap_or_default();
             vec![format!("cp \"$here\"/{} {file}", name.to_string_lossy())]
@@ -79,7 +79,7 @@ fn recreate(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
             ]
         }
         Origin::Blank(blank) => {
-            let made = format!("truncate -s {}M {file}", blank.mib);
+            let created = format!("truncate -s {}M {file}", blank.mib);
             let table = image::partition_table(blank);
             let partition = table.map(|table| {
                 let table = quoted(&table);
@@ -90,7 +90,7 @@ fn recreate(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
                 let size = image::ext4_size(blank).unwrap_or_default();
                 format!("mke2fs {options} {file} {size}").trim_end().into()
             });
-            [Some(made), partition, format]
+            [Some(created), partition, format]
                 .into_iter()
                 .flatten()
                 .collect()
@@ -100,9 +100,9 @@ fn recreate(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
 
 /// Old checkpoints are evicted; the script then explains how to run the trial again.
 fn base_check(disk: &str, base: &str) -> String {
-    let told = "printf '%s\\n' \"$0: the base file of $disk was evicted with its checkpoint: $base; \
+    let explain = "printf '%s\\n' \"$0: the base file of $disk was evicted with its checkpoint: $base; \
             hint: run the trial again: cargo harness replay $here\" >&2";
-    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {told}; exit 1; }}")
+    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {explain}; exit 1; }}")
 }
 
 /// Quotes one word for a POSIX shell and replaces the private folder by `$work`.
@@ -130,7 +130,7 @@ mod tests {
 
     /// Runs the lines for a disk on top of this file, with a stub for qemu-img that only prints its
     /// arguments.
-    fn layered_on(base: &Path) -> std::process::Output {
+    fn run_lines_for(base: &Path) -> std::process::Output {
         let drive = Drive {
             id: "disk0".into(),
             file: "/private/disk0.qcow2".into(),
@@ -155,26 +155,26 @@ mod tests {
     fn evicted_checkpoint_is_reported_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("it's a disk.img");
-        let gone = layered_on(&base);
-        let said = String::from_utf8(gone.stderr).unwrap();
+        let missing = run_lines_for(&base);
+        let message = String::from_utf8(missing.stderr).unwrap();
         assert_eq!(
-            (gone.status.code(), said.lines().count()),
+            (missing.status.code(), message.lines().count()),
             (Some(1), 1),
-            "{said}"
+            "{message}"
         );
         let wanted = format!("was evicted with its checkpoint: {}; ", base.display());
         assert!(
-            said.contains(&wanted) && said.contains("harness replay /evidence"),
-            "{said}"
+            message.contains(&wanted) && message.contains("harness replay /evidence"),
+            "{message}"
         );
-        assert!(gone.stdout.is_empty());
+        assert!(missing.stdout.is_empty());
 
         std::fs::write(&base, "").unwrap();
-        let there = layered_on(&base);
-        let made = String::from_utf8(there.stdout).unwrap();
+        let present = run_lines_for(&base);
+        let created = String::from_utf8(present.stdout).unwrap();
         assert!(
-            there.status.success() && made.starts_with("create -q"),
-            "{made}"
+            present.status.success() && created.starts_with("create -q"),
+            "{created}"
         );
     }
 

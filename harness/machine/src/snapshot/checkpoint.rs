@@ -103,7 +103,7 @@ impl Checkpoint {
         logs: &LogDir,
     ) -> Result<Vec<Drive>, MachineError> {
         self.copy_volumes(logs)?;
-        image::above(&self.folder, &self.about.drives, folder)
+        image::overlays(&self.folder, &self.about.drives, folder)
     }
 
     /// Copies of its disks.

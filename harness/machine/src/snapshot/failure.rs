@@ -133,7 +133,7 @@ impl FailureSnapshot {
 
     /// Overlays on its disks.
     pub(crate) fn drives(&self, folder: &PrivateFolder) -> Result<Vec<Drive>, MachineError> {
-        image::above(&self.folder, &self.about.drives, folder)
+        image::overlays(&self.folder, &self.about.drives, folder)
     }
 
     /// Resolves the profile on this host, whose QEMU must be able to load the state.
@@ -143,9 +143,9 @@ impl FailureSnapshot {
         let resolved = profile.resolve(kernel);
         let resolved = resolved.map_err(|why| MachineError::Start(why.to_string()))?;
         if !same_release(&resolved.qemu_version, &self.about.qemu) {
-            let (kept, here) = (&self.about.qemu, &resolved.qemu_version);
+            let (made_by, here) = (&self.about.qemu, &resolved.qemu_version);
             return Err(MachineError::Other(format!(
-                "cannot restore the snapshot: QEMU {kept} made it, and this host has QEMU {here}; hint: \
+                "cannot restore the snapshot: QEMU {made_by} made it, and this host has QEMU {here}; hint: \
  use the same release"
             )));
         }

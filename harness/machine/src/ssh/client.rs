@@ -61,7 +61,7 @@ impl Ssh {
                 }
             });
         thread.map_err(|e| MachineError::Ssh(e.to_string()))?;
-        let stages = answer.await.map_err(|_| gone())??;
+        let stages = answer.await.map_err(|_| closed())??;
         Ok(Self {
             jobs,
             waker: Arc::new(waker),
@@ -98,7 +98,7 @@ impl Ssh {
         let (reply, answer) = oneshot::channel();
         let command = Command::new(command.into(), stdin, limit, Instant::now() + limit);
         self.ask(Job::Run(command, reply))?;
-        answer.await.map_err(|_| gone())?
+        answer.await.map_err(|_| closed())?
     }
 
     /// Forwards a socket of this host for as long as the connection and the socket's handle exist.
@@ -107,7 +107,7 @@ impl Ssh {
     }
 
     fn ask(&self, job: Job) -> Result<(), MachineError> {
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.jobs.send(job).map_err(|_| closed())?;
         serve::wake(&self.waker);
         Ok(())
     }
@@ -140,7 +140,7 @@ fn transfer_limit() -> Duration {
     speed::seconds(TRANSFER_SECONDS)
 }
 
-fn gone() -> MachineError {
+fn closed() -> MachineError {
     MachineError::Ssh("the connection is closed".into())
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Trouble};
+use super::connection::{Connection, SshError};
 use super::identity::{Identity, Known};
 use super::{Login, exec};
 use crate::error::MachineError;
@@ -61,9 +61,9 @@ enum Attempt {
     Again(String),
 }
 
-impl From<Trouble> for Attempt {
-    fn from(trouble: Trouble) -> Self {
-        Self::Again(trouble.to_string())
+impl From<SshError> for Attempt {
+    fn from(error: SshError) -> Self {
+        Self::Again(error.to_string())
     }
 }
 
@@ -72,7 +72,7 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     let resets = target.resets.load(Ordering::Relaxed);
     let mut connection = match Connection::open(target.port, speed::seconds(BANNER_SECONDS), end) {
         Ok(connection) => connection,
-        Err(trouble) => return trouble.into(),
+        Err(error) => return error.into(),
     };
     let known = target.identity.knows(&connection.host_key(), resets);
     if known == Known::No {
@@ -81,12 +81,12 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     }
     match authenticate(&connection, login, end) {
         Ok(()) => connection.reached("login accepted"),
-        Err(Trouble::Refused) => {
+        Err(SshError::Refused) => {
             return Attempt::Final(MachineError::Refused {
                 user: login.user().into(),
             });
         }
-        Err(trouble) => return trouble.into(),
+        Err(error) => return error.into(),
     }
     match known {
         // The guest has the host key of its checkpoint, and the socket ends in our QEMU. There is no need to
@@ -100,7 +100,7 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     }
 }
 
-fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), Trouble> {
+fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), SshError> {
     connection.until(end, |session| match login {
         Login::Password { user, password } => session.userauth_password(user, password),
         Login::Key { user, private_key } => {

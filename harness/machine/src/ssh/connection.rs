@@ -15,7 +15,7 @@ const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-18), ErrorCode::Session(-1
 
 /// Why a call failed.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum Trouble {
+pub enum SshError {
     /// The guest refused the login.
     #[error("refused")]
     Refused,
@@ -27,7 +27,7 @@ pub enum Trouble {
     Broken(String),
 }
 
-impl From<ssh2::Error> for Trouble {
+impl From<ssh2::Error> for SshError {
     fn from(error: ssh2::Error) -> Self {
         if REFUSALS.contains(&error.code()) {
             Self::Refused
@@ -37,7 +37,7 @@ impl From<ssh2::Error> for Trouble {
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for SshError {
     fn from(error: io::Error) -> Self {
         Self::Broken(error.to_string())
     }
@@ -56,13 +56,13 @@ pub struct Connection {
 impl Connection {
     /// Connects to a port of this host and exchanges keys. An SSH server speaks first; if it sends
     /// nothing within `banner_timeout`, nothing listens in the guest yet.
-    pub fn open(port: u16, banner_timeout: Duration, end: Instant) -> Result<Self, Trouble> {
+    pub fn open(port: u16, banner_timeout: Duration, end: Instant) -> Result<Self, SshError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = TcpStream::connect_timeout(&address, banner_timeout)?;
         socket.set_nodelay(true)?;
         let banner_deadline = end.min(Instant::now() + banner_timeout);
         if !ready(&socket, PollFlags::POLLIN, banner_deadline)? {
-            return Err(Trouble::Broken(
+            return Err(SshError::Broken(
                 "connected, but the server sent no banner".into(),
             ));
         }
@@ -90,7 +90,7 @@ impl Connection {
         &self.stages
     }
 
-    fn handshake(&mut self, end: Instant) -> Result<(), Trouble> {
+    fn handshake(&mut self, end: Instant) -> Result<(), SshError> {
         // Not `until`: only this call needs the session mutably.
         loop {
             match self.session.handshake() {
@@ -105,7 +105,7 @@ impl Connection {
         &self,
         end: Instant,
         mut call: impl FnMut(&Session) -> Result<T, ssh2::Error>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, SshError> {
         loop {
             match call(&self.session) {
                 Err(error) if error.code() == AGAIN => self.wait(end)?,
@@ -124,16 +124,16 @@ impl Connection {
     }
 
     /// Waits for the [wanted](Self::wanted) events.
-    pub fn wait(&self, end: Instant) -> Result<(), Trouble> {
+    pub fn wait(&self, end: Instant) -> Result<(), SshError> {
         if ready(&self.socket, self.wanted(), end)? {
             Ok(())
         } else {
-            Err(Trouble::Deadline)
+            Err(SshError::Deadline)
         }
     }
 
     /// Reads available bytes. `None` if there are none now, zero at the end.
-    pub fn read(&self, stream: &mut Stream, buffer: &mut [u8]) -> Result<Option<usize>, Trouble> {
+    pub fn read(&self, stream: &mut Stream, buffer: &mut [u8]) -> Result<Option<usize>, SshError> {
         match stream.read(buffer) {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -148,7 +148,7 @@ impl Connection {
         channel: &mut Channel,
         bytes: &[u8],
         end: Instant,
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, SshError> {
         loop {
             match channel.write(bytes) {
                 Ok(n) => return Ok(n),

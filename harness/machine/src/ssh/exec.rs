@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ssh2::Channel;
 
-use super::connection::{Connection, Trouble};
+use super::connection::{Connection, SshError};
 use crate::error::MachineError;
 use crate::output::Output;
 use base::shell;
@@ -29,11 +29,11 @@ pub fn run(
             Ok(Progress::Ended) => break Ok(()),
             Ok(Progress::Moved) => {}
             Ok(Progress::Waits) => {
-                if let Err(trouble) = connection.wait(end) {
-                    break Err(trouble);
+                if let Err(error) = connection.wait(end) {
+                    break Err(error);
                 }
             }
-            Err(trouble) => break Err(trouble),
+            Err(error) => break Err(error),
         }
     };
     command.outcome(outcome)
@@ -83,10 +83,10 @@ impl Command {
     }
 
     /// Moves all bytes that can be moved now.
-    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, Trouble> {
+    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, SshError> {
         let end = self.end;
         if Instant::now() >= end {
-            return Err(Trouble::Deadline);
+            return Err(SshError::Deadline);
         }
         let channel = match &mut self.channel {
             Some(channel) => channel,
@@ -119,38 +119,42 @@ impl Command {
     }
 
     /// The result for the caller.
-    pub fn outcome(self, outcome: Result<(), Trouble>) -> Result<Output, MachineError> {
+    pub fn outcome(self, outcome: Result<(), SshError>) -> Result<Output, MachineError> {
         let Self { line, output, .. } = self;
         match outcome {
             Ok(()) => Ok(output),
-            Err(Trouble::Deadline) => {
+            Err(SshError::Deadline) => {
                 let what = format!("the end of `{line}`");
                 Err(WaitError::deadline(&what, self.limit, printed(&output)).into())
             }
-            Err(Trouble::Broken(why)) => {
+            Err(SshError::Broken(why)) => {
                 let printed = printed(&output);
                 Err(MachineError::Ssh(format!("`{line}`: {why}; {printed}")))
             }
-            Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
+            Err(SshError::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
         }
     }
 }
 
 /// Reads both outputs; `true` if any had bytes.
-fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
+fn drain(
+    connection: &Connection,
+    channel: &Channel,
+    output: &mut Output,
+) -> Result<bool, SshError> {
     let mut buffer = [0; 32 << 10];
     let mut any = false;
     let began = &mut output.began;
-    for (id, kept) in [
+    for (id, buffered) in [
         (0, &mut output.stdout),
         (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr),
     ] {
         while let Some(n @ 1..) = connection.read(&mut channel.stream(id), &mut buffer)? {
-            kept.extend_from_slice(&buffer[..n]);
+            buffered.extend_from_slice(&buffer[..n]);
             any = true;
             began.get_or_insert_with(Instant::now);
-            if kept.len() > MAX_OUTPUT {
-                return Err(Trouble::Broken(format!(
+            if buffered.len() > MAX_OUTPUT {
+                return Err(SshError::Broken(format!(
                     "it printed more than {} MiB",
                     MAX_OUTPUT >> 20
                 )));
@@ -165,7 +169,7 @@ fn finish(
     channel: &mut Channel,
     end: Instant,
     output: &mut Output,
-) -> Result<(), Trouble> {
+) -> Result<(), SshError> {
     connection.until(end, |_| channel.close())?;
     connection.until(end, |_| channel.wait_close())?;
     output.signal = channel.exit_signal()?.exit_signal;

@@ -15,7 +15,7 @@ use nix::poll::{PollFd, PollFlags};
 use ssh2::{Channel, Session};
 
 use crate::error::MachineError;
-use crate::ssh::{Connection, Ssh, Trouble};
+use crate::ssh::{Connection, Ssh, SshError};
 use base::private_dir::PrivateFolder;
 use host::speed;
 use pipe::Pipe;
@@ -118,11 +118,11 @@ impl Forwarding {
     }
 
     /// Processes the results of polling [`Self::fds`].
-    pub(crate) fn heed(&mut self, events: &[PollFlags]) {
-        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    pub(crate) fn on_events(&mut self, events: &[PollFlags]) {
+        let hang_up = PollFlags::POLLHUP | PollFlags::POLLERR;
         for (pipe, events) in self.pipes.iter_mut().zip(&events[2..]) {
-            if events.intersects(gone) {
-                pipe.host_gone();
+            if events.intersects(hang_up) {
+                pipe.host_closed();
             }
         }
     }
@@ -138,7 +138,7 @@ impl Forwarding {
     }
 
     /// Accepts new connections and moves bytes; `true` if any moved.
-    pub(crate) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    pub(crate) fn pump(&mut self, connection: &Connection) -> Result<bool, SshError> {
         while let Ok((stream, _)) = self.listener.accept() {
             self.pipes
                 .extend(open(connection, stream, self.guest_path)?);
@@ -158,13 +158,13 @@ fn open(
     connection: &Connection,
     mut stream: UnixStream,
     guest_path: &str,
-) -> Result<Option<Pipe>, Trouble> {
+) -> Result<Option<Pipe>, SshError> {
     let end = Instant::now() + speed::seconds(OPEN_SECONDS);
     match channel(connection, guest_path, end) {
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
-        Err(Trouble::Deadline) => Err(Trouble::Deadline),
-        Err(trouble) => {
-            let message = format!("the guest refused to open {guest_path}: {trouble}");
+        Err(SshError::Deadline) => Err(SshError::Deadline),
+        Err(error) => {
+            let message = format!("the guest refused to open {guest_path}: {error}");
             let body = serde_json::json!({ "message": message }).to_string();
             let head =
                 "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";
@@ -180,12 +180,12 @@ fn open(
 
 /// Opens a channel to a socket of the guest. If the server does not forward to Unix sockets, falls back
 /// to the command that `docker -H ssh://` uses.
-fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, Trouble> {
+fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, SshError> {
     let direct = connection.until(end, |session| {
         session.channel_direct_streamlocal(guest_path, None)
     });
     match direct {
-        Err(Trouble::Broken(why)) if why.contains(NOT_FORWARDED) => {
+        Err(SshError::Broken(why)) if why.contains(NOT_FORWARDED) => {
             let mut channel = connection.until(end, Session::channel_session)?;
             let dial = format!("exec docker --host unix://{guest_path} system dial-stdio");
             connection.until(end, |_| channel.exec(&dial))?;

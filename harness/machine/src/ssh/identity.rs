@@ -87,12 +87,12 @@ impl Identity {
     pub fn restored(nonces: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
         let (own, inherited) = nonces.split_first().unzip();
         let inherited = inherited.unwrap_or_default();
-        let kept = Self::new(own.cloned().unwrap_or_default(), direct);
+        let identity = Self::new(own.cloned().unwrap_or_default(), direct);
         match host_key {
-            Some(host_key) => kept.forked(inherited, host_key),
+            Some(host_key) => identity.forked(inherited, host_key),
             None => Self {
                 inherited: inherited.to_vec(),
-                ..kept
+                ..identity
             },
         }
     }

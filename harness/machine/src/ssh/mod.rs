@@ -14,6 +14,6 @@ pub(crate) mod forward;
 
 pub use client::Ssh;
 pub(crate) use connect::Target;
-pub(crate) use connection::{Connection, Trouble};
+pub(crate) use connection::{Connection, SshError};
 pub(crate) use identity::Identity;
 pub use login::{KeyPair, Login};

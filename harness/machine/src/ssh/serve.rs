@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::oneshot;
 
 use super::client::Job;
-use super::connection::{Connection, Trouble, timeout};
+use super::connection::{Connection, SshError, timeout};
 use super::exec::{Command, Progress};
 use crate::error::MachineError;
 use crate::output::Output;
@@ -43,10 +43,10 @@ pub(super) fn serve(connection: &Connection, work: &mpsc::Receiver<Job>, woken: 
         commands: VecDeque::new(),
         forwardings: vec![],
     };
-    if let Err(trouble) = thread.serve(work)
+    if let Err(error) = thread.serve(work)
         && let Some((command, reply)) = thread.commands.pop_front()
     {
-        let _ = reply.send(command.outcome(Err(trouble)));
+        let _ = reply.send(command.outcome(Err(error)));
     }
 }
 
@@ -59,7 +59,7 @@ struct Thread<'a> {
 }
 
 impl Thread<'_> {
-    fn serve(&mut self, work: &mpsc::Receiver<Job>) -> Result<(), Trouble> {
+    fn serve(&mut self, work: &mpsc::Receiver<Job>) -> Result<(), SshError> {
         loop {
             let closed = self.sleep()?;
             if !self.drain_waker() {
@@ -68,7 +68,7 @@ impl Thread<'_> {
             self.take(work);
             self.work()?;
             if closed {
-                return Err(Trouble::Broken("the guest closed the connection".into()));
+                return Err(SshError::Broken("the guest closed the connection".into()));
             }
         }
     }
@@ -95,7 +95,7 @@ impl Thread<'_> {
     }
 
     /// Moves bytes until none can be moved: reading for one channel receives packets of the others.
-    fn work(&mut self) -> Result<(), Trouble> {
+    fn work(&mut self) -> Result<(), SshError> {
         loop {
             let mut moved = self.advance();
             for forwarding in &mut self.forwardings {
@@ -121,7 +121,7 @@ impl Thread<'_> {
                 Ok(Progress::Moved) => return true,
                 Ok(Progress::Waits) => return false,
                 Ok(Progress::Ended) => Ok(()),
-                Err(trouble) => Err(trouble),
+                Err(error) => Err(error),
             }
         };
         if let Some((command, reply)) = self.commands.pop_front() {
@@ -132,7 +132,7 @@ impl Thread<'_> {
 
     /// Waits for something to do. Returns `true` if the guest closed the connection; bytes that it sent
     /// before can still be read.
-    fn sleep(&mut self) -> Result<bool, Trouble> {
+    fn sleep(&mut self) -> Result<bool, SshError> {
         let socket = self.connection.socket();
         let listens = self.listens();
         let wanted = if listens {
@@ -161,7 +161,7 @@ impl Thread<'_> {
             .collect();
         drop(fds);
         for (forwarding, range) in self.forwardings.iter_mut().zip(ends.windows(2)) {
-            forwarding.heed(&events[range[0]..range[1]]);
+            forwarding.on_events(&events[range[0]..range[1]]);
         }
         let signalled = events[1].intersects(wanted | PollFlags::POLLHUP | PollFlags::POLLERR);
         Ok(signalled && (!listens || has_ended(socket.peek(&mut [0]))))

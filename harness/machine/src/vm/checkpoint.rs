@@ -44,8 +44,8 @@ impl Machine {
         let mut drives = Vec::new();
         for drive in &self.vm.process().plan.drives {
             let name = drive.file.file_name().unwrap_or_default();
-            let kept = folder.join(name);
-            std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;
+            let target = folder.join(name);
+            std::fs::rename(&drive.file, &target).map_err(|e| failed(&target, e))?;
             drives.push(SavedDrive {
                 id: drive.id.clone(),
                 file: name.to_string_lossy().into_owned(),

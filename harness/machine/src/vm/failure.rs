@@ -77,8 +77,8 @@ impl Machine {
         let qemu_img = command::find("qemu-img").ok_or_else(|| {
             MachineError::Other("qemu-img not found; hint: apt install qemu-utils".into())
         })?;
-        let said = self.vm.resources.folder.file("qemu-img.log");
-        let log = File::create(&said).map_err(|e| not_saved(&e))?;
+        let log_file = self.vm.resources.folder.file("qemu-img.log");
+        let log = File::create(&log_file).map_err(|e| not_saved(&e))?;
         let mut convert = Command::new(qemu_img);
         convert
             .args(["convert", "-q", "-c", "-W", "-f", drive.format.name()])
@@ -93,7 +93,7 @@ impl Machine {
             match *ended.borrow() {
                 _ if length > limit => Poll::Failed(over_limit().to_string()),
                 Some(status) if status.success() => Poll::Ready(length),
-                Some(_) => Poll::Failed(std::fs::read_to_string(&said).unwrap_or_default()),
+                Some(_) => Poll::Failed(std::fs::read_to_string(&log_file).unwrap_or_default()),
                 None => Poll::NotYet(format!("{length} bytes")),
             }
         };
@@ -137,26 +137,26 @@ impl Machine {
 impl Machine {
     /// Restores a failure snapshot: a new machine that continues where the other one stood, on another
     /// port. With `paused` the guest does not run until QEMU receives `cont`. A later reboot boots the
-    /// initial kernel and initrd.
+    /// given kernel and initrd.
     ///
     /// # Errors
     /// As for [`Machine::start`]; another QEMU version made the snapshot; the snapshot is damaged.
-    pub async fn enter(
-        kept: &FailureSnapshot,
+    pub async fn restore(
+        snapshot: &FailureSnapshot,
         kernel: &Path,
         initrd: Option<&Path>,
         paused: bool,
         logs: &LogDir,
     ) -> Result<Self, MachineError> {
-        let spec = kept.spec(kernel, initrd)?;
-        let machine = Self::start_in(spec, StartMode::Restore(kept), logs).await?;
+        let spec = snapshot.spec(kernel, initrd)?;
+        let machine = Self::start_in(spec, StartMode::Restore(snapshot), logs).await?;
         machine
-            .plug_again(&kept.about.plugged, &kept.folder)
+            .replug(&snapshot.about.plugged, &snapshot.folder)
             .await?;
         let qmp = &machine.current_qmp();
-        let (read, loaded) = kept.load(qmp, &machine.vm.resources.folder).await?;
+        let (read, loaded) = snapshot.load(qmp, &machine.vm.resources.folder).await?;
         if let Err(error) = read {
-            let file = kept.folder.join(STATE);
+            let file = snapshot.folder.join(STATE);
             let why = format!("cannot read {}: {error}", file.display());
             return Err(MachineError::Other(why));
         }

@@ -126,7 +126,7 @@ impl Machine {
                 },
                 bus,
                 read_only: false,
-                origin: Origin::Kept,
+                origin: Origin::Persistent,
                 socket: None,
             })
         };
@@ -138,12 +138,12 @@ impl Machine {
 
     /// Plugs in the devices of a failure snapshot. QEMU accepts a state only if all devices are the same
     /// as before.
-    pub(crate) async fn plug_again(
+    pub(crate) async fn replug(
         &self,
         plugged: &Plugged,
-        kept: &Path,
+        snapshot_dir: &Path,
     ) -> Result<(), MachineError> {
-        for drive in image::above(kept, &plugged.drives, &self.vm.resources.folder)? {
+        for drive in image::overlays(snapshot_dir, &plugged.drives, &self.vm.resources.folder)? {
             let node = node(&drive.id, &drive.file, drive.format);
             self.set(&drive.id, "blockdev-add", node).await?;
         }

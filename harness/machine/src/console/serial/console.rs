@@ -17,7 +17,7 @@ use crate::error::GuestFailure;
 use crate::lines::Ends;
 
 /// Delay of the report of a failure, so that the log contains the trace that follows the line.
-const AFTERMATH: Duration = Duration::from_millis(300);
+const REPORT_DELAY: Duration = Duration::from_millis(300);
 
 /// Bytes of a line; a longer line is scanned in pieces.
 const MAX_LINE: usize = 64 << 10;
@@ -32,7 +32,7 @@ pub(super) struct Console {
     /// Text of an incomplete line.
     line: String,
     rules: Rules,
-    bad: watch::Sender<Option<GuestFailure>>,
+    reported: watch::Sender<Option<GuestFailure>>,
     /// The first line that means a failure, and when to report it.
     found: Option<(String, Instant)>,
 }
@@ -43,7 +43,7 @@ impl Console {
         log: File,
         times: Times,
         rules: Rules,
-        bad: watch::Sender<Option<GuestFailure>>,
+        reported: watch::Sender<Option<GuestFailure>>,
     ) -> Self {
         Self {
             shared,
@@ -52,7 +52,7 @@ impl Console {
             partial: vec![],
             line: String::new(),
             rules,
-            bad,
+            reported,
             found: None,
         }
     }
@@ -62,7 +62,7 @@ impl Console {
         while let Some(port) = ports.recv().await {
             self.serve(port, &mut typed).await;
         }
-        self.tell();
+        self.report();
         self.shared.lock().taps.clear();
         self.shared.closed.send_replace(true);
         // Wakes the waits: no more output follows.
@@ -83,29 +83,29 @@ impl Console {
         });
         let mut buffer = [0; 4096];
         loop {
-            let tell_at = self.found.as_ref().map(|(_, at)| *at);
+            let report_at = self.found.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 got = read.read(&mut buffer) => match got {
                     Ok(0) | Err(_) => return,
-                    Ok(n) => self.take(&buffer[..n]),
+                    Ok(n) => self.receive(&buffer[..n]),
                 },
                 () = &mut typing => {}
-                () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => self.tell(),
+                () = tokio::time::sleep_until(report_at.unwrap_or_else(Instant::now)), if report_at.is_some() => self.report(),
             }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         self.times.note(bytes.len());
         // A log that cannot be written (a full disk) must not stop the scan.
         let _ = self.log.write_all(bytes);
         let text = self.decode(bytes);
-        let length = self.keep(&text, bytes);
+        let length = self.store(&text, bytes);
         self.scan(&text);
         self.shared.grown.send_replace(length);
     }
 
-    fn keep(&self, text: &str, bytes: &[u8]) -> usize {
+    fn store(&self, text: &str, bytes: &[u8]) -> usize {
         let mut state = self.shared.lock();
         state.taps.retain(|tap| tap.send(bytes.to_vec()).is_ok());
         state.add(text)
@@ -147,7 +147,7 @@ impl Console {
                 && let Some(failure) = self.rules.judge(&line)
                 && !self.expected(&failure)
             {
-                self.found = Some((failure, Instant::now() + AFTERMATH));
+                self.found = Some((failure, Instant::now() + REPORT_DELAY));
             }
         }
     }
@@ -162,11 +162,11 @@ impl Console {
     }
 
     /// Reports the first failure: it is the cause of later ones.
-    fn tell(&mut self) {
+    fn report(&mut self) {
         if let Some((failure, _)) = self.found.take() {
-            self.bad.send_if_modified(|bad| {
-                let first = bad.is_none();
-                bad.get_or_insert(GuestFailure::Console(failure));
+            self.reported.send_if_modified(|reported| {
+                let first = reported.is_none();
+                reported.get_or_insert(GuestFailure::Console(failure));
                 first
             });
         }
@@ -183,25 +183,25 @@ mod tests {
     struct Bench {
         guest: UnixStream,
         serial: Serial,
-        bad: watch::Receiver<Option<GuestFailure>>,
+        reported: watch::Receiver<Option<GuestFailure>>,
         log: tempfile::NamedTempFile,
     }
 
     fn bench() -> Bench {
         let (guest, port) = UnixStream::pair().unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let (tell, bad) = watch::channel(None);
+        let (report, reported) = watch::channel(None);
         let serial = Serial::new(
             lines::only(port),
             log.reopen().unwrap(),
             tempfile::tempfile().unwrap(),
             Rules::default(),
-            tell,
+            report,
         );
         Bench {
             guest,
             serial,
-            bad,
+            reported,
             log,
         }
     }
@@ -242,14 +242,14 @@ mod tests {
             .write_all(b"ing: why\r\n[ 1.1] BUG: later\r\n")
             .await
             .unwrap();
-        let bad = bench
-            .bad
+        let reported = bench
+            .reported
             .wait_for(Option::is_some)
             .await
             .unwrap()
             .clone()
             .unwrap();
-        insta::assert_snapshot!(bad, @"guest failure on the console: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
+        insta::assert_snapshot!(reported, @"guest failure on the console: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
     }
 
     #[tokio::test]
@@ -262,8 +262,13 @@ mod tests {
         bench.serial.expect(&after, LONG).await.unwrap();
         bench.serial.end_expected_panic();
         bench.guest.write_all(b"[ 0.1] BUG: new\r\n").await.unwrap();
-        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
-        let failure = bad.unwrap().to_string();
+        let reported = bench
+            .reported
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone();
+        let failure = reported.unwrap().to_string();
         assert!(failure.ends_with("BUG: new"), "{failure}");
     }
 
@@ -276,8 +281,13 @@ mod tests {
             .write_all(b"[ 0.1] BUG: first\r\n")
             .await
             .unwrap();
-        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
-        let failure = bad.unwrap().to_string();
+        let reported = bench
+            .reported
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone();
+        let failure = reported.unwrap().to_string();
         assert!(failure.ends_with("BUG: first"), "{failure}");
     }
 

@@ -32,15 +32,15 @@ impl Sent {
         self.0.clear();
     }
 
-    /// Adjusts the offsets after `gone` bytes at the start of the text were dropped.
-    pub(super) fn forget(&mut self, gone: usize) {
+    /// Adjusts the offsets after bytes at the start of the text were dropped.
+    pub(super) fn forget(&mut self, dropped: usize) {
         for (at, _) in &mut self.0 {
-            *at = at.saturating_sub(gone);
+            *at = at.saturating_sub(dropped);
         }
     }
 
     /// The parts of `text` from `from` on that are no echo, in order.
-    pub(super) fn spoken(&self, text: &str, from: usize) -> Vec<Range<usize>> {
+    pub(super) fn without_echo(&self, text: &str, from: usize) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let mut begin = from;
         for echo in self.echoes(text, from) {
@@ -153,16 +153,16 @@ mod tests {
     const LINE: &str = "sleep 20; false && echo DONE";
 
     /// The parts of `text` that are no echo of a line that was sent at the start.
-    fn spoken(line: &str, text: &str) -> String {
+    fn without_echo(line: &str, text: &str) -> String {
         let mut sent = Sent::default();
         sent.add(0, line);
-        let parts = sent.spoken(text, 0);
+        let parts = sent.without_echo(text, 0);
         let parts: Vec<_> = parts.into_iter().map(|part| &text[part]).collect();
         parts.concat()
     }
 
     #[test]
-    fn echo_is_not_spoken_in_any_form() {
+    fn echo_is_removed_in_any_form() {
         for echo in [
             LINE.to_owned(),
             format!("$ {LINE}"),
@@ -174,34 +174,37 @@ mod tests {
             LINE.replace("&& ", "&& e\u{8}"),
             LINE.replace("echo", "ec[   12.345678] eth0: up\r\nho"),
         ] {
-            let spoken = spoken(LINE, &format!("{echo}\r\nand so on\r\n"));
-            assert!(!spoken.contains("DONE"), "{echo:?} leaves {spoken:?}");
+            let without_echo = without_echo(LINE, &format!("{echo}\r\nand so on\r\n"));
             assert!(
-                spoken.ends_with("\r\nand so on\r\n"),
-                "{echo:?}: {spoken:?}"
+                !without_echo.contains("DONE"),
+                "{echo:?} leaves {without_echo:?}"
+            );
+            assert!(
+                without_echo.ends_with("\r\nand so on\r\n"),
+                "{echo:?}: {without_echo:?}"
             );
         }
     }
 
     #[test]
-    fn incomplete_echo_is_not_spoken() {
+    fn incomplete_echo_is_removed() {
         for length in 1..LINE.len() {
-            assert_eq!(spoken(LINE, &format!("$ {}", &LINE[..length])), "$ ");
+            assert_eq!(without_echo(LINE, &format!("$ {}", &LINE[..length])), "$ ");
         }
     }
 
     #[test]
-    fn output_of_a_command_is_spoken() {
+    fn output_of_a_command_is_kept() {
         assert_eq!(
-            spoken("id", "id\r\nuid=0(root)\r\nliquid\r\n"),
+            without_echo("id", "id\r\nuid=0(root)\r\nliquid\r\n"),
             "\r\nuid=0(root)\r\nliquid\r\n"
         );
         assert_eq!(
-            spoken("echo DONE", "$ echo DONE\r\nDONE\r\n$ "),
+            without_echo("echo DONE", "$ echo DONE\r\nDONE\r\n$ "),
             "$ \r\nDONE\r\n$ "
         );
-        assert_eq!(spoken("", "login: "), "login: ");
-        assert_eq!(spoken("ls", "$ ls\r\ntools\r\n"), "$ \r\ntools\r\n");
+        assert_eq!(without_echo("", "login: "), "login: ");
+        assert_eq!(without_echo("ls", "$ ls\r\ntools\r\n"), "$ \r\ntools\r\n");
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
         let text = "id\r\n$ id\r\n";
         let mut sent = Sent::default();
         sent.add(4, "id\r");
-        assert_eq!(sent.spoken(text, 0), [0..6, 8..10]);
-        assert_eq!(sent.spoken(text, 8).first(), Some(&(8..10)));
+        assert_eq!(sent.without_echo(text, 0), [0..6, 8..10]);
+        assert_eq!(sent.without_echo(text, 8).first(), Some(&(8..10)));
     }
 }

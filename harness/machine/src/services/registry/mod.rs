@@ -56,7 +56,7 @@ pub struct RegistrySpec {
 }
 
 /// A running registry; dropping it stops it.
-pub struct Registry(#[allow(dead_code, reason = "held until the machine is gone")] Owned);
+pub struct Registry(#[allow(dead_code, reason = "its drop kills the registry")] Owned);
 
 impl Registry {
     /// Starts a registry, with its socket and its files in the machine's folder.

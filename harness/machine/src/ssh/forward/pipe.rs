@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::poll::PollFlags;
 use ssh2::Channel;
 
-use crate::ssh::{Connection, Trouble};
+use crate::ssh::{Connection, SshError};
 use host::speed;
 
 const CHUNK: usize = 32 << 10;
@@ -77,13 +77,13 @@ impl Pipe {
     }
 
     /// Moves bytes; `true` if any moved.
-    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let out = self.host_to_guest(connection)?;
         let back = self.guest_to_host(connection)?;
         Ok(out || back)
     }
 
-    fn host_to_guest(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    fn host_to_guest(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let mut moved = false;
         if self.to_guest.is_empty() && self.host == End::Open {
             let mut chunk = [0; CHUNK];
@@ -91,7 +91,7 @@ impl Pipe {
                 Ok(0) => self.host = End::Seen,
                 Ok(n) => self.to_guest.extend_from_slice(&chunk[..n]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => self.host_gone(),
+                Err(_) => self.host_closed(),
             }
         }
         let end = Instant::now() + speed::seconds(WRITE_SECONDS);
@@ -108,7 +108,7 @@ impl Pipe {
         Ok(moved)
     }
 
-    fn guest_to_host(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    fn guest_to_host(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let mut moved = false;
         if self.to_host.is_empty() && self.guest == End::Open {
             let mut chunk = [0; CHUNK];
@@ -128,7 +128,7 @@ impl Pipe {
                     moved = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => self.host_gone(),
+                Err(_) => self.host_closed(),
             }
         }
         if self.to_host.is_empty() && self.guest == End::Seen {
@@ -140,7 +140,7 @@ impl Pipe {
     }
 
     /// The host's side closed. The channel is closed when this value is dropped.
-    pub(super) fn host_gone(&mut self) {
+    pub(super) fn host_closed(&mut self) {
         self.to_guest.clear();
         self.to_host.clear();
         self.host = End::PassedOn;
