@@ -48,7 +48,7 @@ async fn enter(
 ) -> Result<Machine, String> {
     let kept = past.machine()?;
     let initrd = Some(artifacts.initrd.as_path());
-    let entered = Machine::enter(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await;
+    let entered = Machine::restore(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await;
     entered.map_err(|error| error.to_string())
 }
 

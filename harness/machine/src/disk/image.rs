@@ -42,7 +42,7 @@ pub(crate) fn overlays(
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
-    let one = |drive: &SavedDrive| {
+    let overlay = |drive: &SavedDrive| {
         let (base, base_format) = (source.join(&drive.file), drive.format);
         let (file, format, origin) = if drive.read_only {
             (base, base_format, Origin::Volume)
@@ -64,7 +64,7 @@ pub(crate) fn overlays(
     };
     drives
         .iter()
-        .map(|drive| one(drive).map_err(MachineError::Start))
+        .map(|drive| overlay(drive).map_err(MachineError::Start))
         .collect()
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn copies(
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
-    let one = |drive: &SavedDrive| {
+    let copied = |drive: &SavedDrive| {
         let file = folder.file(&drive.file);
         copy(&source.join(&drive.file), &file).map_err(MachineError::Start)?;
         Ok(Drive {
@@ -87,7 +87,7 @@ pub(crate) fn copies(
             socket: None,
         })
     };
-    drives.iter().map(one).collect()
+    drives.iter().map(copied).collect()
 }
 
 /// Copies sparsely, or as a reflink if the file system supports that.

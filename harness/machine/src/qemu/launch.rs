@@ -135,12 +135,12 @@ pub(crate) fn served(plan: &Plan) -> io::Result<Vec<Served>> {
 /// Serves the disks, and returns QEMU's ends of their lines.
 fn serve(plan: &Plan, disks: &[Served]) -> io::Result<Vec<End>> {
     let sockets = plan.drives.iter().filter_map(|drive| drive.socket);
-    let one = |(disk, socket): (&Served, i32)| {
+    let serve_disk = |(disk, socket): (&Served, i32)| {
         let (line, end) = UnixStream::pair()?;
         disk.serve(line)?;
         Ok((end, socket))
     };
-    disks.iter().zip(sockets).map(one).collect()
+    disks.iter().zip(sockets).map(serve_disk).collect()
 }
 
 /// Carries the packets of each gate in this process, and returns QEMU's ends of their lines.

@@ -131,9 +131,11 @@ impl Machine {
             })
         };
         let settings = self.vm.settings();
-        let disks = settings.iter().filter(|one| one.owner.starts_with(DISK));
-        let nodes = disks.filter(|one| one.command == "blockdev-add");
-        nodes.filter_map(|one| drive(&one.arguments)).collect()
+        let disks = settings
+            .iter()
+            .filter(|setting| setting.owner.starts_with(DISK));
+        let nodes = disks.filter(|setting| setting.command == "blockdev-add");
+        nodes.filter_map(|one| drive(&setting.arguments)).collect()
     }
 
     /// Plugs in the devices of a failure snapshot. QEMU accepts a state only if all devices are the same
@@ -207,8 +209,8 @@ const CARD: &str = "plugged_card";
 
 /// The arguments of each recorded command of this name.
 fn all<T: DeserializeOwned>(settings: &[QmpSetting], command: &str) -> Vec<T> {
-    let all = settings.iter().filter(|one| one.command == command);
-    all.filter_map(|one| serde_json::from_value(one.arguments.clone()).ok())
+    let all = settings.iter().filter(|setting| setting.command == command);
+    all.filter_map(|one| serde_json::from_value(setting.arguments.clone()).ok())
         .collect()
 }
 

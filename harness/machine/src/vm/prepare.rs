@@ -212,7 +212,7 @@ fn volumes(
     let config = config.map(|volume| ("config".to_owned(), volume));
     let others = spec.volumes.iter().cloned().enumerate();
     let others = others.map(|(number, volume)| (format!("volume{number}"), volume));
-    let one = |(id, volume): (String, Volume)| {
+    let write_volume = |(id, volume): (String, Volume)| {
         let name = format!("{id}.img");
         let file = folder.file(&name);
         let made = volume
@@ -223,7 +223,7 @@ fn volumes(
             Err(e) => Err(MachineError::Start(format!("cannot create {name}: {e}"))),
         }
     };
-    config.into_iter().chain(others).map(one).collect()
+    config.into_iter().chain(others).map(write_volume).collect()
 }
 
 /// Writes the metadata pages to the machine's own folder and, for `qemu.sh`, to the evidence.

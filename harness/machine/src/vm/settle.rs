@@ -48,7 +48,7 @@ async fn rests(pid: u32, limit: Duration) -> bool {
 /// Processor time of all threads of a process so far.
 fn processor_time(pid: u32) -> Option<Duration> {
     let tasks = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).ok()?;
-    let of = |task: std::fs::DirEntry| {
+    let task_time = |task: std::fs::DirEntry| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ')
             .next()?
@@ -56,7 +56,7 @@ fn processor_time(pid: u32) -> Option<Duration> {
             .ok()
             .map(Duration::from_nanos)
     };
-    let times: Vec<_> = tasks.flatten().filter_map(of).collect();
+    let times: Vec<_> = tasks.flatten().filter_map(task_time).collect();
     (!times.is_empty()).then(|| times.iter().sum())
 }
 

@@ -42,9 +42,9 @@ impl Storage {
     /// Each image with its configuration file, which identifies the content: it names the layers by
     /// hash.
     pub fn images(&self) -> impl Iterator<Item = (String, &Path)> {
-        let one = |image: &Image| format!("{}:{}", image.name, image.tag);
+        let reference = |image: &Image| format!("{}:{}", image.name, image.tag);
         let images = self.images.iter();
-        images.map(move |image| (one(image), image.config.as_path()))
+        images.map(move |image| (reference(image), image.config.as_path()))
     }
 
     /// Writes the content to a new folder. Layers are hard-linked if possible: a registry replaces files,
