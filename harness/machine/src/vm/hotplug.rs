@@ -135,7 +135,9 @@ impl Machine {
             .iter()
             .filter(|setting| setting.owner.starts_with(DISK));
         let nodes = disks.filter(|setting| setting.command == "blockdev-add");
-        nodes.filter_map(|one| drive(&setting.arguments)).collect()
+        nodes
+            .filter_map(|setting| drive(&setting.arguments))
+            .collect()
     }
 
     /// Plugs in the devices of a failure snapshot. QEMU accepts a state only if all devices are the same
@@ -210,7 +212,7 @@ const CARD: &str = "plugged_card";
 /// The arguments of each recorded command of this name.
 fn all<T: DeserializeOwned>(settings: &[QmpSetting], command: &str) -> Vec<T> {
     let all = settings.iter().filter(|setting| setting.command == command);
-    all.filter_map(|one| serde_json::from_value(setting.arguments.clone()).ok())
+    all.filter_map(|setting| serde_json::from_value(setting.arguments.clone()).ok())
         .collect()
 }
 
