@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::disk::Format;
 use crate::disk::Origin;
