@@ -100,7 +100,7 @@ const CASES: [Case; 8] = [
         scenario: "switches-itself-off",
         step: Some(2),
         is_entered: false,
-        says: &["the guest switched the machine off", "evidence: "],
+        says: &["the guest powered off unexpectedly", "evidence: "],
     },
     Case {
         scenario: "ignores-the-power-button",
@@ -108,7 +108,7 @@ const CASES: [Case; 8] = [
         is_entered: false,
         says: &[
             "powering off did not happen within",
-            "last seen: a machine that runs",
+            "last seen: the machine is running",
         ],
     },
     Case {

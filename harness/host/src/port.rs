@@ -10,12 +10,12 @@ use tokio::net::TcpSocket;
 /// given to nobody who asks for any port, while who asks for this one can listen on it, time and
 /// again: the socket is bound, does not listen, and shares its port (`SO_REUSEADDR`).
 #[derive(Debug)]
-pub struct Kept {
+pub struct ReservedPort {
     port: u16,
     _socket: TcpSocket,
 }
 
-impl Kept {
+impl ReservedPort {
     /// Keeps this port, or any for 0.
     ///
     /// # Errors
@@ -164,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_kept_port_is_given_to_whoever_asks_for_it_and_to_nobody_else() {
-        let kept = Kept::new(0).unwrap();
+        let kept = ReservedPort::new(0).unwrap();
         let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         for _ in 0..2 {
             assert_eq!(
@@ -178,7 +178,7 @@ mod tests {
             .map(|other| other.local_addr().unwrap().port());
         assert!(!ports.into_iter().any(|port| port == kept.port()));
         let listener = listen(kept.port());
-        let why = Kept::new(kept.port()).unwrap_err();
+        let why = ReservedPort::new(kept.port()).unwrap_err();
         assert!(why.contains("is taken by"), "{why}");
         drop(listener);
     }

@@ -1,40 +1,40 @@
-//! What can go wrong with a machine.
+//! Errors of machines.
 
 use base::wait::WaitError;
 
-/// What the machine did that ends a trial whatever it was doing.
+/// A failure of the guest or of QEMU that ends a trial at any point.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GuestFailure {
     /// A line on the console: panic, oops, BUG, hung task, out of memory.
-    #[error("the guest's console said: {0}")]
+    #[error("guest failure on the console: {0}")]
     Console(String),
-    /// The guest switched the machine off, which nobody expected.
-    #[error("the guest switched the machine off")]
+    /// The guest powered off unexpectedly.
+    #[error("the guest powered off unexpectedly")]
     PoweredOff,
-    /// QEMU ended by itself.
-    #[error("QEMU ended: {0}")]
+    /// QEMU exited by itself.
+    #[error("QEMU exited: {0}")]
     QemuEnded(String),
 }
 
-/// What went wrong between us and the machine.
+/// Errors between the harness and a machine.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// QEMU could not be started, with its stderr.
+    /// QEMU could not be started; with its output.
     #[error("QEMU did not start: {0}")]
     Start(String),
     /// A wait ended without its condition.
     #[error(transparent)]
     Wait(#[from] WaitError),
-    /// The machine broke.
+    /// The guest or QEMU failed.
     #[error(transparent)]
     Guest(#[from] GuestFailure),
-    /// SSH refused this login.
+    /// SSH refused the login.
     #[error("login as {user} was refused")]
     Refused {
-        /// Who tried.
+        /// The user name.
         user: String,
     },
-    /// SSH otherwise.
+    /// Any other SSH error.
     #[error("ssh: {0}")]
     Ssh(String),
     /// The answering machine is not the one that was started.
@@ -42,13 +42,13 @@ pub enum MachineError {
     WrongMachine {
         /// The host port.
         port: u16,
-        /// What differed.
+        /// The difference that was found.
         why: String,
     },
-    /// Client and engine did not agree over TLS.
+    /// The client or the engine refused the TLS connection.
     #[error("TLS was refused: {0}")]
     TlsRefused(String),
-    /// QMP, files and the rest.
+    /// Any other error: QMP, files.
     #[error("{0}")]
     Other(String),
 }

@@ -1,19 +1,19 @@
-//! Virtual machines under QEMU: started, driven from outside, broken, saved and forked.
+//! Virtual machines under QEMU: start them, drive them from outside, inject faults, save and fork them.
 //!
-//! Usable from a plain `#[test]`, without scenario files: a [`MachineSpec`] says what the machine is, a
+//! Usable from a plain `#[test]`, without scenario files: a [`MachineSpec`] describes the machine, a
 //! [`LogDir`] takes its logs, and [`Machine`] is the handle. Every wait of a [`Machine`] has a deadline and
 //! fails at once when the guest fails or QEMU exits.
 //!
 //! | folder | subject |
 //! |---|---|
 //! | [`profile`] | profile files: the machines that QEMU emulates |
-//! | `guest` | what is known of the guest |
-//! | `disk`, `network`, [`services`] | what a machine is made of, and what is beside it |
+//! | `guest` | how the guest reports its boot, when it is ready |
+//! | `disk`, `network`, [`services`] | parts of a machine, and services that it reaches |
 //! | `qemu` | QEMU's command line, processes and protocols |
 //! | `console`, `ssh` | ways to talk to the guest |
-//! | `snapshot` | saved machines on disk |
+//! | `snapshot` | machines saved on disk |
 //! | `vm` | one machine, from its start to its end |
-//! | `docker`, `faults` | its Docker engines; what can be broken from outside |
+//! | `docker`, `faults` | clients for its Docker engines; faults that can be injected |
 
 mod console;
 mod disk;
@@ -41,7 +41,7 @@ pub use disk::write_cache::Loss;
 pub use disk::{Blank, Disk};
 pub use docker::Certificates;
 pub use error::{GuestFailure, MachineError};
-pub use faults::{BrokenDisk, DiskFaults, Relay};
+pub use faults::{DiskFaults, FaultyDisk, Relay};
 pub use guest::Engine;
 pub use guest::boot_events::BootEvent;
 pub use log_dir::LogDir;

@@ -1,34 +1,34 @@
-//! The lines that a machine has as long as it lives, whichever QEMU it is.
+//! The lines of a machine (serial, boot events), which outlive each QEMU process.
 
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// This side's ends of a line, one for each QEMU in turn; over when there will be no other.
+/// This side's ends of a line, one for each QEMU process in turn. The channel closes after the last one.
 pub(crate) type Ends = mpsc::UnboundedReceiver<UnixStream>;
 
-/// Where the ends of each new QEMU go.
+/// Passes the ends of each new QEMU process to the tasks that read them.
 pub(crate) struct Lines {
     serial: mpsc::UnboundedSender<UnixStream>,
     events: mpsc::UnboundedSender<UnixStream>,
 }
 
 impl Lines {
-    /// With the ends of serial line and boot events.
+    /// Creates the channels of the serial line and of the boot events.
     pub(crate) fn new() -> (Self, Ends, Ends) {
         let (serial, serial_ends) = mpsc::unbounded_channel();
         let (events, event_ends) = mpsc::unbounded_channel();
         (Self { serial, events }, serial_ends, event_ends)
     }
 
-    /// Those of another QEMU. Who listened to the one before has then heard all of it first.
+    /// Passes the ends of another QEMU. Readers first read the previous ends to their end.
     pub(crate) fn lead_to(&self, serial: UnixStream, events: UnixStream) {
-        // Nobody listens to a machine that is gone.
+        // An error means that the machine was dropped.
         let _ = self.serial.send(serial);
         let _ = self.events.send(events);
     }
 }
 
-/// A line that leads to one QEMU and no other.
+/// A line with the end of a single QEMU.
 #[cfg(test)]
 pub(crate) fn only(port: UnixStream) -> Ends {
     let (give, ends) = mpsc::unbounded_channel();

@@ -1,18 +1,18 @@
-//! What a command left.
+//! The result of a command.
 
 use std::time::Instant;
 
-/// A command's end.
+/// The result of a command.
 #[derive(Debug, Clone, Default)]
 pub struct Output {
-    /// Exit status; none when a signal ended it.
+    /// Exit status; `None` if a signal ended the command.
     pub exit: Option<i32>,
-    /// Name of the signal that ended it.
+    /// Name of the signal that ended the command.
     pub signal: Option<String>,
-    /// Standard output, bytes as they came.
+    /// Standard output, as raw bytes.
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// When the first of either came, where that is known.
+    /// When the first byte of either output arrived, if known.
     pub began: Option<Instant>,
 }

@@ -1,4 +1,4 @@
-//! What a machine is asked to be.
+//! The specification of a machine.
 
 use crate::disk::Disk;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::services::metadata::Metadata;
 use crate::services::registry::RegistrySpec;
 use yaml::ConsoleRules;
 
-/// All that a machine is made from.
+/// The specification of a machine.
 #[derive(Debug, Clone)]
 pub struct MachineSpec {
     /// The resolved profile.
@@ -19,38 +19,39 @@ pub struct MachineSpec {
     pub kernel: PathBuf,
     /// Initrd.
     pub initrd: Option<PathBuf>,
-    /// Kernel arguments beside those of the profile.
+    /// Kernel arguments in addition to those of the profile.
     pub kernel_args: Vec<String>,
-    /// MiB, when not the profile's.
+    /// Memory in MiB, if it differs from the profile's.
     pub memory: Option<u64>,
-    /// Disks beside the profile's.
+    /// Disks in addition to those of the profile.
     pub disks: Vec<Disk>,
-    /// `openstack/latest/user_data` of a config drive; none means no drive.
+    /// `openstack/latest/user_data` of a config drive; `None` means no drive.
     pub user_data: Option<String>,
-    /// More volumes that tell it something.
+    /// Further volumes with seed data.
     pub volumes: Vec<Volume>,
-    /// What `http://169.254.169.254/` tells it.
+    /// Pages of the cloud metadata at `http://169.254.169.254/`.
     pub metadata: Metadata,
-    /// Host port for SSH; none lets QEMU choose.
+    /// Host port for SSH; `None` picks a free one.
     pub ssh_port: Option<u16>,
-    /// Whether memory can be taken from it while it runs.
+    /// Whether it has a balloon, so that memory can be taken from it while it runs.
     pub balloon: bool,
-    /// The disks have a write cache that [`Machine::power_cut`](crate::vm::Machine::power_cut) empties.
+    /// Whether the disks have a write cache that [`Machine::power_cut`](crate::vm::Machine::power_cut) empties.
     pub write_cache: bool,
-    /// The registry beside it.
+    /// The registry of the machine.
     pub registry: Option<RegistrySpec>,
-    /// Whether it reaches this host and what lies beyond it, and not only its fixtures.
+    /// Whether its network is unfiltered: it reaches this host and the networks beyond, not only its
+    /// fixtures.
     pub outside: bool,
-    /// What the network of the first card tells it.
+    /// Settings of the network of the first card.
     pub first_card: CardNetwork,
-    /// Network cards beside it.
+    /// Further network cards.
     pub cards: Vec<CardNetwork>,
-    /// What is thought of lines of its console beside what the profile says.
+    /// Rules for console lines, in addition to those of the profile.
     pub console: ConsoleRules,
 }
 
 impl MachineSpec {
-    /// What a profile says and these files, and nothing else.
+    /// A machine with only a profile and these files.
     pub fn new(profile: ResolvedProfile, kernel: &Path, initrd: Option<&Path>) -> Self {
         Self {
             profile,
@@ -78,8 +79,8 @@ impl MachineSpec {
         self.memory.unwrap_or(self.profile.profile.memory.get())
     }
 
-    /// All that its kernel is told but for the word that says which machine it is: what its accelerator
-    /// asks for, what its profile says, and its own, so that the last word is the machine's.
+    /// All kernel arguments except the nonce: those of the accelerator, then of the profile, then its own.
+    /// The later ones take precedence.
     pub fn kernel_arguments(&self) -> Vec<String> {
         let accelerator = self.profile.accelerator.kernel_arguments().iter().copied();
         let profile = self.profile.profile.kernel_arguments.iter();
@@ -97,7 +98,7 @@ mod tests {
     use crate::profile::{Accelerator, ResolvedFirmware};
 
     #[test]
-    fn what_a_profile_and_a_machine_say_comes_after_what_emulation_asks_for() {
+    fn kernel_arguments_are_ordered_accelerator_profile_machine() {
         let text = "{name: x, about: x, machine: pc, memory: 64, cpus: 1, kernel_arguments: [b]}";
         let profile = ResolvedProfile {
             profile: serde_yaml::from_str(text).unwrap(),

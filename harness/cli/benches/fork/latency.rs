@@ -128,7 +128,7 @@ async fn one(
     let blocks = translated_blocks(&fork).await?;
     let mut rungs = qemu_rungs(evidence, begin_clock);
     rungs.push(("the guest runs".into(), running));
-    for (what, at) in ssh.rungs() {
+    for (what, at) in ssh.stages() {
         rungs.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
     }
     rungs.push((what.into(), answer));

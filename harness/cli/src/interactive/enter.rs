@@ -116,7 +116,8 @@ async fn back(
     let kept = past.machine().map_err(other)?;
     let evidence = state.evidence("enter")?;
     let initrd = Some(artifacts.initrd.as_path());
-    let machine = Machine::enter(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await?;
+    let machine =
+        Machine::restore(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await?;
     let key = past.key().map(std::fs::read_to_string).transpose();
     let login = let_in(state, &machine, key.map_err(other)?.as_deref())?;
     claim.tell(Some(machine.ssh_port())).map_err(other)?;

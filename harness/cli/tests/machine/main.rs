@@ -263,5 +263,5 @@ async fn what_cannot_start_says_why_at_once() {
         ..spec(&guest, &[])
     })
     .await;
-    assert!(cut.contains("cut short"), "{cut}");
+    assert!(cut.contains("truncated"), "{cut}");
 }

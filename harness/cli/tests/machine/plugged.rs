@@ -50,6 +50,6 @@ async fn enter(
 ) -> Machine {
     let kept = FailureSnapshot::open(folder).unwrap();
     let initrd = Some(guest.initrd.as_path());
-    let entered = Machine::enter(&kept, &guest.kernel, initrd, false, evidence.logs()).await;
+    let entered = Machine::restore(&kept, &guest.kernel, initrd, false, evidence.logs()).await;
     entered.unwrap()
 }

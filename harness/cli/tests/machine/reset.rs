@@ -38,7 +38,7 @@ async fn reset(machine: &Machine, ssh: &Ssh, key: char) -> Ssh {
         }
     };
     machine.fail_fast(begun).await.unwrap();
-    machine.serial().watch_again();
+    machine.serial().end_expected_panic();
     ready(machine).await
 }
 
@@ -144,15 +144,15 @@ async fn what_is_broken_stays_broken_over_a_reset() {
         delay: Duration::from_millis(300),
         loss: 0,
     };
-    let relay = machine.disturb(&network, late).await.unwrap();
+    let relay = machine.disturb_packets(&network, late).await.unwrap();
 
     let ssh = reset(&machine, &ssh, 'b').await;
     let begin = Instant::now();
     let output = ssh.run(READ, LONG).await.unwrap();
     assert_eq!(output.exit, Some(1), "{output:?}");
     assert!(begin.elapsed() >= late.delay * 2, "{:?}", begin.elapsed());
-    within(machine.calm(relay)).await.unwrap();
-    within(machine.mend_disk(&disk)).await.unwrap();
+    within(machine.restore_packets(relay)).await.unwrap();
+    within(machine.repair_disk(&disk)).await.unwrap();
     printed(&ssh, READ).await;
 }
 

@@ -1,8 +1,8 @@
 //! A login dialogue on the serial line, by rexpect.
 //!
-//! rexpect drives any stream, blocking, with one time-out a session; it gets a socket whose other
-//! end is fed from a tap of the line, in a thread that may block. It takes each byte for a Latin-1
-//! character, which prompts survive.
+//! rexpect drives any blocking stream, with one timeout per session. Here it drives a socket whose other
+//! end is fed from a tap of the line, in a thread that may block. It decodes each byte as a Latin-1
+//! character; prompts are not affected.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -19,21 +19,21 @@ use base::wait::WaitError;
 
 /// The name of the wait, for its error.
 const WHAT: &str = "a login on the serial line";
-/// How long the line may be idle before Enter is typed: a message of the kernel may have come right
-/// behind the prompt, which is then not at the end any more.
+/// How long the line may be idle before Enter is typed. A kernel message may follow the prompt
+/// immediately; then the prompt is not at the end any more.
 const IDLE_MILLIS: u64 = 2000;
-/// `login: ` at the end of what was said so far.
+/// `login: ` at the end of the output.
 const LOGIN: &str = r"(?i)login: ?$";
-/// The same with anything behind it.
+/// `login: ` anywhere.
 const LOGIN_ANYWHERE: &str = "(?i)login: ";
-/// What a login asks for after the name.
+/// The prompt after the name.
 const PASSWORD: &str = "(?i)password: ?";
-/// A shell's prompt, at the end, colours and the like after it.
+/// A shell prompt at the end of the output; colour codes may follow it.
 const SHELL: &str = r"[$#] (\x1b\[[?0-9;]*[A-Za-z])*$";
 
 type Session = StreamSession<UnixStream>;
 
-/// `true` at a shell prompt, `false` when refused.
+/// Returns `true` at a shell prompt, `false` if the login is refused.
 pub(crate) async fn dialogue(
     serial: &Serial,
     user: &str,
@@ -46,8 +46,8 @@ pub(crate) async fn dialogue(
     let bridge = tokio::spawn(bridge(far, tap, serial.keyboard()));
     let (user, password) = (user.to_owned(), password.to_owned());
     let talk = tokio::task::spawn_blocking(move || talk(&near, nudge, &user, &password));
-    // rexpect has a time-out for each wait; the one here is for the dialogue. Ending the bridge
-    // closes the socket, and that ends the thread.
+    // The timeout of rexpect applies to each wait, this one to the whole dialogue. When the bridge ends,
+    // it closes the socket, and that ends the thread.
     let verdict = tokio::time::timeout(limit, talk).await;
     bridge.abort();
     match verdict {
@@ -60,7 +60,7 @@ fn other(error: impl std::fmt::Display) -> MachineError {
     MachineError::Other(format!("{WHAT}: {error}"))
 }
 
-/// Copies both ways until either side is gone.
+/// Copies in both directions until either side is closed.
 async fn bridge(
     far: UnixStream,
     (line, mut output): (String, mpsc::UnboundedReceiver<Vec<u8>>),
@@ -72,7 +72,7 @@ async fn bridge(
     let mut buffer = [0; 256];
     loop {
         tokio::select! {
-            said = output.recv() => match said {
+            received = output.recv() => match received {
                 Some(bytes) => shown.write_all(&bytes).await?,
                 None => return Ok(()),
             },
@@ -93,7 +93,7 @@ fn talk(near: &UnixStream, nudge: bool, user: &str, password: &str) -> Result<bo
     let mut session = StreamSession::new(streams.0, streams.1, options());
     log_in(&mut session, nudge, user, password).map_err(|error| match error {
         Error::EOF { expected, got, .. } => {
-            let why = format!("the port was closed at {got:?}, before {expected}");
+            let why = format!("the serial port closed after {got:?}, before {expected}");
             WaitError::failed(WHAT, why).into()
         }
         error => other(error),
@@ -104,7 +104,7 @@ fn options() -> Options {
     Options::new().timeout_ms(Some(IDLE_MILLIS))
 }
 
-/// Waits for a prompt, and asks for it again whenever the line falls silent before it.
+/// Waits for a prompt. Presses Enter whenever the line is idle before the prompt appears.
 fn prompt(session: &mut Session, pattern: &str) -> Result<String, Error> {
     loop {
         match session.exp_regex(pattern) {
@@ -114,8 +114,8 @@ fn prompt(session: &mut Session, pattern: &str) -> Result<String, Error> {
     }
 }
 
-/// Types the name until a password is asked for. The prompt may have been the last word of a getty
-/// that died: the next one throws away what was typed to it, and asks again.
+/// Types the name until a password is requested. The prompt may come from a getty that then exited:
+/// the next getty discards typed input, and prompts again.
 fn name(session: &mut Session, user: &str) -> Result<(), Error> {
     let either = format!("{PASSWORD}|{LOGIN_ANYWHERE}");
     loop {
@@ -126,7 +126,7 @@ fn name(session: &mut Session, user: &str) -> Result<(), Error> {
                 Ok((_, text)) if is_login(&text) => asked_again = true,
                 Ok(_) => return Ok(()),
                 Err(Error::Timeout { .. }) if asked_again => break,
-                // A guest that is slow; Enter would be taken for the password.
+                // The guest is slow. Enter would be taken as the password.
                 Err(Error::Timeout { .. }) => {}
                 Err(error) => return Err(error),
             }
@@ -139,7 +139,7 @@ fn log_in(session: &mut Session, nudge: bool, user: &str, password: &str) -> Res
         type_line(session, "")?;
     }
     if !is_login(&prompt(session, &format!("{LOGIN}|{SHELL}"))?) {
-        // Somebody is still logged in.
+        // Another session is still logged in.
         type_line(session, "exit")?;
         prompt(session, LOGIN)?;
     }
@@ -153,7 +153,7 @@ fn is_login(text: &str) -> bool {
     text.to_lowercase().contains("login")
 }
 
-/// A terminal's Enter is a carriage return; on an idle line it brings the prompt up again.
+/// Types a line. A terminal's Enter is a carriage return; on an idle line it repeats the prompt.
 fn type_line(session: &mut Session, text: &str) -> Result<(), Error> {
     session.send(&format!("{text}\r"))?;
     session.flush()
@@ -167,7 +167,7 @@ mod tests {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
     use tokio::sync::watch;
 
-    /// A guest as far as a terminal can tell: a script of what it expects and says.
+    /// Simulates a guest: a list of expected input and the reply to it.
     async fn guest(line: tokio::net::UnixStream, script: &[(&str, &str)]) {
         let (read, mut write) = line.into_split();
         let mut typed = BufReader::new(read);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_prompt_after_the_password_is_a_login() {
+    async fn prompt_after_the_password_is_a_login() {
         assert!(
             log_in(&[
                 ("", "\r\nrancher login: "),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_behind_the_prompt_is_no_end_of_it() {
+    async fn message_after_the_prompt_does_not_hide_it() {
         assert!(
             log_in(&[
                 (
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_a_dying_getty_took_is_typed_again() {
+    async fn name_that_an_exiting_getty_discarded_is_typed_again() {
         assert!(
             log_in(&[
                 ("", "\r\nrancher login: "),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_prompt_that_comes_twice_is_answered_once() {
+    async fn repeated_prompt_is_answered_once() {
         assert!(
             log_in(&[
                 ("", "\r\nrancher login: "),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_password_is_refused_even_after_another_session() {
+    async fn wrong_password_is_refused_even_after_another_session() {
         assert!(
             !log_in(&[
                 ("", "\r\nrancher@rancher:~$ "),

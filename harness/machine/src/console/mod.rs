@@ -1,4 +1,4 @@
-//! The serial console: kept, searched, typed into, and scanned for lines that mean a guest failure.
+//! The serial console: logs the output, waits for it, types into it, and scans it for guest failures.
 
 pub(crate) mod login;
 pub(crate) mod scan;

@@ -1,4 +1,4 @@
-//! What a console can say that ends a trial whatever it was doing.
+//! Console lines that mean a guest failure and end a trial.
 
 use std::sync::LazyLock;
 
@@ -6,78 +6,77 @@ use regex::{Regex, RegexSet};
 
 use yaml::{ConsoleRules, LinePattern};
 
-/// A kind of line that a healthy machine never prints.
+/// A pattern of lines that a healthy machine never prints.
 struct Pattern {
-    /// What it is, for people.
+    /// The name of the failure, for messages.
     kind: &'static str,
-    /// How it is recognized, anywhere in a line: a prompt may stand before a kernel message.
+    /// Matched anywhere in a line: a prompt may precede a kernel message.
     regex: &'static str,
 }
 
 /// The kind of a panic.
 const PANIC: &str = "kernel panic";
 
-/// Where a line is about, as the kernel and systemd of today print it: Linux up to 6.17, systemd up to
-/// 258, initramfs-tools and dracut.
+/// Messages of the kernel (up to Linux 6.17), systemd (up to 258), initramfs-tools and dracut.
 const PATTERNS: [Pattern; 17] = [
-    // Nothing runs any more.
+    // The system has halted.
     Pattern {
         kind: PANIC,
         regex: r"Kernel panic - not syncing|end Kernel panic",
     },
-    // A driver or the kernel dereferenced something it must not, or did what a processor forbids.
+    // A driver or the kernel accessed invalid memory, or executed an instruction that faults.
     Pattern {
         kind: "kernel oops",
         regex: r"\bOops: |Unable to handle kernel |general protection fault, |\b(divide error|invalid opcode|stack segment|double fault): \d{4} \[#\d+\]",
     },
-    // An assertion of the kernel, a bad page, a soft lockup, KASAN, KFENCE, KCSAN; "kernel BUG at" has
+    // A failed kernel assertion, a bad page, a soft lockup, KASAN, KFENCE, KCSAN. "kernel BUG at" has
     // no colon.
     Pattern {
         kind: "kernel bug",
         regex: r"\bBUG: |\bkernel BUG at |\bUBSAN: |detected hard LOCKUP|refcount_t: (underflow|saturated|addition)|\blist_(add|del) corruption",
     },
-    // `WARN_ON` (since Linux 6.17 without the processor), and what lockdep finds.
+    // `WARN_ON` (without the processor since Linux 6.17), and reports of lockdep.
     Pattern {
         kind: "kernel warning",
         regex: r"\bWARNING: (CPU: \d+ PID: |[\w./-]+:\d+ at |possible |suspicious RCU|inconsistent lock|bad unlock|held lock freed|lock held when)|\bsysfs: cannot create duplicate",
     },
-    // A processor that does not get out of what it does: `kernel/rcu/tree_stall.h`.
+    // A processor that is stuck: `kernel/rcu/tree_stall.h`.
     Pattern {
         kind: "RCU stall",
         regex: r"\brcu: INFO: |\bself-detected stall on CPU|detected (expedited )?stalls on CPUs",
     },
-    // A task that waits in the kernel for minutes, usually for a disk that does not answer.
+    // A task that has waited in the kernel for minutes, usually for a disk that does not answer.
     Pattern {
         kind: "hung task",
         regex: r"INFO: task .{1,64} blocked for more than \d+ seconds",
     },
-    // The whole machine ran out of memory. A container over its own limit says
-    // "Memory cgroup out of memory", with a small o, and is the container's affair.
+    // The whole machine is out of memory. A container that exceeds its own limit causes
+    // "Memory cgroup out of memory", with a lower-case o; that is no guest failure.
     Pattern {
         kind: "out of memory",
         regex: r"\bOut of memory: |Out of memory and no killable",
     },
-    // A disk, or what leads to it. A drive without a medium (`fd0`, `sr0`) fails by nature.
+    // A disk or its controller. A drive without a medium (`fd0`, `sr0`) fails normally.
     Pattern {
         kind: "I/O error",
         regex: r"(I/O error|critical (medium|target|nexus) error),? (on )?dev(ice)? ([a-eg-rt-z]|f[a-ce-z]|s[a-qs-z])|\bata\d+(\.\d+)?: failed command: |\bnvme\d* ?\S*: (I/O .*timeout|controller is down)",
     },
-    // A file system found itself damaged, or could not write its journal.
+    // A damaged file system, or a failed write to its journal.
     Pattern {
         kind: "file system error",
         regex: r"\bEXT4-fs error |\bEXT4-fs \(\S+\): (Remounting filesystem read-only|error|failed to convert)|\bJBD2: .*(I/O error|[Dd]etected)|\bAborting journal |\bXFS \(\S+\): .*([Cc]orrupt|[Mm]etadata I/O error|[Ss]hutting down)|\bBTRFS( critical| error|: error)|\bF2FS-fs \(\S+\): .*[Cc]orrupt|\bFAT-fs \(\S+\): error|\bSQUASHFS error",
     },
-    // A program that ended by a fault of its own: `arch/x86/mm/fault.c`, `arch/x86/kernel/traps.c`.
+    // A program that crashed: `arch/x86/mm/fault.c`, `arch/x86/kernel/traps.c`.
     Pattern {
         kind: "crashed program",
         regex: r"\S+\[\d+\]: segfault at [0-9a-f]+ ip |\btraps: \S+.*(general protection|trap |fault)",
     },
-    // The kernel cannot go on with what it was given to boot.
+    // The kernel cannot mount or unpack what it should boot.
     Pattern {
         kind: "broken boot",
         regex: r"VFS: (Unable to mount root fs|Cannot open root device)|Initramfs unpacking failed|No working init found",
     },
-    // A small system instead of the one that was to start: initramfs-tools, dracut.
+    // A rescue shell instead of the system: initramfs-tools, dracut.
     Pattern {
         kind: "broken boot",
         regex: r"Gave up waiting for (root|suspend)|Dropping to a shell!|dracut-initqueue.*(timeout|[Cc]ould not boot)|Entering emergency mode",
@@ -86,7 +85,7 @@ const PATTERNS: [Pattern; 17] = [
         kind: "emergency mode",
         regex: r"You are in (emergency|rescue) mode|Welcome to (emergency|rescue) mode|Cannot open access to console, the root account is locked",
     },
-    // systemd, on the console or through the kernel's log; between brackets may be colours.
+    // systemd, on the console or through the kernel log. The brackets may contain colour codes.
     Pattern {
         kind: "failed unit",
         regex: r"(FAILED(\x1b\[[0-9;]*m)*\]|systemd\[1\]:) +(\S+: )?Failed to (start|mount|listen|activate|isolate) ",
@@ -105,13 +104,13 @@ const PATTERNS: [Pattern; 17] = [
     },
 ];
 
-/// The built-in patterns, all at once: a line is seldom a bad one.
+/// All built-in patterns as one set, because most lines match none.
 static BUILT_IN: LazyLock<RegexSet> = LazyLock::new(|| {
     let patterns = PATTERNS.iter().map(|pattern| pattern.regex);
     RegexSet::new(patterns).unwrap_or_default()
 });
 
-/// What is thought of lines: what is known, what is added to it, and what is allowed.
+/// The rules for console lines: additional patterns that fail a trial, and allowed patterns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     fail: Vec<Regex>,
@@ -119,7 +118,7 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// Those of a profile and of a scenario together.
+    /// Combines the rules of a profile and of a scenario.
     pub(crate) fn of(all: &[&ConsoleRules]) -> Self {
         let regexes = |list: fn(&ConsoleRules) -> &Vec<LinePattern>| {
             let patterns = all.iter().flat_map(|rules| list(rules));
@@ -131,7 +130,7 @@ impl Rules {
         }
     }
 
-    /// What a line of the console means, if it is bad: `KIND: LINE`.
+    /// Checks a console line; `KIND: LINE` if it means a guest failure.
     pub(crate) fn judge(&self, line: &str) -> Option<String> {
         let line = line.trim();
         let built_in = || {
@@ -148,9 +147,9 @@ impl Rules {
     }
 }
 
-/// Whether what [`Rules::judge`] said is that the kernel panicked.
-pub(crate) fn is_panic(said: &str) -> bool {
-    said.starts_with(PANIC)
+/// Whether the result of [`Rules::judge`] is a kernel panic.
+pub(crate) fn is_panic(failure: &str) -> bool {
+    failure.starts_with(PANIC)
 }
 
 #[cfg(test)]
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_or_a_scenario_adds_and_allows_lines() {
+    fn profile_and_scenario_add_and_allow_lines() {
         let rules = |yaml| serde_yaml::from_str::<ConsoleRules>(yaml).unwrap();
         let profile = rules("{fail: ['^kettle: dry'], allow: ['I/O error, dev vdc']}");
         let scenario = rules("{fail: [cup broke], allow: [vdd]}");
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_lines_are_found() {
+    fn failure_lines_match_with_their_kind() {
         for (line, kind) in [
             (
                 "[    1.2] Kernel panic - not syncing: Attempted to kill init!",
@@ -311,14 +310,14 @@ mod tests {
             ),
         ] {
             assert!(
-                judge(line).is_some_and(|said| said.starts_with(kind)),
+                judge(line).is_some_and(|failure| failure.starts_with(kind)),
                 "{line}"
             );
         }
     }
 
     #[test]
-    fn healthy_lines_are_not() {
+    fn healthy_lines_do_not_match() {
         for line in [
             "[    0.0] Kernel command line: panic=-1 oops=panic",
             "[ 9.9] Memory cgroup out of memory: Killed process 77 (sh)",

@@ -1,4 +1,4 @@
-//! The serial line: one task owns the port, keeps all it ever said, scans it, and serves waits.
+//! The serial line. One task owns the port, logs all output, scans it, and serves waits.
 
 mod console;
 mod echo;
@@ -24,82 +24,82 @@ use console::Console;
 use echo::Sent;
 use times::Times;
 
-/// Lines shown when a wait ends without its match.
+/// Number of lines that the error of a wait shows.
 const LAST_LINES: usize = 10;
 
-/// The serial line: kept from the first byte in `serial.log` of the evidence folder; when
-/// what came is in `serial.times`.
+/// The serial line. `serial.log` of the evidence folder holds all output from the first byte;
+/// `serial.times` holds its timestamps.
 pub struct Serial {
     shared: Arc<Shared>,
     type_in: mpsc::Sender<Vec<u8>>,
 }
 
-/// What the owning task and the waits share.
+/// State shared by the owning task and the waits.
 struct Shared {
     state: Mutex<State>,
-    /// Bytes of text so far.
+    /// Bytes of text received so far.
     grown: watch::Sender<usize>,
     closed: watch::Sender<bool>,
 }
 
-/// What is thought of bad lines.
+/// How the scan treats lines that mean a guest failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Watch {
     /// Each ends the trial.
     #[default]
     On,
-    /// A panic is to come, and will be no surprise.
+    /// A scenario causes a panic on purpose; it does not end the trial.
     PanicExpected,
-    /// It came: what a dying kernel says is of no interest.
+    /// The expected panic happened; the lines after it are ignored.
     Panicked,
 }
 
-/// Bytes of text that are kept at least; `serial.log` has all of it.
-const KEPT: usize = 4 << 20;
-/// The longest match that is found for sure when it comes in several pieces.
-const LONGEST_MATCH: usize = 64 << 10;
+/// Minimum of text bytes kept in memory; `serial.log` has all of it.
+const MIN_KEPT: usize = 4 << 20;
+/// Longest match, in bytes, that is guaranteed to be found if it arrives in pieces.
+const MAX_MATCH: usize = 64 << 10;
 
 #[derive(Default)]
 struct State {
-    /// The end of what was said.
+    /// The tail of the output.
     text: String,
-    /// Bytes that were said before it.
-    gone: usize,
-    /// Where the next `expect` begins, from the beginning of the text.
+    /// Bytes of output before `text`.
+    dropped: usize,
+    /// Offset in `text` at which the next `expect` starts.
     cursor: usize,
     watch: Watch,
-    /// Lines that were typed, whose echo no `expect` takes for an answer.
+    /// Lines that were typed. `expect` ignores their echo.
     sent: Sent,
-    /// Raw copies for a terminal and for login dialogues.
+    /// Raw copies of the output, for a terminal and for login dialogues.
     taps: Vec<mpsc::UnboundedSender<Vec<u8>>>,
 }
 
 impl State {
-    /// Adds what was said, and gives how many bytes that are in all. When twice as much as is kept is
-    /// there its first half goes: so each byte is moved once.
+    /// Appends output, and returns the number of bytes received in total. When the text is twice as long
+    /// as the minimum, its first half is dropped, so that each byte is moved once.
     fn add(&mut self, text: &str) -> usize {
         self.text.push_str(text);
-        if self.text.len() > 2 * KEPT {
-            let gone = ceil_boundary(&self.text, self.text.len() - KEPT);
-            self.text.drain(..gone);
-            self.gone += gone;
-            self.cursor = self.cursor.saturating_sub(gone);
-            self.sent.forget(gone);
+        if self.text.len() > 2 * MIN_KEPT {
+            let dropped = ceil_boundary(&self.text, self.text.len() - MIN_KEPT);
+            self.text.drain(..dropped);
+            self.dropped += dropped;
+            self.cursor = self.cursor.saturating_sub(dropped);
+            self.sent.forget(dropped);
         }
-        self.gone + self.text.len()
+        self.dropped + self.text.len()
     }
 
-    /// The first match behind the cursor that is no echo; the cursor is then behind it. All before
-    /// `searched`, counted in bytes since the first, was searched already but for a match that is not
-    /// whole yet.
+    /// Finds the first match after the cursor that is no echo, and moves the cursor behind it. Bytes
+    /// before `searched` (counted from the first byte received) were searched already, except for a match
+    /// that is still incomplete.
     fn take_match(&mut self, pattern: &Regex, searched: usize) -> Option<String> {
-        let unsearched = searched.saturating_sub(self.gone + LONGEST_MATCH);
+        let unsearched = searched.saturating_sub(self.dropped + MAX_MATCH);
         let from = floor_boundary(&self.text, unsearched.max(self.cursor));
-        // An echo may have begun before.
-        let before = from.saturating_sub(LONGEST_MATCH).max(self.cursor);
+        // An echo may have begun earlier.
+        let before = from.saturating_sub(MAX_MATCH).max(self.cursor);
         let before = floor_boundary(&self.text, before);
-        let spoken = self.sent.spoken(&self.text, before);
-        let (text, end) = spoken.into_iter().find_map(|part| {
+        let without_echo = self.sent.without_echo(&self.text, before);
+        let (text, end) = without_echo.into_iter().find_map(|part| {
             let begin = from.max(part.start).checked_sub(part.start)?;
             if part.start + begin > part.end {
                 return None;
@@ -111,7 +111,7 @@ impl State {
         Some(text)
     }
 
-    fn types(&mut self, line: &str) {
+    fn record_sent(&mut self, line: &str) {
         self.sent.add(self.text.len(), line);
     }
 }
@@ -123,13 +123,13 @@ impl Shared {
 }
 
 impl Serial {
-    /// Takes the ports over; must run inside a tokio runtime.
+    /// Takes over the ports; must be called inside a tokio runtime.
     pub(crate) fn new(
         ports: Ends,
         log: File,
         times: File,
         rules: Rules,
-        bad: watch::Sender<Option<GuestFailure>>,
+        reported: watch::Sender<Option<GuestFailure>>,
     ) -> Self {
         let (type_in, typed) = mpsc::channel(64);
         let shared = Arc::new(Shared {
@@ -139,12 +139,14 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
-        tokio::spawn(Console::new(Arc::clone(&shared), log, times, rules, bad).run(ports, typed));
+        tokio::spawn(
+            Console::new(Arc::clone(&shared), log, times, rules, reported).run(ports, typed),
+        );
         Self { shared, type_in }
     }
 
-    /// Waits until the output since the last match (or since the start) matches `pattern`. The echo of
-    /// a line that was [sent](Self::send_line) is no output.
+    /// Waits until the output since the last match (or since the start) matches `pattern`. Ignores the
+    /// echo of a line that was [sent](Self::send_line).
     ///
     /// # Errors
     /// The deadline, with the last lines seen.
@@ -160,7 +162,10 @@ impl Serial {
             }
             searched = length;
             if *self.shared.closed.borrow() {
-                let why = format!("the port is closed; last seen: {}", self.last_lines());
+                let why = format!(
+                    "the serial port is closed; last lines: {}",
+                    self.last_lines()
+                );
                 return Err(WaitError::failed(&what, why).into());
             }
             if tokio::time::timeout_at(end, grown.changed()).await.is_err() {
@@ -178,48 +183,49 @@ impl Serial {
             .fold(String::new(), |all, line| all + "\n  " + line)
     }
 
-    /// Everything so far, lossily as text; of a guest that says a lot, the last megabytes.
+    /// All output so far, as lossy UTF-8; only the last megabytes if there is much.
     pub fn text(&self) -> String {
         self.shared.lock().text.clone()
     }
 
-    /// What is said from now on belongs to a new boot, and is all that `expect` looks at.
+    /// Starts a new boot: `expect` ignores all output before.
     pub(crate) fn new_boot(&self) {
         let mut state = self.shared.lock();
         state.cursor = state.text.len();
         state.sent.clear();
     }
 
-    /// A panic that is about to come is meant: it and what follows it are not told as badness,
-    /// until [`Self::watch_again`].
+    /// Announces a panic that a scenario causes on purpose: neither the panic nor the lines after it are
+    /// a guest failure, until [`Self::end_expected_panic`].
     pub fn expect_panic(&self) {
         self.shared.lock().watch = Watch::PanicExpected;
     }
 
-    /// Bad lines are told from now on.
-    pub fn watch_again(&self) {
+    /// Ends [`Self::expect_panic`]: lines are scanned again.
+    pub fn end_expected_panic(&self) {
         self.shared.lock().watch = Watch::On;
     }
 
-    /// Types.
+    /// Types bytes.
     ///
     /// # Errors
-    /// QEMU is gone.
+    /// QEMU has exited.
     pub async fn send(&self, bytes: &[u8]) -> Result<(), MachineError> {
-        let gone = |_| MachineError::Other("the serial port is closed".into());
-        self.type_in.send(bytes.to_vec()).await.map_err(gone)
+        let closed = |_| MachineError::Other("the serial port is closed".into());
+        self.type_in.send(bytes.to_vec()).await.map_err(closed)
     }
 
-    /// Types a line and Enter.
+    /// Types a line and presses Enter.
     ///
     /// # Errors
-    /// QEMU is gone.
+    /// QEMU has exited.
     pub async fn send_line(&self, line: &str) -> Result<(), MachineError> {
-        self.shared.lock().types(line);
+        self.shared.lock().record_sent(line);
         self.send(format!("{line}\r").as_bytes()).await
     }
 
-    /// The raw output from here on, after the text of the unfinished line (a prompt, say).
+    /// The raw output from now on, and the text of the unfinished line before it (a prompt, for
+    /// example).
     pub fn tap(&self) -> (String, mpsc::UnboundedReceiver<Vec<u8>>) {
         let (tap, bytes) = mpsc::unbounded_channel();
         let mut state = self.shared.lock();
@@ -228,7 +234,7 @@ impl Serial {
         (state.text[line..].to_owned(), bytes)
     }
 
-    /// A login dialogue by rexpect. `Ok(true)` at a shell prompt, `Ok(false)` when refused.
+    /// Logs in on the serial line. Returns `true` at a shell prompt, `false` if the login is refused.
     ///
     /// # Errors
     /// The deadline.
@@ -239,7 +245,7 @@ impl Serial {
         limit: Duration,
     ) -> Result<bool, MachineError> {
         let verdict = login::dialogue(self, user, password, limit).await?;
-        // What the dialogue read is behind `expect` now; the prompt itself stays before it.
+        // The cursor moves behind the output that the dialogue read, but stays before the prompt.
         let mut state = self.shared.lock();
         state.cursor = state
             .text
@@ -249,7 +255,7 @@ impl Serial {
         Ok(verdict)
     }
 
-    /// Comes back when the port is closed and its last byte was kept.
+    /// Waits until the port is closed and its last byte was logged.
     pub(crate) async fn closed(&self) {
         let mut closed = self.shared.closed.subscribe();
         let _ = closed.wait_for(|closed| *closed).await;

@@ -1,4 +1,4 @@
-//! Disks: as they are asked for, as QEMU has them, and as a saved machine keeps them.
+//! Disks: as requested, as passed to QEMU, and as saved in a snapshot.
 
 use std::path::PathBuf;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::profile::Bus;
 
-/// A disk beside those of the profile.
+/// A disk in addition to those of the profile.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Disk {
-    /// An empty disk, gone with the machine.
+    /// An empty disk, removed with the machine.
     Blank(Blank),
-    /// A file that is kept and written (the state disk of `harness run`), raw or qcow2.
+    /// A file that the guest writes and that persists (the state disk of `harness run`), raw or qcow2.
     Kept(PathBuf),
-    /// A file that is never written: an overlay goes on top.
+    /// A file that is never written: the machine gets an overlay on it.
     Base(PathBuf),
 }
 
@@ -23,9 +23,9 @@ pub enum Disk {
 pub struct Blank {
     /// Size in MiB.
     pub mib: u64,
-    /// When set, formatted as ext4 with this filesystem label.
+    /// If set, the disk is formatted as ext4 with this label.
     pub label: Option<String>,
-    /// When set, it has a partition of this name (GPT), in which the file system is.
+    /// If set, the file system is in a partition (GPT) of this name.
     pub partition: Option<String>,
 }
 
@@ -36,16 +36,16 @@ pub struct Drive {
     pub id: String,
     /// The file that QEMU opens.
     pub file: PathBuf,
-    /// Its format.
+    /// The format of the file.
     pub format: Format,
-    /// What it is attached to.
+    /// The bus that it is attached to.
     pub bus: Bus,
-    /// Never written by the guest.
+    /// The guest cannot write it.
     pub read_only: bool,
-    /// Where the file came from: a script that starts the machine anew makes it anew.
+    /// Origin of the file, so that `qemu.sh` can create it again.
     pub origin: Origin,
-    /// The descriptor in QEMU on which this process serves the file, with a write cache that a
-    /// power cut empties; none has QEMU open it.
+    /// The descriptor in QEMU on which this process serves the file, with a write cache that a power cut
+    /// empties. `None`: QEMU opens the file.
     pub socket: Option<i32>,
 }
 
@@ -54,12 +54,12 @@ pub struct Drive {
 pub enum Format {
     /// Plain bytes.
     Raw,
-    /// QEMU's own.
+    /// QEMU's own format.
     Qcow2,
 }
 
 impl Format {
-    /// As QEMU calls it.
+    /// The name that QEMU uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
@@ -68,29 +68,29 @@ impl Format {
     }
 }
 
-/// Where the file of a drive came from.
+/// Origin of a drive's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Made empty for this machine.
+    /// Created empty for this machine.
     Blank(Blank),
-    /// A layer above a file that is never written.
+    /// An overlay on a file that is never written.
     Overlay {
-        /// That file.
+        /// The base file.
         base: PathBuf,
-        /// Its format.
+        /// The format of the base file.
         format: Format,
     },
-    /// The file itself, kept after the machine.
-    Kept,
-    /// A volume that tells the machine something, of which the evidence folder has a copy.
+    /// The file itself, which persists after the machine.
+    Persistent,
+    /// A volume with seed data; the evidence folder has a copy.
     Volume,
 }
 
-/// A disk of a saved machine.
+/// A disk of a checkpoint or failure snapshot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SavedDrive {
     pub(crate) id: String,
-    /// Its file's name in the folder.
+    /// File name in the folder.
     pub(crate) file: String,
     pub(crate) format: Format,
     pub(crate) bus: Bus,

@@ -1,4 +1,4 @@
-//! The files behind a machine's disks. What is given is never written: a layer goes on top.
+//! The image files of a machine's disks. Given files are never written: overlays are created on them.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,7 +16,7 @@ use crate::profile::{Bus, Profile};
 use base::command;
 use base::private_dir::PrivateFolder;
 
-/// Makes the files for a profile's disks and those beside them, in this order.
+/// Creates the files of the profile's disks and of additional disks, in this order.
 pub(crate) fn make(
     profile: &Profile,
     more: &[Disk],
@@ -36,14 +36,14 @@ pub(crate) fn make(
         .collect()
 }
 
-/// Layers above the disks of a saved machine, by the files' names in `saved`.
-pub(crate) fn above(
-    saved: &Path,
+/// Creates overlays on the disks of a snapshot; `source` is its folder.
+pub(crate) fn overlays(
+    source: &Path,
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
-    let one = |drive: &SavedDrive| {
-        let (base, base_format) = (saved.join(&drive.file), drive.format);
+    let overlay = |drive: &SavedDrive| {
+        let (base, base_format) = (source.join(&drive.file), drive.format);
         let (file, format, origin) = if drive.read_only {
             (base, base_format, Origin::Volume)
         } else {
@@ -64,33 +64,33 @@ pub(crate) fn above(
     };
     drives
         .iter()
-        .map(|drive| one(drive).map_err(MachineError::Start))
+        .map(|drive| overlay(drive).map_err(MachineError::Start))
         .collect()
 }
 
-/// Copies of the disks of a saved machine, by the files' names in `saved`.
+/// Copies the disks of a snapshot; `source` is its folder.
 pub(crate) fn copies(
-    saved: &Path,
+    source: &Path,
     drives: &[SavedDrive],
     folder: &PrivateFolder,
 ) -> Result<Vec<Drive>, MachineError> {
-    let one = |drive: &SavedDrive| {
+    let copied = |drive: &SavedDrive| {
         let file = folder.file(&drive.file);
-        copy(&saved.join(&drive.file), &file).map_err(MachineError::Start)?;
+        copy(&source.join(&drive.file), &file).map_err(MachineError::Start)?;
         Ok(Drive {
             id: drive.id.clone(),
             file,
             format: drive.format,
             bus: drive.bus,
             read_only: drive.read_only,
-            origin: Origin::Kept,
+            origin: Origin::Persistent,
             socket: None,
         })
     };
-    drives.iter().map(one).collect()
+    drives.iter().map(copied).collect()
 }
 
-/// A copy with the holes of the original, or of no size where the file system can share blocks.
+/// Copies sparsely, or as a reflink if the file system supports that.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let options = ["--sparse=always", "--reflink=auto", "--"];
     command::run(Command::new("cp").args(options).arg(from).arg(to)).map(drop)
@@ -106,7 +106,7 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
         }
         Disk::Kept(file) => {
             let format = format_of(&file)?;
-            (absolute(&file)?, format, Origin::Kept)
+            (absolute(&file)?, format, Origin::Persistent)
         }
         Disk::Base(base) => {
             let file = folder.file(&format!("{id}.qcow2"));
@@ -126,21 +126,21 @@ fn drive(number: usize, disk: Disk, bus: Bus, folder: &PrivateFolder) -> Result<
     })
 }
 
-/// A sparse file, partitioned and formatted as wanted.
+/// Creates a sparse file, partitioned and formatted as requested.
 ///
 /// # Errors
-/// No room, or no `mke2fs` or `sfdisk`.
+/// The disk space does not suffice, or `mke2fs` or `sfdisk` is missing.
 pub fn make_blank(file: &Path, blank: &Blank) -> Result<(), String> {
     let sized = File::create_new(file).and_then(|new| new.set_len(blank.mib << 20));
-    sized.map_err(|e| format!("{} cannot be made: {e}", file.display()))?;
+    sized.map_err(|e| format!("cannot create {}: {e}", file.display()))?;
     if let Some(table) = partition_table(blank) {
-        let sfdisk = command::find("sfdisk").ok_or("no sfdisk on this host; apt install fdisk")?;
+        let sfdisk = command::find("sfdisk").ok_or("sfdisk not found; hint: apt install fdisk")?;
         command::feed(Command::new(sfdisk).arg("--quiet").arg(file), &table)?;
     }
     match &blank.label {
         Some(label) => {
             let mke2fs =
-                command::find("mke2fs").ok_or("no mke2fs on this host; apt install e2fsprogs")?;
+                command::find("mke2fs").ok_or("mke2fs not found; hint: apt install e2fsprogs")?;
             let mut format = Command::new(mke2fs);
             format.args(ext4_options(label, blank)).arg(file);
             format.args(ext4_size(blank));
@@ -150,10 +150,10 @@ pub fn make_blank(file: &Path, blank: &Blank) -> Result<(), String> {
     }
 }
 
-/// Where a partition begins, and what is left free behind it for the second table, in MiB.
+/// Start of the partition, and free space behind it for the backup partition table, in MiB.
 const MARGIN: u64 = 1;
 
-/// What sfdisk(8) makes a disk's one partition of.
+/// Input for sfdisk(8): one partition.
 pub(crate) fn partition_table(blank: &Blank) -> Option<String> {
     let name = blank.partition.as_ref()?;
     let size = blank.mib.saturating_sub(2 * MARGIN);
@@ -161,9 +161,9 @@ pub(crate) fn partition_table(blank: &Blank) -> Option<String> {
     Some(format!("label: gpt\n{row}\n"))
 }
 
-/// What mke2fs(8) formats a disk, or its partition, with.
+/// Options of mke2fs(8) for a disk or its partition.
 pub(crate) fn ext4_options<'a>(label: &'a str, blank: &Blank) -> [&'a str; 8] {
-    // The root folder would otherwise belong to whoever runs this.
+    // Otherwise the root directory belongs to the user of this process.
     let extended = match blank.partition {
         Some(_) => "root_owner=0:0,offset=1048576",
         None => "root_owner=0:0",
@@ -171,7 +171,7 @@ pub(crate) fn ext4_options<'a>(label: &'a str, blank: &Blank) -> [&'a str; 8] {
     ["-q", "-F", "-t", "ext4", "-E", extended, "-L", label]
 }
 
-/// How large mke2fs(8) is to make it, where that is not all of the disk.
+/// Size argument of mke2fs(8); `None` for the whole disk.
 pub(crate) fn ext4_size(blank: &Blank) -> Option<String> {
     let size = blank.mib.saturating_sub(2 * MARGIN);
     blank.partition.as_ref().map(|_| format!("{size}M"))
@@ -183,7 +183,7 @@ fn make_overlay(file: &Path, base: &Path, format: Format) -> Result<(), String> 
     command::run(create.arg(base).arg(file)).map(drop)
 }
 
-/// Makes one plain file of a disk that is layers.
+/// Converts a disk with overlays to one raw file.
 pub(crate) fn flatten(drive: &mut Drive, folder: &PrivateFolder) -> Result<(), String> {
     if drive.format == Format::Raw {
         return Ok(());
@@ -199,10 +199,10 @@ pub(crate) fn flatten(drive: &mut Drive, folder: &PrivateFolder) -> Result<(), S
 
 fn qemu_img() -> Result<PathBuf, String> {
     command::find("qemu-img")
-        .ok_or_else(|| "no qemu-img on this host; apt install qemu-utils".into())
+        .ok_or_else(|| "qemu-img not found; hint: apt install qemu-utils".into())
 }
 
-/// By the first bytes: QEMU itself would guess, and a guest could write what it then guesses.
+/// Detects the format from the first bytes. QEMU's own detection could be tricked by a guest.
 fn format_of(file: &Path) -> Result<Format, String> {
     let mut magic = [0; 4];
     let mut opened = File::open(file).map_err(|e| format!("disk {}: {e}", file.display()))?;
@@ -212,8 +212,8 @@ fn format_of(file: &Path) -> Result<Format, String> {
     }
 }
 
-/// Whether QEMU would open further files because of what a disk's says: a backing file, or one for its
-/// data (docs/interop/qcow2.txt of QEMU). A file that is not there reads none.
+/// Whether QEMU would open further files that this file names: a backing file or a data file
+/// (docs/interop/qcow2.txt of QEMU). A missing file names none.
 pub(crate) fn reads_other_files(file: &Path) -> std::io::Result<bool> {
     let mut header = Vec::new();
     match File::open(file) {
@@ -224,7 +224,7 @@ pub(crate) fn reads_other_files(file: &Path) -> std::io::Result<bool> {
     let backing = header
         .get(8..16)
         .is_some_and(|at| at.iter().any(|&byte| byte != 0));
-    // The third bit of the incompatible features, which version 2 does not have.
+    // Bit 2 of the incompatible features, which version 2 does not have.
     let data = header.get(79).is_some_and(|features| features & 0b100 != 0) && header[7] > 2;
     Ok(header.starts_with(b"QFI\xfb") && (backing || data))
 }
@@ -240,7 +240,7 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
 
     #[test]
-    fn a_labelled_blank_is_ext4() {
+    fn blank_with_a_label_is_ext4() {
         if command::find("mke2fs").is_none() {
             eprintln!("skipped: no mke2fs on this host");
             return;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_has_a_name_and_the_file_system() {
+    fn partition_has_its_name_and_the_file_system() {
         if command::find("mke2fs").is_none() || command::find("sfdisk").is_none() {
             eprintln!("skipped: no mke2fs or sfdisk on this host");
             return;
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_are_told_by_their_first_bytes() {
+    fn format_is_detected_from_the_first_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("disk");
         std::fs::write(&file, b"QFI\xfb and more").unwrap();

@@ -1,4 +1,4 @@
-//! Disk images: made, layered, copied, and served with a write cache that a power cut empties.
+//! Disk images: created, layered, copied, and served with a write cache that a power cut empties.
 
 mod drive;
 pub(crate) mod image;

@@ -1,5 +1,5 @@
-//! Volumes that tell a machine something: small file systems, read-only. The config drive, as
-//! OpenStack hands it to a machine, is the one named `config-2`.
+//! Volumes with seed data for a machine: small read-only file systems. The one labelled `config-2` is
+//! the config drive of OpenStack.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,29 +23,29 @@ pub enum FileSystemKind {
     /// FAT.
     #[default]
     Fat,
-    /// ISO 9660 with long names, as clouds make it.
+    /// ISO 9660 with long names (Joliet, Rock Ridge), as clouds create it.
     Iso9660,
 }
 
-/// A volume that a machine is given.
+/// A volume for a machine.
 #[derive(Debug, Clone, Serialize)]
 pub struct Volume {
     /// Its label.
     pub label: String,
-    /// What its files hold, by their paths.
+    /// Contents of the files by path.
     pub files: BTreeMap<String, String>,
     /// Its file system.
     pub file_system: FileSystemKind,
 }
 
-/// Letters of a FAT label.
-const LONGEST_LABEL: usize = 11;
+/// Maximum length of a FAT label.
+const MAX_LABEL: usize = 11;
 
-/// Room beside the files themselves.
+/// Disk space in addition to the files, in bytes.
 const SPARE: u64 = 1 << 20;
 
 impl Volume {
-    /// The config drive.
+    /// The config drive with this user data.
     pub(crate) fn config_drive(user_data: &str) -> Self {
         let path = "openstack/latest/user_data".to_owned();
         Self {
@@ -55,10 +55,10 @@ impl Volume {
         }
     }
 
-    /// Writes it.
+    /// Writes the image.
     ///
     /// # Errors
-    /// No room, or no `xorriso`.
+    /// The disk space does not suffice, or `xorriso` is missing.
     pub(crate) fn write(&self, file: &Path) -> Result<(), String> {
         match self.file_system {
             FileSystemKind::Fat => self.write_fat(file).map_err(|error| error.to_string()),
@@ -68,19 +68,19 @@ impl Volume {
 
     fn write_iso(&self, file: &Path) -> Result<(), String> {
         let xorriso =
-            command::find("xorriso").ok_or("no xorriso on this host; apt install xorriso")?;
-        let folder = self.lay_out().map_err(|error| error.to_string())?;
+            command::find("xorriso").ok_or("xorriso not found; hint: apt install xorriso")?;
+        let folder = self.write_files().map_err(|error| error.to_string())?;
         let mut make = Command::new(xorriso);
         make.args(["-as", "mkisofs", "-quiet", "-J", "-r", "-V", &self.label]);
         command::run(make.arg("-o").arg(file).arg(folder.path())).map(drop)
     }
 
-    /// Its files in a folder.
-    fn lay_out(&self) -> io::Result<tempfile::TempDir> {
+    /// Writes the files to a temporary folder.
+    fn write_files(&self) -> io::Result<tempfile::TempDir> {
         let folder = tempfile::tempdir()?;
         for (path, text) in &self.files {
             if !files::is_relative(path) {
-                let why = format!("`{}` is no path in a volume", path.escape_debug());
+                let why = format!("invalid path `{}` in a volume", path.escape_debug());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
             }
             let path = folder.path().join(path);
@@ -99,9 +99,9 @@ impl Volume {
             .write(true)
             .open(file)?;
         let content: usize = self.files.values().map(String::len).sum();
-        // Whole sectors, or the filesystem is larger than the disk.
+        // Whole sectors; otherwise the file system is larger than the disk.
         disk.set_len((SPARE + 2 * content as u64).next_multiple_of(4096))?;
-        let mut label = [b' '; LONGEST_LABEL];
+        let mut label = [b' '; MAX_LABEL];
         let letters = label.iter_mut().zip(self.label.bytes());
         letters.for_each(|(place, letter)| *place = letter);
         fatfs::format_volume(&disk, FormatVolumeOptions::new().volume_label(label))?;
@@ -110,7 +110,7 @@ impl Volume {
             let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
             let mut folder = volume.root_dir();
             for part in folders.split('/').filter(|part| !part.is_empty()) {
-                // One that is there is opened.
+                // Opens an existing folder.
                 folder = folder.create_dir(part)?;
             }
             folder.create_file(name)?.write_all(text.as_bytes())?;
@@ -119,13 +119,13 @@ impl Volume {
     }
 }
 
-/// The drive that holds it.
+/// The drive of a volume.
 pub(crate) fn drive(id: &str, file: PathBuf, bus: Bus) -> Drive {
     Drive {
         id: id.into(),
         file,
         format: Format::Raw,
-        // An emulated SATA disk cannot be read-only; virtio can everywhere.
+        // An emulated SATA disk cannot be read-only; virtio is available everywhere.
         bus: if bus == Bus::Sata { Bus::Virtio } else { bus },
         read_only: true,
         origin: Origin::Volume,
@@ -139,7 +139,7 @@ mod tests {
     use std::io::Read as _;
 
     #[test]
-    fn what_is_written_can_be_read() {
+    fn fat_volume_can_be_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.img");
         let long = format!("#cloud-config\n{}", "# filler\n".repeat(300_000));
@@ -174,8 +174,8 @@ mod tests {
         for path in [outside.to_str().unwrap(), "../outside", "a/../../outside"] {
             let mut written = Volume::config_drive("");
             written.files.insert(path.to_owned(), "x".to_owned());
-            let error = written.lay_out().unwrap_err().to_string();
-            assert!(error.contains("is no path in a volume"), "{error}");
+            let error = written.write_files().unwrap_err().to_string();
+            assert!(error.contains("invalid path"), "{error}");
             assert!(!outside.exists());
         }
         for (path, below) in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_iso_has_its_label_and_its_files_by_their_long_names() {
+    fn iso_has_its_label_and_long_file_names() {
         if command::find("xorriso").is_none() {
             eprintln!("skipped: no xorriso on this host");
             return;

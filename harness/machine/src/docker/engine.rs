@@ -9,24 +9,24 @@ use crate::ssh::forward::Forward;
 use crate::vm::Machine;
 use host::speed;
 
-/// For one answer of an engine, on the reference host.
+/// Timeout of one answer of an engine, on the reference host.
 pub(crate) const ANSWER_SECONDS: u64 = 120;
 
 impl Machine {
-    /// A bollard client to an engine over SSH's streamlocal forwarding, with the login of `ssh`.
-    /// It is good until the machine reboots. The engine is not asked anything yet, least of all its
-    /// version: to tell it, it runs runc.
+    /// A bollard client for an engine, over SSH's streamlocal forwarding, with the login of `ssh`. It is
+    /// valid until the machine reboots. Sends no request yet. In particular it does not ask for the
+    /// engine's version, because the engine runs runc to answer that.
     ///
     /// # Errors
     /// The forwarding cannot be set up.
     pub async fn docker(&self, ssh: &Ssh, engine: Engine) -> Result<Docker, MachineError> {
         let path = self.forward(ssh, engine).await?;
-        let patience = speed::seconds(ANSWER_SECONDS).as_secs();
-        let docker = Docker::connect_with_unix(&path, patience, API_DEFAULT_VERSION);
+        let timeout = speed::seconds(ANSWER_SECONDS).as_secs();
+        let docker = Docker::connect_with_unix(&path, timeout, API_DEFAULT_VERSION);
         docker.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))
     }
 
-    /// The forwarding for a login and an engine, begun at its first use and after a reboot.
+    /// The forwarding for a login and an engine, started at its first use and after a reboot.
     async fn forward(&self, ssh: &Ssh, engine: Engine) -> Result<String, MachineError> {
         let mut forwards = self.forwards.lock().await;
         forwards.retain(|(_, forward)| forward.alive());

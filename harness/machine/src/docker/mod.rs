@@ -1,4 +1,4 @@
-//! The guest's Docker engines: through SSH, and over the network with TLS.
+//! Clients for the guest's Docker engines: over SSH, and over the network with TLS.
 
 mod engine;
 mod tls;

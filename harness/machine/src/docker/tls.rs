@@ -1,5 +1,5 @@
-//! An engine as another computer reaches it: over TLS, through a port of this host that leads to one
-//! of the guest.
+//! Connects to an engine as another computer does: over TLS, through a host port that is forwarded to
+//! the guest.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,31 +13,32 @@ use crate::qemu::launch;
 use crate::vm::Machine;
 use host::speed;
 
-/// What a client shows and whom it believes, as PEM.
+/// The client's certificates, as PEM.
 #[derive(Debug)]
 pub struct Certificates {
-    /// Who must have signed the engine's certificate.
+    /// The authority that must have signed the engine's certificate.
     pub ca: String,
     /// The client's certificate.
     pub cert: String,
-    /// And its key.
+    /// The client's private key.
     pub key: String,
 }
 
 impl Machine {
-    /// A client to the engine that listens on a port of the guest.
+    /// A client for the engine that listens on a port of the guest.
     ///
     /// # Errors
-    /// [`MachineError::TlsRefused`] where the two do not agree; the line broke, or nobody listens.
+    /// [`MachineError::TlsRefused`] if either side rejects the other; the connection broke, or no engine
+    /// listens.
     pub async fn docker_over_tls(
         &self,
         port: u16,
         certificates: &Certificates,
     ) -> Result<Docker, MachineError> {
         let local = self.forwarded(port).await?;
-        let folder = self
-            .keep_certificates(certificates)
-            .map_err(|error| MachineError::Other(format!("the certificates: {error}")))?;
+        let folder = self.write_certificates(certificates).map_err(|error| {
+            MachineError::Other(format!("cannot write the certificates: {error}"))
+        })?;
         let file = |name: &str| folder.join(name);
         let docker = Docker::connect_with_ssl(
             &format!("tcp://127.0.0.1:{local}"),
@@ -47,29 +48,29 @@ impl Machine {
             speed::seconds(ANSWER_SECONDS).as_secs(),
             API_DEFAULT_VERSION,
         );
-        let docker = docker.map_err(|error| trouble(&error))?;
-        docker.ping().await.map_err(|error| trouble(&error))?;
+        let docker = docker.map_err(|error| tls_error(&error))?;
+        docker.ping().await.map_err(|error| tls_error(&error))?;
         Ok(docker)
     }
 
-    /// The port of this host that leads to one of the guest, from its first use on.
+    /// The host port that is forwarded to a port of the guest. Created at its first use.
     ///
     /// # Errors
-    /// QEMU does not forward it.
+    /// QEMU cannot forward the port.
     pub async fn forwarded(&self, port: u16) -> Result<u16, MachineError> {
         let qmp = &self.current_qmp();
         if let Some(local) = local_port(&launch::network_table(qmp).await?, port) {
             return Ok(local);
         }
         let add = format!("hostfwd_add net0 tcp:127.0.0.1:0-:{port}");
-        let said = launch::monitor(qmp, &add).await?;
+        let output = launch::monitor(qmp, &add).await?;
         let table = launch::network_table(qmp).await?;
-        let failed = || MachineError::Other(format!("port {port} is not forwarded: {said}"));
+        let failed = || MachineError::Other(format!("cannot forward port {port}: {output}"));
         local_port(&table, port).ok_or_else(failed)
     }
 
-    /// bollard reads them again for each connection; they go with the machine.
-    fn keep_certificates(
+    /// Writes the certificates to the machine's folder: bollard reads them again for each connection.
+    fn write_certificates(
         &self,
         certificates: &Certificates,
     ) -> std::io::Result<std::path::PathBuf> {
@@ -85,26 +86,27 @@ impl Machine {
     }
 }
 
-/// From `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15  2376 ...`.
+/// Parses `TCP[HOST_FORWARD]  12  127.0.0.1 33987  10.0.2.15  2376 ...`.
 pub(crate) fn local_port(table: &str, guest: u16) -> Option<u16> {
     let row = format!(r"TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s+\S+\s+{guest}\b");
     let row = Regex::new(&row).ok()?;
     row.captures(table)?.get(1)?.as_str().parse().ok()
 }
 
-/// Either side says why it does not go on, in rustls' words.
-fn trouble(error: &bollard::errors::Error) -> MachineError {
+/// Converts an error; recognizes a refusal of either side by rustls' messages.
+fn tls_error(error: &bollard::errors::Error) -> MachineError {
     let mut chain = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         chain.push(cause.to_string());
         next = cause.source();
     }
-    let said = chain.join(": ");
+    let output = chain.join(": ");
     let refusals = ["received fatal alert", "invalid peer certificate"];
-    match refusals.iter().any(|refusal| said.contains(refusal)) {
-        true => MachineError::TlsRefused(said),
-        false => MachineError::Other(format!("docker over TLS: {said}")),
+    if refusals.iter().any(|refusal| output.contains(refusal)) {
+        MachineError::TlsRefused(output)
+    } else {
+        MachineError::Other(format!("docker over TLS: {output}"))
     }
 }
 
@@ -113,7 +115,7 @@ mod tests {
     use super::local_port;
 
     #[test]
-    fn the_port_is_read_from_the_table() {
+    fn host_port_is_read_from_the_table() {
         let table = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n  TCP[HOST_FORWARD]  19       127.0.0.1 41000       10.0.2.15  2376     0     0\r\n";
         assert_eq!(local_port(table, 22), Some(33987));
         assert_eq!(local_port(table, 2376), Some(41000));

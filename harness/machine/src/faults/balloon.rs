@@ -1,4 +1,4 @@
-//! Memory taken from the guest, by its balloon (`virtio-balloon`).
+//! Takes memory from the guest with its balloon (`virtio-balloon`).
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::error::MachineError;
 use crate::vm::Machine;
 use base::wait::{Poll, wait_until};
 
-/// What is remembered of it.
+/// Owner of the QMP setting.
 const BALLOON: &str = "balloon";
 
 impl Machine {
-    /// Leaves the guest so many MiB, or gives it back what it had with more than that, and waits
-    /// until the guest has followed.
+    /// Limits the guest to `mib` MiB, or gives all its memory back if it has less, and waits until the
+    /// guest has followed.
     ///
     /// # Errors
     /// The machine has no balloon; the guest does not follow within `limit`.
@@ -27,10 +27,10 @@ impl Machine {
         let what = format!("a guest with {} MiB of memory", wanted >> 20);
         let look = async || match self.qmp("query-balloon", Value::Null).await {
             Err(error) => Poll::Failed(error.to_string()),
-            Ok(told) if told["actual"] == wanted => Poll::Ready(()),
-            Ok(told) => {
-                let actual = told["actual"].as_u64().unwrap_or_default();
-                Poll::NotYet(format!("it has {} MiB", actual >> 20))
+            Ok(answer) if answer["actual"] == wanted => Poll::Ready(()),
+            Ok(answer) => {
+                let actual = answer["actual"].as_u64().unwrap_or_default();
+                Poll::NotYet(format!("the guest has {} MiB", actual >> 20))
             }
         };
         Ok(wait_until(&what, limit, look).await?)

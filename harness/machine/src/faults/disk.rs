@@ -1,115 +1,115 @@
-//! Disks that fail or are slow: nodes of QEMU's block layer, put between a disk's device and what
-//! was below it while the machine runs.
+//! Disks that fail or are slow: nodes of QEMU's block layer, inserted between a disk's device and its
+//! node while the machine runs.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::error::MachineError;
-use crate::qemu::nonce::random_word;
+use crate::qemu::nonce::random_nonce;
 use crate::vm::Machine;
 
-/// What is wrong with a disk.
+/// The faults of a disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskFaults {
-    /// Reads end with an error.
+    /// Reads fail.
     pub read: bool,
-    /// Writes end with an error, and so do flushes.
+    /// Writes and flushes fail.
     pub write: bool,
-    /// Requests come one each so long.
+    /// Minimum interval between requests.
     pub slow: Option<Duration>,
 }
 
-/// A disk with something wrong, which [`Machine::mend_disk`] mends.
+/// A disk with active faults; [`Machine::repair_disk`] reverts them.
 #[derive(Debug)]
-pub struct BrokenDisk {
+pub struct FaultyDisk {
     device: String,
-    /// The node that was the device's before.
-    sound: String,
-    /// Those above it, the lowest first.
+    /// The node that the device had before.
+    original: String,
+    /// The inserted nodes, the lowest first.
     nodes: Vec<String>,
     group: Option<String>,
-    /// By which the machine remembers it.
-    word: String,
+    /// Owner of the QMP settings.
+    owner: String,
 }
 
 impl Machine {
-    /// Has a disk (by its serial number: `disk0`, ...) do something wrong from now on.
+    /// Injects faults into a disk, which is named by its serial number (`disk0`, ...).
     ///
     /// # Errors
-    /// There is no such disk; QEMU's error.
+    /// The disk does not exist; QEMU's error.
     pub async fn break_disk(
         &self,
         serial: &str,
         faults: DiskFaults,
-    ) -> Result<BrokenDisk, MachineError> {
-        let (device, sound) = self.find_disk(serial).await?;
-        let mut broken = BrokenDisk {
+    ) -> Result<FaultyDisk, MachineError> {
+        let (device, original) = self.find_disk(serial).await?;
+        let mut faulty = FaultyDisk {
             device,
-            sound,
+            original,
             nodes: Vec::new(),
             group: None,
-            word: random_word(),
+            owner: random_nonce(),
         };
-        match self.put_above(serial, faults, &mut broken).await {
-            Ok(()) => Ok(broken),
+        match self.insert_nodes(serial, faults, &mut faulty).await {
+            Ok(()) => Ok(faulty),
             Err(error) => {
-                let _ = self.mend_disk(&broken).await;
+                let _ = self.repair_disk(&faulty).await;
                 Err(error)
             }
         }
     }
 
-    async fn put_above(
+    async fn insert_nodes(
         &self,
         serial: &str,
         faults: DiskFaults,
-        broken: &mut BrokenDisk,
+        faulty: &mut FaultyDisk,
     ) -> Result<(), MachineError> {
         if faults.read || faults.write {
             let node = format!("{serial}-errors");
-            let options = errors(&node, &broken.sound, faults);
-            self.set(&broken.word, "blockdev-add", options).await?;
-            broken.nodes.push(node);
+            let options = errors(&node, &faulty.original, faults);
+            self.set(&faulty.owner, "blockdev-add", options).await?;
+            faulty.nodes.push(node);
         }
         if let Some(interval) = faults.slow {
             let (node, group) = (format!("{serial}-slow"), format!("{serial}-pace"));
             let limits = json!({ "iops-total": requests_a_second(interval) });
             let pace = json!({ "qom-type": "throttle-group", "id": group, "limits": limits });
-            self.set(&broken.word, "object-add", pace).await?;
-            let below = broken.nodes.last().unwrap_or(&broken.sound).clone();
-            broken.group = Some(group.clone());
+            self.set(&faulty.owner, "object-add", pace).await?;
+            let below = faulty.nodes.last().unwrap_or(&faulty.original).clone();
+            faulty.group = Some(group.clone());
             let options = json!({
                 "driver": "throttle", "node-name": node, "throttle-group": group, "file": below,
             });
-            self.set(&broken.word, "blockdev-add", options).await?;
-            broken.nodes.push(node);
+            self.set(&faulty.owner, "blockdev-add", options).await?;
+            faulty.nodes.push(node);
         }
-        match broken.nodes.last() {
+        match faulty.nodes.last() {
             Some(top) => {
-                let change = attachment(&broken.device, top);
-                self.set(&broken.word, "qom-set", change).await
+                let change = attachment(&faulty.device, top);
+                self.set(&faulty.owner, "qom-set", change).await
             }
             None => Ok(()),
         }
     }
 
-    /// Has a disk do its work again.
+    /// Reverts the faults of a disk.
     ///
     /// # Errors
     /// QEMU's error.
-    pub async fn mend_disk(&self, broken: &BrokenDisk) -> Result<(), MachineError> {
-        self.forget(&broken.word);
-        // QEMU 7.2 does not survive that a device is given the node that it has.
-        if self.attached(&broken.device).await?.as_ref() != Some(&broken.sound) {
-            let change = attachment(&broken.device, &broken.sound);
+    pub async fn repair_disk(&self, faulty: &FaultyDisk) -> Result<(), MachineError> {
+        self.forget(&faulty.owner);
+        // QEMU 7.2 crashes if a device is given the node that it already has.
+        if self.attached(&faulty.device).await?.as_ref() != Some(&faulty.original) {
+            let change = attachment(&faulty.device, &faulty.original);
             self.qmp("qom-set", change).await?;
         }
-        for node in broken.nodes.iter().rev() {
+        for node in faulty.nodes.iter().rev() {
             self.qmp("blockdev-del", json!({ "node-name": node }))
                 .await?;
         }
-        match &broken.group {
+        match &faulty.group {
             Some(group) => self
                 .qmp("object-del", json!({ "id": group }))
                 .await
@@ -118,11 +118,11 @@ impl Machine {
         }
     }
 
-    /// The device of a disk, and the node that it is attached to.
+    /// The device of a disk, and its current node.
     async fn find_disk(&self, serial: &str) -> Result<(String, String), MachineError> {
         for (device, node) in self.disks().await? {
             let asked = json!({ "path": device, "property": "serial" });
-            // A drive of the firmware has none.
+            // A flash drive of the firmware has no serial number.
             let found = self.qmp("qom-get", asked).await.unwrap_or_default();
             if found.as_str() == Some(serial) {
                 return Ok((device, node));
@@ -137,7 +137,7 @@ impl Machine {
         Ok(disks.find_map(|(found, node)| (found == device).then_some(node)))
     }
 
-    /// Each device with a medium, and the node that it is attached to.
+    /// Each device with a medium, and its current node.
     async fn disks(&self) -> Result<Vec<(String, String)>, MachineError> {
         let blocks = self.qmp("query-block", Value::Null).await?;
         let disk = |block: &Value| {
@@ -154,7 +154,7 @@ fn attachment(device: &str, node: &str) -> Value {
 }
 
 fn errors(node: &str, below: &str, faults: DiskFaults) -> Value {
-    /// `EIO`, as errno(3) has it.
+    /// `EIO` of errno(3).
     const IO_ERROR: i32 = 5;
     let wrong = [
         ("read", faults.read),
@@ -169,7 +169,7 @@ fn errors(node: &str, below: &str, faults: DiskFaults) -> Value {
     json!({ "driver": "blkdebug", "node-name": node, "image": below, "inject-error": rules })
 }
 
-/// At least one: QEMU counts in whole numbers.
+/// Requests per second, at least one: QEMU accepts whole numbers.
 fn requests_a_second(interval: Duration) -> u64 {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
     1000_u64.checked_div(millis).unwrap_or(1000).max(1)
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_only_reads_badly_takes_writes() {
+    fn read_fault_does_not_affect_writes() {
         let faults = DiskFaults {
             read: true,
             ..DiskFaults::default()
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pace_is_whole_requests_a_second() {
+    fn interval_becomes_whole_requests_per_second() {
         for (millis, requests) in [(1, 1000), (200, 5), (300, 3), (1000, 1)] {
             assert_eq!(requests_a_second(Duration::from_millis(millis)), requests);
         }

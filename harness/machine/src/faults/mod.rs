@@ -1,10 +1,10 @@
-//! What can be broken in a running machine from outside: nothing of it needs to have been there
-//! when the machine was started, so that every machine can be broken, forks among them.
+//! Faults that can be injected into a running machine from outside. They need no preparation when the
+//! machine is started, so they work for every machine, including forks.
 
 mod balloon;
 mod disk;
 mod network;
 mod packets;
 
-pub use disk::{BrokenDisk, DiskFaults};
+pub use disk::{DiskFaults, FaultyDisk};
 pub use packets::Relay;

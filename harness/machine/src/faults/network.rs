@@ -1,4 +1,4 @@
-//! The cable of a network card.
+//! The link state of a network card.
 
 use serde_json::json;
 
@@ -7,18 +7,18 @@ use crate::qemu::launch;
 use crate::vm::Machine;
 
 impl Machine {
-    /// QEMU's name for the network that a card leads to, by the card's hardware address.
+    /// QEMU's name for the network of the card with this hardware address.
     ///
     /// # Errors
     /// No card has this address; QEMU's error.
     pub async fn network_of(&self, address: &str) -> Result<String, MachineError> {
         let table = launch::monitor(&self.current_qmp(), "info network").await?;
         network_of(&table, address).ok_or_else(|| {
-            MachineError::Other(format!("no network card of QEMU has the address {address}"))
+            MachineError::Other(format!("no network card has the address {address}"))
         })
     }
 
-    /// Puts the cable of a card in, or pulls it.
+    /// Sets the link of a card up or down.
     ///
     /// # Errors
     /// QEMU's error.
@@ -30,7 +30,7 @@ impl Machine {
     }
 }
 
-/// From a row of a card, with that of its network below it:
+/// Finds the row of the card; the row of its network follows:
 /// `virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56`
 /// ` \ net0: index=0,type=user,...`
 fn network_of(table: &str, address: &str) -> Option<String> {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_network_stands_below_its_card() {
+    fn network_follows_its_card_in_the_table() {
         let card = "virtio-net-pci.0: index=0,type=nic,model=virtio-net-pci,macaddr=52:54:00:12:34:56\r\n \\ net0: index=0,type=user,net=10.0.2.0,restrict=off\r\n";
         let other = card.replace("34:56", "34:57").replace("net0", "net1");
         let table = format!("{card}{other}");

@@ -1,28 +1,28 @@
-//! Packets of a network that are late or lost: QEMU hands each packet to this process and back.
+//! Delayed or lost packets of a network: QEMU passes each packet through this process.
 
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::error::MachineError;
 use crate::network::relay::{Disturbance, carry};
-use crate::qemu::nonce::random_word;
+use crate::qemu::nonce::random_nonce;
 use crate::vm::Machine;
 
-/// Both ways, as QEMU calls them: out of the guest and into it.
+/// Both directions, in QEMU's terms: out of the guest and into it.
 const WAYS: [&str; 2] = ["tx", "rx"];
 
-/// A network that is disturbed, until [`Machine::calm`].
+/// A network with a fault, until [`Machine::restore_packets`] reverts it.
 #[derive(Debug)]
 pub struct Relay {
     network: String,
-    /// By which the machine remembers it.
-    word: String,
-    /// In the order in which they were made.
+    /// Owner of the QMP settings.
+    owner: String,
+    /// In order of creation.
     parts: Vec<Part>,
     tasks: JoinSet<()>,
 }
 
-/// What QEMU was given.
+/// An object that was created in QEMU.
 #[derive(Debug)]
 enum Part {
     Line(String),
@@ -30,24 +30,24 @@ enum Part {
 }
 
 impl Machine {
-    /// Disturbs a network (by QEMU's name for it) from now on.
+    /// Delays or drops packets of a network (by QEMU's name for it) from now on.
     ///
     /// # Errors
-    /// It is disturbed already; QEMU's error.
-    pub async fn disturb(
+    /// The network has such a fault already; QEMU's error.
+    pub async fn disturb_packets(
         &self,
         network: &str,
         disturbance: Disturbance,
     ) -> Result<Relay, MachineError> {
         let mut relay = Relay {
             network: network.to_owned(),
-            word: random_word(),
+            owner: random_nonce(),
             parts: Vec::new(),
             tasks: JoinSet::new(),
         };
         for way in WAYS {
             if let Err(error) = self.divert(&mut relay, way, disturbance).await {
-                let _ = self.calm(relay).await;
+                let _ = self.restore_packets(relay).await;
                 return Err(error);
             }
         }
@@ -62,9 +62,9 @@ impl Machine {
     ) -> Result<(), MachineError> {
         let name = format!("{}-{way}", relay.network);
         let (from, back) = (format!("{name}-from-qemu"), format!("{name}-to-qemu"));
-        let out = self.line(&relay.word, &from).await?;
+        let out = self.line(&relay.owner, &from).await?;
         relay.parts.push(Part::Line(from));
-        let into = self.line(&relay.word, &back).await?;
+        let into = self.line(&relay.owner, &back).await?;
         relay.parts.push(Part::Line(back));
         let filter = json!({
             "qom-type": "filter-redirector",
@@ -74,18 +74,18 @@ impl Machine {
             "outdev": format!("{name}-from-qemu"),
             "indev": format!("{name}-to-qemu"),
         });
-        self.set(&relay.word, "object-add", filter).await?;
+        self.set(&relay.owner, "object-add", filter).await?;
         relay.parts.push(Part::Filter(name));
         relay.tasks.spawn(carry(out, into, disturbance));
         Ok(())
     }
 
-    /// Packets go their own way again; those that were to come late are lost.
+    /// Reverts the fault. Delayed packets that are on their way are lost.
     ///
     /// # Errors
     /// QEMU's error.
-    pub async fn calm(&self, mut relay: Relay) -> Result<(), MachineError> {
-        self.forget(&relay.word);
+    pub async fn restore_packets(&self, mut relay: Relay) -> Result<(), MachineError> {
+        self.forget(&relay.owner);
         for part in relay.parts.drain(..).rev() {
             let (command, id) = match part {
                 Part::Filter(id) => ("object-del", id),

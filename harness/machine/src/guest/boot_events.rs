@@ -1,4 +1,4 @@
-//! Boot events: what the guest tells of its boot on a port of its own, kept by boot.
+//! Boot events: the guest reports its boot on a port of its own. Events are grouped by boot.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,23 +16,23 @@ use crate::lines::Ends;
 use base::clock::now;
 use base::wait::{self, WaitError};
 
-/// The stage that begins every boot.
+/// The first stage of every boot.
 const FIRST: &str = "init";
 
 /// One line from the guest's boot-event port.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct BootEvent {
-    /// Stage name, e.g. `init`, `root`, `system-docker`, `console`, `started`.
+    /// Stage name, for example `init`, `root`, `system-docker`, `console`, `started`.
     pub stage: String,
-    /// Guest monotonic seconds.
+    /// The guest's monotonic clock, in seconds.
     pub seconds: f64,
-    /// The error when the stage failed.
+    /// The error, if the stage failed.
     #[serde(default)]
     pub error: Option<String>,
-    /// `true` when it went well (absent with an error).
+    /// `true` if the stage succeeded (absent with an error).
     #[serde(default)]
     pub ok: bool,
-    /// With an error: the boot does not go on.
+    /// With an error: the boot does not continue.
     #[serde(default)]
     pub fatal: bool,
 }
@@ -41,13 +41,13 @@ pub struct BootEvent {
 #[derive(Clone)]
 pub(crate) struct Events {
     boots: Arc<Mutex<Vec<Vec<BootEvent>>>>,
-    /// Boots of this machine that are in the log already.
+    /// Number of boots that the log already holds.
     earlier: usize,
     changed: watch::Sender<()>,
 }
 
 impl Events {
-    /// Listens; must run inside a tokio runtime. The log has so many `earlier` boots already.
+    /// Starts to listen; must be called inside a tokio runtime. The log already holds `earlier` boots.
     pub(crate) fn new(ports: Ends, log: File, earlier: usize) -> Self {
         let events = Self {
             boots: Arc::new(Mutex::new(vec![vec![]])),
@@ -64,22 +64,22 @@ impl Events {
 
     async fn listen(self, mut ports: Ends, mut log: File) {
         while let Some(port) = ports.recv().await {
-            self.hear(port, &mut log).await;
+            self.read(port, &mut log).await;
         }
     }
 
-    /// Until QEMU closes the port.
-    async fn hear(&self, port: UnixStream, log: &mut File) {
+    /// Reads until QEMU closes the port.
+    async fn read(&self, port: UnixStream, log: &mut File) {
         let mut lines = BufReader::new(port).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
             let line = String::from_utf8_lossy(&line);
             let record = match serde_json::from_str::<BootEvent>(&line) {
                 Ok(event) => {
                     let boot = self.earlier + self.add(event);
-                    let said: Value = serde_json::from_str(&line).unwrap_or_default();
-                    json!({ "at": now(), "boot": boot, "event": said })
+                    let text: Value = serde_json::from_str(&line).unwrap_or_default();
+                    json!({ "at": now(), "boot": boot, "event": text })
                 }
-                // A guest cut off in the middle of a line, or one that speaks something else.
+                // The guest was cut off in the middle of a line, or sends something else.
                 Err(error) => json!({ "at": now(), "unreadable": line, "why": error.to_string() }),
             };
             let _ = log.write_all(format!("{record}\n").as_bytes());
@@ -87,7 +87,7 @@ impl Events {
         }
     }
 
-    /// The number of the boot it belongs to, from 0.
+    /// Adds an event; returns the number of its boot, from 0.
     fn add(&self, event: BootEvent) -> usize {
         let mut boots = self.lock();
         if event.stage == FIRST && boots.last().is_some_and(|boot| !boot.is_empty()) {
@@ -99,7 +99,7 @@ impl Events {
         boots.len() - 1
     }
 
-    /// What comes now belongs to another boot.
+    /// Starts a new boot: following events belong to it.
     pub(crate) fn new_boot(&self) {
         let mut boots = self.lock();
         if boots.last().is_some_and(|boot| !boot.is_empty()) {
@@ -107,23 +107,23 @@ impl Events {
         }
     }
 
-    /// How many boots there were, this one among them.
+    /// Number of boots, including the current one.
     pub(crate) fn boots(&self) -> usize {
         self.earlier + self.lock().len()
     }
 
-    /// Those of this boot.
+    /// The events of the current boot.
     pub(crate) fn current(&self) -> Vec<BootEvent> {
         self.lock().last().cloned().unwrap_or_default()
     }
 
-    /// Whether this guest sends events at all.
+    /// Whether the guest has sent any event.
     pub(crate) fn any(&self) -> bool {
         self.lock().iter().any(|boot| !boot.is_empty())
     }
 
-    /// Waits for the event of a stage in this boot, whether the stage went well or not. Another
-    /// stage that ends the boot ends the wait.
+    /// Waits for the event of a stage in the current boot, whether the stage succeeded or failed. A
+    /// fatal event of another stage ends the wait.
     pub(crate) async fn wait(
         &self,
         stage: &str,
@@ -139,10 +139,10 @@ impl Events {
                 return Ok(event.clone());
             }
             if let Some(fatal) = events.iter().find(|event| event.fatal) {
-                return Err(WaitError::failed(&what, told(fatal)).into());
+                return Err(WaitError::failed(&what, describe(fatal)).into());
             }
             if let Some(last) = events.last() {
-                wait::tell(&what, &told(last));
+                wait::tell(&what, &describe(last));
             }
             if tokio::time::timeout_at(end, changed.changed())
                 .await
@@ -150,14 +150,14 @@ impl Events {
             {
                 let last = events
                     .last()
-                    .map_or_else(|| "no event of this boot".into(), told);
+                    .map_or_else(|| "no event in this boot".into(), describe);
                 return Err(WaitError::deadline(&what, limit, last).into());
             }
         }
     }
 }
 
-fn told(event: &BootEvent) -> String {
+fn describe(event: &BootEvent) -> String {
     let at = format!("stage `{}` at {:.2} s", event.stage, event.seconds);
     match &event.error {
         Some(error) => format!("{at}: {error}"),
@@ -171,32 +171,32 @@ mod tests {
     use crate::lines;
     use tokio::io::AsyncWriteExt as _;
 
-    async fn events(said: &str) -> (UnixStream, Events) {
+    async fn events(text: &str) -> (UnixStream, Events) {
         let (mut guest, port) = UnixStream::pair().unwrap();
         let log = File::options().write(true).open("/dev/null").unwrap();
         let events = Events::new(lines::only(port), log, 0);
-        guest.write_all(said.as_bytes()).await.unwrap();
+        guest.write_all(text.as_bytes()).await.unwrap();
         (guest, events)
     }
 
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn an_init_begins_a_new_boot() {
-        let said = r#"{"stage":"init","seconds":0.5,"ok":true}
+    async fn init_event_begins_a_new_boot() {
+        let text = r#"{"stage":"init","seconds":0.5,"ok":true}
             {"stage":"started","seconds":9.0,"ok":true,"version":"0.1.0"}
             not json
             {"stage":"init","seconds":0.4,"ok":true}
             {"stage":"mounts","seconds":0.6,"ok":true}
             "#;
-        let (_guest, events) = events(said).await;
+        let (_guest, events) = events(text).await;
         events.wait("mounts", LONG).await.unwrap();
         let stages: Vec<_> = events.current().into_iter().map(|e| e.stage).collect();
         assert_eq!(stages, ["init", "mounts"]);
     }
 
     #[tokio::test]
-    async fn an_announced_reboot_hides_the_old_boot() {
+    async fn announced_reboot_hides_the_old_boot() {
         let (mut guest, events) = events("{\"stage\":\"init\",\"seconds\":0,\"ok\":true}\n").await;
         events.wait("init", LONG).await.unwrap();
         events.new_boot();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fatal_stage_ends_a_wait_for_a_later_one() {
+    async fn fatal_stage_ends_the_wait_for_a_later_one() {
         let (_guest, events) =
             events("{\"stage\":\"root\",\"seconds\":2,\"error\":\"no squashfs\",\"fatal\":true}\n")
                 .await;

@@ -1,4 +1,4 @@
-//! What the harness knows of the guest: how it reports its boot, when it is ready, where its engines listen.
+//! Knowledge of the guest: how it reports its boot, when it is ready, where its engines listen.
 
 pub(crate) mod boot_events;
 mod engine;

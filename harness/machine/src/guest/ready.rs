@@ -1,4 +1,4 @@
-//! When a machine is ready.
+//! Waits until a machine is ready.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use crate::error::MachineError;
 use crate::guest::boot_events::Events;
 use base::wait::{Poll, WaitError, wait_until};
 
-/// The stage that ends a good boot.
+/// The last stage of a successful boot.
 const LAST: &str = "started";
-/// For an SSH server's first word. QEMU accepts a connection before anybody listens in the guest.
-const BANNER_PATIENCE: Duration = Duration::from_secs(1);
+/// Timeout of an SSH banner. QEMU accepts a connection before any program listens in the guest.
+const BANNER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The last event of a guest that sends events, the SSH banner of one that never did.
+/// Waits for the last event if the guest sends events, else for the SSH banner.
 ///
-/// `tells`: the guest is known to be one that does, from a boot before, perhaps that of another machine.
+/// `sends_events`: the guest is known to send events, from an earlier boot or from its checkpoint.
 pub(crate) async fn wait(
     events: &Events,
-    tells: bool,
+    sends_events: bool,
     port: u16,
     limit: Duration,
 ) -> Result<(), MachineError> {
-    if tells {
+    if sends_events {
         return events.wait(LAST, limit).await.map(drop);
     }
     tokio::select! {
         event = events.wait(LAST, limit) => event.map(drop),
-        banner = first_word(events, port, limit) => banner,
+        banner = wait_banner(events, port, limit) => banner,
     }
 }
 
-/// For a guest that sends events this never ends: they say more.
-async fn first_word(events: &Events, port: u16, limit: Duration) -> Result<(), MachineError> {
+/// Never returns if the guest sends events: they are more precise.
+async fn wait_banner(events: &Events, port: u16, limit: Duration) -> Result<(), MachineError> {
     let look = async || look(events, port).await;
     match wait_until("an SSH banner", limit, look).await {
         Err(WaitError::Failed { .. }) => std::future::pending().await,
@@ -46,17 +46,17 @@ async fn look(events: &Events, port: u16) -> Poll<()> {
     if events.any() {
         return Poll::Failed("this guest sends boot events".into());
     }
-    match tokio::time::timeout(BANNER_PATIENCE, banner(port)).await {
-        Ok(Ok(word)) if &word == b"SSH-" && !events.any() => Poll::Ready(()),
-        Ok(Ok(word)) => Poll::NotYet(format!("{:?}", String::from_utf8_lossy(&word))),
+    match tokio::time::timeout(BANNER_TIMEOUT, banner(port)).await {
+        Ok(Ok(prefix)) if &prefix == b"SSH-" && !events.any() => Poll::Ready(()),
+        Ok(Ok(prefix)) => Poll::NotYet(format!("{:?}", String::from_utf8_lossy(&prefix))),
         Ok(Err(error)) => Poll::NotYet(error.to_string()),
-        Err(_) => Poll::NotYet("connected, but nothing was said".into()),
+        Err(_) => Poll::NotYet("connected, but no SSH banner".into()),
     }
 }
 
 async fn banner(port: u16) -> std::io::Result<[u8; 4]> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let mut word = [0; 4];
-    stream.read_exact(&mut word).await?;
-    Ok(word)
+    let mut prefix = [0; 4];
+    stream.read_exact(&mut prefix).await?;
+    Ok(prefix)
 }

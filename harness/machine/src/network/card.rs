@@ -1,28 +1,28 @@
-//! The networks that QEMU makes for network cards: what their DHCP server and router tell the guest.
+//! The QEMU networks of network cards: settings of their DHCP server and router.
 
 use serde::{Deserialize, Serialize};
 
-/// One network of a card. Everything that is unset is QEMU's default.
+/// The network of a card. Unset fields have QEMU's default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardNetwork {
-    /// Its address, `10.0.4.0/24`; QEMU's default is `10.0.2.0/24`.
+    /// The subnet, for example `10.0.4.0/24`; the default is `10.0.2.0/24`.
     pub subnet: Option<String>,
-    /// Whether leases name a router and a name server. Without them the guest reaches nothing there.
+    /// Whether leases contain a router and a name server. Without them the guest reaches no address there.
     pub router: bool,
-    /// The name server that leases name (DHCP option 6).
+    /// The name server in leases (DHCP option 6).
     pub name_server: Option<String>,
-    /// The domain that leases name (option 15).
+    /// The domain in leases (option 15).
     pub domain: Option<String>,
-    /// The domains that leases name for lookups (option 119).
+    /// The search domains in leases (option 119).
     pub search: Vec<String>,
-    /// The host name that leases name (option 12).
+    /// The host name in leases (option 12).
     pub hostname: Option<String>,
-    /// Whether its router sends IPv6 router advertisements.
+    /// Whether the router sends IPv6 router advertisements.
     pub ipv6: bool,
 }
 
 impl CardNetwork {
-    /// This host in that network: its second address, as libslirp has it (`net_slirp_init` in QEMU's
+    /// The address of this host in the network: the second one, as in libslirp (`net_slirp_init` in QEMU's
     /// `net/slirp.c`).
     pub(crate) fn host(&self) -> Option<std::net::Ipv4Addr> {
         let (first, _) = self.subnet.as_deref()?.split_once('/')?;
@@ -46,7 +46,7 @@ impl Default for CardNetwork {
 }
 
 impl CardNetwork {
-    /// The options of `-netdev user` (qemu-options.hx); defaults are left out.
+    /// The options of `-netdev user` (qemu-options.hx), without defaults.
     pub(crate) fn options(&self) -> Vec<String> {
         let text = |name: &str, value: &Option<String>| {
             let value = value.as_ref()?;
@@ -66,7 +66,7 @@ impl CardNetwork {
                 .iter()
                 .map(|domain| format!("dnssearch={domain}")),
         );
-        // libslirp names a router and a name server only where it lets the guest out (src/bootp.c).
+        // libslirp sends a router and a name server only if the network is not restricted (src/bootp.c).
         all.extend((!self.router).then(|| "restrict=on".into()));
         all.extend((!self.ipv6).then(|| "ipv6=off".into()));
         all
@@ -78,12 +78,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_of_defaults_has_no_options() {
+    fn default_network_has_no_options() {
         assert!(CardNetwork::default().options().is_empty());
     }
 
     #[test]
-    fn every_setting_is_an_option() {
+    fn each_setting_becomes_an_option() {
         let network = CardNetwork {
             subnet: Some("10.0.4.0/24".into()),
             router: false,

@@ -1,10 +1,10 @@
-//! What a guest may reach: its fixtures, and neither this host nor what lies beyond it.
+//! Packet filter: a guest may reach its fixtures, but neither this host nor any other.
 //!
-//! QEMU's user network (libslirp) connects a guest with every service of this host, loopback included.
-//! Its own `restrict=on` is no substitute: leases then name no router and no name server (`bootp.c`),
-//! and every UDP packet is dropped. So each packet that the guest sends goes through this process (a
-//! `filter-redirector`), which drops those that would lead out. A TCP connection is refused at once:
-//! with SYN and FIN set libslirp answers with a reset (`tcp_input`).
+//! QEMU's user network (libslirp) connects a guest with every service of this host, including loopback.
+//! Its `restrict=on` does not suffice: leases then contain no router and no name server (`bootp.c`), and
+//! every UDP packet is dropped. So each packet of the guest passes through this process (a
+//! `filter-redirector`), which drops packets to other destinations. A TCP connection is refused at once:
+//! if SYN and FIN are set, libslirp answers with a reset (`tcp_input`).
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,27 +25,27 @@ const ICMPV6: u8 = 58;
 const DHCP_SERVER: u16 = 67;
 const DHCPV6_SERVER: u16 = 547;
 
-/// Flags of TCP.
+/// TCP flags.
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
-/// FIN, SYN, RST, ACK, URG: with SYN alone of these libslirp opens a connection.
+/// FIN, SYN, RST, ACK, URG. If only SYN of these is set, libslirp opens a connection.
 const FLAGS: u8 = 0x37;
 
-/// Length of an Ethernet header, and of the length that QEMU puts before it.
+/// Length of an Ethernet header, and of the length field that QEMU puts before it.
 const ETHERNET: usize = 14;
 const PREFIX: usize = 4;
 
-/// What one network lets through.
+/// The filter of one network.
 #[derive(Debug, Clone)]
 pub(crate) struct Gate(Arc<Rules>);
 
 #[derive(Debug)]
 struct Rules {
-    /// This host in that network; the name server is one above.
+    /// The address of this host in the network; the name server has the next address.
     host: Ipv4Addr,
-    /// TCP services that QEMU itself leads to a fixture.
+    /// TCP services that QEMU forwards to a fixture.
     fixtures: Vec<(Ipv4Addr, u16)>,
-    /// UDP ports of this host that are fixtures.
+    /// UDP ports of fixtures on this host.
     ports: Mutex<Vec<u16>>,
 }
 
@@ -68,7 +68,7 @@ impl Gate {
             .push(port);
     }
 
-    /// Carries packets from QEMU and back to it until it ends.
+    /// Carries packets from QEMU and back to it until QEMU exits.
     pub(crate) async fn carry(
         self,
         mut from: impl AsyncRead + Unpin,
@@ -84,8 +84,8 @@ impl Gate {
 }
 
 impl Rules {
-    /// Whether a frame of the guest goes on; the beginning of a connection that must not be is changed
-    /// into one that is refused.
+    /// Whether a frame of the guest passes. Changes the first segment of a forbidden connection so that it
+    /// is refused.
     fn pass(&self, frame: &mut [u8]) -> bool {
         let Some((header, packet)) = frame.split_at_mut_checked(ETHERNET) else {
             return false;
@@ -103,7 +103,7 @@ impl Rules {
             return false;
         };
         let length = usize::from(first & 0x0f) * 4;
-        // Of a fragment only the first has ports, and libslirp puts them together.
+        // Only the first fragment has ports, and libslirp reassembles fragments.
         if length < 20 || packet.len() < length || fragment & 0x3fff != 0 {
             return false;
         }
@@ -127,7 +127,7 @@ impl Rules {
     }
 }
 
-/// Neighbours, routers and DHCP; no fixture is reached by IPv6.
+/// Passes neighbour discovery, router discovery and DHCPv6; no fixture uses IPv6.
 fn ipv6(packet: &mut [u8]) -> bool {
     let Some((header, payload)) = packet.split_at_mut_checked(40) else {
         return false;
@@ -143,7 +143,7 @@ fn ipv6(packet: &mut [u8]) -> bool {
     }
 }
 
-/// Has libslirp refuse a connection that the guest begins; what belongs to one that it accepted goes on.
+/// Makes libslirp refuse a new connection of the guest; segments of accepted connections pass.
 fn refuse(segment: &mut [u8]) -> bool {
     let (Some(flags), Some(sum)) = (word(segment, 12), word(segment, 16)) else {
         return false;
@@ -156,7 +156,7 @@ fn refuse(segment: &mut [u8]) -> bool {
     true
 }
 
-/// The checksum of a packet in which a word is changed (RFC 1624).
+/// The checksum of a packet after a change of one word (RFC 1624).
 fn sum_with(sum: u16, old: u16, new: u16) -> u16 {
     let mut sum = u32::from(!sum) + u32::from(!old) + u32::from(new);
     while sum > u32::from(u16::MAX) {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_passes_what_a_machine_needs_and_its_fixtures() {
+    fn gate_passes_dhcp_icmp_and_fixtures() {
         let anybody = Ipv4Addr::BROADCAST;
         let far = Ipv4Addr::new(192, 0, 2, 1);
         for (udp_to, port, wanted) in [
@@ -239,7 +239,7 @@ mod tests {
         };
         assert_eq!(flags(ipv4(TCP, HOST, 22, SYN), 47), SYN | FIN);
         assert_eq!(flags(ipv6(TCP, 0xfec0, 22, SYN), 67), SYN | FIN);
-        // An accepted one, and the registry.
+        // An accepted connection, and the registry.
         assert_eq!(flags(ipv4(TCP, HOST, 22, SYN | 0x10), 47), SYN | 0x10);
         assert_eq!(flags(ipv4(TCP, REGISTRY.0, REGISTRY.1, SYN), 47), SYN);
         assert_eq!(
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn checksum_stays_right_when_a_flag_is_added() {
+    fn checksum_stays_valid_when_a_flag_is_added() {
         let sum = |words: &[u16]| {
             let sum: u32 = words.iter().map(|&word| u32::from(word)).sum();
             let sum = (sum & 0xffff) + (sum >> 16);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_drops_what_is_cut_short() {
+    fn gate_drops_truncated_packets() {
         for whole in [
             ipv4(TCP, HOST, 22, SYN),
             ipv4(UDP, HOST, 67, 0),

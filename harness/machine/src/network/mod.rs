@@ -1,5 +1,5 @@
-//! The networks that QEMU makes for a guest: what they tell it, what they let through, and packets that
-//! are lost or late.
+//! The networks that QEMU makes for a guest: their settings, packet filters, and packets that are lost
+//! or delayed.
 
 pub(crate) mod card;
 pub(crate) mod gate;

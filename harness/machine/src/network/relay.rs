@@ -1,5 +1,5 @@
-//! Packets that come late, or never: QEMU hands every packet of a network to this process (a
-//! `filter-redirector` each way), which hands it back later or not at all.
+//! Delays and drops packets: QEMU passes every packet of a network through this process (one
+//! `filter-redirector` per direction).
 
 use crate::network::socket::Socket;
 use std::io;
@@ -10,21 +10,21 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// A packet with its length is never longer; what says so has lost its place in the stream.
-const LONGEST: usize = 1 << 20;
+/// Maximum length of a packet. A larger length means that the stream is out of sync.
+const MAX_LENGTH: usize = 1 << 20;
 
-/// What happens to each packet, in and out.
+/// The treatment of each packet, in both directions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Disturbance {
-    /// It comes so much later.
+    /// Delay of each packet.
     pub delay: Duration,
-    /// So many of a hundred never come.
+    /// Percentage of packets that are dropped.
     pub loss: u8,
 }
 
 type Late = (Instant, Vec<u8>);
 
-/// Carries packets of one QEMU after another.
+/// Carries the packets of one QEMU process after another.
 pub(crate) async fn carry(from: Socket, back: Socket, how: Disturbance) {
     while let (Ok(from), Ok(back)) = (from.accept().await, back.accept().await) {
         let (packets, late) = mpsc::unbounded_channel();
@@ -32,7 +32,7 @@ pub(crate) async fn carry(from: Socket, back: Socket, how: Disturbance) {
     }
 }
 
-/// Takes packets as they come, loses some, and notes when each is due.
+/// Receives packets, drops some, and records when each of the others is due.
 async fn take(mut from: UnixStream, packets: mpsc::UnboundedSender<Late>, how: Disturbance) {
     let mut lottery = Lottery::new(how.loss);
     while let Ok(packet) = read(&mut from).await {
@@ -51,7 +51,7 @@ async fn give(mut late: mpsc::UnboundedReceiver<Late>, mut back: UnixStream) {
     }
 }
 
-/// A packet with its length, of four bytes, before it.
+/// Reads a packet with its length field of four bytes.
 pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; 4];
     from.read_exact(&mut packet).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<
         packet[0], packet[1], packet[2], packet[3],
     ]));
     let length = length.unwrap_or(usize::MAX);
-    if length > LONGEST {
+    if length > MAX_LENGTH {
         return Err(io::ErrorKind::InvalidData.into());
     }
     packet.resize(4 + length, 0);
@@ -67,8 +67,8 @@ pub(crate) async fn read(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<
     Ok(packet)
 }
 
-/// Which packets are lost. The same in every run: what a packet holds and when it comes is chance
-/// enough.
+/// Decides which packets are dropped. The sequence is the same in every run: content and timing of
+/// packets vary enough.
 struct Lottery {
     loss: u8,
     draw: fastrand::Rng,
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_are_lost_as_were_asked_for() {
+    fn lottery_drops_the_requested_percentage() {
         let lost = |loss| {
             let mut lottery = Lottery::new(loss);
             (0..10_000).filter(|_| lottery.loses()).count()

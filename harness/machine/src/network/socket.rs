@@ -1,4 +1,4 @@
-//! A socket that QEMU connects to.
+//! A Unix socket that QEMU connects to.
 
 use std::fs::File;
 use std::io;
@@ -9,10 +9,10 @@ use tokio::net::{UnixListener, UnixStream};
 
 use base::private_dir::PrivateFolder;
 
-/// A socket on which QEMU, and after a reset the next one, connects.
+/// A socket that QEMU connects to, and after a reset the next QEMU.
 pub(crate) struct Socket {
     listener: UnixListener,
-    /// Short, whatever the folder is called, and good in QEMU, too.
+    /// Short even if the folder's path is long, and valid in QEMU as well.
     pub(crate) path: String,
     file: PathBuf,
     _folder: File,
@@ -36,7 +36,7 @@ impl Socket {
 }
 
 impl Socket {
-    /// The next connection.
+    /// Accepts the next connection.
     pub(crate) async fn accept(&self) -> io::Result<UnixStream> {
         self.listener.accept().await.map(|(stream, _)| stream)
     }
@@ -44,7 +44,7 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        // It goes with the machine's folder otherwise.
+        // Otherwise the file is removed with the machine's folder.
         let _ = std::fs::remove_file(&self.file);
     }
 }

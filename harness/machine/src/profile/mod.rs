@@ -1,6 +1,6 @@
-//! Profiles: the machines that QEMU can pretend to be (`qemu-profiles/*.yaml`), strictly read.
+//! Profiles: the machines that QEMU emulates (`qemu-profiles/*.yaml`), parsed strictly.
 //!
-//! A profile says what the machine is, [`Profile::resolve`] decides what this host makes of it.
+//! A profile describes a machine; [`Profile::resolve`] decides how this host runs it.
 
 mod resolve;
 pub mod schema;
@@ -18,24 +18,24 @@ pub use values::{Budget, Cpus, Firmware, KernelArgument, Mib};
 
 use yaml::{ConsoleRules, SourceError, read_yaml};
 
-/// A machine that QEMU can pretend to be.
+/// A machine that QEMU emulates.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// Name; the file is called `NAME.yaml`.
+    /// Name of the profile. The file must be called `NAME.yaml`.
     pub name: String,
-    /// What it stands for, for those who choose one.
+    /// Description, for users who choose a profile.
     pub about: String,
     /// The board.
     pub machine: Board,
-    /// Memory in MiB; a scenario may ask for another size.
+    /// Memory in MiB. A scenario may set another size.
     pub memory: Mib,
     /// Virtual processors.
     pub cpus: Cpus,
-    /// What executes the guest's instructions.
+    /// The accelerator that executes the guest's instructions.
     #[serde(default)]
     pub accel: Accel,
-    /// Where the operating system comes from.
+    /// The source of the operating system.
     #[serde(default)]
     pub boot: Boot,
     /// `seabios`, `ovmf` (UEFI), or the absolute path of a firmware image.
@@ -44,7 +44,7 @@ pub struct Profile {
     /// Blank disks that the machine always has.
     #[serde(default)]
     pub disks: Vec<ProfileDisk>,
-    /// What the disks that a scenario adds are attached to, and the config drive.
+    /// The bus of the config drive and of disks that a scenario adds.
     #[serde(default)]
     pub disk_bus: Bus,
     /// Network.
@@ -53,17 +53,17 @@ pub struct Profile {
     /// Kernel arguments, before those of a scenario.
     #[serde(default)]
     pub kernel_arguments: Vec<KernelArgument>,
-    /// By when a boot should have reached a stage, since the kernel began, on the reference host.
-    /// A boot that is slower is warned of, and no verdict changes.
+    /// Time limits for the stages of a boot, measured from the start of the kernel, on the reference
+    /// host. A slower boot causes a warning; the verdict does not change.
     #[serde(default)]
     pub budgets: BTreeMap<String, Budget>,
-    /// Lines of the console that fail a trial beside those that are known, and such that do not.
+    /// Console lines that fail a trial, in addition to the built-in patterns, and allowed lines.
     #[serde(default, skip_serializing_if = "ConsoleRules::is_empty")]
     pub console: ConsoleRules,
 }
 
 impl Profile {
-    /// Whether disks of it are attached to this, or those would be that a scenario adds.
+    /// Whether the profile attaches its own disks, or disks that a scenario adds, to this bus.
     pub fn has_disks_on(&self, bus: Bus) -> bool {
         self.disk_bus == bus || self.disks.iter().any(|disk| disk.bus == bus)
     }
@@ -73,34 +73,34 @@ impl Profile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Board {
-    /// PCI Express, as machines since about 2009.
+    /// PCI Express, as in machines since about 2009.
     Q35,
-    /// PCI, as machines before that (i440FX).
+    /// PCI, as in older machines (i440FX).
     Pc,
 }
 
-/// What executes the guest's instructions.
+/// The accelerator that executes the guest's instructions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Accel {
-    /// KVM where it was proven to boot a kernel, else TCG.
+    /// KVM if it was proven to boot a kernel on this host, else TCG.
     #[default]
     Auto,
-    /// The processor itself; a host where that is not proven cannot run the profile.
+    /// The processor itself. A host on which KVM is not proven cannot run the profile.
     Kvm,
-    /// QEMU's emulation, on every host.
+    /// QEMU's emulation, available on every host.
     Tcg,
 }
 
-/// Where the operating system comes from.
+/// The source of the operating system.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Boot {
-    /// QEMU hands kernel, initrd and kernel arguments over.
+    /// QEMU loads the kernel and the initrd and passes the kernel arguments.
     #[default]
     Kernel,
-    /// The firmware finds a boot loader on a disk. The harness can then put nothing on the kernel
-    /// command line; the right machine is known by its host key only.
+    /// The firmware finds a boot loader on a disk. The harness then cannot set kernel arguments, and
+    /// identifies the machine by its host key only.
     Disk,
 }
 
@@ -108,14 +108,14 @@ pub enum Boot {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileDisk {
-    /// What it is attached to.
+    /// The bus that the disk is attached to.
     #[serde(default)]
     pub bus: Bus,
     /// Size in MiB.
     pub size: Mib,
 }
 
-/// What a disk is attached to.
+/// The bus that a disk is attached to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Bus {
@@ -134,20 +134,20 @@ pub enum Bus {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Network {
-    /// One virtio-net card behind QEMU's own NAT; a host port leads to the guest's SSH.
+    /// One virtio-net card behind QEMU's NAT. A host port is forwarded to the guest's SSH.
     #[default]
     User,
-    /// No card at all: no SSH, no Docker API; serial line and boot events remain.
+    /// No network card: no SSH and no Docker API. Serial line and boot events remain.
     None,
 }
 
-/// All profiles of a folder, by name.
+/// Loads all profiles of a folder, sorted by name.
 ///
 /// # Errors
-/// The first file that is wrong.
+/// The first invalid file.
 pub fn load_all(folder: &Path) -> Result<Vec<Profile>, SourceError> {
     let unreadable =
-        |e: std::io::Error| problem(folder, None, format!("cannot be read: {e}"), None);
+        |e: std::io::Error| problem(folder, None, format!("cannot read the folder: {e}"), None);
     let mut files = Vec::new();
     for entry in folder.read_dir().map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
@@ -159,10 +159,10 @@ pub fn load_all(folder: &Path) -> Result<Vec<Profile>, SourceError> {
     files.iter().map(|file| load(file)).collect()
 }
 
-/// One profile.
+/// Loads one profile.
 ///
 /// # Errors
-/// What is wrong with the file.
+/// The file is invalid.
 pub fn load(file: &Path) -> Result<Profile, SourceError> {
     let profile: Profile = read_yaml(file)?;
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
@@ -170,7 +170,7 @@ pub fn load(file: &Path) -> Result<Profile, SourceError> {
         return Err(problem(
             file,
             line_of(file, "name:"),
-            format!("the name `{}` is not the name of the file", profile.name),
+            format!("the name `{}` differs from the file name", profile.name),
             Some(format!("write `name: {stem}`, or rename the file")),
         ));
     }
@@ -179,14 +179,14 @@ pub fn load(file: &Path) -> Result<Profile, SourceError> {
         return Err(problem(
             file,
             line_of(file, "disks:"),
-            format!("{sata} sata disks, and the controller has {SATA_PORTS} ports"),
-            Some("put some of them on another bus".into()),
+            format!("{sata} SATA disks exceed the {SATA_PORTS} ports of the controller"),
+            Some("put some disks on another bus".into()),
         ));
     }
     Ok(profile)
 }
 
-/// Ports of the AHCI controller that QEMU offers.
+/// Number of ports of QEMU's AHCI controller.
 pub(crate) const SATA_PORTS: usize = 6;
 
 fn line_of(file: &Path, key: &str) -> Option<usize> {
@@ -218,7 +218,7 @@ mod tests {
     const LEAST: &str = "name: least\nabout: little\nmachine: pc\nmemory: 512\ncpus: 1\n";
 
     #[test]
-    fn the_profiles_of_this_tree_are_good() {
+    fn profiles_of_this_repository_are_valid() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu-profiles");
         let names: Vec<_> = load_all(&folder)
             .unwrap()
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_filled_in() {
+    fn missing_keys_get_their_defaults() {
         let profile = read("least.yaml", LEAST).unwrap();
         assert_eq!((profile.accel, profile.boot), (Accel::Auto, Boot::Kernel));
         assert_eq!(
@@ -244,12 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn wrong_files_are_refused() {
+    fn invalid_files_are_rejected() {
         for (text, message) in [
-            (
-                LEAST.replace("least", "most"),
-                "is not the name of the file",
-            ),
+            (LEAST.replace("least", "most"), "differs from the file name"),
             (format!("{LEAST}colour: red\n"), "colour"),
             (LEAST.replace("512", "3"), "at least 16"),
             (LEAST.replace("cpus: 1", "cpus: 0"), "between 1 and 255"),
@@ -262,7 +259,10 @@ mod tests {
                 format!("{LEAST}budgets: {{started: fast}}\n"),
                 "write `20s` or `2m`",
             ),
-            (format!("{LEAST}budgets: {{started: 0s}}\n"), "no time"),
+            (
+                format!("{LEAST}budgets: {{started: 0s}}\n"),
+                "must not be zero",
+            ),
             (
                 format!("{LEAST}disks:\n{}", "- {bus: sata, size: 64}\n".repeat(7)),
                 "6 ports",

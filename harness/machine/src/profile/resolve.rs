@@ -1,4 +1,4 @@
-//! What this host makes of a profile: QEMU, the accelerator, firmware files.
+//! Resolves a profile on this host: QEMU, accelerator, firmware files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -7,61 +7,68 @@ use super::{Accel, Firmware, Profile};
 use host::kvm;
 use host::qemu::{self, Qemu};
 
-/// Why this host cannot run a profile, said so that a person knows what to install.
+/// Why this host cannot run a profile.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("profile {profile}: {why}; {hint}")]
+#[error("profile {profile}: {why}; hint: {hint}")]
 pub struct Unreachable {
     /// Profile name.
     pub profile: String,
     /// What is missing.
     pub why: String,
-    /// What to do.
+    /// What to install or change.
     pub hint: String,
 }
 
-/// A profile with everything decided for this host: accelerator, paths of firmware.
+/// A profile with all decisions for this host: accelerator, paths of firmware.
 #[derive(Debug, Clone)]
 pub struct ResolvedProfile {
-    /// The file's content.
+    /// The content of the profile file.
     pub profile: Profile,
-    /// `qemu-system-x86_64` as found.
+    /// The path of `qemu-system-x86_64`.
     pub qemu: PathBuf,
-    /// Its version.
+    /// The version of QEMU.
     pub qemu_version: String,
-    /// What executes the guest.
+    /// The accelerator.
     pub accelerator: Accelerator,
     /// Firmware files.
     pub firmware: ResolvedFirmware,
 }
 
-/// What executes the guest.
+/// The accelerator, as decided for this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
-    /// The processor.
+    /// Hardware virtualization (KVM).
     Kvm,
-    /// QEMU's emulation.
+    /// QEMU's emulation (TCG).
     Tcg {
-        /// Whether each processor of the guest gets a thread of its own.
+        /// Whether each virtual processor has a thread of its own.
         threads: bool,
     },
 }
 
 impl Accelerator {
-    /// What the kernel of a guest is told because of it.
+    /// Kernel arguments that the accelerator needs.
     ///
-    /// `norandmaps`: QEMU keeps what it translated by the address it is at, so that with addresses drawn
-    /// at random each process that starts has the C library and its program translated again: 6000
-    /// blocks for a shell, a third of a boot.
+    /// | argument | reason |
+    /// |---|---|
+    /// | `norandmaps` | QEMU caches translated code by address |
+    /// | `no_timer_check` | the kernel panics on a busy host |
+    /// | `cryptomgr.notests` | self-tests take a twentieth of a boot |
+    /// | `init_on_alloc=0` | clearing memory on allocation takes nearly as long |
+    /// | `initcall_blacklist` | two more self-tests take 0.4 s each |
     ///
-    /// `no_timer_check`: the kernel counts interrupts of its timer against turns of a loop, and panics
-    /// ("IO-APIC + timer doesn't work!") where a busy host let the one run and not the other. Under KVM
-    /// it leaves that out by itself (`arch/x86/kernel/kvm.c`).
+    /// `norandmaps`: with random addresses, QEMU translates the C library and the program again for each
+    /// process: 6000 blocks for a shell, a third of a boot.
     ///
-    /// `cryptomgr.notests`: the kernel would try each cipher on known answers before it is used, which
-    /// is a twentieth of a boot. `init_on_alloc=0`: Debian's kernel clears memory when it is asked for,
-    /// too, in case somebody forgets to; that is nearly as much. `initcall_blacklist`: two more that
-    /// test themselves for 0.4 s each, `jitterentropy_rng` (which a machine with virtio-rng does not
-    /// draw from) and the key derivation of SP 800-108, whose beginning is nothing but its test.
+    /// `no_timer_check`: the kernel compares timer interrupts with turns of a loop, and panics ("IO-APIC +
+    /// timer doesn't work!") if a busy host runs one but not the other. Under KVM it skips the check
+    /// itself (`arch/x86/kernel/kvm.c`).
+    ///
+    /// `cryptomgr.notests`: the kernel would test each cipher with known answers before its first use.
+    /// `init_on_alloc=0`: Debian's kernel clears memory on allocation, as hardening.
+    /// `initcall_blacklist`: the self-tests are those of `jitterentropy_rng`, which a machine with
+    /// virtio-rng does not use, and of the key derivation of SP 800-108, whose initialization is
+    /// nothing but its test.
     pub fn kernel_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kvm => &[],
@@ -75,13 +82,13 @@ impl Accelerator {
         }
     }
 
-    /// The processor of a guest, as `-cpu` has it: the widest that there is, so that what is built for
-    /// the host runs in the guest, without what costs an emulator more than it gives.
+    /// The value of `-cpu`. It has all features that are available, so that programs built for the host
+    /// run in the guest, except those that cost an emulator more than they give.
     ///
-    /// `erms` and `fsrm` have the kernel copy and clear memory a byte at a time (`rep movsb`), of which
-    /// QEMU makes a loop; without them it does so by eight. `la57` has page tables of five levels, which
-    /// QEMU walks in software; `smap` changes the processor's state around each copy from a program, and
-    /// QEMU ends a block of translated code at each change.
+    /// `erms` and `fsrm` make the kernel copy and clear memory by single bytes (`rep movsb`), which QEMU
+    /// executes as a loop; without them it uses eight bytes at a time. `la57` enables page tables of five
+    /// levels, which QEMU walks in software. `smap` changes the processor state around each copy from a
+    /// program, and QEMU ends a block of translated code at each change.
     pub fn processor(self) -> &'static str {
         match self {
             Self::Kvm => "host",
@@ -90,23 +97,23 @@ impl Accelerator {
     }
 }
 
-/// Firmware as files of this host.
+/// Firmware as files on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResolvedFirmware {
-    /// QEMU brings its own SeaBIOS.
+    /// The SeaBIOS that is built into QEMU.
     Builtin,
-    /// UEFI: code that is only read, and variables of which each machine gets a copy.
+    /// UEFI: read-only code, and variables, of which each machine gets a copy.
     Flash {
         /// The code.
         code: PathBuf,
-        /// Empty variables.
+        /// Initial variables.
         vars: PathBuf,
     },
     /// An image for `-bios`.
     Bios(PathBuf),
 }
 
-/// Where distributions put UEFI: code and variables.
+/// Paths of UEFI code and variables in several distributions.
 const OVMF: [(&str, &str); 3] = [
     (
         "/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -123,10 +130,10 @@ const OVMF: [(&str, &str); 3] = [
 ];
 
 impl Profile {
-    /// Resolves against the host, without the KVM proof (cheap; used at list time).
+    /// Checks that this host can run the profile, without proving KVM. Cheap; used to list profiles.
     ///
     /// # Errors
-    /// What this host lacks.
+    /// This host lacks something.
     pub fn check_host(&self) -> Result<(), Unreachable> {
         self.find_qemu()?;
         self.find_firmware()?;
@@ -136,10 +143,10 @@ impl Profile {
         }
     }
 
-    /// Resolves against the host; `accel: auto` uses the (cached) proof with `kernel`.
+    /// Resolves the profile on this host. `accel: auto` uses the cached proof of KVM with `kernel`.
     ///
     /// # Errors
-    /// What this host lacks.
+    /// This host lacks something.
     pub fn resolve(&self, kernel: &Path) -> Result<ResolvedProfile, Unreachable> {
         let qemu = self.find_qemu()?;
         Ok(ResolvedProfile {
@@ -163,7 +170,7 @@ impl Profile {
             (Ok(()), _) => Ok(Accelerator::Kvm),
             (Err(why), Accel::Kvm) => Err(self.no_kvm(why)),
             (Err(why), _) => {
-                say_emulated(&why);
+                log_emulation(&why);
                 Ok(emulation)
             }
         }
@@ -177,19 +184,19 @@ impl Profile {
         match &self.firmware {
             Firmware::Seabios => Ok(ResolvedFirmware::Builtin),
             Firmware::Ovmf => ovmf().ok_or_else(|| {
-                let why = format!("the firmware `ovmf` is not there ({})", OVMF[0].0);
+                let why = format!("the firmware `ovmf` is not installed ({})", OVMF[0].0);
                 self.unreachable(why, "apt install ovmf".into())
             }),
             Firmware::File(path) if path.is_file() => Ok(ResolvedFirmware::Bios(path.clone())),
             Firmware::File(path) => Err(self.unreachable(
-                format!("the firmware {} is not there", path.display()),
-                "put it there, or name `seabios` or `ovmf` (apt install ovmf)".into(),
+                format!("firmware file {} not found", path.display()),
+                "correct the path, or use `seabios` or `ovmf` (apt install ovmf)".into(),
             )),
         }
     }
 
     fn no_kvm(&self, why: String) -> Unreachable {
-        self.unreachable(why, "use a host with KVM, or `accel: auto`".into())
+        self.unreachable(why, "use a host with KVM, or set `accel: auto`".into())
     }
 
     fn unreachable(&self, why: String, hint: String) -> Unreachable {
@@ -201,7 +208,7 @@ impl Profile {
     }
 }
 
-/// UEFI of this host.
+/// The UEFI firmware of this host.
 pub fn ovmf() -> Option<ResolvedFirmware> {
     OVMF.iter()
         .find(|(code, vars)| Path::new(code).is_file() && Path::new(vars).is_file())
@@ -211,10 +218,10 @@ pub fn ovmf() -> Option<ResolvedFirmware> {
         })
 }
 
-/// Said once a process: every machine after the first is emulated for the same reason.
-fn say_emulated(why: &str) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| log::info!("machines are emulated (TCG), which is slower: {why}"));
+/// Logs the reason for emulation once per process; it is the same for every machine.
+fn log_emulation(why: &str) {
+    static LOGGED: Once = Once::new();
+    LOGGED.call_once(|| log::info!("machines are emulated (TCG), which is slower: {why}"));
 }
 
 #[cfg(test)]
@@ -222,12 +229,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_firmware_names_the_file_and_what_to_do() {
+    fn missing_firmware_names_the_file_and_a_hint() {
         let profile: Profile = serde_yaml::from_str(
             "{name: x, about: x, machine: pc, memory: 64, cpus: 1, firmware: /nowhere/uefi.fd}",
         )
         .unwrap();
         let error = profile.find_firmware().unwrap_err().to_string();
-        insta::assert_snapshot!(error, @"profile x: the firmware /nowhere/uefi.fd is not there; put it there, or name `seabios` or `ovmf` (apt install ovmf)");
+        insta::assert_snapshot!(error, @"profile x: firmware file /nowhere/uefi.fd not found; hint: correct the path, or use `seabios` or `ovmf` (apt install ovmf)");
     }
 }

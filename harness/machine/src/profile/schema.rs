@@ -1,8 +1,8 @@
-//! The JSON schema of profiles, for editors; committed as `qemu-profiles/schema.json`.
+//! The JSON schema of profiles, for editors. Committed as `qemu-profiles/schema.json`.
 
 use super::Profile;
 
-/// The schema as the text of the file.
+/// The schema, as the content of the file.
 pub fn text() -> String {
     let schema = schemars::schema_for!(Profile);
     format!("{:#}\n", schema.to_value())
@@ -12,9 +12,9 @@ pub fn text() -> String {
 mod tests {
     use std::path::Path;
 
-    /// `UPDATE_SCHEMAS=1 cargo test -p harness schema` writes it anew.
+    /// `UPDATE_SCHEMAS=1 cargo test -p machine --lib schema` writes it again.
     #[test]
-    fn the_committed_schema_is_the_one_of_the_types() {
+    fn committed_schema_matches_the_types() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../qemu-profiles/schema.json");
         if std::env::var_os("UPDATE_SCHEMAS").is_some() {
             std::fs::write(&file, super::text()).unwrap();
@@ -23,7 +23,7 @@ mod tests {
         assert_eq!(
             committed,
             super::text(),
-            "run with UPDATE_SCHEMAS=1 to write it anew"
+            "run with UPDATE_SCHEMAS=1 to write the file again"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Values of a profile that cannot be wrong once they are read.
+//! Values of a profile that are validated when they are parsed.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub struct Mib(#[schemars(range(min = 16, max = 1_048_576))] u64);
 
 impl Mib {
-    /// The number.
+    /// The size in MiB.
     pub fn get(self) -> u64 {
         self.0
     }
@@ -27,7 +27,7 @@ impl TryFrom<u64> for Mib {
         match mib {
             16..=1_048_576 => Ok(Self(mib)),
             _ => Err(format!(
-                "{mib} is no size in MiB: at least 16, at most 1048576"
+                "{mib} MiB is out of range: at least 16, at most 1048576"
             )),
         }
     }
@@ -73,7 +73,7 @@ impl From<Cpus> for u64 {
 pub struct KernelArgument(#[schemars(regex(pattern = r"^[^ \t\n]+$"))] String);
 
 impl KernelArgument {
-    /// The word.
+    /// The argument.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -81,29 +81,29 @@ impl KernelArgument {
 
 impl TryFrom<String> for KernelArgument {
     type Error = String;
-    fn try_from(word: String) -> Result<Self, String> {
-        if word.is_empty() || word.contains(char::is_whitespace) {
+    fn try_from(argument: String) -> Result<Self, String> {
+        if argument.is_empty() || argument.contains(char::is_whitespace) {
             return Err(format!(
-                "`{word}` is not one kernel argument: write one list item for each"
+                "`{argument}` is not a single kernel argument; hint: write one list item per argument"
             ));
         }
-        Ok(Self(word))
+        Ok(Self(argument))
     }
 }
 
 impl From<KernelArgument> for String {
-    fn from(word: KernelArgument) -> Self {
-        word.0
+    fn from(argument: KernelArgument) -> Self {
+        argument.0
     }
 }
 
-/// How long something may take before it is warned of: `500ms`, `20s`, `2m`.
+/// A time limit whose excess causes a warning: `500ms`, `20s`, `2m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Budget(Duration);
 
 impl Budget {
-    /// The time.
+    /// The duration.
     pub fn get(self) -> Duration {
         self.0
     }
@@ -114,8 +114,10 @@ impl TryFrom<String> for Budget {
     fn try_from(text: String) -> Result<Self, String> {
         match humantime::parse_duration(&text) {
             Ok(time) if !time.is_zero() => Ok(Self(time)),
-            Ok(_) => Err("a budget of zero leaves no time for anything".into()),
-            Err(error) => Err(format!("not a time ({error}); write `20s` or `2m`")),
+            Ok(_) => Err("a budget must not be zero".into()),
+            Err(error) => Err(format!(
+                "not a duration ({error}); hint: write `20s` or `2m`"
+            )),
         }
     }
 }
@@ -133,22 +135,22 @@ impl JsonSchema for Budget {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "How long: 500ms, 20s, 2m.",
+            "description": "A duration: 500ms, 20s, 2m.",
             "pattern": "^[0-9]",
         })
     }
 }
 
-/// What the board runs first.
+/// The firmware of the machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Firmware {
-    /// The BIOS that comes with QEMU.
+    /// The BIOS that is built into QEMU.
     #[default]
     Seabios,
     /// UEFI, from the package `ovmf`.
     Ovmf,
-    /// An image of one's own, given to QEMU as `-bios`.
+    /// A firmware image, passed to QEMU as `-bios`.
     File(PathBuf),
 }
 
@@ -160,7 +162,7 @@ impl TryFrom<String> for Firmware {
             "ovmf" => Ok(Self::Ovmf),
             path if path.starts_with('/') => Ok(Self::File(path.into())),
             _ => Err(format!(
-                "unknown firmware `{name}`: `seabios`, `ovmf`, or an absolute path"
+                "unknown firmware `{name}`; hint: use `seabios`, `ovmf`, or an absolute path"
             )),
         }
     }

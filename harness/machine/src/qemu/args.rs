@@ -1,4 +1,4 @@
-//! QEMU's command line, by a pure function.
+//! Builds the QEMU command line. Pure functions, tested by snapshots.
 
 use serde_json::{Value, json};
 
@@ -9,27 +9,27 @@ use crate::qemu::plan::{Direct, EVENTS_PORT, MemoryFile, Plan};
 use crate::qemu::plugged;
 use crate::services::metadata;
 
-/// Where the lines of the machine end on this side.
+/// How the lines of the machine (serial, QMP, boot events) are connected.
 #[derive(Debug, Clone, Copy)]
-pub enum Wires {
-    /// Connected sockets that QEMU inherits: nothing of what the guest says first can be missed,
-    /// no path can be too long, and nobody else can connect.
+pub enum Connections {
+    /// Connected sockets that QEMU inherits. No early output of the guest is lost, no socket path
+    /// can be too long, and no other process can connect.
     Inherited {
-        /// Serial line.
+        /// File descriptor of the serial line.
         serial: i32,
-        /// QMP.
+        /// File descriptor of QMP.
         qmp: i32,
-        /// Boot events.
+        /// File descriptor of the boot events.
         events: i32,
-        /// The first of two for each gate: packets from QEMU, and back.
+        /// The first file descriptor of the gates. Each gate takes two: packets from QEMU, packets back.
         gates: i32,
     },
-    /// Serial line and monitor in the terminal, boot events nowhere: for a person's shell.
+    /// Serial line and monitor in the terminal, boot events discarded. For `qemu.sh`.
     Terminal,
 }
 
-/// The arguments, without the program.
-pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
+/// The arguments, without the program name.
+pub fn arguments(plan: &Plan, connections: Connections) -> Vec<String> {
     let mut args = Args::default();
     args.add("-nodefaults", &[]).add("-no-user-config", &[]);
     args.add("-name", &[&plan.name]);
@@ -43,13 +43,13 @@ pub fn arguments(plan: &Plan, wires: Wires) -> Vec<String> {
         args.device(&["virtio-balloon-pci"]);
     }
     network(&mut args, plan);
-    if let Wires::Inherited { gates: first, .. } = wires {
+    if let Connections::Inherited { gates: first, .. } = connections {
         gates(&mut args, plan, first);
     }
     drives(&mut args, &plan.drives);
     slots(&mut args, plan);
-    lines(&mut args, wires);
-    if let Wires::Inherited { .. } = wires {
+    lines(&mut args, connections);
+    if let Connections::Inherited { .. } = connections {
         run(&mut args, plan);
     }
     args.0
@@ -74,7 +74,7 @@ impl Args {
 
 fn board(args: &mut Args, plan: &Plan) {
     let machine = match plan.board {
-        // Disks on SATA have a controller of their own; the board's would only be waited for.
+        // SATA disks get a controller of their own; the guest would only wait for the board's.
         Board::Q35 => "q35,sata=off",
         Board::Pc => "pc",
     };
@@ -99,7 +99,7 @@ fn board(args: &mut Args, plan: &Plan) {
     args.add("-m", &[&format!("{}M", plan.memory)]);
 }
 
-/// As JSON, in which a file name may hold anything.
+/// The memory object as JSON, so that a file name may contain any character.
 fn memory(file: &MemoryFile, mib: u64) -> String {
     let (path, share) = match file {
         MemoryFile::Written(path) => (path, true),
@@ -121,7 +121,7 @@ fn memory(file: &MemoryFile, mib: u64) -> String {
 
 fn firmware(args: &mut Args, plan: &Plan) {
     let flash = |file: &std::path::Path, unit: u8, read_only: &str| {
-        // `-drive` ends a value at a comma unless it is doubled.
+        // `-drive` ends a value at a comma unless the comma is doubled.
         let file = file.to_string_lossy().replace(',', ",,");
         format!("if=pflash,unit={unit},format=raw,readonly={read_only},file={file}")
     };
@@ -139,7 +139,7 @@ fn firmware(args: &mut Args, plan: &Plan) {
     }
 }
 
-/// For what is plugged in later; i440FX takes cards anywhere.
+/// Slots for devices that are plugged in later. i440FX accepts cards in any slot.
 fn slots(args: &mut Args, plan: &Plan) {
     if plan.board == Board::Q35 {
         for number in 0..plugged::SLOTS {
@@ -159,11 +159,11 @@ fn kernel(args: &mut Args, direct: &Direct) {
     args.add("-append", &[&direct.append]);
 }
 
-/// A screen for tty1 and screenshots, entropy, the id that tells a kernel it was copied, and the
-/// word that tells us which copy it is.
+/// A screen for tty1 and screenshots, an entropy source, the VM generation ID (which tells a kernel
+/// that it was copied), and the nonce (which tells us which copy it is).
 fn small_devices(args: &mut Args, plan: &Plan) {
-    let word = format!("string={}", plan.nonce);
-    args.add("-fw_cfg", &[&format!("name={FW_CFG}"), &word]);
+    let nonce = format!("string={}", plan.nonce);
+    args.add("-fw_cfg", &[&format!("name={FW_CFG}"), &nonce]);
     args.add("-display", &["none"]).device(&["VGA"]);
     args.add("-rtc", &["base=utc"]);
     args.device(&["vmgenid", &format!("guid={}", plan.generation)]);
@@ -184,8 +184,8 @@ fn network(args: &mut Args, plan: &Plan) {
         let options = plan.first_card.options();
         parts.extend(options.iter().map(String::as_str));
         args.add("-netdev", &parts);
-        // Without a boot ROM: it is in a package of its own, and nothing boots from the network. A
-        // fork has nobody to announce itself to: its network is its own.
+        // No boot ROM: it is in a separate package, and nothing boots from the network. No
+        // announcement: a fork has a network of its own, so no other host listens.
         args.device(&[
             "virtio-net-pci",
             "netdev=net0",
@@ -203,7 +203,8 @@ fn network(args: &mut Args, plan: &Plan) {
     }
 }
 
-/// Packets of the guest go through this process. `rx` is what a network receives.
+/// Routes the packets of the guest through this process. `rx` is the queue of packets that a network
+/// receives.
 fn gates(args: &mut Args, plan: &Plan, first: i32) {
     for ((network, _), fd) in plan.gates.iter().zip((first..).step_by(2)) {
         let (out, back) = (format!("{network}-out"), format!("{network}-back"));
@@ -244,7 +245,7 @@ fn drives(args: &mut Args, drives: &[Drive]) {
     }
 }
 
-/// As JSON, in which a file name may hold anything.
+/// The block device as JSON, so that a file name may contain any character.
 fn block(drive: &Drive) -> String {
     json!({
         "driver": drive.format.name(),
@@ -266,9 +267,9 @@ fn file(drive: &Drive) -> Value {
     }
 }
 
-fn lines(args: &mut Args, wires: Wires) {
-    match wires {
-        Wires::Inherited {
+fn lines(args: &mut Args, connections: Connections) {
+    match connections {
+        Connections::Inherited {
             serial,
             qmp,
             events,
@@ -286,7 +287,7 @@ fn lines(args: &mut Args, wires: Wires) {
                 &["socket", "id=events", &format!("fd={events}")],
             );
         }
-        Wires::Terminal => {
+        Connections::Terminal => {
             args.add("-serial", &["mon:stdio"]);
             args.add("-chardev", &["null", "id=events"]);
         }
@@ -296,7 +297,7 @@ fn lines(args: &mut Args, wires: Wires) {
     args.device(&["virtserialport", "bus=ports.0", "chardev=events", &name]);
 }
 
-/// What comes after a reset, where somebody sees to it.
+/// Makes QEMU exit at a reset if the monitor starts the next one.
 fn run(args: &mut Args, plan: &Plan) {
     if plan.ends_at_reset() {
         args.add("-action", &["reboot=shutdown"]);
@@ -304,228 +305,4 @@ fn run(args: &mut Args, plan: &Plan) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::Format;
-    use crate::disk::Origin;
-    use crate::network::card::CardNetwork;
-    use crate::network::gate::Gate;
-    use crate::qemu::plan::Incoming;
-
-    fn drive(id: &str, bus: Bus) -> Drive {
-        Drive {
-            id: id.into(),
-            file: format!("/private/{id}, one.img").into(),
-            format: Format::Raw,
-            bus,
-            read_only: id == "config",
-            origin: Origin::Kept,
-            socket: None,
-        }
-    }
-
-    fn plan() -> Plan {
-        Plan {
-            name: "q35".into(),
-            board: Board::Q35,
-            nonce: "abc".into(),
-            generation: "01234567-89ab-cdef-0123-456789abcdef".into(),
-            accelerator: Accelerator::Tcg { threads: true },
-            cpus: 2.try_into().unwrap(),
-            memory: 1024,
-            firmware: ResolvedFirmware::Builtin,
-            uefi_vars: None,
-            direct: Some(Direct {
-                kernel: "/dist/vmlinuz".into(),
-                kernel_head: None,
-                initrd: Some("/dist/initrd".into()),
-                append: "console=ttyS0 harness.nonce=abc".into(),
-            }),
-            drives: vec![drive("disk0", Bus::Virtio), drive("config", Bus::Virtio)],
-            network: Network::User,
-            metadata: None,
-            ssh_port: 40000,
-            memory_file: None,
-            incoming: None,
-            balloon: false,
-            registry: None,
-            gates: vec![],
-            first_card: CardNetwork::default(),
-            cards: Vec::new(),
-        }
-    }
-
-    const WIRES: Wires = Wires::Inherited {
-        serial: 3,
-        qmp: 4,
-        events: 5,
-        gates: 8,
-    };
-
-    fn shown(plan: &Plan, wires: Wires) -> String {
-        arguments(plan, wires)
-            .join("\n")
-            .replace("\n-", "\n\n-")
-            .replace("\n\n", "\u{1}")
-            .replace('\n', " ")
-            .replace('\u{1}', "\n")
-    }
-
-    #[test]
-    fn a_direct_boot_on_q35() {
-        insta::assert_snapshot!(shown(&plan(), WIRES));
-    }
-
-    #[test]
-    fn a_disk_boot_with_uefi_on_every_bus() {
-        let plan = Plan {
-            name: "odd".into(),
-            board: Board::Pc,
-            accelerator: Accelerator::Kvm,
-            direct: None,
-            firmware: ResolvedFirmware::Flash {
-                code: "/uefi/a,b".into(),
-                vars: "/uefi/vars".into(),
-            },
-            uefi_vars: Some("/private/vars".into()),
-            drives: [Bus::Sata, Bus::Scsi, Bus::Nvme, Bus::Sata]
-                .into_iter()
-                .enumerate()
-                .map(|(n, bus)| drive(&format!("disk{n}"), bus))
-                .collect(),
-            network: Network::None,
-            ..plan()
-        };
-        insta::assert_snapshot!(shown(&plan, WIRES));
-    }
-
-    #[test]
-    fn a_saved_machine_goes_on_in_memory_of_its_own() {
-        let plan = Plan {
-            memory_file: Some(MemoryFile::CopiedOnWrite("/saved, one/memory".into())),
-            incoming: Some(Incoming::Told),
-            ..plan()
-        };
-        let text = shown(&plan, WIRES);
-        let memory =
-            r#""mem-path":"/saved, one/memory","qom-type":"memory-backend-file","share":false"#;
-        assert!(text.contains(memory), "{text}");
-        assert!(
-            text.contains("-machine q35,sata=off,memory-backend=ram")
-                && text.contains("-incoming defer")
-        );
-    }
-
-    #[test]
-    fn a_kernel_that_is_not_booted_is_not_read_whole() {
-        let mut plan = Plan {
-            incoming: Some(Incoming::Told),
-            ..plan()
-        };
-        assert!(plan.never_boots() && !self::plan().never_boots());
-        if let Some(direct) = &mut plan.direct {
-            direct.kernel_head = Some("/private/kernel-head".into());
-        }
-        assert!(shown(&plan, WIRES).contains("-kernel /private/kernel-head\n"));
-        let powered_on = shown(&plan.powered_on(), WIRES);
-        assert!(powered_on.contains("-kernel /dist/vmlinuz\n"));
-    }
-
-    #[test]
-    fn memory_can_be_taken_only_where_that_is_asked_for() {
-        let plan = Plan {
-            balloon: true,
-            ..plan()
-        };
-        assert!(shown(&plan, WIRES).contains("-device virtio-balloon-pci"));
-        assert!(!shown(&self::plan(), WIRES).contains("balloon"));
-    }
-
-    #[test]
-    fn a_disk_with_a_write_cache_is_reached_through_us() {
-        let mut plan = plan();
-        plan.drives[0].socket = Some(6);
-        let text = shown(&plan, WIRES);
-        let served =
-            r#""file":{"driver":"nbd","server":{"str":"6","type":"fd"}},"node-name":"disk0""#;
-        assert!(
-            text.contains(served) && !text.contains("/private/disk0"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn metadata_has_the_address_that_clouds_give_it() {
-        let plan = Plan {
-            metadata: Some("/private/it, one/metadata".into()),
-            ..plan()
-        };
-        let text = shown(&plan, WIRES);
-        let served = "hostfwd=tcp:127.0.0.1:40000-:22,net=169.254.0.0/16,host=169.254.2.2,\
-            guestfwd=tcp:169.254.169.254:80-cmd:sh '/private/it,, one/metadata/serve.sh'";
-        assert!(text.contains(served), "{text}");
-    }
-
-    #[test]
-    fn packets_of_a_gated_network_go_through_us() {
-        let gate = Gate::new(std::net::Ipv4Addr::new(10, 0, 2, 2), vec![]);
-        let plan = Plan {
-            gates: vec![("net0".into(), gate)],
-            ..plan()
-        };
-        let text = shown(&plan, WIRES);
-        for part in [
-            "-chardev socket,id=net0-out,fd=8\n",
-            "-chardev socket,id=net0-back,fd=9\n",
-            "-object filter-redirector,id=net0-gate,netdev=net0,queue=rx,outdev=net0-out,indev=net0-back",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-        assert!(!shown(&plan, Wires::Terminal).contains("gate"));
-    }
-
-    #[test]
-    fn each_card_has_a_network_of_its_own() {
-        let card = |subnet: &str| CardNetwork {
-            subnet: Some(subnet.into()),
-            ..CardNetwork::default()
-        };
-        let plan = Plan {
-            first_card: CardNetwork {
-                hostname: Some("given".into()),
-                ..CardNetwork::default()
-            },
-            cards: vec![card("10.0.4.0/24"), card("10.0.5.0/24")],
-            ..plan()
-        };
-        let text = shown(&plan, WIRES);
-        for part in [
-            "-netdev user,id=net0,hostfwd=tcp:127.0.0.1:40000-:22,hostname=given",
-            "-netdev user,id=net1,net=10.0.4.0/24",
-            "-device virtio-net-pci,netdev=net1",
-            "-netdev user,id=net2,net=10.0.5.0/24",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_terminal_needs_no_inherited_lines() {
-        let text = shown(&plan(), Wires::Terminal);
-        assert!(
-            text.contains("-serial mon:stdio") && !text.contains("fd="),
-            "{text}"
-        );
-        assert!(!text.contains("-action"), "nobody would start another QEMU");
-    }
-
-    #[test]
-    fn a_reset_is_left_to_qemu_where_it_costs_nothing() {
-        assert!(shown(&plan(), WIRES).contains("-action reboot=shutdown"));
-        let plan = Plan {
-            accelerator: Accelerator::Kvm,
-            ..plan()
-        };
-        assert!(!shown(&plan, WIRES).contains("-action"));
-    }
-}
+mod tests;

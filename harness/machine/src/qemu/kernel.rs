@@ -1,79 +1,82 @@
-//! Kernel and initrd looked at before they are booted: what is cut short or cannot fit is told at
-//! once, instead of a machine that says nothing until a deadline.
+//! Checks of the kernel and the initrd before a boot. A truncated or oversized file is reported at
+//! once; without the check the machine would print nothing until a timeout.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-/// Beside its initrd a kernel needs about this much, in MiB.
+/// Memory that a kernel needs in addition to its initrd, in MiB (approximate).
 const KERNEL_MIB: u64 = 64;
 
-/// A kernel in the x86 boot format says in its header how long it is.
+/// Compares the length of a kernel with the length that its x86 boot header declares.
 ///
 /// # Errors
-/// It is missing, or shorter than that.
+/// The file is missing or shorter than declared.
 pub fn check_kernel(file: &Path) -> Result<(), String> {
     let opened = open("kernel", file)?;
     let length = length(&opened, file)?;
     let mut header = [0; 0x206];
     let whole_header = opened.read_exact_at(&mut header, 0).is_ok();
     if !whole_header || &header[0x202..] != b"HdrS" {
-        return Err(format!("{} is not a Linux kernel for x86", file.display()));
+        return Err(format!("{} is not an x86 Linux kernel", file.display()));
     }
     let paragraphs =
         u32::from_le_bytes([header[0x1f4], header[0x1f5], header[0x1f6], header[0x1f7]]);
-    // Zero stands for four, from the days of floppy disks.
+    // Zero means four; this dates from floppy disks.
     let setup = if header[0x1f1] == 0 {
         4
     } else {
         u64::from(header[0x1f1])
     };
     let wanted = (setup + 1) * 512 + u64::from(paragraphs) * 16;
-    match length >= wanted {
-        true => Ok(()),
-        false => Err(format!(
-            "the kernel {} is cut short: {length} of {wanted} bytes; build it anew",
-            file.display()
-        )),
+    if length >= wanted {
+        return Ok(());
     }
+    Err(format!(
+        "the kernel {} is truncated: {length} of {wanted} bytes; hint: build it again",
+        file.display()
+    ))
 }
 
-/// More of a kernel than its setup code can take: 64 sectors, and as much again, below which QEMU calls
-/// it invalid.
+/// Bytes to copy of a kernel: its setup code has at most 64 sectors, and QEMU rejects a file that is
+/// not twice as long.
 const HEAD: u64 = 128 << 10;
 
-/// Copies the beginning of a kernel, with the header that tells how it is loaded.
+/// Copies the beginning of a kernel, with the header that says how to load it.
 ///
 /// # Errors
-/// The kernel cannot be read, or the copy not written.
+/// The kernel cannot be read, or the copy cannot be written.
 pub fn copy_head(kernel: &Path, to: &Path) -> Result<(), String> {
     let from = open("kernel", kernel)?;
     let copied = File::create(to).and_then(|mut to| io::copy(&mut from.take(HEAD), &mut to));
     copied
         .map(drop)
-        .map_err(|e| format!("the beginning of {}: {e}", kernel.display()))
+        .map_err(|e| format!("cannot copy the beginning of {}: {e}", kernel.display()))
 }
 
-/// Walks the archives of an initrd as far as they are not compressed.
+/// Walks the uncompressed archives of an initrd.
 ///
 /// # Errors
-/// It is missing, or ends within a file.
+/// The file is missing, or it ends inside an archive member.
 pub fn check_initrd(file: &Path) -> Result<(), String> {
     let opened = open("initrd", file)?;
     let length = length(&opened, file)?;
     match ends_within_a_file(BufReader::new(opened), length) {
         Ok(false) => Ok(()),
         Ok(true) => Err(format!(
-            "the initrd {} is cut short; build it anew",
+            "the initrd {} is truncated; hint: build it again",
             file.display()
         )),
-        Err(error) => Err(format!("the initrd {}: {error}", file.display())),
+        Err(error) => Err(format!(
+            "cannot read the initrd {}: {error}",
+            file.display()
+        )),
     }
 }
 
-/// The least memory in MiB with which a guest can take in its initrd: it is there twice, as it
-/// came and as it was unpacked.
+/// The least memory, in MiB, with which a guest can unpack its initrd. The initrd is in memory
+/// twice: packed and unpacked.
 pub fn least_memory(initrd: Option<&Path>) -> u64 {
     let bytes = initrd
         .and_then(|file| file.metadata().ok())
@@ -82,7 +85,7 @@ pub fn least_memory(initrd: Option<&Path>) -> u64 {
 }
 
 fn open(what: &str, file: &Path) -> Result<File, String> {
-    File::open(file).map_err(|e| format!("the {what} {} cannot be read: {e}", file.display()))
+    File::open(file).map_err(|e| format!("cannot read the {what} {}: {e}", file.display()))
 }
 
 fn length(opened: &File, file: &Path) -> Result<u64, String> {
@@ -92,7 +95,7 @@ fn length(opened: &File, file: &Path) -> Result<u64, String> {
     Ok(metadata.len())
 }
 
-/// The newc format: headers of 110 bytes, names and contents padded to four.
+/// Reads the newc format: headers of 110 bytes; names and contents are padded to four bytes.
 fn ends_within_a_file(mut archive: impl Read + Seek, length: u64) -> io::Result<bool> {
     let mut at = 0;
     let mut inside = false;
@@ -107,7 +110,7 @@ fn ends_within_a_file(mut archive: impl Read + Seek, length: u64) -> io::Result<
                 at += 4;
                 continue;
             }
-            // The rest is compressed, or the end came within a header.
+            // The rest is compressed, or the file ends inside a header.
             _ => return Ok(inside),
         }
         let mut header = [0; 104];
@@ -160,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_initrd_is_told_from_a_whole_one() {
+    fn truncated_initrd_is_recognized() {
         let one = [entry("init", b"#!/bin/sh"), entry("TRAILER!!!", b"")].concat();
         let padded = [one.clone(), vec![0; 512]].concat();
         let two = [padded.clone(), one.clone()].concat();
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_kernel_is_told_with_its_size() {
+    fn truncated_kernel_is_reported_with_its_size() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("vmlinuz");
         let mut kernel = vec![0; 0x1000];
@@ -194,7 +197,7 @@ mod tests {
         assert!(
             check_kernel(&file)
                 .unwrap_err()
-                .contains("not a Linux kernel")
+                .contains("not an x86 Linux kernel")
         );
     }
 }

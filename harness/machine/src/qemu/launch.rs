@@ -1,4 +1,4 @@
-//! QEMU started, with its lines connected before its first instruction.
+//! Starts QEMU, with its lines connected before the guest's first instruction.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,40 +13,40 @@ use serde_json::{Value, json};
 use crate::disk::write_cache::Served;
 use crate::error::MachineError;
 use crate::log_dir::LogDir;
-use crate::qemu::args::{Wires, arguments};
+use crate::qemu::args::{Connections, arguments};
 use crate::qemu::plan::{Incoming, Plan};
 use crate::qemu::qmp::Qmp;
 use base::process;
 use base::process::{Owned, describe};
 use host::port;
 
-/// Descriptors in QEMU.
+/// File descriptors in QEMU.
 const SERIAL: i32 = 3;
 const QMP: i32 = 4;
 const EVENTS: i32 = 5;
-/// Of the [state](Incoming::Inherited) of a saved machine.
+/// The [state](Incoming::Inherited) of a checkpoint.
 const STATE: i32 = 6;
-/// And, from here on, those of disks that are served by us; those of gates come after them.
+/// The first descriptor of the disks that this process serves. Those of the gates follow.
 pub(crate) const DISKS: i32 = 7;
 
-/// What QEMU itself says, in the evidence folder.
+/// Output of QEMU itself, in the evidence folder.
 const LOG: &str = "qemu.log";
-/// Of which this much is shown.
-const SHOWN: u64 = 4000;
+/// Bytes at the end of the log that an error message shows.
+const TAIL_BYTES: u64 = 4000;
 
-/// What QEMU's C library is told of its memory. QEMU translates code in threads of their own, for which
-/// glibc keeps heaps that grow and shrink by pages, a system call each: thousands for a fork. With one
-/// heap, that grows by 16 MiB and does not shrink, a fork takes 3 % less of the processor. See "Memory
-/// Allocation Tunables" in glibc's manual; another C library does not heed it.
+/// glibc tunables for QEMU. QEMU translates code in several threads; glibc keeps a heap for each, and
+/// each heap grows and shrinks by pages, with one system call per change: thousands for a fork. With a
+/// single heap that grows by 16 MiB and never shrinks, a fork takes 3 % less processor time. See "Memory
+/// Allocation Tunables" in glibc's manual; other C libraries ignore the variable.
 const TUNABLES: (&str, &str) = (
     "GLIBC_TUNABLES",
     "glibc.malloc.arena_max=1:glibc.malloc.top_pad=16777216:glibc.malloc.trim_threshold=268435456",
 );
 
-/// QEMU's end of a line, and its descriptor there.
+/// QEMU's end of a line, and its file descriptor in QEMU.
 type End = (UnixStream, i32);
 
-/// QEMU and this side's ends of its lines.
+/// A QEMU process, and this side's ends of its lines.
 pub(crate) struct Launched {
     pub(crate) qemu: Owned,
     pub(crate) serial: tokio::net::UnixStream,
@@ -54,8 +54,8 @@ pub(crate) struct Launched {
     pub(crate) events: tokio::net::UnixStream,
 }
 
-/// Starts QEMU, with the disks that this process serves; what it says goes to `qemu.log` of the
-/// evidence. With `waits` the guest does not run before QEMU is told to continue.
+/// Starts QEMU with the disks that this process serves. QEMU's output goes to `qemu.log` in the
+/// evidence folder. If `waits` is set, the guest does not run until QEMU receives `cont`.
 pub(crate) fn launch(
     qemu: &Path,
     plan: &Plan,
@@ -74,7 +74,7 @@ pub(crate) fn launch(
     command
         .args(arguments(
             plan,
-            Wires::Inherited {
+            Connections::Inherited {
                 serial: SERIAL,
                 qmp: QMP,
                 events: EVENTS,
@@ -90,7 +90,7 @@ pub(crate) fn launch(
     if std::env::var_os(TUNABLES.0).is_none() {
         command.env(TUNABLES.0, TUNABLES.1);
     }
-    // A group of its own: Ctrl-C in a terminal is for us, and we end QEMU.
+    // A process group of its own: Ctrl-C in a terminal reaches only this process, which then stops QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];
     let ends = ends.into_iter().chain(disk_ends).chain(gate_ends);
@@ -111,7 +111,7 @@ pub(crate) fn launch(
     })
 }
 
-/// Where QEMU finds the state that it inherits.
+/// The URI of the state that QEMU inherits.
 pub(crate) fn state_uri() -> String {
     format!("fd:{STATE}")
 }
@@ -124,7 +124,7 @@ fn state(plan: &Plan) -> io::Result<Option<(OwnedFd, i32)>> {
     Ok(Some((File::open(file).map_err(named)?.into(), STATE)))
 }
 
-/// The disks that have a write cache.
+/// Opens the disks that have a write cache.
 pub(crate) fn served(plan: &Plan) -> io::Result<Vec<Served>> {
     let cached = plan.drives.iter().filter(|drive| drive.socket.is_some());
     cached
@@ -132,24 +132,24 @@ pub(crate) fn served(plan: &Plan) -> io::Result<Vec<Served>> {
         .collect()
 }
 
-/// Serves them, and gives QEMU's ends of their lines.
+/// Serves the disks, and returns QEMU's ends of their lines.
 fn serve(plan: &Plan, disks: &[Served]) -> io::Result<Vec<End>> {
     let sockets = plan.drives.iter().filter_map(|drive| drive.socket);
-    let one = |(disk, socket): (&Served, i32)| {
+    let serve_disk = |(disk, socket): (&Served, i32)| {
         let (line, end) = UnixStream::pair()?;
         disk.serve(line)?;
         Ok((end, socket))
     };
-    disks.iter().zip(sockets).map(one).collect()
+    disks.iter().zip(sockets).map(serve_disk).collect()
 }
 
-/// Has this process carry the packets of each gate, and gives QEMU's ends of their lines.
+/// Carries the packets of each gate in this process, and returns QEMU's ends of their lines.
 fn gates(plan: &Plan, first: i32) -> io::Result<Vec<End>> {
     let mut ends = Vec::new();
     for ((_, gate), fd) in plan.gates.iter().zip((first..).step_by(2)) {
         let (from, from_end) = UnixStream::pair()?;
         let (back, back_end) = UnixStream::pair()?;
-        // Ends with QEMU, which closes the line.
+        // The task ends when QEMU exits and closes the line.
         tokio::spawn(gate.clone().carry(ready(from)?, ready(back)?));
         ends.extend([(from_end, fd), (back_end, fd + 1)]);
     }
@@ -161,7 +161,7 @@ fn ready(line: UnixStream) -> io::Result<tokio::net::UnixStream> {
     tokio::net::UnixStream::from_std(line)
 }
 
-/// Agrees on QMP; an error tells why QEMU ended, if it did.
+/// Negotiates QMP. If QEMU exited, the error says why.
 pub(crate) async fn greet(
     launched: &Owned,
     qmp: &Qmp,
@@ -169,7 +169,7 @@ pub(crate) async fn greet(
     logs: &LogDir,
 ) -> Result<(), MachineError> {
     let mut ended = launched.ended();
-    // A control line that closed mostly means that QEMU ended, which says more.
+    // A closed control connection usually means that QEMU exited; its exit status says more.
     let error = match qmp.execute("qmp_capabilities", Value::Null).await {
         Ok(_) => return Ok(()),
         Err(error) => error,
@@ -180,15 +180,15 @@ pub(crate) async fn greet(
     }
 }
 
-/// Between the end of QEMU's lines and its end as a process.
+/// Time between the close of QEMU's lines and the exit of its process.
 const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// What leads through QEMU's network, a row each.
+/// QEMU's table of connections through its user network, one per row.
 pub(crate) async fn network_table(qmp: &Qmp) -> Result<String, MachineError> {
     monitor(qmp, "info usernet").await
 }
 
-/// What QEMU's monitor for people prints, for what QMP does not tell.
+/// The output of a command of QEMU's human monitor, for facts that QMP does not offer.
 pub(crate) async fn monitor(qmp: &Qmp, command: &str) -> Result<String, MachineError> {
     let asked = json!({ "command-line": command });
     let printed = qmp.execute("human-monitor-command", asked).await?;
@@ -200,20 +200,20 @@ fn start_error(
     plan: &Plan,
     logs: &LogDir,
 ) -> MachineError {
-    let said = last_words(logs);
-    if said.contains("Could not set up host forwarding rule") {
-        // By somebody who asked for this very one.
+    let output = log_tail(logs);
+    if output.contains("Could not set up host forwarding rule") {
+        // Another process took a port that the caller asked for by number.
         return MachineError::Start(port::taken(plan.ssh_port));
     }
-    let how = status.map_or_else(|| "it ended".into(), describe);
-    MachineError::Start(format!("{how}: {said}"))
+    let how = status.map_or_else(|| "QEMU exited".into(), describe);
+    MachineError::Start(format!("{how}: {output}"))
 }
 
-/// The end of what QEMU said.
-pub(crate) fn last_words(logs: &LogDir) -> String {
+/// The end of QEMU's log.
+pub(crate) fn log_tail(logs: &LogDir) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(logs.file(LOG))?;
-        let skipped = file.metadata()?.len().saturating_sub(SHOWN);
+        let skipped = file.metadata()?.len().saturating_sub(TAIL_BYTES);
         io::Seek::seek(&mut file, io::SeekFrom::Start(skipped))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;

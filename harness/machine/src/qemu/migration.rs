@@ -1,4 +1,4 @@
-//! QEMU's migration: the state of a machine that stands still is written, or read.
+//! QEMU migration: writes or reads the state of a stopped machine.
 
 use std::time::Duration;
 
@@ -8,76 +8,77 @@ use crate::error::MachineError;
 use crate::qemu::qmp::Qmp;
 use base::wait::{self, WaitError};
 
-const WHAT: &str = "the transfer of the machine's state";
+/// Name of the wait, for its error.
+const WAIT: &str = "the transfer of the machine's state";
 
-/// What is transferred.
+/// The scope of a transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
-    /// Everything.
+pub(crate) enum Scope {
+    /// Memory and devices.
     All,
-    /// All but memory that is a shared file.
+    /// Everything except memory in a shared file.
     Devices,
 }
 
-/// A transfer on its way.
+/// A running transfer.
 pub(crate) struct Transfer<'a> {
     qmp: &'a Qmp,
-    /// How many this QEMU had ended before.
+    /// Number of transfers that this QEMU had completed before.
     before: usize,
 }
 
 impl<'a> Transfer<'a> {
     /// Writes the state to `uri` (QEMU's `migrate`).
-    pub(crate) async fn write(qmp: &'a Qmp, what: What, uri: &str) -> Result<Self, MachineError> {
-        Self::begin(qmp, what, "migrate", uri).await
+    pub(crate) async fn write(qmp: &'a Qmp, scope: Scope, uri: &str) -> Result<Self, MachineError> {
+        Self::begin(qmp, scope, "migrate", uri).await
     }
 
     /// Reads the state from `uri` (`migrate-incoming`).
-    pub(crate) async fn read(qmp: &'a Qmp, what: What, uri: &str) -> Result<Self, MachineError> {
-        Self::begin(qmp, what, "migrate-incoming", uri).await
+    pub(crate) async fn read(qmp: &'a Qmp, scope: Scope, uri: &str) -> Result<Self, MachineError> {
+        Self::begin(qmp, scope, "migrate-incoming", uri).await
     }
 
     async fn begin(
         qmp: &'a Qmp,
-        what: What,
+        scope: Scope,
         command: &str,
         uri: &str,
     ) -> Result<Self, MachineError> {
         let capability = |name: &str, state: bool| json!({ "capability": name, "state": state });
         let capabilities = [
-            capability("x-ignore-shared", what == What::Devices),
-            // It tells of the end by itself.
+            capability("x-ignore-shared", scope == Scope::Devices),
+            // QEMU reports the end by an event.
             capability("events", true),
         ];
         let capabilities = json!({ "capabilities": capabilities });
         qmp.execute("migrate-set-capabilities", capabilities)
             .await?;
-        let before = qmp.told().transfers.len();
+        let before = qmp.reported().transfers.len();
         qmp.execute(command, json!({ "uri": uri })).await?;
         Ok(Self { qmp, before })
     }
 
-    /// Waits for its end.
+    /// Waits for the end of the transfer.
     ///
     /// # Errors
-    /// The deadline; QEMU could not do it, or is gone.
+    /// The deadline; QEMU could not transfer the state, or has exited.
     pub(crate) async fn end(self, limit: Duration) -> Result<(), MachineError> {
-        let mut told = self.qmp.watch();
-        wait::tell(WHAT, "it is on its way");
-        let end = told.wait_for(|told| told.transfers.len() > self.before);
+        let mut reported = self.qmp.watch();
+        wait::tell(WAIT, "in progress");
+        let end = reported.wait_for(|reported| reported.transfers.len() > self.before);
         let completed = match tokio::time::timeout(limit, end).await {
-            Ok(Ok(told)) => told.transfers[self.before],
-            // QEMU is gone, which is what it is asked for next.
+            Ok(Ok(reported)) => reported.transfers[self.before],
+            // QEMU has exited; the query below reports that.
             Ok(Err(_)) => false,
             Err(_) => {
                 let seen = self.seen().await?.to_string();
-                return Err(WaitError::deadline(WHAT, limit, seen).into());
+                return Err(WaitError::deadline(WAIT, limit, seen).into());
             }
         };
-        match completed {
-            true => Ok(()),
-            false => Err(WaitError::failed(WHAT, self.seen().await?.to_string()).into()),
+        if completed {
+            return Ok(());
         }
+        Err(WaitError::failed(WAIT, self.seen().await?.to_string()).into())
     }
 
     async fn seen(&self) -> Result<Value, MachineError> {

@@ -1,4 +1,4 @@
-//! QEMU: its command line, its processes, its control protocol and its migration.
+//! QEMU: command line, processes, control protocol and migration.
 
 pub(crate) mod args;
 pub(crate) mod kernel;

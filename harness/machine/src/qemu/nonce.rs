@@ -1,12 +1,13 @@
-//! The word that tells one machine from all others.
+//! The nonce that distinguishes one machine from all others.
 
 use ssh_key::rand_core::{OsRng, RngCore as _};
 
-/// The file of `fw_cfg` with the word; names of users begin with `opt/` and a domain (QEMU's
+/// The `fw_cfg` file that holds the nonce. User-defined names begin with `opt/` and a domain (QEMU's
 /// docs/specs/fw_cfg.rst).
 pub const FW_CFG: &str = "opt/io.rancher.harness/nonce";
-/// A word that no other machine has.
-pub fn random_word() -> String {
+
+/// A nonce that no other machine has: 32 hexadecimal digits.
+pub fn random_nonce() -> String {
     format!("{:016x}{:016x}", OsRng.next_u64(), OsRng.next_u64())
 }
 

@@ -1,4 +1,4 @@
-//! All of a machine that QEMU must be told, with every file decided.
+//! Everything that QEMU is started with; all files are decided.
 
 use crate::disk::Drive;
 use std::path::PathBuf;
@@ -7,22 +7,22 @@ use crate::network::card::CardNetwork;
 use crate::network::gate::Gate;
 use crate::profile::{Accelerator, Board, Cpus, Network, ResolvedFirmware};
 
-/// The name of the port on which the guest tells how its boot goes.
+/// The name of the virtio port on which the guest reports its boot.
 pub const EVENTS_PORT: &str = "io.rancher.os.boot";
 
-/// A machine as QEMU sees it.
+/// A machine from QEMU's point of view.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The profile's name, shown in the list of processes.
+    /// The profile's name, shown in the process list.
     pub name: String,
     /// The board.
     pub board: Board,
-    /// The word by which it is told from other machines.
+    /// The nonce that distinguishes this machine from others.
     pub nonce: String,
-    /// The id that tells a kernel that it was copied: another one for each copy, the same as long
-    /// as a machine lives.
+    /// The VM generation ID, which tells a kernel that it was copied. Each copy has its own; it stays
+    /// the same for the life of a machine.
     pub generation: String,
-    /// What executes the guest.
+    /// Accelerator that executes the guest.
     pub accelerator: Accelerator,
     /// Virtual processors.
     pub cpus: Cpus,
@@ -32,36 +32,36 @@ pub struct Plan {
     pub firmware: ResolvedFirmware,
     /// The machine's own copy of the UEFI variables.
     pub uefi_vars: Option<PathBuf>,
-    /// What QEMU loads itself; none when the firmware boots from a disk.
+    /// Files that QEMU loads itself; `None` if the firmware boots from a disk.
     pub direct: Option<Direct>,
     /// Disks in order.
     pub drives: Vec<Drive>,
-    /// The network card.
+    /// The kind of the first network card.
     pub network: Network,
-    /// The folder of the pages that its network serves as a cloud's metadata.
+    /// The folder of the pages that the network serves as cloud metadata.
     pub metadata: Option<PathBuf>,
     /// Host port for SSH.
     pub ssh_port: u16,
-    /// The file that is the guest's memory; none leaves it to QEMU.
+    /// The file that backs the guest's memory; `None` leaves memory to QEMU.
     pub memory_file: Option<MemoryFile>,
-    /// Whether it waits for the state of a saved machine instead of starting.
+    /// The saved state that QEMU waits for instead of booting.
     pub incoming: Option<Incoming>,
-    /// Whether it has a device that takes memory from the guest.
+    /// Whether it has a balloon device, which takes memory from the guest.
     pub balloon: bool,
-    /// What leads its network to its registry, as QEMU is told.
+    /// The forwarding rule from the network to the registry, in QEMU's syntax.
     pub registry: Option<String>,
-    /// Networks by QEMU's names for them, and what each lets through; others let everything through.
+    /// Gates by QEMU's name of the network. A network that is not listed lets all packets through.
     pub gates: Vec<(String, Gate)>,
-    /// What the network of the first card tells the guest.
+    /// Settings of the network of the first card.
     pub first_card: CardNetwork,
-    /// Network cards beside it.
+    /// Further network cards.
     pub cards: Vec<CardNetwork>,
 }
 
 impl Plan {
-    /// The same machine from power-on.
+    /// The same machine, started at power-on.
     #[must_use]
-    pub fn powered_on(mut self) -> Self {
+    pub fn at_power_on(mut self) -> Self {
         self.incoming = None;
         if let Some(direct) = &mut self.direct {
             direct.kernel_head = None;
@@ -72,36 +72,35 @@ impl Plan {
         self
     }
 
-    /// Whether its QEMU will never boot the kernel: it goes on from a saved state, and a reset ends it.
+    /// Whether this QEMU never boots the kernel: it resumes from a saved state, and a reset ends it.
     pub fn never_boots(&self) -> bool {
         self.incoming.is_some() && self.ends_at_reset()
     }
 
-    /// Whether a reset of the guest ends QEMU. Code that is translated anew in pages that held
-    /// translated code costs an emulated boot two to three times its time, and nothing but another
-    /// process frees it of that.
+    /// Whether a reset of the guest ends QEMU. Under TCG, translating code again in pages that held
+    /// translated code makes a boot take two to three times as long; only a new process avoids that.
     pub fn ends_at_reset(&self) -> bool {
         matches!(self.accelerator, Accelerator::Tcg { .. })
     }
 }
 
-/// The state of a saved machine.
+/// The source of a saved state.
 #[derive(Debug, Clone)]
 pub enum Incoming {
     /// A file that QEMU inherits, open for reading.
     Inherited(PathBuf),
-    /// From where QEMU is told when it runs.
-    Told,
+    /// QEMU receives the URI by QMP after it started.
+    Deferred,
 }
 
-/// Guest memory as a file of this host.
+/// Guest memory as a file on this host.
 #[derive(Debug, Clone)]
 pub enum MemoryFile {
-    /// What the guest writes is written to it: the machine can be saved.
+    /// Writes of the guest go to the file: a checkpoint can be made.
     Written(PathBuf),
-    /// What the guest writes is this machine's alone.
+    /// Writes of the guest stay private to this machine.
     CopiedOnWrite(PathBuf),
-    /// No file, but named as if there were one: the state of a machine that had one fits.
+    /// No file, but a memory object with the same name: the state of a machine with a memory file fits.
     Unnamed,
 }
 
@@ -110,8 +109,8 @@ pub enum MemoryFile {
 pub struct Direct {
     /// Kernel image.
     pub kernel: PathBuf,
-    /// The beginning of it, for a machine that never boots it: QEMU wants its header, and would read
-    /// all of it.
+    /// The beginning of the kernel, for a machine that never boots it. QEMU needs only the header, but
+    /// would read the whole file.
     pub kernel_head: Option<PathBuf>,
     /// Initrd.
     pub initrd: Option<PathBuf>,

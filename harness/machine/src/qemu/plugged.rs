@@ -1,30 +1,30 @@
-//! Devices that were plugged into a machine while it ran, as a failure snapshot keeps them.
+//! Devices that were plugged in while a machine ran, as a failure snapshot records them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::disk::SavedDrive;
 
-/// The device of a network card.
+/// The QEMU driver of a network card.
 pub(crate) const NETWORK_CARD: &str = "virtio-net-pci";
 
-/// What was plugged into a machine that is kept.
+/// The plugged-in devices of a machine in a failure snapshot.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Plugged {
-    /// Its disks' files.
+    /// The files of its disks.
     pub(crate) drives: Vec<SavedDrive>,
     pub(crate) networks: Vec<PluggedNetwork>,
     pub(crate) devices: Vec<PluggedDevice>,
 }
 
-/// A network of QEMU's. No other key of `netdev_add` is taken from a kept machine, which another person
-/// may have sent: some start programs (`guestfwd`, `smb`).
+/// A QEMU network. No other key of `netdev_add` is read from a snapshot, which may come from another
+/// person: some keys start programs (`guestfwd`, `smb`).
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PluggedNetwork {
     pub(crate) id: String,
     pub(crate) net: String,
 }
 
-/// A disk or a card.
+/// A disk or a network card.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PluggedDevice {
     driver: String,
@@ -42,14 +42,14 @@ pub(crate) struct PluggedDevice {
 }
 
 impl Plugged {
-    /// Its disks' files.
+    /// The files of its disks.
     pub(crate) fn drives(&self) -> &[SavedDrive] {
         &self.drives
     }
 }
 
 impl PluggedDevice {
-    /// It must be one that this harness plugs in.
+    /// Checks that this is a device which the harness plugs in.
     pub(crate) fn check(&self) -> Result<(), String> {
         let known = ["scsi-hd", "virtio-blk-pci", "nvme", "ide-hd", NETWORK_CARD];
         let romfile = self.romfile.as_deref().unwrap_or_default();
@@ -57,16 +57,16 @@ impl PluggedDevice {
             return Ok(());
         }
         Err(format!(
-            "`{}` is no device that is plugged in",
+            "unknown plugged-in device `{}`",
             self.driver.escape_debug()
         ))
     }
 }
 
-/// PCI Express takes a card only in a slot that was there from the beginning: a port of its own.
+/// Number of slots. PCI Express accepts a card only in a slot that existed at power-on: a root port.
 pub(crate) const SLOTS: usize = 2;
 
-/// The name of such a slot.
+/// The id of a slot.
 pub(crate) fn slot(number: usize) -> String {
     format!("slot{number}")
 }

@@ -1,8 +1,8 @@
-//! QMP: QEMU's own control line.
+//! A client for QMP, QEMU's control protocol.
 //!
-//! A client of our own, because the `qapi` crate wants each command as a type with a constant name:
-//! [`Machine::qmp`](crate::vm::Machine::qmp) takes any command by name, and every message is logged as
-//! it was on the line. What is left is lines of JSON and matching of ids.
+//! The `qapi` crate is not used, because it needs a type with a constant name for each command.
+//! [`Machine::qmp`](crate::vm::Machine::qmp) accepts any command by name, and every message is logged
+//! exactly as it was on the line. What remains is JSON lines and the matching of ids.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -22,44 +22,45 @@ use base::clock::now;
 use base::wait::WaitError;
 use host::speed;
 
-/// QEMU answers in milliseconds; this is for a host that swaps.
-const PATIENCE_SECONDS: u64 = 20;
+/// Timeout of an answer. QEMU answers in milliseconds; the rest is for a host that swaps.
+const ANSWER_SECONDS: u64 = 20;
 
-/// What QEMU told by itself.
+/// State that QEMU reported by events.
 #[derive(Debug, Clone, Default)]
-pub struct Told {
-    /// Why it shut down (`guest-shutdown`, `host-signal`, ...).
+pub struct Reported {
+    /// The reason of the SHUTDOWN event (`guest-shutdown`, `host-signal`, ...).
     pub shutdown: Option<String>,
-    /// Of each transfer of its state that ended, whether it was completed.
+    /// One entry for each finished transfer of state: whether it completed.
     pub transfers: Vec<bool>,
 }
 
-/// How often a machine was reset, by all QEMU processes that it was.
+/// Counts the resets of a machine, over all its QEMU processes.
 pub type Resets = Arc<AtomicU64>;
 
-/// Who waits for which answer; none once QEMU is gone, so that nobody waits in vain.
+/// Senders for the answers that callers wait for. `None` after QEMU has exited, so that nobody waits in
+/// vain.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>>;
 
-/// The control line of a running QEMU.
+/// The control connection of a running QEMU.
 pub struct Qmp {
     out: tokio::sync::Mutex<OwnedWriteHalf>,
     waiting: Waiting,
     next: AtomicU64,
     log: Arc<Log>,
-    told: watch::Receiver<Told>,
+    reported: watch::Receiver<Reported>,
 }
 
 impl Qmp {
-    /// Begins; must run inside a tokio runtime. Nothing is sent yet.
+    /// Starts to read the connection; must be called inside a tokio runtime. Sends nothing yet.
     pub(crate) fn new(line: UnixStream, log: File, resets: Resets) -> Self {
         let (read, write) = line.into_split();
-        let (tell, told) = watch::channel(Told::default());
+        let (report, reported) = watch::channel(Reported::default());
         let log = Arc::new(Log(Mutex::new(log)));
         let waiting = Waiting::new(Mutex::new(Some(HashMap::new())));
         let lines = BufReader::new(read).lines();
         let listener = Listener {
             waiting: Arc::clone(&waiting),
-            tell,
+            report,
             resets,
             log: Arc::clone(&log),
         };
@@ -69,33 +70,33 @@ impl Qmp {
             waiting,
             next: AtomicU64::new(1),
             log,
-            told,
+            reported,
         }
     }
 
-    /// Whether QEMU has not closed it.
+    /// Whether the connection is open.
     pub(crate) fn is_open(&self) -> bool {
         lock(&self.waiting).is_some()
     }
 
-    /// What QEMU told by itself so far.
-    pub fn told(&self) -> Told {
-        self.told.borrow().clone()
+    /// What QEMU reported by events so far.
+    pub fn reported(&self) -> Reported {
+        self.reported.borrow().clone()
     }
 
-    /// The same, to wait for more; closed when its line is.
-    pub(crate) fn watch(&self) -> watch::Receiver<Told> {
-        self.told.clone()
+    /// A watch on the reported events; it closes when the connection does.
+    pub(crate) fn watch(&self) -> watch::Receiver<Reported> {
+        self.reported.clone()
     }
 
-    /// What it told until its end; comes back when its line is closed.
-    pub(crate) async fn last_told(&self) -> Told {
-        let mut told = self.told.clone();
-        while told.changed().await.is_ok() {}
-        self.told()
+    /// What QEMU reported until the connection closed. Returns after that.
+    pub(crate) async fn last_reported(&self) -> Reported {
+        let mut reported = self.reported.clone();
+        while reported.changed().await.is_ok() {}
+        self.reported()
     }
 
-    /// A command and its answer's `return`.
+    /// Executes a command and returns the `return` value of its answer.
     pub(crate) async fn execute(
         &self,
         command: &str,
@@ -103,10 +104,10 @@ impl Qmp {
     ) -> Result<Value, MachineError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let gone = || MachineError::Other(format!("QMP {command}: QEMU is gone"));
+        let exited = || MachineError::Other(format!("QMP {command}: QEMU has exited"));
         lock(&self.waiting)
             .as_mut()
-            .ok_or_else(gone)?
+            .ok_or_else(exited)?
             .insert(id, reply);
         let mut message = json!({ "execute": command, "id": id });
         if !arguments.is_null() {
@@ -115,11 +116,11 @@ impl Qmp {
         self.send(&message)
             .await
             .map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
-        let limit = speed::seconds(PATIENCE_SECONDS);
+        let limit = speed::seconds(ANSWER_SECONDS);
         let answer = tokio::time::timeout(limit, answer).await;
         let answer = answer
             .map_err(|_| no_answer(command, limit))?
-            .map_err(|_| gone())?;
+            .map_err(|_| exited())?;
         match answer.get("return") {
             Some(value) => Ok(value.clone()),
             None => Err(MachineError::Other(format!(
@@ -150,16 +151,16 @@ fn description(answer: &Value) -> String {
     }
 }
 
-/// Reads what QEMU says.
+/// Reads QEMU's messages.
 struct Listener {
     waiting: Waiting,
-    tell: watch::Sender<Told>,
+    report: watch::Sender<Reported>,
     resets: Resets,
     log: Arc<Log>,
 }
 
 impl Listener {
-    /// Until QEMU is gone; whoever still waits is then told so by their dropped sender.
+    /// Runs until QEMU exits. Callers that still wait see their sender dropped.
     async fn listen(self, mut lines: Lines<BufReader<OwnedReadHalf>>) {
         while let Ok(Some(line)) = lines.next_line().await {
             let Ok(message) = serde_json::from_str::<Value>(&line) else {
@@ -167,7 +168,7 @@ impl Listener {
             };
             self.log.write("got", &message);
             if let Some(event) = message["event"].as_str() {
-                self.note(event, &message);
+                self.on_event(event, &message);
             } else if let Some(id) = message["id"].as_u64()
                 && let Some(reply) = lock(&self.waiting).as_mut().and_then(|w| w.remove(&id))
             {
@@ -177,12 +178,13 @@ impl Listener {
         *lock(&self.waiting) = None;
     }
 
-    fn note(&self, event: &str, message: &Value) {
+    fn on_event(&self, event: &str, message: &Value) {
         match event {
             "RESET" => drop(self.resets.fetch_add(1, Ordering::Relaxed)),
             "SHUTDOWN" => {
                 let reason = message["data"]["reason"].as_str().map(str::to_owned);
-                self.tell.send_modify(|told| told.shutdown = reason);
+                self.report
+                    .send_modify(|reported| reported.shutdown = reason);
             }
             "MIGRATION" => {
                 let completed = match message["data"]["status"].as_str() {
@@ -190,7 +192,8 @@ impl Listener {
                     Some("failed" | "cancelled") => false,
                     _ => return,
                 };
-                self.tell.send_modify(|told| told.transfers.push(completed));
+                self.report
+                    .send_modify(|reported| reported.transfers.push(completed));
             }
             _ => {}
         }
@@ -204,7 +207,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Log(Mutex<File>);
 
 impl Log {
-    /// A log that cannot be written must not end the machine.
+    /// Writes one message. Errors are ignored: a log that cannot be written must not end the machine.
     fn write(&self, direction: &str, message: &Value) {
         let line = json!({ "at": now(), direction: message });
         let _ = lock(&self.0).write_all(format!("{line}\n").as_bytes());

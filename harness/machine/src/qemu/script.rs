@@ -1,6 +1,6 @@
-//! `qemu.sh` of the evidence folder: the machine once more, for a person's shell.
+//! `qemu.sh` of the evidence folder: starts the same machine from a shell.
 //!
-//! Disks that went with the machine are made anew as they were at its start.
+//! The script creates the disks that were deleted with the machine again, as they were at its start.
 
 use std::path::Path;
 
@@ -8,22 +8,23 @@ use crate::disk::Drive;
 use crate::disk::Origin;
 use crate::disk::image;
 use crate::profile::ResolvedFirmware;
-use crate::qemu::args::{Wires, arguments};
+use crate::qemu::args::{Connections, arguments};
 use crate::qemu::plan::Plan;
 use crate::services::metadata;
 use base::shell;
 
-/// The port for SSH in the script: the machine's own may be taken by now.
+/// The SSH port in the script: the machine's own port may be in use by then.
 const PORT: u16 = 2222;
-/// The script; `private` is the machine's own folder, gone by the time it is read.
+/// The text of the script. `private` is the machine's own folder, which no longer exists when the script
+/// runs.
 pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     let mut plan = plan.clone();
     plan.ssh_port = PORT;
-    // It begins with power-on, also where the trial did not.
+    // The script always starts at power-on, even if the trial started from a checkpoint.
     (plan.memory_file, plan.incoming) = (None, None);
     let mut lines = vec![
         "#!/bin/sh".to_owned(),
-        "# The machine of this trial: serial line here (Ctrl-A X ends it), SSH on port 2222."
+        "# Starts the machine of this trial. Serial line: this terminal (Ctrl-A X exits). SSH: port 2222."
             .into(),
         "set -eu".into(),
         "here=$(cd \"$(dirname \"$0\")\" && pwd)".into(),
@@ -32,7 +33,7 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     ];
     let quoted = |word: &str| quote(word, private);
     for drive in &plan.drives {
-        lines.extend(remake(drive, &quoted));
+        lines.extend(recreate(drive, &quoted));
     }
     if let (ResolvedFirmware::Flash { vars, .. }, Some(copy)) = (&plan.firmware, &plan.uefi_vars) {
         lines.push(format!(
@@ -49,20 +50,20 @@ pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     lines.join("\n") + "\n"
 }
 
-/// One option a line.
+/// One option per line.
 fn command(qemu: &Path, plan: &Plan, quoted: &impl Fn(&str) -> String) -> String {
     let mut text = quoted(&qemu.to_string_lossy());
-    for arg in arguments(plan, Wires::Terminal) {
+    for arg in arguments(plan, Connections::Terminal) {
         text += if arg.starts_with('-') { " \\\n  " } else { " " };
         text += &quoted(&arg);
     }
     text
 }
 
-fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
+fn recreate(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
     let file = quoted(&drive.file.to_string_lossy());
     match &drive.origin {
-        Origin::Kept => vec![],
+        Origin::Persistent => vec![],
         Origin::Volume => {
             let name = drive.file.file_name().unwrap_or_default();
             vec![format!("cp \"$here\"/{} {file}", name.to_string_lossy())]
@@ -70,7 +71,7 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
         Origin::Overlay { base, format } => {
             let base = quoted(&base.to_string_lossy());
             vec![
-                is_there(&drive.id, &base),
+                base_check(&drive.id, &base),
                 format!(
                     "qemu-img create -q -f qcow2 -F {} -b {base} {file}",
                     format.name()
@@ -78,7 +79,7 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
             ]
         }
         Origin::Blank(blank) => {
-            let made = format!("truncate -s {}M {file}", blank.mib);
+            let created = format!("truncate -s {}M {file}", blank.mib);
             let table = image::partition_table(blank);
             let partition = table.map(|table| {
                 let table = quoted(&table);
@@ -89,7 +90,7 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
                 let size = image::ext4_size(blank).unwrap_or_default();
                 format!("mke2fs {options} {file} {size}").trim_end().into()
             });
-            [Some(made), partition, format]
+            [Some(created), partition, format]
                 .into_iter()
                 .flatten()
                 .collect()
@@ -97,14 +98,14 @@ fn remake(drive: &Drive, quoted: &impl Fn(&str) -> String) -> Vec<String> {
     }
 }
 
-/// Checkpoints are removed when they are old or too many.
-fn is_there(disk: &str, base: &str) -> String {
-    let told = "printf '%s\\n' \"$0: $disk lies on a file that is gone, as checkpoints go: $base; \
-                the trial runs again by: cargo harness replay $here\" >&2";
-    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {told}; exit 1; }}")
+/// Old checkpoints are evicted; the script then explains how to run the trial again.
+fn base_check(disk: &str, base: &str) -> String {
+    let explain = "printf '%s\\n' \"$0: the base file of $disk was evicted with its checkpoint: $base; \
+            hint: run the trial again: cargo harness replay $here\" >&2";
+    format!("disk={disk} base={base}; [ -f \"$base\" ] || {{ {explain}; exit 1; }}")
 }
 
-/// One word for a POSIX shell, in which the private folder becomes `$work`.
+/// Quotes one word for a POSIX shell and replaces the private folder by `$work`.
 fn quote(word: &str, private: &Path) -> String {
     let private = private.to_string_lossy();
     if !word.contains(&*private) {
@@ -127,9 +128,9 @@ mod tests {
     use crate::disk::Format;
     use crate::profile::Bus;
 
-    /// What a shell makes of the lines for a disk on top of this file, with a qemu-img that only says
-    /// that it was called.
-    fn layered_on(base: &Path) -> std::process::Output {
+    /// Runs the lines for a disk on top of this file, with a stub for qemu-img that only prints its
+    /// arguments.
+    fn run_lines_for(base: &Path) -> std::process::Output {
         let drive = Drive {
             id: "disk0".into(),
             file: "/private/disk0.qcow2".into(),
@@ -142,7 +143,7 @@ mod tests {
             },
             socket: None,
         };
-        let lines = remake(&drive, &|word| shell::quote(word)).join("\n");
+        let lines = recreate(&drive, &|word| shell::quote(word)).join("\n");
         let lines = format!("set -eu\nhere=/evidence\nqemu-img() {{ echo \"$@\"; }}\n{lines}");
         let shell = std::process::Command::new("bash")
             .args(["-c", &lines, "qemu.sh"])
@@ -151,29 +152,29 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_that_is_gone_is_told_in_a_line() {
+    fn evicted_checkpoint_is_reported_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("it's a disk.img");
-        let gone = layered_on(&base);
-        let said = String::from_utf8(gone.stderr).unwrap();
+        let missing = run_lines_for(&base);
+        let message = String::from_utf8(missing.stderr).unwrap();
         assert_eq!(
-            (gone.status.code(), said.lines().count()),
+            (missing.status.code(), message.lines().count()),
             (Some(1), 1),
-            "{said}"
+            "{message}"
         );
-        let wanted = format!("is gone, as checkpoints go: {}; ", base.display());
+        let wanted = format!("was evicted with its checkpoint: {}; ", base.display());
         assert!(
-            said.contains(&wanted) && said.contains("harness replay /evidence"),
-            "{said}"
+            message.contains(&wanted) && message.contains("harness replay /evidence"),
+            "{message}"
         );
-        assert!(gone.stdout.is_empty());
+        assert!(missing.stdout.is_empty());
 
         std::fs::write(&base, "").unwrap();
-        let there = layered_on(&base);
-        let made = String::from_utf8(there.stdout).unwrap();
+        let present = run_lines_for(&base);
+        let created = String::from_utf8(present.stdout).unwrap();
         assert!(
-            there.status.success() && made.starts_with("create -q"),
-            "{made}"
+            present.status.success() && created.starts_with("create -q"),
+            "{created}"
         );
     }
 

@@ -1,8 +1,8 @@
-//! What a cloud tells a machine at `http://169.254.169.254/`: pages that QEMU's own network serves.
+//! Cloud metadata at `http://169.254.169.254/`: pages that QEMU's network serves.
 //!
-//! QEMU runs a program for each connection to that address (`guestfwd`), which must lie in the
-//! network that it makes for the guest. So nothing listens on this host, nothing needs root, and the
-//! machine of the evidence's `qemu.sh` has the same pages.
+//! QEMU runs a program for each connection to that address (`guestfwd`), which must be inside the
+//! network that QEMU makes for the guest. So nothing listens on this host, no root rights are needed,
+//! and `qemu.sh` of the evidence serves the same pages.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,33 +13,33 @@ use serde::{Deserialize, Serialize};
 
 use base::shell;
 
-/// The folder of the pages, in that of the machine and in the evidence.
+/// The name of the folder with the pages, in the machine's folder and in the evidence.
 pub(crate) const FOLDER: &str = "metadata";
 
-/// Where this host is in that network.
+/// The address of this host in that network.
 pub(crate) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 2, 2);
 
-/// Where the pages are.
+/// The address of the pages.
 pub(crate) const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(169, 254, 169, 254), 80);
 
-/// The program that answers.
+/// The program that serves the pages.
 const SERVE: &str = include_str!("serve.sh");
 
 /// A page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// How it is asked for.
+    /// The HTTP method.
     pub method: String,
-    /// What a request must say, by the names of headers; `*` is any value.
+    /// Headers that a request must have; `*` matches any value.
     pub headers: BTreeMap<String, String>,
-    /// What is answered.
+    /// The response body.
     pub body: String,
 }
 
-/// All pages, by their paths.
+/// All pages by path.
 pub type Metadata = BTreeMap<String, Page>;
 
-/// Writes the pages, and the program that answers with them.
+/// Writes the pages and the program that serves them.
 pub(crate) fn write(pages: &Metadata, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut index = String::new();
@@ -55,10 +55,10 @@ pub(crate) fn write(pages: &Metadata, folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join("serve.sh"), SERVE)
 }
 
-/// What makes a network of QEMU serve the pages in a folder.
+/// Options of a QEMU network that serves the pages in a folder.
 pub(crate) fn network(folder: &Path) -> String {
     let program = shell::quote(&folder.join("serve.sh").to_string_lossy());
-    // `-netdev` ends a value at a comma unless it is doubled.
+    // `-netdev` ends a value at a comma unless the comma is doubled.
     let program = program.replace(',', ",,");
     format!(
         "net=169.254.0.0/16,host={HOST_ADDRESS},guestfwd=tcp:169.254.169.254:80-cmd:sh {program}"
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_served_to_who_asks_rightly() {
+    fn pages_are_served_only_to_matching_requests() {
         let folder = tempfile::tempdir().unwrap();
         let page = |method: &str, header: &str, value: &str, body: &str| Page {
             method: method.into(),

@@ -1,5 +1,5 @@
-//! A name server (DNS, RFC 1035) on this host, which knows a few names and says of all others that they
-//! do not exist.
+//! A name server (DNS, RFC 1035) on this host. It knows a few names, and answers NXDOMAIN for all
+//! others.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -8,16 +8,16 @@ use std::net::Ipv4Addr;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-/// Octets of a message over UDP (RFC 1035, 2.3.4).
+/// Maximum bytes of a message over UDP (RFC 1035, 2.3.4).
 const PACKET: usize = 512;
 const HEADER: usize = 12;
-/// The type of an IPv4 address.
+/// Record type A (IPv4 address).
 const ADDRESS: [u8; 2] = [0, 1];
 
-/// Names, lower case, and their addresses.
+/// Lower-case names and their addresses.
 pub type Names = BTreeMap<String, Ipv4Addr>;
 
-/// Answers until it is dropped.
+/// A running name server; dropping it stops it.
 #[derive(Debug)]
 pub struct NameServer {
     port: u16,
@@ -25,10 +25,10 @@ pub struct NameServer {
 }
 
 impl NameServer {
-    /// Begins; must run inside a tokio runtime.
+    /// Starts the server; must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// This host has no port left.
+    /// No port is free on this host.
     pub async fn start(names: Names) -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = socket.local_addr()?.port();
@@ -36,7 +36,7 @@ impl NameServer {
         Ok(Self { port, task })
     }
 
-    /// Where it listens.
+    /// The UDP port on the loopback address.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -51,7 +51,7 @@ impl Drop for NameServer {
 async fn serve(socket: UdpSocket, names: Names) {
     let mut question = [0; PACKET];
     loop {
-        // An error of one exchange (the client has closed its port) does not end the server.
+        // The error of one exchange (the client closed its port) does not end the server.
         let Ok((length, from)) = socket.recv_from(&mut question).await else {
             continue;
         };
@@ -61,7 +61,7 @@ async fn serve(socket: UdpSocket, names: Names) {
     }
 }
 
-/// The header and the one question again, and an address if there is one.
+/// Repeats the header and the question, and adds an address if there is one.
 fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
     let header = message.get(..HEADER)?;
     let is_query = header[2] & 0x80 == 0 && header[4..6] == [0, 1];
@@ -73,19 +73,19 @@ fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
     let known = names.get(&name);
     let address = known.filter(|_| question[length..length + 2] == ADDRESS);
     let mut answer = header[..2].to_vec();
-    // An answer with authority to a question that wants recursion, which is available; NXDOMAIN is 3.
+    // Authoritative answer, recursion desired and available; NXDOMAIN is 3.
     answer.extend([0x85, if known.is_some() { 0x80 } else { 0x83 }]);
     answer.extend([0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
     answer.extend(question);
     if let Some(address) = address {
-        // The name of the question, type, class, 60 s, four octets.
+        // A pointer to the name in the question, type, class, TTL 60 s, four bytes.
         answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
         answer.extend(address.octets());
     }
     Some(answer)
 }
 
-/// The name that begins here, and how many octets it takes.
+/// The name at the start of `bytes`, and its length in bytes.
 fn name(bytes: &[u8]) -> Option<(String, usize)> {
     let (mut labels, mut at) = (Vec::new(), 0);
     loop {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_known_has_an_address_of_ipv4_alone() {
+    fn known_name_has_an_ipv4_address_only() {
         let names = [("outside.example".to_owned(), Ipv4Addr::new(10, 0, 2, 9))].into();
         let answered = answer(&question(1), &names).unwrap();
         assert_eq!(answered[..8], [7, 8, 0x85, 0x80, 0, 1, 0, 1]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_question_has_no_answer() {
+    fn message_that_is_no_question_gets_no_answer() {
         let whole = question(1);
         for length in 0..whole.len() {
             assert_eq!(answer(&whole[..length], &Names::new()), None, "{length}");

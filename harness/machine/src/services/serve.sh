@@ -1,7 +1,9 @@
 #!/bin/sh
-# Answers one HTTP request, on standard input and output, with a page of the folder that this file is
-# in: `pages` has a line `NUMBER METHOD PATH` for each, NUMBER.headers what a request must say (a
-# line `name: value`, `*` for any value), NUMBER.body what is answered.
+# Reads one HTTP request from standard input and writes the response to standard output. The folder of
+# this file contains the pages:
+#   pages           one line `NUMBER METHOD PATH` per page
+#   NUMBER.headers  headers that a request must have: lines `name: value`, `*` matches any value
+#   NUMBER.body     the response body
 folder=$(dirname "$0")
 return=$(printf '\r')
 
@@ -12,10 +14,10 @@ answer() {
 }
 
 read -r method path _ || exit
-said=''
+headers=''
 while IFS= read -r line && line=${line%"$return"} && [ -n "$line" ]; do
     name=$(printf '%s' "${line%%:*}" | tr '[:upper:]' '[:lower:]')
-    said="$said
+    headers="$headers
 $name: ${line#*: }"
 done
 
@@ -23,12 +25,12 @@ while read -r number known at; do
     [ "$path" = "$at" ] || continue
     [ "$method" = "$known" ] || answer '405 Method Not Allowed' /dev/null
     while IFS= read -r wanted; do
-        case "$said
+        case "$headers
 " in
         *"
 $wanted
 "*) ;;
-        *) case "$wanted:$said" in
+        *) case "$wanted:$headers" in
             *': *:'*"
 ${wanted%\*}"*) ;;
             *) answer '401 Unauthorized' /dev/null ;;

@@ -1,4 +1,4 @@
-//! A time server (SNTP, RFC 4330) on this host's own address, which tells this host's time.
+//! A time server (SNTP, RFC 4330) on the loopback address, which serves this host's time.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-/// Octets of a question, and of an answer.
+/// Bytes of a request and of a response.
 const PACKET: usize = 48;
-/// Seconds from 1900, where NTP begins to count, to 1970.
+/// Seconds from 1900, the epoch of NTP, to 1970.
 const EPOCH: f64 = 2_208_988_800.0;
 
-/// Answers until it is dropped.
+/// A running time server; dropping it stops it.
 #[derive(Debug)]
 pub struct TimeServer {
     port: u16,
@@ -19,10 +19,10 @@ pub struct TimeServer {
 }
 
 impl TimeServer {
-    /// Begins; must run inside a tokio runtime.
+    /// Starts the server; must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// This host has no port left.
+    /// No port is free on this host.
     pub async fn start() -> io::Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = socket.local_addr()?.port();
@@ -30,7 +30,7 @@ impl TimeServer {
         Ok(Self { port, task })
     }
 
-    /// Where it listens.
+    /// The UDP port on the loopback address.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -44,7 +44,7 @@ impl Drop for TimeServer {
 
 async fn serve(socket: UdpSocket) {
     let mut question = [0; PACKET];
-    // An error of one exchange (the client has closed its port) does not end the server.
+    // The error of one exchange (the client closed its port) does not end the server.
     loop {
         let Ok((PACKET, from)) = socket.recv_from(&mut question).await else {
             continue;
@@ -54,7 +54,7 @@ async fn serve(socket: UdpSocket) {
     }
 }
 
-/// The question's version, mode 4 (server), stratum 1; the three times that a server tells.
+/// Sets the version of the request, mode 4 (server), stratum 1, and the three server timestamps.
 fn answer(question: &[u8; PACKET], now: f64) -> [u8; PACKET] {
     let mut answer = [0; PACKET];
     answer[0] = question[0] & 0b0011_1000 | 4;
@@ -68,7 +68,7 @@ fn answer(question: &[u8; PACKET], now: f64) -> [u8; PACKET] {
     answer
 }
 
-/// Seconds since 1900 and their fraction, 32 bits each; they begin anew in 2036.
+/// Seconds since 1900 and their fraction, 32 bits each; the seconds wrap around in 2036.
 fn timestamp(unix: f64) -> [u8; 8] {
     let seconds = unix + EPOCH;
     let whole = (seconds as u64 & u64::from(u32::MAX)) << 32;
@@ -81,13 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_gives_the_question_its_time_back() {
+    fn answer_returns_the_timestamp_of_the_question() {
         let mut question = [0; PACKET];
         question[0] = 4 << 3 | 3;
-        question[40..48].copy_from_slice(b"my word!");
+        question[40..48].copy_from_slice(b"my nonce");
         let answer = answer(&question, 0.5);
         assert_eq!(answer[0], 4 << 3 | 4);
-        assert_eq!(&answer[24..32], b"my word!");
+        assert_eq!(&answer[24..32], b"my nonce");
         assert_eq!(
             answer[40..48],
             (2_208_988_800_u64 << 32 | 1 << 31).to_be_bytes()

@@ -1,8 +1,8 @@
-//! A machine that stands still in a folder, and machines that go on from there.
+//! Checkpoints: the state of a stopped machine in a folder, from which forks continue.
 //!
-//! The guest's memory is a file that QEMU maps (`memory-backend-file`), so saving writes only what
-//! the devices are (QEMU's migration with `x-ignore-shared`), and each machine that goes on maps
-//! the same file copy-on-write, with layers above the saved disks.
+//! The guest's memory is a file that QEMU maps (`memory-backend-file`). So a checkpoint writes only the
+//! state of the devices (QEMU's migration with `x-ignore-shared`), and each fork maps the same file
+//! copy-on-write, with overlays on the saved disks.
 
 use crate::disk::SavedDrive;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::disk::image;
 use crate::error::MachineError;
 use crate::log_dir::LogDir;
 use crate::qemu::launch;
-use crate::qemu::migration::{Transfer, What};
+use crate::qemu::migration::{Scope, Transfer};
 use crate::qemu::qmp::Qmp;
 use base::files;
 use base::private_dir::PrivateFolder;
@@ -23,14 +23,14 @@ use host::speed;
 
 /// The guest's memory.
 pub(crate) const MEMORY: &str = "memory";
-/// What the devices are.
+/// The state of the devices.
 pub(crate) const DEVICES: &str = "devices";
-/// What is known of it; written last, so that a folder without it holds nothing whole.
+/// The description of a checkpoint. Written last: a folder without it is incomplete.
 pub(crate) const ABOUT: &str = "machine.json";
-/// For QEMU to write or read what the devices are, on the reference host: a megabyte.
+/// Timeout for QEMU to write or read the state of the devices, a megabyte, on the reference host.
 pub(crate) const TRANSFER_SECONDS: u64 = 20;
 
-/// A saved machine.
+/// A checkpoint on disk.
 #[derive(Debug)]
 pub struct Checkpoint {
     folder: PathBuf,
@@ -39,17 +39,17 @@ pub struct Checkpoint {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct About {
-    /// The words that may be on its kernel command line.
+    /// The nonces that may be on its kernel command line.
     pub(crate) nonces: Vec<String>,
     pub(crate) host_key: Vec<u8>,
     /// Whether the guest reported its boot.
     pub(crate) reported_boot: bool,
     pub(crate) drives: Vec<SavedDrive>,
-    /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
+    /// Length of each file in bytes, to detect a truncated file before QEMU reads it.
     pub(crate) lengths: Vec<(String, u64)>,
 }
 
-/// Each file is as long as it was.
+/// Checks that each file has its recorded length.
 pub(crate) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<(), String> {
     for (name, length) in lengths {
         let file = folder.join(name);
@@ -57,7 +57,7 @@ pub(crate) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<
         if found.len() != *length {
             let found = found.len();
             return Err(format!(
-                "{} has {found} bytes and had {length} when it was saved",
+                "{} has {found} bytes; expected {length}",
                 file.display()
             ));
         }
@@ -66,10 +66,10 @@ pub(crate) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<
 }
 
 impl Checkpoint {
-    /// Reads what lies in a folder.
+    /// Opens the checkpoint in a folder.
     ///
     /// # Errors
-    /// There is no saved machine, or not all of it.
+    /// The folder holds no checkpoint, or an incomplete one.
     pub fn open(folder: &Path) -> Result<Self, String> {
         let file = folder.join(ABOUT);
         let text = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -96,14 +96,14 @@ impl Checkpoint {
         &self.about.host_key
     }
 
-    /// Layers above its disks.
+    /// Overlays on its disks.
     pub(crate) fn drives(
         &self,
         folder: &PrivateFolder,
         logs: &LogDir,
     ) -> Result<Vec<Drive>, MachineError> {
-        self.keep_volumes(logs)?;
-        image::above(&self.folder, &self.about.drives, folder)
+        self.copy_volumes(logs)?;
+        image::overlays(&self.folder, &self.about.drives, folder)
     }
 
     /// Copies of its disks.
@@ -112,16 +112,16 @@ impl Checkpoint {
         folder: &PrivateFolder,
         logs: &LogDir,
     ) -> Result<Vec<Drive>, MachineError> {
-        self.keep_volumes(logs)?;
+        self.copy_volumes(logs)?;
         image::copies(&self.folder, &self.about.drives, folder)
     }
 
-    /// A copy of its memory.
+    /// Copies its memory.
     pub(crate) fn copy_memory(&self, into: &Path) -> Result<(), MachineError> {
         image::copy(&self.file(MEMORY), &into.join(MEMORY)).map_err(MachineError::Start)
     }
 
-    fn keep_volumes(&self, logs: &LogDir) -> Result<(), MachineError> {
+    fn copy_volumes(&self, logs: &LogDir) -> Result<(), MachineError> {
         for drive in self.about.drives.iter().filter(|drive| drive.read_only) {
             let volume = self.folder.join(&drive.file);
             std::fs::copy(&volume, logs.file(&drive.file))
@@ -130,11 +130,11 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Gives a QEMU that waits for it the devices' state; the guest then runs.
+    /// Loads the state of the devices into a QEMU that waits for it, and starts the guest.
     pub(crate) async fn resume(&self, qmp: &Qmp) -> Result<(), MachineError> {
-        let transfer = Transfer::read(qmp, What::Devices, &launch::state_uri()).await?;
+        let transfer = Transfer::read(qmp, Scope::Devices, &launch::state_uri()).await?;
         transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
-        // It stood still when it was saved.
+        // The guest was stopped when the checkpoint was made.
         qmp.execute("cont", Value::Null).await.map(drop)
     }
 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_cut_short_is_found() {
+    fn truncated_checkpoint_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         assert!(Checkpoint::open(folder.path()).unwrap_err().contains(ABOUT));
         std::fs::write(folder.path().join(MEMORY), "1234").unwrap();
@@ -164,6 +164,6 @@ mod tests {
         assert!(Checkpoint::open(folder.path()).is_ok());
         std::fs::write(folder.path().join(MEMORY), "12").unwrap();
         let why = Checkpoint::open(folder.path()).unwrap_err();
-        assert!(why.contains("has 2 bytes and had 4"), "{why}");
+        assert!(why.contains("has 2 bytes; expected 4"), "{why}");
     }
 }

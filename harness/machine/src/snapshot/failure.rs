@@ -1,8 +1,8 @@
-//! A machine that was kept as it stood: memory and devices as one compressed stream of QEMU's
-//! migration, disks that need no other file, and what QEMU must be told to take them in.
+//! Failure snapshots: memory and devices as one compressed stream of QEMU's migration, disks without
+//! backing files, and the settings that QEMU needs to load them.
 //!
-//! Nothing of it is ever written again: what goes on from it does so in memory of its own and on
-//! layers above the disks.
+//! A snapshot is never written again: a restored machine uses memory of its own and overlays on the
+//! disks.
 
 use crate::snapshot::stream::feed;
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::disk::image;
 use crate::error::MachineError;
 use crate::network::card::CardNetwork;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
-use crate::qemu::migration::{Transfer, What};
+use crate::qemu::migration::{Scope, Transfer};
 use crate::qemu::plugged::Plugged;
 use crate::qemu::qmp::Qmp;
 use crate::services::metadata::Metadata;
@@ -31,28 +31,28 @@ use host::speed;
 
 /// Memory and devices.
 pub(crate) const STATE: &str = "state.zst";
-/// What is known of it.
+/// The description of the snapshot.
 pub(crate) const ABOUT: &str = "machine.json";
-/// Changes when what was kept before cannot be read any more.
+/// Format version; changes when older snapshots cannot be read any more.
 pub(crate) const VERSION: u32 = 1;
-/// For a gigabyte of memory to go through the compression, on the reference host.
+/// Timeout for compressing or decompressing a gigabyte of memory, on the reference host.
 pub(crate) const TRANSFER_SECONDS: u64 = 120;
 
-/// What is known of a kept machine.
+/// The description of a failure snapshot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct About {
     pub(crate) version: u32,
     /// The version of QEMU.
     pub(crate) qemu: String,
-    /// As resolved; a state of the one is nothing for the other.
+    /// As resolved. The state of one accelerator cannot be loaded by another.
     pub(crate) accel: Accel,
     pub(crate) profile: Profile,
-    /// MiB.
+    /// Memory in MiB.
     pub(crate) memory: u64,
     pub(crate) named_memory: bool,
-    /// Whether it has the device of that name.
+    /// Whether it has a balloon device.
     pub(crate) balloon: bool,
-    /// Whether it reaches more than its fixtures.
+    /// Whether its network is not filtered.
     #[serde(default)]
     pub(crate) outside: bool,
     pub(crate) kernel_args: Vec<String>,
@@ -62,20 +62,21 @@ pub(crate) struct About {
     pub(crate) first_card: CardNetwork,
     #[serde(default)]
     pub(crate) cards: Vec<CardNetwork>,
-    /// The words by which it is known, its own first.
-    pub(crate) words: Vec<String>,
-    /// Where one was pinned for this boot.
+    /// The nonces that identify it, its own first.
+    #[serde(rename = "words")]
+    pub(crate) nonces: Vec<String>,
+    /// The host key, if one was pinned for its current boot.
     pub(crate) host_key: Option<Vec<u8>>,
     pub(crate) drives: Vec<SavedDrive>,
     #[serde(default)]
     pub(crate) plugged: Plugged,
-    /// Length of each file in bytes: one that was cut short is found before QEMU trips over it.
+    /// Length of each file in bytes, to detect a truncated file before QEMU reads it.
     pub(crate) lengths: Vec<(String, u64)>,
-    /// When, in seconds since 1970.
+    /// When it was made, as Unix time in seconds.
     pub(crate) at: f64,
 }
 
-/// A kept machine. Nobody sweeps it meanwhile.
+/// An open failure snapshot. A shared lock protects it from eviction.
 #[derive(Debug)]
 pub struct FailureSnapshot {
     pub(crate) folder: PathBuf,
@@ -84,20 +85,20 @@ pub struct FailureSnapshot {
 }
 
 impl FailureSnapshot {
-    /// Reads what lies in a folder.
+    /// Opens the snapshot in a folder.
     ///
     /// # Errors
-    /// There is no kept machine, or not all of it, or this harness cannot read it.
+    /// The folder holds no snapshot, an incomplete one, or one of another format version.
     pub fn open(folder: &Path) -> Result<Self, String> {
         let file = folder.join(ABOUT);
         let in_file = |why: String| format!("{}: {why}", file.display());
         let lock = File::open(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let lock = Flock::lock(lock, FlockArg::LockSharedNonblock)
-            .map_err(|_| format!("{} is being removed", folder.display()))?;
+            .map_err(|_| format!("{} is being evicted", folder.display()))?;
         let text = std::fs::read(&file).map_err(|e| in_file(e.to_string()))?;
         let value: Value = serde_json::from_slice(&text).map_err(|e| in_file(e.to_string()))?;
         if value["version"] != json!(VERSION) {
-            return Err(in_file("another version of the harness wrote it".into()));
+            return Err(in_file("written by another version of the harness".into()));
         }
         let about: About = serde_json::from_value(value).map_err(|e| in_file(e.to_string()))?;
         check_files(folder, &about).map_err(in_file)?;
@@ -110,7 +111,7 @@ impl FailureSnapshot {
         })
     }
 
-    /// When it was kept, in seconds since 1970.
+    /// When it was made, as Unix time in seconds.
     pub fn at(&self) -> f64 {
         self.about.at
     }
@@ -119,33 +120,33 @@ impl FailureSnapshot {
         self.about.named_memory
     }
 
-    /// Its own word.
+    /// The machine's own nonce.
     pub(crate) fn nonce(&self) -> String {
-        self.about.words.first().cloned().unwrap_or_default()
+        self.about.nonces.first().cloned().unwrap_or_default()
     }
 
     pub(crate) fn identity(&self) -> Identity {
         let about = &self.about;
         let direct = about.profile.boot == Boot::Kernel;
-        Identity::of_kept(&about.words, direct, about.host_key.as_deref())
+        Identity::restored(&about.nonces, direct, about.host_key.as_deref())
     }
 
-    /// Layers above its disks.
+    /// Overlays on its disks.
     pub(crate) fn drives(&self, folder: &PrivateFolder) -> Result<Vec<Drive>, MachineError> {
-        image::above(&self.folder, &self.about.drives, folder)
+        image::overlays(&self.folder, &self.about.drives, folder)
     }
 
-    /// The profile on this host, which must be able to go on from what that one wrote.
+    /// Resolves the profile on this host, whose QEMU must be able to load the state.
     fn resolve(&self, kernel: &Path) -> Result<ResolvedProfile, MachineError> {
         let mut profile = self.about.profile.clone();
         profile.accel = self.about.accel;
         let resolved = profile.resolve(kernel);
         let resolved = resolved.map_err(|why| MachineError::Start(why.to_string()))?;
         if !same_release(&resolved.qemu_version, &self.about.qemu) {
-            let (kept, here) = (&self.about.qemu, &resolved.qemu_version);
+            let (made_by, here) = (&self.about.qemu, &resolved.qemu_version);
             return Err(MachineError::Other(format!(
-                "the machine was kept by QEMU {kept}, and this host has {here}, which cannot go on \
-                 from there"
+                "cannot restore the snapshot: QEMU {made_by} made it, and this host has QEMU {here}; hint: \
+ use the same release"
             )));
         }
         Ok(resolved)
@@ -168,8 +169,8 @@ impl FailureSnapshot {
         })
     }
 
-    /// Gives a QEMU that waits for it the state. Two verdicts: what reading it came to, and what
-    /// QEMU says.
+    /// Loads the state into a QEMU that waits for it. Returns the result of reading the file, and QEMU's
+    /// result.
     pub(crate) async fn load(
         &self,
         qmp: &Qmp,
@@ -177,53 +178,53 @@ impl FailureSnapshot {
     ) -> Result<(io::Result<()>, Result<(), MachineError>), MachineError> {
         let socket = PathBuf::from(folder.socket("state.sock"));
         let uri = format!("unix:{}", socket.display());
-        let transfer = Transfer::read(qmp, What::All, &uri).await?;
+        let transfer = Transfer::read(qmp, Scope::All, &uri).await?;
         let state = self.folder.join(STATE);
-        let fed = tokio::task::spawn_blocking(move || feed(&state, &socket));
+        let read = tokio::task::spawn_blocking(move || feed(&state, &socket));
         let end = transfer.end(speed::seconds(TRANSFER_SECONDS));
-        let (fed, told) = tokio::join!(fed, end);
-        let fed = fed.map_err(io::Error::other).and_then(|fed| fed);
-        Ok((fed, told))
+        let (read, loaded) = tokio::join!(read, end);
+        let read = read.map_err(io::Error::other).and_then(|read| read);
+        Ok((read, loaded))
     }
 }
 
-/// A kept machine may come from another user: it names files of its own folder only, and its disks read no
-/// other files.
+/// Checks the file names. A snapshot may come from another user: it must name files of its own folder
+/// only, and its disks must name no other files.
 fn check_files(folder: &Path, about: &About) -> Result<(), String> {
     let drives = || about.drives.iter().chain(about.plugged.drives());
     let lengths = about.lengths.iter().map(|(name, _)| name.as_str());
     let files = drives().map(|drive| drive.file.as_str()).chain(lengths);
     for name in files.chain([STATE]) {
-        let told = name.escape_debug();
+        let loaded = name.escape_debug();
         let Some(file) = own_file(folder, name) else {
-            return Err(format!("`{told}` is no file of this folder"));
+            return Err(format!("`{loaded}` is not a file in this folder"));
         };
         if file.symlink_metadata().is_ok_and(|file| !file.is_file()) {
-            return Err(format!("`{told}` is a link or no plain file"));
+            return Err(format!("`{loaded}` is not a regular file"));
         }
     }
     for drive in drives() {
         if own_file(folder, &drive.id).is_none() {
             return Err(format!(
-                "`{}` is no name of a disk",
+                "`{}` is not a valid disk name",
                 drive.id.escape_debug()
             ));
         }
         let layered = image::reads_other_files(&folder.join(&drive.file));
         if layered.map_err(|error| format!("{}: {error}", drive.file))? {
-            return Err(format!("{} is a layer above another file", drive.file));
+            return Err(format!("{} has a backing file or data file", drive.file));
         }
     }
     Ok(())
 }
 
-/// A file of a folder, and of no other.
+/// The path of a file in this folder; `None` if the name points elsewhere.
 fn own_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let own = base::files::is_relative(name) && !name.contains('/');
     own.then(|| folder.join(name))
 }
 
-/// One release of QEMU reads what another patch level of it wrote.
+/// Whether two versions belong to one QEMU release. Patch levels can read each other's state.
 fn same_release(one: &str, other: &str) -> bool {
     let release = |version: &str| {
         let numbers = version.split(['.', ' ']).take(2);
@@ -237,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kept_machine_names_no_file_outside_of_its_folder() {
+    fn snapshot_cannot_name_files_outside_its_folder() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("machine");
         std::fs::create_dir(&folder).unwrap();
@@ -264,11 +265,11 @@ mod tests {
         };
         assert_eq!(why("disk0", "plain"), None);
         for (id, file, wanted) in [
-            ("disk0", "../outside", "no file of this folder"),
-            ("disk0", "/etc/passwd", "no file of this folder"),
-            ("disk0", "link", "is a link"),
-            ("disk0", "layer", "a layer above another file"),
-            ("../disk0", "plain", "no name of a disk"),
+            ("disk0", "../outside", "not a file in this folder"),
+            ("disk0", "/etc/passwd", "not a file in this folder"),
+            ("disk0", "link", "not a regular file"),
+            ("disk0", "layer", "has a backing file"),
+            ("../disk0", "plain", "not a valid disk name"),
         ] {
             let why = why(id, file).unwrap();
             assert!(why.contains(wanted), "{why}");
@@ -276,14 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn a_release_is_two_numbers() {
+    fn release_is_the_first_two_numbers_of_a_version() {
         assert!(same_release("7.2.22 (Debian 1:7.2+dfsg-7)", "7.2.9"));
         assert!(!same_release("7.2.22", "8.2.2 (Debian 1:8.2.2+ds)"));
         assert!(!same_release("10.0.3", "1.0.3"));
     }
 
     #[test]
-    fn what_is_not_whole_or_not_ours_is_told() {
+    fn incomplete_or_foreign_snapshot_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let about = folder.path().join(ABOUT);
         let why = |text: &str| {

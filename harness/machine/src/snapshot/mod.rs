@@ -1,4 +1,4 @@
-//! Checkpoint machines as they lie on disk: checkpoints that forks go on from, and failure snapshots.
+//! Machines saved on disk: checkpoints, from which forks start, and failure snapshots.
 
 pub(crate) mod checkpoint;
 pub(crate) mod failure;

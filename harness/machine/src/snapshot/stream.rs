@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use tokio::net::UnixListener;
 
-/// Memory compresses to little more with more effort, and somebody waits.
+/// Compression level. A higher level makes memory hardly smaller, and a user waits.
 const LEVEL: i32 = 1;
-/// Bytes that are moved at once.
+/// Bytes per read.
 const PIECE: usize = 1 << 20;
 
-/// Compresses what QEMU sends.
+/// Compresses the stream that QEMU sends. Returns the compressed length in bytes.
 pub(crate) async fn receive(
     listener: UnixListener,
     file: &Path,
     limit: u64,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<u64> {
-    let accepted = tokio::time::timeout(patience, listener.accept()).await;
+    let accepted = tokio::time::timeout(timeout, listener.accept()).await;
     let (stream, _) = accepted.map_err(|_| io::Error::other("QEMU sent nothing"))??;
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
@@ -43,7 +43,7 @@ fn compress(stream: UnixStream, file: &Path, limit: u64) -> io::Result<u64> {
     Ok(encoder.finish()?.written)
 }
 
-/// A file that does not grow beyond a limit.
+/// A file that fails to grow beyond a limit.
 struct Limited {
     file: File,
     limit: u64,
@@ -54,9 +54,10 @@ impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.written += written as u64;
-        match self.written > self.limit {
-            true => Err(over_limit()),
-            false => Ok(written),
+        if self.written > self.limit {
+            Err(over_limit())
+        } else {
+            Ok(written)
         }
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -67,15 +68,15 @@ impl Write for Limited {
 pub(crate) fn over_limit() -> io::Error {
     io::Error::new(
         io::ErrorKind::FileTooLarge,
-        "it takes more than the limit (--keep-machine-limit)",
+        "the snapshot exceeds the size limit (--keep-machine-limit)",
     )
 }
 
-/// Decompresses the state into the socket where QEMU waits for it.
+/// Decompresses the state into the socket on which QEMU waits for it.
 pub(crate) fn feed(state: &Path, socket: &Path) -> io::Result<()> {
     let mut stream = UnixStream::connect(socket)?;
     match zstd::stream::copy_decode(File::open(state)?, &mut stream) {
-        // QEMU gave up first: for what it was given, or for a reason of its own.
+        // QEMU closed the socket first. Read on, to find out whether the file is damaged.
         Err(error) if hung_up(&error) => zstd::stream::copy_decode(File::open(state)?, io::sink()),
         fed => fed,
     }
@@ -104,20 +105,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_is_all_there_and_counted() {
+    fn compressed_stream_is_complete_and_its_length_is_returned() {
         let (length, bytes) = compressed(u64::MAX / 2).unwrap();
         assert_eq!(bytes.len(), 2_000_000);
         assert!(length > 0 && length < 2_000_000);
     }
 
     #[test]
-    fn the_limit_ends_it_early() {
+    fn compression_stops_at_the_limit() {
         let error = compressed(1000).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
     }
 
     #[test]
-    fn what_is_damaged_is_told_also_when_qemu_gives_up_first() {
+    fn damaged_state_is_reported_even_when_qemu_gives_up_first() {
         use std::os::unix::fs::FileExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (state, socket) = (
@@ -135,7 +136,10 @@ mod tests {
                 drop(listener.accept());
             }
         });
-        assert!(feed(&state, &socket).is_ok(), "that is QEMU's to explain");
+        assert!(
+            feed(&state, &socket).is_ok(),
+            "the file is intact; QEMU explains its error"
+        );
         let file = File::options().write(true).open(&state).unwrap();
         let middle = file.metadata().unwrap().len() / 2;
         file.write_all_at(&[0x55; 4096], middle).unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::connect::{Target, connect};
-use super::connection::Rung;
+use super::connection::Stage;
 use super::exec::{self, Command};
 use super::login::Login;
 use super::serve;
@@ -18,20 +18,20 @@ use crate::ssh::forward::Forwarding;
 use base::shell;
 use host::speed;
 
-/// For a transfer of which nobody said how long it may take, on the reference host.
+/// Timeout of a file transfer, on the reference host.
 const TRANSFER_SECONDS: u64 = 120;
 
 /// An SSH connection.
 #[derive(Clone)]
 pub struct Ssh {
     jobs: mpsc::Sender<Job>,
-    /// A byte in it wakes the thread; its end, when the last handle is gone, ends it.
-    bell: Arc<UnixStream>,
+    /// A byte written to it wakes the thread. The thread ends when the last handle closes it.
+    waker: Arc<UnixStream>,
     login: Login,
-    rungs: Vec<Rung>,
+    stages: Vec<Stage>,
 }
 
-/// What the connection's thread is asked for.
+/// A request to the connection's thread.
 pub(super) enum Job {
     Run(Command, oneshot::Sender<Result<Output, MachineError>>),
     Forward(Forwarding),
@@ -45,7 +45,7 @@ impl Ssh {
         limit: Duration,
     ) -> Result<Self, MachineError> {
         let (jobs, work) = mpsc::channel();
-        let (bell, woken) = serve::bell().map_err(|e| MachineError::Ssh(e.to_string()))?;
+        let (waker, woken) = serve::waker().map_err(|e| MachineError::Ssh(e.to_string()))?;
         let (opened, answer) = oneshot::channel();
         let theirs = login.clone();
         let thread = std::thread::Builder::new()
@@ -55,36 +55,36 @@ impl Ssh {
                 match connected {
                     Err(error) => drop(opened.send(Err(error))),
                     Ok(connection) => {
-                        let _ = opened.send(Ok(connection.rungs().to_vec()));
+                        let _ = opened.send(Ok(connection.stages().to_vec()));
                         serve::serve(&connection, &work, woken);
                     }
                 }
             });
         thread.map_err(|e| MachineError::Ssh(e.to_string()))?;
-        let rungs = answer.await.map_err(|_| gone())??;
+        let stages = answer.await.map_err(|_| closed())??;
         Ok(Self {
             jobs,
-            bell: Arc::new(bell),
+            waker: Arc::new(waker),
             login,
-            rungs,
+            stages,
         })
     }
 
-    /// What was reached on the way to this connection, in order, and when.
-    pub fn rungs(&self) -> &[(&'static str, Instant)] {
-        &self.rungs
+    /// Stages of the way to this connection, in order, with timestamps.
+    pub fn stages(&self) -> &[(&'static str, Instant)] {
+        &self.stages
     }
 
-    /// How it logged in.
+    /// The login of this connection.
     pub fn login(&self) -> &Login {
         &self.login
     }
 
-    /// Runs a command line by the login shell; the caller judges the exit. Its standard input is
-    /// empty. Commands of one connection run one after another.
+    /// Runs a command line in the login shell; the caller checks the exit status. Standard input is
+    /// empty. The commands of one connection run one after another.
     ///
     /// # Errors
-    /// The connection broke or the deadline passed (with what was printed so far).
+    /// The connection broke, or the deadline passed (with the output so far).
     pub async fn run(&self, command: &str, limit: Duration) -> Result<Output, MachineError> {
         self.run_with_input(command, vec![], limit).await
     }
@@ -98,25 +98,24 @@ impl Ssh {
         let (reply, answer) = oneshot::channel();
         let command = Command::new(command.into(), stdin, limit, Instant::now() + limit);
         self.ask(Job::Run(command, reply))?;
-        answer.await.map_err(|_| gone())?
+        answer.await.map_err(|_| closed())?
     }
 
-    /// Has a socket of this host forwarded for as long as the connection and the socket's handle
-    /// last.
+    /// Forwards a socket of this host for as long as the connection and the socket's handle exist.
     pub(crate) fn forward(&self, forwarding: Forwarding) -> Result<(), MachineError> {
         self.ask(Job::Forward(forwarding))
     }
 
     fn ask(&self, job: Job) -> Result<(), MachineError> {
-        self.jobs.send(job).map_err(|_| gone())?;
-        serve::ring(&self.bell);
+        self.jobs.send(job).map_err(|_| closed())?;
+        serve::wake(&self.waker);
         Ok(())
     }
 
-    /// Sends a file. It appears whole or not at all.
+    /// Uploads a file atomically.
     ///
     /// # Errors
-    /// The connection broke or the guest refused.
+    /// The connection broke, or the guest refused the file.
     pub async fn upload(&self, content: &[u8], to: &str, mode: u32) -> Result<(), MachineError> {
         let script = exec::upload_script(to, mode, content.len());
         let command = format!("sh -c {}", shell::quote(&script));
@@ -126,10 +125,10 @@ impl Ssh {
         done(&format!("upload to {to}"), output).map(drop)
     }
 
-    /// Fetches a file.
+    /// Downloads a file.
     ///
     /// # Errors
-    /// The connection broke or there is no such file.
+    /// The connection broke, or the file does not exist.
     pub async fn download(&self, from: &str) -> Result<Vec<u8>, MachineError> {
         let command = format!("cat -- {}", shell::quote(from));
         let output = self.run(&command, transfer_limit()).await?;
@@ -141,7 +140,7 @@ fn transfer_limit() -> Duration {
     speed::seconds(TRANSFER_SECONDS)
 }
 
-fn gone() -> MachineError {
+fn closed() -> MachineError {
     MachineError::Ssh("the connection is closed".into())
 }
 

@@ -1,10 +1,10 @@
-//! From a port to a connection that is logged in, and known to lead to the right machine.
+//! Connects to a port, logs in, and verifies that the right machine answers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Trouble};
+use super::connection::{Connection, SshError};
 use super::identity::{Identity, Known};
 use super::{Login, exec};
 use crate::error::MachineError;
@@ -12,28 +12,28 @@ use crate::qemu::qmp::Resets;
 use base::wait::WaitError;
 use host::{port, speed};
 
-/// For the server's first word, on the reference host.
-const PATIENCE_SECONDS: u64 = 2;
-/// For reading its words, on the reference host.
+/// Timeout of the server's banner, on the reference host.
+const BANNER_SECONDS: u64 = 2;
+/// Timeout of reading the nonce back, on the reference host.
 const PROOF_SECONDS: u64 = 20;
-/// Between two attempts.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Where to, and who should answer there.
+/// The target of a connection.
 #[derive(Clone)]
 pub struct Target {
     /// Host port.
     pub port: u16,
-    /// Who should answer.
+    /// The identity of the machine that should answer.
     pub identity: Arc<Identity>,
-    /// How often the machine was reset.
+    /// Number of resets of the machine.
     pub resets: Resets,
-    /// The first QEMU's process id.
+    /// The process ID of the first QEMU.
     pub qemu: u32,
 }
 
-/// Connects until it succeeds, the login is refused, or `limit` passes. `given_up` is asked
-/// between attempts.
+/// Connects until it succeeds, the login is refused, or `limit` passes. Calls `given_up` between
+/// attempts.
 pub fn connect(
     target: &Target,
     login: &Login,
@@ -61,37 +61,36 @@ enum Attempt {
     Again(String),
 }
 
-impl From<Trouble> for Attempt {
-    fn from(trouble: Trouble) -> Self {
-        Self::Again(trouble.to_string())
+impl From<SshError> for Attempt {
+    fn from(error: SshError) -> Self {
+        Self::Again(error.to_string())
     }
 }
 
 fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
-    // Before connecting: a reset in between makes the pin too old, never too new.
+    // Read before connecting: if the machine is reset in between, the pin is too old, never too new.
     let resets = target.resets.load(Ordering::Relaxed);
-    let mut connection = match Connection::open(target.port, speed::seconds(PATIENCE_SECONDS), end)
-    {
+    let mut connection = match Connection::open(target.port, speed::seconds(BANNER_SECONDS), end) {
         Ok(connection) => connection,
-        Err(trouble) => return trouble.into(),
+        Err(error) => return error.into(),
     };
     let known = target.identity.knows(&connection.host_key(), resets);
     if known == Known::No {
-        let why = "its host key is not the one of this boot";
+        let why = "its host key differs from the one pinned for this boot";
         return Attempt::Final(wrong(target, why));
     }
     match authenticate(&connection, login, end) {
-        Ok(()) => connection.reached("the login is accepted"),
-        Err(Trouble::Refused) => {
+        Ok(()) => connection.reached("login accepted"),
+        Err(SshError::Refused) => {
             return Attempt::Final(MachineError::Refused {
                 user: login.user().into(),
             });
         }
-        Err(trouble) => return trouble.into(),
+        Err(error) => return error.into(),
     }
     match known {
-        // The guest has the key of the machine that it goes on from, and the QEMU is ours: there is no
-        // need to have it run a command, of which an emulated one does three in a second.
+        // The guest has the host key of its checkpoint, and the socket ends in our QEMU. There is no need to
+        // run a command: an emulated guest runs only three per second.
         Known::Inherited if port::is_accepted_by(target.qemu, connection.socket()) => {
             target.identity.pin(&connection.host_key(), resets);
             Attempt::Done(connection)
@@ -101,7 +100,7 @@ fn attempt(target: &Target, login: &Login, end: Instant) -> Attempt {
     }
 }
 
-fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), Trouble> {
+fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<(), SshError> {
     connection.until(end, |session| match login {
         Login::Password { user, password } => session.userauth_password(user, password),
         Login::Key { user, private_key } => {
@@ -110,7 +109,7 @@ fn authenticate(connection: &Connection, login: &Login, end: Instant) -> Result<
     })
 }
 
-/// Reads the machine's words back and pins the host key.
+/// Reads the machine's nonce back and pins the host key.
 fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> Attempt {
     let limit = speed::seconds(PROOF_SECONDS).min(end.saturating_duration_since(Instant::now()));
     let end = Instant::now() + limit;
@@ -120,7 +119,7 @@ fn prove(target: &Target, connection: Connection, resets: u64, end: Instant) -> 
     };
     let answer = String::from_utf8_lossy(&output.stdout);
     if !target.identity.is_ours(&answer) {
-        let why = "the word that it was given is not the one that it has";
+        let why = "it has a different nonce";
         return Attempt::Final(wrong(target, why));
     }
     target.identity.pin(&connection.host_key(), resets);

@@ -1,4 +1,4 @@
-//! A libssh2 session on a socket that never blocks for longer than a deadline.
+//! A libssh2 session on a socket that never blocks past a deadline.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -13,55 +13,58 @@ const AGAIN: ErrorCode = ErrorCode::Session(-37);
 /// `LIBSSH2_ERROR_AUTHENTICATION_FAILED`, `..._PUBLICKEY_UNVERIFIED`.
 const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-18), ErrorCode::Session(-19)];
 
-/// Why a call did not come to its end.
+/// Why a call failed.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum Trouble {
-    /// The guest said no to this login.
+pub enum SshError {
+    /// The guest refused the login.
     #[error("refused")]
     Refused,
     /// The deadline passed.
-    #[error("it stopped answering")]
+    #[error("the guest stopped answering")]
     Deadline,
-    /// The connection is of no use any more.
+    /// The connection is unusable.
     #[error("{0}")]
     Broken(String),
 }
 
-impl From<ssh2::Error> for Trouble {
+impl From<ssh2::Error> for SshError {
     fn from(error: ssh2::Error) -> Self {
-        match REFUSALS.contains(&error.code()) {
-            true => Self::Refused,
-            false => Self::Broken(error.message().to_owned()),
+        if REFUSALS.contains(&error.code()) {
+            Self::Refused
+        } else {
+            Self::Broken(error.message().to_owned())
         }
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for SshError {
     fn from(error: io::Error) -> Self {
         Self::Broken(error.to_string())
     }
 }
 
-/// What was reached on the way to a connection, and when.
-pub type Rung = (&'static str, Instant);
+/// A stage of the way to a connection, and when it was reached.
+pub type Stage = (&'static str, Instant);
 
 /// A session and the socket below it.
 pub struct Connection {
     session: Session,
     socket: TcpStream,
-    rungs: Vec<Rung>,
+    stages: Vec<Stage>,
 }
 
 impl Connection {
-    /// Connects to a port of this host and agrees on keys. An SSH server speaks first; when it
-    /// does not within `patience`, nothing listens behind the port yet.
-    pub fn open(port: u16, patience: Duration, end: Instant) -> Result<Self, Trouble> {
+    /// Connects to a port of this host and exchanges keys. An SSH server speaks first; if it sends
+    /// nothing within `banner_timeout`, nothing listens in the guest yet.
+    pub fn open(port: u16, banner_timeout: Duration, end: Instant) -> Result<Self, SshError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let socket = TcpStream::connect_timeout(&address, patience)?;
+        let socket = TcpStream::connect_timeout(&address, banner_timeout)?;
         socket.set_nodelay(true)?;
-        let first_word = end.min(Instant::now() + patience);
-        if !ready(&socket, PollFlags::POLLIN, first_word)? {
-            return Err(Trouble::Broken("connected, but nothing was said".into()));
+        let banner_deadline = end.min(Instant::now() + banner_timeout);
+        if !ready(&socket, PollFlags::POLLIN, banner_deadline)? {
+            return Err(SshError::Broken(
+                "connected, but the server sent no banner".into(),
+            ));
         }
         let mut session = Session::new()?;
         session.set_tcp_stream(socket.try_clone()?);
@@ -69,26 +72,26 @@ impl Connection {
         let mut this = Self {
             session,
             socket,
-            rungs: vec![],
+            stages: vec![],
         };
-        this.reached("the SSH server spoke");
-        this.shake_hands(end)?;
-        this.reached("keys are agreed on");
+        this.reached("SSH banner received");
+        this.handshake(end)?;
+        this.reached("key exchange done");
         Ok(this)
     }
 
-    /// Notes that something is reached now.
+    /// Records that a stage is reached now.
     pub fn reached(&mut self, what: &'static str) {
-        self.rungs.push((what, Instant::now()));
+        self.stages.push((what, Instant::now()));
     }
 
-    /// What was reached so far.
-    pub fn rungs(&self) -> &[Rung] {
-        &self.rungs
+    /// The stages reached so far.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
     }
 
-    fn shake_hands(&mut self, end: Instant) -> Result<(), Trouble> {
-        // Not by `until`: only this call needs the session for itself.
+    fn handshake(&mut self, end: Instant) -> Result<(), SshError> {
+        // Not `until`: only this call needs the session mutably.
         loop {
             match self.session.handshake() {
                 Err(error) if error.code() == AGAIN => self.wait(end)?,
@@ -97,12 +100,12 @@ impl Connection {
         }
     }
 
-    /// Calls libssh2 until it no longer asks to be called again.
+    /// Calls libssh2 until it no longer returns EAGAIN.
     pub fn until<T>(
         &self,
         end: Instant,
         mut call: impl FnMut(&Session) -> Result<T, ssh2::Error>,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, SshError> {
         loop {
             match call(&self.session) {
                 Err(error) if error.code() == AGAIN => self.wait(end)?,
@@ -111,7 +114,7 @@ impl Connection {
         }
     }
 
-    /// What libssh2 waits for on the socket.
+    /// The socket events that libssh2 waits for.
     pub fn wanted(&self) -> PollFlags {
         match self.session.block_directions() {
             BlockDirections::None | BlockDirections::Inbound => PollFlags::POLLIN,
@@ -120,16 +123,17 @@ impl Connection {
         }
     }
 
-    /// Waits for that.
-    pub fn wait(&self, end: Instant) -> Result<(), Trouble> {
-        match ready(&self.socket, self.wanted(), end)? {
-            true => Ok(()),
-            false => Err(Trouble::Deadline),
+    /// Waits for the [wanted](Self::wanted) events.
+    pub fn wait(&self, end: Instant) -> Result<(), SshError> {
+        if ready(&self.socket, self.wanted(), end)? {
+            Ok(())
+        } else {
+            Err(SshError::Deadline)
         }
     }
 
-    /// Reads what is there; `None` when there is nothing now, zero at the end.
-    pub fn read(&self, stream: &mut Stream, buffer: &mut [u8]) -> Result<Option<usize>, Trouble> {
+    /// Reads available bytes. `None` if there are none now, zero at the end.
+    pub fn read(&self, stream: &mut Stream, buffer: &mut [u8]) -> Result<Option<usize>, SshError> {
         match stream.read(buffer) {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -137,14 +141,14 @@ impl Connection {
         }
     }
 
-    /// Writes what the guest takes now, which may be nothing. A packet that is half on its way
-    /// must be finished by the same call before any other, so for that it waits.
+    /// Writes as many bytes as the guest accepts now, possibly none. A packet that was sent partly must
+    /// be completed by the same call before any other; for that this waits.
     pub fn write(
         &self,
         channel: &mut Channel,
         bytes: &[u8],
         end: Instant,
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, SshError> {
         loop {
             match channel.write(bytes) {
                 Ok(n) => return Ok(n),
@@ -155,18 +159,18 @@ impl Connection {
         }
     }
 
-    /// Whether the guest said something that nobody has read. Any call of libssh2 takes in what the
-    /// socket has, for all channels: the socket does not tell of it again.
+    /// Whether unread bytes are buffered. Any call of libssh2 reads all bytes of the socket, for all
+    /// channels, so the socket does not signal them again.
     pub fn unread(channel: &Channel) -> bool {
         channel.read_window().available > 0 || channel.eof()
     }
 
-    /// Whether the guest takes more bytes; like [`Self::unread`], the socket tells of it only once.
+    /// Whether the guest accepts more bytes. As with [`Self::unread`], the socket signals that only once.
     pub fn takes(channel: &Channel) -> bool {
         channel.write_window().remaining > 0
     }
 
-    /// The host key.
+    /// The host key, in SSH wire format.
     pub fn host_key(&self) -> Vec<u8> {
         self.session
             .host_key()
@@ -174,13 +178,13 @@ impl Connection {
             .unwrap_or_default()
     }
 
-    /// The socket, to be polled among others.
+    /// The socket, for polling together with others.
     pub fn socket(&self) -> &TcpStream {
         &self.socket
     }
 }
 
-/// Whether the socket is ready before `end`.
+/// Waits until the socket is ready; `false` if it is not before `end`.
 fn ready(socket: &TcpStream, events: PollFlags, end: Instant) -> io::Result<bool> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -194,7 +198,8 @@ fn ready(socket: &TcpStream, events: PollFlags, end: Instant) -> io::Result<bool
     }
 }
 
-/// Rounded up, so that the last wait is not many of zero.
+/// Converts a duration to a poll timeout. Rounds up, because the last wait would otherwise spin with
+/// zero.
 pub fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_micros().div_ceil(1000);
     i32::try_from(millis)

@@ -1,22 +1,22 @@
-//! One command on a connection: both outputs apart, its end, and a deadline.
+//! Runs one command on a connection: separate outputs, exit status, and a deadline.
 
 use std::time::{Duration, Instant};
 
 use ssh2::Channel;
 
-use super::connection::{Connection, Trouble};
+use super::connection::{Connection, SshError};
 use crate::error::MachineError;
 use crate::output::Output;
 use base::shell;
 use base::wait::WaitError;
 
-/// What one command may print: a guest gone mad must not fill the host's memory.
-const MOST: usize = 256 << 20;
-/// Shown of each output at a deadline.
-const SHOWN: usize = 2000;
+/// Maximum output of one command, in bytes, so that a broken guest cannot fill the host's memory.
+const MAX_OUTPUT: usize = 256 << 20;
+/// Bytes of each output that a deadline error shows.
+const TAIL_BYTES: usize = 2000;
 
-/// Runs `command` on a connection that serves nobody else, until `end` (`limit` is how long that
-/// was, for the message).
+/// Runs `command` on a connection that serves nothing else, until `end`. `limit` is the original
+/// timeout, for the message.
 pub fn run(
     connection: &Connection,
     command: &str,
@@ -29,22 +29,22 @@ pub fn run(
             Ok(Progress::Ended) => break Ok(()),
             Ok(Progress::Moved) => {}
             Ok(Progress::Waits) => {
-                if let Err(trouble) = connection.wait(end) {
-                    break Err(trouble);
+                if let Err(error) = connection.wait(end) {
+                    break Err(error);
                 }
             }
-            Err(trouble) => break Err(trouble),
+            Err(error) => break Err(error),
         }
     };
     command.outcome(outcome)
 }
 
-/// A command on its way.
+/// A running command.
 pub struct Command {
     line: String,
     limit: Duration,
     end: Instant,
-    /// None before it begins.
+    /// `None` before the command starts.
     channel: Option<Channel>,
     stdin: Vec<u8>,
     written: usize,
@@ -52,18 +52,18 @@ pub struct Command {
     output: Output,
 }
 
-/// How far a command came.
+/// The result of a step.
 pub enum Progress {
-    /// It ended.
+    /// The command ended.
     Ended,
-    /// Something moved, and more may.
+    /// Bytes were moved, and more may follow.
     Moved,
-    /// The guest has the next word.
+    /// The command waits for the guest.
     Waits,
 }
 
 impl Command {
-    /// Has not begun.
+    /// A command that has not started.
     pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
         Self {
             line,
@@ -77,16 +77,16 @@ impl Command {
         }
     }
 
-    /// When it must have ended.
+    /// The deadline of the command.
     pub fn end(&self) -> Instant {
         self.end
     }
 
-    /// Moves what can be moved now.
-    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, Trouble> {
+    /// Moves all bytes that can be moved now.
+    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, SshError> {
         let end = self.end;
         if Instant::now() >= end {
-            return Err(Trouble::Deadline);
+            return Err(SshError::Deadline);
         }
         let channel = match &mut self.channel {
             Some(channel) => channel,
@@ -111,47 +111,52 @@ impl Command {
         }
         moved |= Connection::unread(channel);
         moved |= self.written < self.stdin.len() && Connection::takes(channel);
-        Ok(match moved {
-            true => Progress::Moved,
-            false => Progress::Waits,
+        Ok(if moved {
+            Progress::Moved
+        } else {
+            Progress::Waits
         })
     }
 
-    /// What its caller is told.
-    pub fn outcome(self, outcome: Result<(), Trouble>) -> Result<Output, MachineError> {
+    /// The result for the caller.
+    pub fn outcome(self, outcome: Result<(), SshError>) -> Result<Output, MachineError> {
         let Self { line, output, .. } = self;
         match outcome {
             Ok(()) => Ok(output),
-            Err(Trouble::Deadline) => {
+            Err(SshError::Deadline) => {
                 let what = format!("the end of `{line}`");
                 Err(WaitError::deadline(&what, self.limit, printed(&output)).into())
             }
-            Err(Trouble::Broken(why)) => {
+            Err(SshError::Broken(why)) => {
                 let printed = printed(&output);
                 Err(MachineError::Ssh(format!("`{line}`: {why}; {printed}")))
             }
-            Err(Trouble::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
+            Err(SshError::Refused) => Err(MachineError::Ssh(format!("`{line}` was refused"))),
         }
     }
 }
 
-/// Takes what both outputs have; true when they had anything.
-fn drain(connection: &Connection, channel: &Channel, output: &mut Output) -> Result<bool, Trouble> {
+/// Reads both outputs; `true` if any had bytes.
+fn drain(
+    connection: &Connection,
+    channel: &Channel,
+    output: &mut Output,
+) -> Result<bool, SshError> {
     let mut buffer = [0; 32 << 10];
     let mut any = false;
     let began = &mut output.began;
-    for (id, kept) in [
+    for (id, buffered) in [
         (0, &mut output.stdout),
         (ssh2::EXTENDED_DATA_STDERR, &mut output.stderr),
     ] {
         while let Some(n @ 1..) = connection.read(&mut channel.stream(id), &mut buffer)? {
-            kept.extend_from_slice(&buffer[..n]);
+            buffered.extend_from_slice(&buffer[..n]);
             any = true;
             began.get_or_insert_with(Instant::now);
-            if kept.len() > MOST {
-                return Err(Trouble::Broken(format!(
+            if buffered.len() > MAX_OUTPUT {
+                return Err(SshError::Broken(format!(
                     "it printed more than {} MiB",
-                    MOST >> 20
+                    MAX_OUTPUT >> 20
                 )));
             }
         }
@@ -164,7 +169,7 @@ fn finish(
     channel: &mut Channel,
     end: Instant,
     output: &mut Output,
-) -> Result<(), Trouble> {
+) -> Result<(), SshError> {
     connection.until(end, |_| channel.close())?;
     connection.until(end, |_| channel.wait_close())?;
     output.signal = channel.exit_signal()?.exit_signal;
@@ -175,18 +180,18 @@ fn finish(
 }
 
 fn printed(output: &Output) -> String {
-    let shown = |bytes: &[u8]| {
-        let tail = &bytes[bytes.len().saturating_sub(SHOWN)..];
+    let tail_of = |bytes: &[u8]| {
+        let tail = &bytes[bytes.len().saturating_sub(TAIL_BYTES)..];
         String::from_utf8_lossy(tail).trim().to_owned()
     };
-    match (shown(&output.stdout), shown(&output.stderr)) {
+    match (tail_of(&output.stdout), tail_of(&output.stderr)) {
         (out, err) if out.is_empty() && err.is_empty() => "it printed nothing".into(),
         (out, err) => format!("stdout: {out:?}, stderr: {err:?}"),
     }
 }
 
-/// A POSIX script that writes its input to a file beside the wanted one and renames it when all
-/// bytes arrived: a connection that breaks looks like the end of the input to the guest.
+/// A POSIX script that writes its input to a temporary file and renames it after all bytes arrived.
+/// To the guest, a broken connection looks like the end of the input.
 pub fn upload_script(to: &str, mode: u32, length: usize) -> String {
     let to = shell::quote(to);
     format!(
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_is_whole_or_not_at_all() {
+    fn upload_is_atomic() {
         let folder = tempfile::tempdir().unwrap();
         let to = folder.path().join("it's here");
         assert!(!upload(&to, 5, b"abc"));

@@ -1,8 +1,8 @@
-//! A socket on this host that leads to a unix socket in the guest, over SSH.
+//! Forwards a socket on this host to a Unix socket in the guest, over SSH.
 //!
-//! bollard speaks to a unix socket; each connection to ours becomes a `direct-streamlocal` channel
-//! of an SSH connection, or one of a command, whose thread moves the bytes. Responses may be endless
-//! (logs, exec, wait).
+//! bollard connects to the Unix socket. Each connection becomes a `direct-streamlocal` channel of an SSH
+//! connection, or a channel of a command, and the connection's thread moves the bytes. Responses may be
+//! endless (logs, exec, wait).
 
 mod pipe;
 
@@ -15,23 +15,23 @@ use nix::poll::{PollFd, PollFlags};
 use ssh2::{Channel, Session};
 
 use crate::error::MachineError;
-use crate::ssh::{Connection, Ssh, Trouble};
+use crate::ssh::{Connection, Ssh, SshError};
 use base::private_dir::PrivateFolder;
 use host::speed;
 use pipe::Pipe;
 
-/// For the guest to open one channel, on the reference host.
+/// Timeout for the guest to open one channel, on the reference host.
 const OPEN_SECONDS: u64 = 20;
 
-/// How libssh2 tells that a server does not forward to unix sockets (SSH_OPEN_UNKNOWN_CHANNEL_TYPE of
-/// RFC 4254, 5.1): Dropbear does since 2024.84, and Ubuntu 24.04 has one from before.
+/// libssh2's message if a server does not forward to Unix sockets (SSH_OPEN_UNKNOWN_CHANNEL_TYPE of
+/// RFC 4254, 5.1). Dropbear does since 2024.84; Ubuntu 24.04 has an older one.
 const NOT_FORWARDED: &str = "unknown channel type";
 
-/// Forwards until it is dropped, or the connection ends.
+/// Forwards until it is dropped or the connection ends.
 pub(crate) struct Forward {
-    /// Its other end is dropped by who forwards, when that ends; and tells it of the end of this.
+    /// Each side drops its end when it stops, and so notifies the other.
     line: UnixStream,
-    /// Keeps the connection.
+    /// Keeps the connection open.
     _ssh: Ssh,
     path: String,
 }
@@ -55,7 +55,7 @@ impl Forward {
         })
     }
 
-    /// The socket, by a path that is short whatever the folder is called.
+    /// The path of the socket, which is short even if the folder's path is long.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -75,13 +75,13 @@ fn next_number() -> u64 {
     NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
 }
 
-/// Nothing is ever said on it.
+/// Whether the other end was dropped. Nothing is ever written to the line.
 fn has_ended(mut line: &UnixStream) -> bool {
     let silence = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
     !line.read(&mut [0]).as_ref().is_err_and(silence)
 }
 
-/// The side of the connection's thread: the socket, and the connections that were made to it.
+/// The side of the connection's thread: the socket, and the connections to it.
 pub(crate) struct Forwarding {
     listener: UnixListener,
     line: UnixStream,
@@ -101,12 +101,12 @@ impl Forwarding {
         })
     }
 
-    /// Whether somebody holds its handle.
+    /// Whether the handle still exists.
     pub(crate) fn wanted(&self) -> bool {
         !has_ended(&self.line)
     }
 
-    /// What to wake up for.
+    /// The file descriptors to poll.
     pub(crate) fn fds(&self) -> impl Iterator<Item = PollFd<'_>> {
         let own = [self.line.as_fd(), self.listener.as_fd()];
         let own = own.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
@@ -117,17 +117,17 @@ impl Forwarding {
         own.into_iter().chain(pipes)
     }
 
-    /// What [`Self::fds`] met.
-    pub(crate) fn heed(&mut self, events: &[PollFlags]) {
-        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+    /// Processes the results of polling [`Self::fds`].
+    pub(crate) fn on_events(&mut self, events: &[PollFlags]) {
+        let hang_up = PollFlags::POLLHUP | PollFlags::POLLERR;
         for (pipe, events) in self.pipes.iter_mut().zip(&events[2..]) {
-            if events.intersects(gone) {
-                pipe.host_gone();
+            if events.intersects(hang_up) {
+                pipe.host_closed();
             }
         }
     }
 
-    /// Whether there is something to move of which no socket tells any more.
+    /// Whether there are bytes to move that no socket signals again.
     pub(crate) fn ready(&self) -> bool {
         self.pipes.iter().any(Pipe::ready)
     }
@@ -137,8 +137,8 @@ impl Forwarding {
         !self.pipes.is_empty()
     }
 
-    /// Takes in new connections and moves bytes; true when any moved.
-    pub(crate) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    /// Accepts new connections and moves bytes; `true` if any moved.
+    pub(crate) fn pump(&mut self, connection: &Connection) -> Result<bool, SshError> {
         while let Ok((stream, _)) = self.listener.accept() {
             self.pipes
                 .extend(open(connection, stream, self.guest_path)?);
@@ -152,19 +152,19 @@ impl Forwarding {
     }
 }
 
-/// A channel for a new connection. A guest that refuses it is told as an answer of HTTP, so that
-/// the client's error carries the cause.
+/// Opens a channel for a new connection. If the guest refuses, the client gets an HTTP response, so
+/// that its error contains the cause.
 fn open(
     connection: &Connection,
     mut stream: UnixStream,
     guest_path: &str,
-) -> Result<Option<Pipe>, Trouble> {
+) -> Result<Option<Pipe>, SshError> {
     let end = Instant::now() + speed::seconds(OPEN_SECONDS);
     match channel(connection, guest_path, end) {
         Ok(channel) => Ok(Some(Pipe::new(stream, channel)?)),
-        Err(Trouble::Deadline) => Err(Trouble::Deadline),
-        Err(trouble) => {
-            let message = format!("the guest does not open {guest_path}: {trouble}");
+        Err(SshError::Deadline) => Err(SshError::Deadline),
+        Err(error) => {
+            let message = format!("the guest refused to open {guest_path}: {error}");
             let body = serde_json::json!({ "message": message }).to_string();
             let head =
                 "HTTP/1.1 502 Bad Gateway\r\nContent-Type: application/json\r\nConnection: close";
@@ -178,14 +178,14 @@ fn open(
     }
 }
 
-/// A channel to a socket of the guest: the server's own or, where it has none, one to the command by
-/// which `docker -H ssh://` gets there, too.
-fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, Trouble> {
+/// Opens a channel to a socket of the guest. If the server does not forward to Unix sockets, falls back
+/// to the command that `docker -H ssh://` uses.
+fn channel(connection: &Connection, guest_path: &str, end: Instant) -> Result<Channel, SshError> {
     let direct = connection.until(end, |session| {
         session.channel_direct_streamlocal(guest_path, None)
     });
     match direct {
-        Err(Trouble::Broken(why)) if why.contains(NOT_FORWARDED) => {
+        Err(SshError::Broken(why)) if why.contains(NOT_FORWARDED) => {
             let mut channel = connection.until(end, Session::channel_session)?;
             let dial = format!("exec docker --host unix://{guest_path} system dial-stdio");
             connection.until(end, |_| channel.exec(&dial))?;

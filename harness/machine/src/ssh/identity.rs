@@ -1,29 +1,32 @@
-//! Is it the machine that was started?
+//! Verifies that a login reached the machine that was started.
 //!
-//! Each QEMU process carries a random word: in `fw_cfg`, which a fork has of its own from its first
-//! instruction, and on the kernel command line, for guests that cannot read the former; there a
-//! fork has that of the machine it goes on from until it is reset. The first login reads them back
-//! and pins the host key; later ones need only the key. A fork has the host key that was pinned for
-//! the machine it goes on from, as other forks do; until it is reset its words need not be read where
-//! the connection is seen to end in its QEMU. A machine that was reset may come back with
-//! new host keys (those of one without a state disk live in memory), so a pin is good until the
-//! next reset, and then the words are read again.
+//! Each QEMU process carries a nonce in two places:
+//!
+//! - `fw_cfg`: a fork has its own from its first instruction.
+//! - The kernel command line, for guests that cannot read `fw_cfg`: a fork has that of its checkpoint
+//!   until it is reset.
+//!
+//! The first login reads the nonce back and pins the host key; later logins check only the key. A fork
+//! has the host key that was pinned for its checkpoint, and so do other forks of it. Until a fork is
+//! reset, its nonce need not be read if the connection is seen to end in its QEMU. A reset machine may
+//! have new host keys (without a state disk they live in memory), so a pin is valid until the next
+//! reset; then the nonce is read again.
 
 use std::sync::{Mutex, PoisonError};
 
 use crate::qemu::nonce::{FW_CFG, argument};
 
-/// Before the word in an answer; nothing of a kernel command line begins with it.
-const WORD: &str = "word:";
+/// Precedes the nonce in an answer; no word of a kernel command line starts with it.
+const NONCE_PREFIX: &str = "nonce:";
 
-/// How a machine is told from others.
+/// The identity of a machine.
 #[derive(Debug)]
 pub struct Identity {
-    /// The machine's own word.
+    /// The machine's own nonce.
     own: String,
-    /// Those of the machines that it goes on from.
+    /// The nonces of the machines it was forked from.
     inherited: Vec<String>,
-    /// Whether the kernel command line is the harness's to write.
+    /// Whether the harness sets the kernel command line.
     direct: bool,
     pin: Mutex<Option<Pin>>,
 }
@@ -32,25 +35,25 @@ pub struct Identity {
 struct Pin {
     host_key: Vec<u8>,
     resets: u64,
-    /// Whether the words were read back by who has this key: forks share it.
+    /// Whether the nonce was read back on a connection with this key. Forks share the key.
     proven: bool,
 }
 
-/// What a host key says.
+/// The result of checking a host key.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Known {
-    /// It is the pinned one.
+    /// The pinned key.
     Yes,
-    /// It is that of the machine that this one goes on from, which others may go on from, too.
+    /// The key of the checkpoint; other forks may have it as well.
     Inherited,
-    /// Nothing is pinned for this boot.
+    /// No key is pinned for this boot.
     NotYet,
-    /// Another one is pinned for this boot.
+    /// Another key is pinned for this boot.
     No,
 }
 
 impl Identity {
-    /// Nothing is pinned. `direct` is whether the word is on the kernel command line, too.
+    /// An identity without a pin. `direct`: the nonce is on the kernel command line as well.
     pub fn new(own: String, direct: bool) -> Self {
         Self {
             own,
@@ -60,11 +63,11 @@ impl Identity {
         }
     }
 
-    /// Of a machine that goes on from a saved one: until it is reset it has that one's host key
-    /// and command line.
+    /// The identity of a fork: until it is reset, it has the host key and the command line of its
+    /// checkpoint.
     #[must_use]
-    pub fn going_on(mut self, words: &[String], host_key: &[u8]) -> Self {
-        self.inherited = words.to_vec();
+    pub fn forked(mut self, nonces: &[String], host_key: &[u8]) -> Self {
+        self.inherited = nonces.to_vec();
         *self.pin.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(Pin {
             host_key: host_key.to_vec(),
             resets: 0,
@@ -73,41 +76,41 @@ impl Identity {
         self
     }
 
-    /// The words that may be on the kernel command line.
-    pub fn words(&self) -> Vec<String> {
+    /// The nonces that may be on the kernel command line.
+    pub fn nonces(&self) -> Vec<String> {
         let own = self.own.clone();
         [own].into_iter().chain(self.inherited.clone()).collect()
     }
 
-    /// Of a machine that is brought back: it has the words that it had, its own first, and the host
-    /// key if one was pinned for the boot it is in.
-    pub fn of_kept(words: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
-        let (own, inherited) = words.split_first().unzip();
+    /// The identity of a restored machine: its nonces, its own first, and the host key if one was pinned
+    /// for its current boot.
+    pub fn restored(nonces: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
+        let (own, inherited) = nonces.split_first().unzip();
         let inherited = inherited.unwrap_or_default();
-        let kept = Self::new(own.cloned().unwrap_or_default(), direct);
+        let identity = Self::new(own.cloned().unwrap_or_default(), direct);
         match host_key {
-            Some(host_key) => kept.going_on(inherited, host_key),
+            Some(host_key) => identity.forked(inherited, host_key),
             None => Self {
                 inherited: inherited.to_vec(),
-                ..kept
+                ..identity
             },
         }
     }
 
-    /// The host key that is pinned for the boot after so many resets.
+    /// The host key that is pinned for the boot after `resets` resets.
     pub fn pinned_after(&self, resets: u64) -> Option<Vec<u8>> {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pin.as_ref().filter(|pin| pin.resets == resets)?;
         Some(pin.host_key.clone())
     }
 
-    /// The host key that is pinned.
+    /// The pinned host key.
     pub fn pinned(&self) -> Option<Vec<u8>> {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         pin.as_ref().map(|pin| pin.host_key.clone())
     }
 
-    /// Judges a host key after so many resets.
+    /// Checks a host key after `resets` resets.
     pub fn knows(&self, host_key: &[u8], resets: u64) -> Known {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         match &*pin {
@@ -118,33 +121,33 @@ impl Identity {
         }
     }
 
-    /// The command that reads the words back: the file where the guest has it, then the kernel
-    /// command line. The file is for root alone until we were there, which those that go on from
-    /// this machine are saved the time of: 0.2 s of an emulated one. For the same reason it is all
-    /// what the shell itself knows.
+    /// The command that reads the nonce back: the `fw_cfg` file if the guest has it, then the kernel
+    /// command line. Initially only root can read the file; the command changes its mode, so that forks of
+    /// this machine save that time (0.2 s under emulation). To save time as well, it uses only builtins of
+    /// the shell.
     pub fn question() -> String {
         let file = format!("/sys/firmware/qemu_fw_cfg/by_name/{FW_CFG}/raw");
         format!(
-            "f={file}; [ ! -e $f ] || [ -r $f ] || sudo -n chmod a+r $f; read -r word < $f; \
-             echo {WORD}$word; read -r line < /proc/cmdline; echo $line"
+            "f={file}; [ ! -e $f ] || [ -r $f ] || sudo -n chmod a+r $f; read -r nonce < $f; \
+ echo {NONCE_PREFIX}$nonce; read -r line < /proc/cmdline; echo $line"
         )
     }
 
-    /// Whether what the question was answered with is this machine's.
+    /// Whether an answer to the question carries the nonce of this machine.
     pub fn is_ours(&self, answer: &str) -> bool {
         let mut lines = answer.lines();
-        let word = lines.find_map(|line| line.strip_prefix(WORD));
-        let carries = |word: &String| {
-            let wanted = argument(word);
+        let nonce = lines.find_map(|line| line.strip_prefix(NONCE_PREFIX));
+        let on_command_line = |nonce: &String| {
+            let wanted = argument(nonce);
             answer.split_whitespace().any(|word| word == wanted)
         };
-        match word.unwrap_or_default() {
-            "" => !self.direct || self.words().iter().any(carries),
-            word => word == self.own,
+        match nonce.unwrap_or_default() {
+            "" => !self.direct || self.nonces().iter().any(on_command_line),
+            nonce => nonce == self.own,
         }
     }
 
-    /// Pins the key of a machine that was found to be ours.
+    /// Pins the key of a machine whose nonce was read back.
     pub fn pin(&self, host_key: &[u8], resets: u64) {
         let mut pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         *pin = Some(Pin {
@@ -160,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pin_is_good_until_the_next_reset() {
+    fn pin_is_valid_until_the_next_reset() {
         let identity = Identity::new("abc".into(), true);
         assert_eq!(identity.knows(b"key", 0), Known::NotYet);
         identity.pin(b"key", 0);
@@ -170,31 +173,32 @@ mod tests {
     }
 
     #[test]
-    fn a_fork_has_the_key_of_what_it_goes_on_from_and_a_word_of_its_own() {
-        let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
+    fn fork_has_the_key_of_its_checkpoint_and_a_nonce_of_its_own() {
+        let fork = Identity::new("own".into(), true).forked(&["saved".into()], b"key");
         assert_eq!(fork.knows(b"key", 0), Known::Inherited);
         assert_eq!(fork.knows(b"other", 0), Known::No);
         assert_eq!(fork.knows(b"other", 1), Known::NotYet);
-        assert!(fork.is_ours("word:own\nharness.nonce=saved"));
-        assert!(!fork.is_ours("word:another\nharness.nonce=saved"));
+        assert!(fork.is_ours("nonce:own\nharness.nonce=saved"));
+        assert!(!fork.is_ours("nonce:another\nharness.nonce=saved"));
         fork.pin(b"key", 0);
         assert_eq!(fork.knows(b"key", 0), Known::Yes);
     }
 
     #[test]
-    fn a_guest_that_reads_no_fw_cfg_is_known_by_its_command_line() {
-        let fork = Identity::new("own".into(), true).going_on(&["saved".into()], b"key");
+    fn guest_without_fw_cfg_is_identified_by_its_command_line() {
+        let fork = Identity::new("own".into(), true).forked(&["saved".into()], b"key");
         assert!(
-            fork.is_ours("word:\nharness.nonce=own") && fork.is_ours("word:\nharness.nonce=saved")
+            fork.is_ours("nonce:\nharness.nonce=own")
+                && fork.is_ours("nonce:\nharness.nonce=saved")
         );
-        assert!(!fork.is_ours("word:\nharness.nonce=other") && !fork.is_ours(""));
+        assert!(!fork.is_ours("nonce:\nharness.nonce=other") && !fork.is_ours(""));
     }
 
     #[test]
-    fn the_whole_word_counts() {
+    fn nonce_is_compared_as_a_whole() {
         let identity = Identity::new("abc".into(), true);
-        assert!(identity.is_ours("word:\nconsole=ttyS0 harness.nonce=abc\n"));
-        assert!(!identity.is_ours("word:\nconsole=ttyS0 harness.nonce=abcd\n"));
-        assert!(Identity::new("abc".into(), false).is_ours("word:\nanything"));
+        assert!(identity.is_ours("nonce:\nconsole=ttyS0 harness.nonce=abc\n"));
+        assert!(!identity.is_ours("nonce:\nconsole=ttyS0 harness.nonce=abcd\n"));
+        assert!(Identity::new("abc".into(), false).is_ours("nonce:\nanything"));
     }
 }

@@ -1,9 +1,9 @@
-//! Who logs in.
+//! Credentials for a login.
 
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 
-/// How to log in over SSH.
+/// Credentials for SSH.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Login {
     /// User and a private key in OpenSSH PEM.
@@ -31,7 +31,7 @@ impl Login {
     }
 }
 
-/// Without the secret.
+/// Prints no secret.
 impl std::fmt::Debug for Login {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let how = match self {
@@ -42,7 +42,7 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// A fresh ed25519 key pair for one machine.
+/// An ed25519 key pair for one machine.
 #[derive(Clone)]
 pub struct KeyPair {
     /// OpenSSH PEM.
@@ -52,10 +52,10 @@ pub struct KeyPair {
 }
 
 impl KeyPair {
-    /// Makes one.
+    /// Generates a key pair.
     ///
     /// # Panics
-    /// The host has no random numbers.
+    /// The host has no source of random numbers.
     pub fn generate() -> Self {
         Self::try_generate().expect("an ed25519 key can always be made and written")
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_differ_and_are_in_the_usual_form() {
+    fn key_pairs_differ_and_are_in_openssh_format() {
         let (one, two) = (KeyPair::generate(), KeyPair::generate());
         assert_ne!(one.public, two.public);
         assert!(one.public.starts_with("ssh-ed25519 ") && one.public.ends_with(" harness"));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_printed() {
+    fn debug_output_has_no_secrets() {
         let login = Login::Password {
             user: "rancher".into(),
             password: "hunter2".into(),

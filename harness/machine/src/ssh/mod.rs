@@ -1,6 +1,6 @@
-//! SSH into the machine. Each connection has a thread of its own, because a session of libssh2 must
-//! not be used by two at a time; callers wait for its answers without blocking. It runs commands, and
-//! forwards sockets.
+//! SSH to the machine: commands and forwarded sockets. Each connection has a thread of its own, because
+//! two threads must not use a libssh2 session at the same time; callers wait for answers without
+//! blocking.
 
 mod client;
 mod connect;
@@ -14,6 +14,6 @@ pub(crate) mod forward;
 
 pub use client::Ssh;
 pub(crate) use connect::Target;
-pub(crate) use connection::{Connection, Trouble};
+pub(crate) use connection::{Connection, SshError};
 pub(crate) use identity::Identity;
 pub use login::{KeyPair, Login};

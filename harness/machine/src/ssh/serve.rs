@@ -1,5 +1,5 @@
-//! What the thread of a connection does: one command after another, and bytes for every forwarded
-//! connection meanwhile, woken by poll(2).
+//! The loop of a connection's thread, driven by poll(2): runs one command after another, and moves the
+//! bytes of all forwarded connections meanwhile.
 
 use std::collections::VecDeque;
 use std::io::{self, Read as _, Write as _};
@@ -12,30 +12,30 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::sync::oneshot;
 
 use super::client::Job;
-use super::connection::{Connection, Trouble, timeout};
+use super::connection::{Connection, SshError, timeout};
 use super::exec::{Command, Progress};
 use crate::error::MachineError;
 use crate::output::Output;
 use crate::ssh::forward::Forwarding;
 
-/// What a command's caller waits for.
+/// Channel to the caller of a command.
 type Reply = oneshot::Sender<Result<Output, MachineError>>;
 
-/// What wakes the thread, and what it is woken by.
-pub(super) fn bell() -> io::Result<(UnixStream, UnixStream)> {
-    let (bell, woken) = UnixStream::pair()?;
-    bell.set_nonblocking(true)?;
+/// A pair of sockets: one wakes the thread, the other is polled by it.
+pub(super) fn waker() -> io::Result<(UnixStream, UnixStream)> {
+    let (waker, woken) = UnixStream::pair()?;
+    waker.set_nonblocking(true)?;
     woken.set_nonblocking(true)?;
-    Ok((bell, woken))
+    Ok((waker, woken))
 }
 
-/// A bell that is full has rung.
-pub(super) fn ring(mut bell: &UnixStream) {
-    let _ = bell.write(&[0]);
+/// Wakes the thread. If the socket is full, a wake-up is pending already.
+pub(super) fn wake(mut waker: &UnixStream) {
+    let _ = waker.write(&[0]);
 }
 
-/// Until the last handle is gone, or the connection ends. Callers whose job was not done then are
-/// told by the end of their line.
+/// Serves until the last handle is dropped or the connection ends. Callers whose job is not done then
+/// see their channel close.
 pub(super) fn serve(connection: &Connection, work: &mpsc::Receiver<Job>, woken: UnixStream) {
     let mut thread = Thread {
         connection,
@@ -43,38 +43,38 @@ pub(super) fn serve(connection: &Connection, work: &mpsc::Receiver<Job>, woken: 
         commands: VecDeque::new(),
         forwardings: vec![],
     };
-    if let Err(trouble) = thread.serve(work)
+    if let Err(error) = thread.serve(work)
         && let Some((command, reply)) = thread.commands.pop_front()
     {
-        let _ = reply.send(command.outcome(Err(trouble)));
+        let _ = reply.send(command.outcome(Err(error)));
     }
 }
 
 struct Thread<'a> {
     connection: &'a Connection,
     woken: UnixStream,
-    /// The first of them runs.
+    /// The first command is the running one.
     commands: VecDeque<(Command, Reply)>,
     forwardings: Vec<Forwarding>,
 }
 
 impl Thread<'_> {
-    fn serve(&mut self, work: &mpsc::Receiver<Job>) -> Result<(), Trouble> {
+    fn serve(&mut self, work: &mpsc::Receiver<Job>) -> Result<(), SshError> {
         loop {
             let closed = self.sleep()?;
-            if !self.heed_bell() {
+            if !self.drain_waker() {
                 return Ok(());
             }
             self.take(work);
             self.work()?;
             if closed {
-                return Err(Trouble::Broken("the guest closed the connection".into()));
+                return Err(SshError::Broken("the guest closed the connection".into()));
             }
         }
     }
 
-    /// False when the last handle is gone.
-    fn heed_bell(&mut self) -> bool {
+    /// Drains the waker; `false` if the last handle was dropped.
+    fn drain_waker(&mut self) -> bool {
         loop {
             match self.woken.read(&mut [0; 64]) {
                 Ok(0) => return false,
@@ -94,8 +94,8 @@ impl Thread<'_> {
         }
     }
 
-    /// Moves bytes until none moves: reading for one channel takes in packets of the others.
-    fn work(&mut self) -> Result<(), Trouble> {
+    /// Moves bytes until none can be moved: reading for one channel receives packets of the others.
+    fn work(&mut self) -> Result<(), SshError> {
         loop {
             let mut moved = self.advance();
             for forwarding in &mut self.forwardings {
@@ -108,20 +108,20 @@ impl Thread<'_> {
         }
     }
 
-    /// The command at hand; true when there may be more to do for it or the next one.
+    /// Advances the running command; `true` if it or the next one may make more progress.
     fn advance(&mut self) -> bool {
         let Some((command, reply)) = self.commands.front_mut() else {
             return false;
         };
         let outcome = if reply.is_closed() {
-            // Nobody waits for it.
+            // The caller gave up.
             Ok(())
         } else {
             match command.advance(self.connection) {
                 Ok(Progress::Moved) => return true,
                 Ok(Progress::Waits) => return false,
                 Ok(Progress::Ended) => Ok(()),
-                Err(trouble) => Err(trouble),
+                Err(error) => Err(error),
             }
         };
         if let Some((command, reply)) = self.commands.pop_front() {
@@ -130,14 +130,15 @@ impl Thread<'_> {
         true
     }
 
-    /// Waits for anything to do. True when the guest closed the connection; what it sent before can
-    /// still be read.
-    fn sleep(&mut self) -> Result<bool, Trouble> {
+    /// Waits for something to do. Returns `true` if the guest closed the connection; bytes that it sent
+    /// before can still be read.
+    fn sleep(&mut self) -> Result<bool, SshError> {
         let socket = self.connection.socket();
         let listens = self.listens();
-        let wanted = match listens {
-            true => self.connection.wanted() | PollFlags::POLLIN,
-            false => hung_up(),
+        let wanted = if listens {
+            self.connection.wanted() | PollFlags::POLLIN
+        } else {
+            peer_closed()
         };
         let mut fds = vec![
             PollFd::new(self.woken.as_fd(), PollFlags::POLLIN),
@@ -148,31 +149,31 @@ impl Thread<'_> {
             fds.extend(forwarding.fds());
             ends.push(fds.len());
         }
-        match poll(&mut fds, self.patience()) {
+        match poll(&mut fds, self.poll_timeout()) {
             Ok(_) => {}
             Err(nix::errno::Errno::EINTR) => return Ok(false),
             Err(errno) => return Err(io::Error::from(errno).into()),
         }
         let events: Vec<_> = fds
             .iter()
-            // nix gives none of them where one is that it has no name for.
+            // If an event has a bit that nix does not know, `revents` returns `None`.
             .map(|fd| fd.revents().unwrap_or(PollFlags::POLLHUP))
             .collect();
         drop(fds);
         for (forwarding, range) in self.forwardings.iter_mut().zip(ends.windows(2)) {
-            forwarding.heed(&events[range[0]..range[1]]);
+            forwarding.on_events(&events[range[0]..range[1]]);
         }
-        let told = events[1].intersects(wanted | PollFlags::POLLHUP | PollFlags::POLLERR);
-        Ok(told && (!listens || has_ended(socket.peek(&mut [0]))))
+        let signalled = events[1].intersects(wanted | PollFlags::POLLHUP | PollFlags::POLLERR);
+        Ok(signalled && (!listens || has_ended(socket.peek(&mut [0]))))
     }
 
-    /// Whether there is a channel to take in what the guest says. Without one nobody does, and the
-    /// socket would tell of the same bytes for ever.
+    /// Whether a channel can receive bytes of the guest. Without one nothing reads the socket, and poll(2)
+    /// would report the same bytes for ever.
     fn listens(&self) -> bool {
         !self.commands.is_empty() || self.forwardings.iter().any(Forwarding::in_use)
     }
 
-    fn patience(&self) -> PollTimeout {
+    fn poll_timeout(&self) -> PollTimeout {
         if self.forwardings.iter().any(Forwarding::ready) {
             return PollTimeout::ZERO;
         }
@@ -183,12 +184,12 @@ impl Thread<'_> {
     }
 }
 
-/// The other side says no more (`POLLRDHUP`, which nix has no name for).
-fn hung_up() -> PollFlags {
+/// The peer has stopped sending (`POLLRDHUP`, which nix does not define).
+fn peer_closed() -> PollFlags {
     PollFlags::from_bits_retain(nix::libc::POLLRDHUP)
 }
 
-/// Whether what a peek at a socket met is its end.
+/// Whether a peek at a socket found its end.
 fn has_ended(peek: io::Result<usize>) -> bool {
     match peek {
         Ok(bytes) => bytes == 0,

@@ -1,4 +1,4 @@
-//! Making a checkpoint of a machine.
+//! Makes a checkpoint of a machine.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::machine::Machine;
 use crate::disk::SavedDrive;
 use crate::error::MachineError;
 use crate::qemu::launch;
-use crate::qemu::migration::{Transfer, What};
+use crate::qemu::migration::{Scope, Transfer};
 use crate::qemu::qmp::Qmp;
 use crate::snapshot::checkpoint::{ABOUT, About, DEVICES, MEMORY, TRANSFER_SECONDS, write_about};
 use base::shell;
@@ -16,26 +16,26 @@ use base::wait::{Poll, wait_until};
 use host::speed;
 
 impl Machine {
-    /// Stops the machine for good and leaves it in the folder that its memory is in. Waits until
-    /// the guest has seen the end of all connections, for nobody will be at their other end.
+    /// Stops the machine for good and leaves its state in the folder that holds its memory. First waits
+    /// until the guest has seen the end of all connections, because no fork has a peer for them.
     ///
     /// # Errors
     /// No login has proven which machine this is; QEMU's error; the folder cannot be written.
     pub async fn save(&self, folder: &Path) -> Result<(), MachineError> {
         let failed = |what: &Path, e: std::io::Error| {
-            MachineError::Other(format!("{} cannot be kept: {e}", what.display()))
+            MachineError::Other(format!("cannot save {}: {e}", what.display()))
         };
         let host_key = self.target.identity.pinned();
         let host_key = host_key.ok_or_else(|| {
-            MachineError::Other("a machine is saved after its first login".into())
+            MachineError::Other("cannot make a checkpoint before the first login".into())
         })?;
         let qmp = &self.current_qmp();
         self.forwards.lock().await.clear();
         disconnected(qmp).await?;
-        // Also writes out what the disks have in QEMU.
+        // Also flushes what QEMU caches of the disks.
         qmp.execute("stop", Value::Null).await?;
         let uri = format!("exec:cat > {}", quote(&folder.join(DEVICES)));
-        let transfer = Transfer::write(qmp, What::Devices, &uri).await?;
+        let transfer = Transfer::write(qmp, Scope::Devices, &uri).await?;
         transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
         qmp.execute("quit", Value::Null).await?;
         self.ended().await;
@@ -44,8 +44,8 @@ impl Machine {
         let mut drives = Vec::new();
         for drive in &self.vm.process().plan.drives {
             let name = drive.file.file_name().unwrap_or_default();
-            let kept = folder.join(name);
-            std::fs::rename(&drive.file, &kept).map_err(|e| failed(&kept, e))?;
+            let target = folder.join(name);
+            std::fs::rename(&drive.file, &target).map_err(|e| failed(&target, e))?;
             drives.push(SavedDrive {
                 id: drive.id.clone(),
                 file: name.to_string_lossy().into_owned(),
@@ -61,7 +61,7 @@ impl Machine {
             lengths.push((name.to_owned(), found.len()));
         }
         let about = About {
-            nonces: self.target.identity.words(),
+            nonces: self.target.identity.nonces(),
             host_key,
             reported_boot: self.reports_boot(),
             drives,
@@ -71,7 +71,7 @@ impl Machine {
     }
 }
 
-/// Until no connection leads through QEMU to the guest.
+/// Waits until no connection leads through QEMU to the guest.
 async fn disconnected(qmp: &Qmp) -> Result<(), MachineError> {
     let limit = speed::seconds(TRANSFER_SECONDS);
     let look = async || match launch::network_table(qmp).await {
@@ -84,7 +84,7 @@ async fn disconnected(qmp: &Qmp) -> Result<(), MachineError> {
     Ok(wait_until("the end of all connections", limit, look).await?)
 }
 
-/// A row of a connection that is not over: `  TCP[ESTABLISHED]  17  127.0.0.1 40000 ...`.
+/// The first row of an open connection: `  TCP[ESTABLISHED]  17  127.0.0.1 40000 ...`.
 fn connection(table: &str) -> Option<&str> {
     let over = ["HOST_FORWARD", "TIME_WAIT", "CLOSED"];
     table.lines().find(|row| {
@@ -104,7 +104,7 @@ mod tests {
     const TABLE: &str = "Hub -1 (net0):\r\n  Protocol[State]    FD  Source Address  Port   Dest. Address  Port RecvQ SendQ\r\n  TCP[HOST_FORWARD]  18       127.0.0.1 33987       10.0.2.15    22     0     0\r\n  TCP[TIME_WAIT]     19       127.0.0.1 33987       10.0.2.15    22     0     0\r\n";
 
     #[test]
-    fn a_connection_that_is_not_over_is_seen() {
+    fn open_connection_is_found_in_the_table() {
         assert_eq!(connection(TABLE), None);
         let open = TABLE.replace("TIME_WAIT]  ", "ESTABLISHED]");
         assert!(connection(&open).unwrap().contains("ESTABLISHED"));

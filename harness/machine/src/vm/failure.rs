@@ -1,4 +1,4 @@
-//! Making a failure snapshot of a machine, and restoring one.
+//! Makes a failure snapshot of a machine, and restores one.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -15,7 +15,7 @@ use crate::disk::{Drive, Format, SavedDrive};
 use crate::error::MachineError;
 use crate::log_dir::LogDir;
 use crate::profile::{Accel, Accelerator};
-use crate::qemu::migration::{Transfer, What};
+use crate::qemu::migration::{Scope, Transfer};
 use crate::snapshot::failure::{ABOUT, About, FailureSnapshot, STATE, TRANSFER_SECONDS, VERSION};
 use crate::snapshot::stream::{over_limit, receive};
 use base::clock::now;
@@ -24,61 +24,61 @@ use base::process::Owned;
 use base::wait::{Poll, wait_until};
 use host::speed;
 
-/// Bytes a second; QEMU's own limit is meant for networks.
+/// Bytes per second. QEMU's own limit is meant for networks.
 const BANDWIDTH: u64 = 64 << 30;
 
 impl Machine {
-    /// Leaves all of the machine in a folder, in at most `limit` bytes, and ends it. Gives back how
-    /// many bytes it takes. What is in the folder after an error is of no use.
+    /// Writes the whole machine to a folder, in at most `limit` bytes, and ends it. Returns the number of
+    /// bytes written. After an error the files in the folder are useless.
     ///
     /// # Errors
-    /// QEMU is gone, or cannot save this machine; the limit; the folder cannot be written.
+    /// QEMU has exited, or cannot save this machine; the limit; the folder cannot be written.
     pub async fn keep(&self, folder: &Path, limit: u64) -> Result<u64, MachineError> {
         self.qmp("stop", Value::Null).await?;
-        let mut room = limit;
-        let state = self.keep_state(&folder.join(STATE), room).await?;
-        room = room.saturating_sub(state);
+        let mut remaining = limit;
+        let state = self.save_state(&folder.join(STATE), remaining).await?;
+        remaining = remaining.saturating_sub(state);
         self.qmp("quit", Value::Null).await?;
         self.ended().await;
 
         let mut lengths = vec![(STATE.to_owned(), state)];
-        let given = self.vm.process().plan.drives.clone();
+        let initial = self.vm.process().plan.drives.clone();
         let plugged = self.plugged_drives();
-        for drive in given.iter().chain(&plugged) {
+        for drive in initial.iter().chain(&plugged) {
             let name = file_of(drive);
-            let length = self.flatten(drive, &folder.join(&name), room).await?;
-            room = room.saturating_sub(length);
+            let length = self.flatten(drive, &folder.join(&name), remaining).await?;
+            remaining = remaining.saturating_sub(length);
             lengths.push((name, length));
         }
-        let about = self.about(&given, &plugged, lengths);
-        write_about(&folder.join(ABOUT), &about).map_err(|e| not_kept(&e))?;
-        Ok(limit - room)
+        let about = self.about(&initial, &plugged, lengths);
+        write_about(&folder.join(ABOUT), &about).map_err(|e| not_saved(&e))?;
+        Ok(limit - remaining)
     }
 
-    /// The stream of memory and devices; gives back how many bytes it takes.
-    async fn keep_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
+    /// Writes the stream of memory and devices; returns its length in bytes.
+    async fn save_state(&self, file: &Path, limit: u64) -> Result<u64, MachineError> {
         let qmp = &self.current_qmp();
         let socket = self.vm.resources.folder.socket("keep.sock");
-        let listener = UnixListener::bind(&socket).map_err(|e| not_kept(&e))?;
-        let patience = speed::seconds(TRANSFER_SECONDS);
+        let listener = UnixListener::bind(&socket).map_err(|e| not_saved(&e))?;
+        let timeout = speed::seconds(TRANSFER_SECONDS);
         let faster = json!({ "max-bandwidth": BANDWIDTH });
         qmp.execute("migrate-set-parameters", faster).await?;
         let uri = format!("unix:{socket}");
-        let transfer = Transfer::write(qmp, What::All, &uri).await?;
-        let written = receive(listener, file, limit, patience);
-        let (written, told) = tokio::join!(written, transfer.end(patience));
-        // A compressor that gave up is why QEMU could not go on, not the other way round.
-        let written = written.map_err(|e| not_kept(&e))?;
-        told.map(|()| written)
+        let transfer = Transfer::write(qmp, Scope::All, &uri).await?;
+        let written = receive(listener, file, limit, timeout);
+        let (written, sent) = tokio::join!(written, transfer.end(timeout));
+        // If the compressor failed, QEMU's error is only a consequence.
+        let written = written.map_err(|e| not_saved(&e))?;
+        sent.map(|()| written)
     }
 
-    /// A disk without the files that it is a layer of.
+    /// Copies a disk without its backing files; returns the length in bytes.
     async fn flatten(&self, drive: &Drive, to: &Path, limit: u64) -> Result<u64, MachineError> {
         let qemu_img = command::find("qemu-img").ok_or_else(|| {
-            MachineError::Other("no qemu-img on this host; apt install qemu-utils".into())
+            MachineError::Other("qemu-img not found; hint: apt install qemu-utils".into())
         })?;
-        let said = self.vm.resources.folder.file("qemu-img.log");
-        let log = File::create(&said).map_err(|e| not_kept(&e))?;
+        let log_file = self.vm.resources.folder.file("qemu-img.log");
+        let log = File::create(&log_file).map_err(|e| not_saved(&e))?;
         let mut convert = Command::new(qemu_img);
         convert
             .args(["convert", "-q", "-c", "-W", "-f", drive.format.name()])
@@ -86,23 +86,23 @@ impl Machine {
             .args([&drive.file, to])
             .stdin(Stdio::null())
             .stderr(log);
-        let convert = Owned::spawn(convert).map_err(|e| not_kept(&e))?;
+        let convert = Owned::spawn(convert).map_err(|e| not_saved(&e))?;
         let ended = convert.ended();
         let written = async || {
             let length = to.metadata().map_or(0, |m| m.len());
             match *ended.borrow() {
                 _ if length > limit => Poll::Failed(over_limit().to_string()),
                 Some(status) if status.success() => Poll::Ready(length),
-                Some(_) => Poll::Failed(std::fs::read_to_string(&said).unwrap_or_default()),
+                Some(_) => Poll::Failed(std::fs::read_to_string(&log_file).unwrap_or_default()),
                 None => Poll::NotYet(format!("{length} bytes")),
             }
         };
         let what = format!("writing {}", drive.id);
-        let patience = speed::seconds(TRANSFER_SECONDS);
-        Ok(wait_until(&what, patience, written).await?)
+        let timeout = speed::seconds(TRANSFER_SECONDS);
+        Ok(wait_until(&what, timeout, written).await?)
     }
 
-    fn about(&self, given: &[Drive], plugged: &[Drive], lengths: Vec<(String, u64)>) -> About {
+    fn about(&self, initial: &[Drive], plugged: &[Drive], lengths: Vec<(String, u64)>) -> About {
         let (spec, resolved) = (&self.vm.resources.spec, &self.vm.resources.spec.profile);
         let (identity, resets) = (
             &self.target.identity,
@@ -124,10 +124,10 @@ impl Machine {
             metadata: spec.metadata.clone(),
             first_card: spec.first_card.clone(),
             cards: spec.cards.clone(),
-            words: identity.words(),
+            nonces: identity.nonces(),
             host_key: identity.pinned_after(resets),
-            drives: given.iter().map(kept_drive).collect(),
-            plugged: self.plugged_in(plugged.iter().map(kept_drive).collect()),
+            drives: initial.iter().map(saved_drive).collect(),
+            plugged: self.plugged_in(plugged.iter().map(saved_drive).collect()),
             lengths,
             at: now(),
         }
@@ -135,33 +135,33 @@ impl Machine {
 }
 
 impl Machine {
-    /// Brings a kept machine back: a machine of its own that goes on where that one stood, on
-    /// another port, or stands there still until it is told to `cont`. The kernel and initrd are
-    /// those that a reboot of it boots.
+    /// Restores a failure snapshot: a new machine that continues where the other one stood, on another
+    /// port. With `paused` the guest does not run until QEMU receives `cont`. A later reboot boots the
+    /// given kernel and initrd.
     ///
     /// # Errors
-    /// As for [`Machine::start`]; another QEMU kept it; what was kept is damaged.
-    pub async fn enter(
-        kept: &FailureSnapshot,
+    /// As for [`Machine::start`]; another QEMU version made the snapshot; the snapshot is damaged.
+    pub async fn restore(
+        snapshot: &FailureSnapshot,
         kernel: &Path,
         initrd: Option<&Path>,
         paused: bool,
         logs: &LogDir,
     ) -> Result<Self, MachineError> {
-        let spec = kept.spec(kernel, initrd)?;
-        let machine = Self::start_in(spec, StartMode::Restore(kept), logs).await?;
+        let spec = snapshot.spec(kernel, initrd)?;
+        let machine = Self::start_in(spec, StartMode::Restore(snapshot), logs).await?;
         machine
-            .plug_again(&kept.about.plugged, &kept.folder)
+            .replug(&snapshot.about.plugged, &snapshot.folder)
             .await?;
         let qmp = &machine.current_qmp();
-        let (fed, told) = kept.load(qmp, &machine.vm.resources.folder).await?;
-        if let Err(error) = fed {
-            let file = kept.folder.join(STATE);
-            let why = format!("{} cannot be read: {error}", file.display());
+        let (read, loaded) = snapshot.load(qmp, &machine.vm.resources.folder).await?;
+        if let Err(error) = read {
+            let file = snapshot.folder.join(STATE);
+            let why = format!("cannot read {}: {error}", file.display());
             return Err(MachineError::Other(why));
         }
-        // When QEMU did not take it, its last words say why.
-        machine.fail_fast(async { told }).await?;
+        // If QEMU rejected the state, its log says why.
+        machine.fail_fast(async { loaded }).await?;
         if !paused {
             qmp.execute("cont", Value::Null).await?;
         }
@@ -173,7 +173,7 @@ fn file_of(drive: &Drive) -> String {
     format!("{}.qcow2", drive.id)
 }
 
-fn kept_drive(drive: &Drive) -> SavedDrive {
+fn saved_drive(drive: &Drive) -> SavedDrive {
     SavedDrive {
         id: drive.id.clone(),
         file: file_of(drive),
@@ -183,7 +183,7 @@ fn kept_drive(drive: &Drive) -> SavedDrive {
     }
 }
 
-fn not_kept(error: &io::Error) -> MachineError {
+fn not_saved(error: &io::Error) -> MachineError {
     MachineError::Other(error.to_string())
 }
 

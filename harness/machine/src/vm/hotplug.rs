@@ -1,4 +1,4 @@
-//! Disks and network cards that come while the machine runs.
+//! Hot-plug: disks and network cards that are added while the machine runs.
 
 use crate::qemu::plugged::NETWORK_CARD;
 use crate::qemu::plugged::Plugged;
@@ -24,16 +24,17 @@ use crate::network::gate::Gate;
 use crate::profile::{Board, Bus};
 
 impl Machine {
-    /// Plugs an empty disk in, formatted where it has a label, on the bus of the profile's disks.
+    /// Plugs in an empty disk, formatted if it has a label, on the bus of the profile's disks.
     ///
     /// # Errors
-    /// No slot is free; the file cannot be made; QEMU's error, where that bus takes none while it runs.
+    /// No slot is free; the file cannot be created; QEMU's error if the bus does not support hot-plug.
     pub async fn plug_disk(&self, blank: &Blank) -> Result<(), MachineError> {
         let (driver, takes_slot) = self.disk_driver();
         let id = Self::plugged_disk(self.plugged(DISK).await?);
-        let slot = match takes_slot {
-            true => self.free_slot().await?,
-            false => None,
+        let slot = if takes_slot {
+            self.free_slot().await?
+        } else {
+            None
         };
         let file = self.folder().join(format!("{id}.img"));
         image::make_blank(&file, blank).map_err(MachineError::Other)?;
@@ -43,7 +44,7 @@ impl Machine {
         self.set(&id, "device_add", in_slot(disk, slot)).await
     }
 
-    /// Plugs a network card in, on a network of QEMU's with this address.
+    /// Plugs in a network card, on a QEMU network with this address.
     ///
     /// # Errors
     /// No slot is free; QEMU's error.
@@ -57,13 +58,15 @@ impl Machine {
         self.set(&id, "device_add", in_slot(card, slot)).await
     }
 
-    /// Makes a network of QEMU's, which lets no more through than that of the first card.
+    /// Creates a QEMU network that lets through no more than the network of the first card.
     async fn plug_network(&self, id: &str, network: &str) -> Result<(), MachineError> {
         let first = network
             .split_once('/')
             .map(|(first, _)| first.parse::<Ipv4Addr>());
         let Some(Ok(first)) = first else {
-            return Err(MachineError::Other(format!("`{network}` is no network")));
+            return Err(MachineError::Other(format!(
+                "`{network}` is not a network address; hint: use CIDR notation"
+            )));
         };
         let backend = json!({ "type": "user", "id": id, "net": network });
         self.set(id, "netdev_add", backend).await?;
@@ -74,7 +77,7 @@ impl Machine {
         self.close_gate(id, Gate::new(host, vec![])).await
     }
 
-    /// Has this process carry what the guest sends to a network.
+    /// Carries in this process the packets that the guest sends to a network.
     async fn close_gate(&self, network: &str, gate: Gate) -> Result<(), MachineError> {
         let (out, back) = (format!("{network}-out"), format!("{network}-back"));
         let from = self.line(network, &out).await?;
@@ -89,7 +92,7 @@ impl Machine {
         });
         self.set(network, "object-add", filter).await?;
         let carry = async move {
-            // One QEMU after another.
+            // One QEMU process after another connects.
             while let (Ok(from), Ok(into)) = (from.accept().await, into.accept().await) {
                 gate.clone().carry(from, into).await;
             }
@@ -99,7 +102,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What is plugged in, whose disks' files are these.
+    /// The plugged-in devices; `drives` are the files of their disks.
     pub(crate) fn plugged_in(&self, drives: Vec<SavedDrive>) -> Plugged {
         let settings = self.vm.settings();
         Plugged {
@@ -109,37 +112,42 @@ impl Machine {
         }
     }
 
-    /// The files of the disks that are plugged in.
+    /// The files of the plugged-in disks.
     pub(crate) fn plugged_drives(&self) -> Vec<Drive> {
         let bus = self.vm.resources.spec.profile.profile.disk_bus;
         let drive = |node: &Value| {
             Some(Drive {
                 id: node["node-name"].as_str()?.to_owned(),
                 file: node["file"]["filename"].as_str()?.into(),
-                format: match node["driver"] == Format::Qcow2.name() {
-                    true => Format::Qcow2,
-                    false => Format::Raw,
+                format: if node["driver"] == Format::Qcow2.name() {
+                    Format::Qcow2
+                } else {
+                    Format::Raw
                 },
                 bus,
                 read_only: false,
-                origin: Origin::Kept,
+                origin: Origin::Persistent,
                 socket: None,
             })
         };
         let settings = self.vm.settings();
-        let disks = settings.iter().filter(|one| one.owner.starts_with(DISK));
-        let nodes = disks.filter(|one| one.command == "blockdev-add");
-        nodes.filter_map(|one| drive(&one.arguments)).collect()
+        let disks = settings
+            .iter()
+            .filter(|setting| setting.owner.starts_with(DISK));
+        let nodes = disks.filter(|setting| setting.command == "blockdev-add");
+        nodes
+            .filter_map(|setting| drive(&setting.arguments))
+            .collect()
     }
 
-    /// Plugs in what was in a machine that was kept in a folder: QEMU takes a state in only where all
-    /// is as it was.
-    pub(crate) async fn plug_again(
+    /// Plugs in the devices of a failure snapshot. QEMU accepts a state only if all devices are the same
+    /// as before.
+    pub(crate) async fn replug(
         &self,
         plugged: &Plugged,
-        kept: &Path,
+        snapshot_dir: &Path,
     ) -> Result<(), MachineError> {
-        for drive in image::above(kept, &plugged.drives, &self.vm.resources.folder)? {
+        for drive in image::overlays(snapshot_dir, &plugged.drives, &self.vm.resources.folder)? {
             let node = node(&drive.id, &drive.file, drive.format);
             self.set(&drive.id, "blockdev-add", node).await?;
         }
@@ -153,12 +161,12 @@ impl Machine {
         Ok(())
     }
 
-    /// The serial number of the disk that is plugged in after so many others.
+    /// The serial number of a plugged-in disk; `number` counts the disks that were plugged in before.
     pub fn plugged_disk(number: usize) -> String {
         format!("{DISK}{number}")
     }
 
-    /// What a disk of the profile's bus is to QEMU, and whether it is a card.
+    /// QEMU's driver for a disk on the profile's bus, and whether the disk takes a slot.
     fn disk_driver(&self) -> (&'static str, bool) {
         match self.vm.resources.spec.profile.profile.disk_bus {
             Bus::Scsi => ("scsi-hd", false),
@@ -168,26 +176,27 @@ impl Machine {
         }
     }
 
-    /// The slot that the next card takes, if the board has slots.
+    /// The slot for the next card; `None` if the board has no slots.
     async fn free_slot(&self) -> Result<Option<String>, MachineError> {
         if self.vm.resources.spec.profile.profile.machine != Board::Q35 {
             return Ok(None);
         }
         let (_, disks_are_cards) = self.disk_driver();
-        let disks = match disks_are_cards {
-            true => self.plugged(DISK).await?,
-            false => 0,
+        let disks = if disks_are_cards {
+            self.plugged(DISK).await?
+        } else {
+            0
         };
         let taken = disks + self.plugged(CARD).await?;
         if taken >= SLOTS {
             return Err(MachineError::Other(format!(
-                "q35 has {SLOTS} slots for cards that come while it runs, and they are taken"
+                "all {SLOTS} hot-plug slots of q35 are in use"
             )));
         }
         Ok(Some(slot(taken)))
     }
 
-    /// How many of a kind were plugged in.
+    /// Number of plugged-in devices of a kind.
     async fn plugged(&self, kind: &str) -> Result<usize, MachineError> {
         let path = json!({ "path": "/machine/peripheral" });
         let devices = self.qmp("qom-list", path).await?;
@@ -200,14 +209,14 @@ impl Machine {
 const DISK: &str = "plugged_disk";
 const CARD: &str = "plugged_card";
 
-/// The arguments of each such command.
+/// The arguments of each recorded command of this name.
 fn all<T: DeserializeOwned>(settings: &[QmpSetting], command: &str) -> Vec<T> {
-    let all = settings.iter().filter(|one| one.command == command);
-    all.filter_map(|one| serde_json::from_value(one.arguments.clone()).ok())
+    let all = settings.iter().filter(|setting| setting.command == command);
+    all.filter_map(|setting| serde_json::from_value(setting.arguments.clone()).ok())
         .collect()
 }
 
-/// What a disk is attached to.
+/// The block node of a disk.
 fn node(id: &str, file: &Path, format: Format) -> Value {
     json!({
         "driver": format.name(), "node-name": id, "file": { "driver": "file", "filename": file },

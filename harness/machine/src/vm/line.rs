@@ -1,4 +1,4 @@
-//! A line between QEMU and this process, for packets of a network.
+//! A socket between QEMU and this process, for packets of a network.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::error::MachineError;
 use crate::network::socket::Socket;
 
 impl Machine {
-    /// A line to QEMU, which has it as a character device of this name.
+    /// Creates a socket, and a QEMU character device of this name that connects to it.
     pub(crate) async fn line(&self, of: &str, name: &str) -> Result<Socket, MachineError> {
         let other = |error: io::Error| MachineError::Other(format!("{name}: {error}"));
         let socket = Socket::new(&self.vm.resources.folder, name).map_err(other)?;
@@ -17,7 +17,7 @@ impl Machine {
         let data = json!({ "addr": address, "server": false });
         let backend = json!({ "type": "socket", "data": data });
         let device = json!({ "id": name, "backend": backend });
-        // QEMU has connected before it answers.
+        // QEMU has connected when it answers.
         self.set(of, "chardev-add", device).await?;
         Ok(socket)
     }

@@ -1,4 +1,4 @@
-//! The handle of a machine: ask it, wait for it, fail fast with it.
+//! The handle of a machine: query it, wait for it, fail fast with it.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -21,12 +21,12 @@ use crate::ssh::forward::Forward;
 use crate::ssh::{Login, Ssh, Target};
 use base::private_dir::PrivateFolder;
 
-/// The host, in the network that QEMU makes for a guest without metadata.
+/// The address of the host in the network that QEMU makes for a guest without metadata.
 pub(crate) const HOST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
-/// Between an error on some line and the guest failure that caused it.
+/// Time between an error on a connection and the guest failure that caused it.
 const CAUSE_GRACE: Duration = Duration::from_millis(700);
 
-/// The sockets on this host that lead to engines of the guest, each with the login it uses.
+/// The sockets on this host that lead to engines of the guest, each with its login.
 pub(crate) type Forwards = Vec<((Login, Engine), Forward)>;
 
 /// A machine. Dropping it kills QEMU and removes its private directory.
@@ -83,21 +83,21 @@ impl Machine {
         &self.serial
     }
 
-    /// Boot events so far in this boot, and a wait for one by stage name.
+    /// Boot events of the current boot so far.
     pub fn boot_events(&self) -> Vec<BootEvent> {
         self.events.current()
     }
 
-    /// Whether the guest is one that tells of its boot, in this boot or the one that it goes on
-    /// from.
+    /// Whether the guest reports its boot: it did so in this boot, or in the boot that this machine
+    /// continues.
     pub fn reports_boot(&self) -> bool {
         self.reported_boot_before || self.events.any()
     }
 
-    /// Waits for the event of a stage in the current boot, whether the stage went well or not.
+    /// Waits for the event of a stage in the current boot, whether the stage succeeded or failed.
     ///
     /// # Errors
-    /// The deadline, with the last event seen; or another stage that ended the boot.
+    /// The deadline, with the last event seen; another stage ended the boot.
     pub async fn wait_event(
         &self,
         stage: &str,
@@ -106,60 +106,60 @@ impl Machine {
         self.events.wait(stage, limit).await
     }
 
-    /// Ready: the `started` event where the guest sends events, else SSH's banner.
+    /// Waits until the guest is ready: the `started` event if the guest sends events, else SSH's banner.
     ///
     /// # Errors
     /// The deadline.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
-        let tells = self.reports_boot();
-        ready::wait(&self.events, tells, self.ssh_port(), limit).await
+        let sends_events = self.reports_boot();
+        ready::wait(&self.events, sends_events, self.ssh_port(), limit).await
     }
 
-    /// This host, in the network that QEMU makes for the guest.
+    /// The address of this host in the network that QEMU makes for the guest.
     pub fn host_address(&self) -> Ipv4Addr {
-        match self.vm.resources.spec.metadata.is_empty() {
-            true => HOST_ADDRESS,
-            false => metadata::HOST_ADDRESS,
+        if self.vm.resources.spec.metadata.is_empty() {
+            HOST_ADDRESS
+        } else {
+            metadata::HOST_ADDRESS
         }
     }
 
-    /// Lets the guest reach a UDP port of this host's loopback, at [`Machine::host_address`].
+    /// Lets the guest reach a UDP port on this host's loopback, at [`Machine::host_address`].
     pub fn open_port(&self, port: u16) {
         for (_, gate) in &self.vm.process().plan.gates {
             gate.open_port(port);
         }
     }
 
-    /// The host port that leads to the guest's port 22.
+    /// The host port that is forwarded to the guest's port 22.
     pub fn ssh_port(&self) -> u16 {
         self.target.port
     }
 
-    /// The host key that the last login met, in the form of the wire.
+    /// The host key of the last login, in SSH wire format.
     pub fn host_key(&self) -> Option<Vec<u8>> {
         self.target.identity.pinned()
     }
 
-    /// QEMU's process id. That of an emulated machine is another one after a reset.
+    /// QEMU's process ID. Under TCG it changes with each reset.
     pub fn pid(&self) -> u32 {
         self.vm.process().qemu.pid()
     }
 
-    /// The machine's own folder, gone when it is.
+    /// The machine's own folder; removed with the machine.
     pub fn folder(&self) -> &Path {
         self.vm.resources.folder.path()
     }
 
-    /// Logs in (retrying only connection failures, not refusals); the nonce is read back and the
-    /// host key pinned.
+    /// Logs in. Retries connection failures, not refusals. Reads the nonce back and pins the host key.
     ///
     /// # Errors
-    /// Refused, the deadline, or another machine answers.
+    /// The login is refused; the deadline; another machine answers.
     pub async fn ssh(&self, login: &Login, limit: Duration) -> Result<Ssh, MachineError> {
         Ssh::open(self.target.clone(), login.clone(), limit).await
     }
 
-    /// QMP `execute`, for what has no method of its own.
+    /// Executes any QMP command.
     ///
     /// # Errors
     /// QEMU's error.
@@ -172,7 +172,7 @@ impl Machine {
         qmp.execute(command, arguments).await
     }
 
-    /// The same for what must hold after a reset, too, until what it is part of is forgotten.
+    /// Executes a QMP command that must also hold after a reset, until its `owner` is forgotten.
     pub(crate) async fn set(
         &self,
         owner: &str,
@@ -184,12 +184,12 @@ impl Machine {
         Ok(())
     }
 
-    /// The control line of the QEMU of now.
+    /// The control connection of the current QEMU.
     pub(crate) fn current_qmp(&self) -> Arc<Qmp> {
         Arc::clone(&self.vm.process().qmp)
     }
 
-    /// The same, of the next one where one takes the place of another.
+    /// An open control connection: waits for the next QEMU while one replaces another.
     async fn qmp_line(&self) -> Arc<Qmp> {
         loop {
             let qmp = self.current_qmp();
@@ -203,17 +203,17 @@ impl Machine {
         }
     }
 
-    /// Drops the settings of an owner: the next QEMU does not get them.
+    /// Drops the settings of an owner, so that the next QEMU does not get them.
     pub(crate) fn forget(&self, owner: &str) {
         self.vm.forget(owner);
     }
 
-    /// The machine's own directory, with the means to make sockets in it.
+    /// The machine's own folder, in which sockets can be created.
     pub(crate) fn private_folder(&self) -> &PrivateFolder {
         &self.vm.resources.folder
     }
 
-    /// A picture of the screen (PNG).
+    /// Writes a screenshot (PNG).
     ///
     /// # Errors
     /// QEMU's error.
@@ -222,8 +222,8 @@ impl Machine {
         self.qmp("screendump", arguments).await.map(drop)
     }
 
-    /// Says that a reboot is coming: boot events and "this boot" of the serial log start anew, and
-    /// what leads to the engines ends, for nothing else tells it that its other end is gone.
+    /// Announces a reboot: boot events and "this boot" of the serial log start again, and the forwards to
+    /// the engines are closed, because nothing else reports that their other end is gone.
     pub async fn expect_reboot(&self) {
         self.forwards.lock().await.clear();
         self.events.new_boot();

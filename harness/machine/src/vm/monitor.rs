@@ -1,8 +1,8 @@
-//! The task that sees QEMU exit: after a reset of an emulated guest it starts the next QEMU, otherwise it
-//! reports the end.
+//! The task that waits for QEMU to exit. After a reset of an emulated guest it starts the next QEMU;
+//! otherwise it reports the exit.
 //!
-//! A reset within one process would be right as well, but an emulated boot that is not the first of
-//! its QEMU takes two to three times as long.
+//! A reset within one process would be correct as well, but an emulated boot that is not the first of
+//! its QEMU process takes two to three times as long.
 
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,7 @@ pub(super) const GUEST_SHUTDOWN: &str = "guest-shutdown";
 /// The reasons when the machine is reset, by the guest or from outside.
 const RESETS: [&str; 2] = ["guest-reset", "host-qmp-system-reset"];
 
-/// Keeps a machine running over resets.
+/// Keeps a machine running across resets.
 pub(super) struct Monitor {
     /// Weak: dropping the machine kills QEMU, and that ends this task.
     pub(super) vm: Weak<Vm>,
@@ -57,7 +57,7 @@ impl Monitor {
         }
     }
 
-    /// Waits for the current QEMU to exit; its status, and the reason of its SHUTDOWN event.
+    /// Waits for the current QEMU to exit. Returns its status and the reason of its SHUTDOWN event.
     async fn exited(&self) -> Option<(ExitStatus, Option<String>)> {
         let (mut ended, qmp) = {
             let process = self.vm.upgrade()?.process();
@@ -68,11 +68,11 @@ impl Monitor {
             .await
             .ok()
             .and_then(|s| *s)?;
-        // Its control connection closed when it exited, so the last event can be read to its end.
-        Some((status, qmp.last_told().await.shutdown))
+        // The control connection closed when QEMU exited, so all events can be read.
+        Some((status, qmp.last_reported().await.shutdown))
     }
 
-    /// Starts the next QEMU; `false` when the machine was stopped or dropped meanwhile.
+    /// Starts the next QEMU. Returns `false` if the machine was stopped or dropped meanwhile.
     async fn restart(&self) -> Result<bool, MachineError> {
         let vm = self.vm.upgrade().filter(|vm| !vm.is_stopped());
         let Some(plan) = vm.map(|vm| vm.restart_plan()) else {
@@ -91,7 +91,7 @@ impl Monitor {
         let reason = shutdown.map(|reason| format!(" after {reason}"));
         let detail = match restart {
             Some(error) => format!("and the next QEMU did not start: {error}"),
-            None => launch::last_words(&self.logs),
+            None => launch::log_tail(&self.logs),
         };
         let text = format!(
             "{}{} {detail}",

@@ -1,5 +1,5 @@
-//! Power on, and a power cut: the machine is gone at once, and so is what its disks had not written
-//! for good.
+//! Power cut: QEMU is killed at once, and disks lose writes that were not flushed. Then the machine is
+//! powered on again.
 
 use super::start::History;
 
@@ -13,13 +13,13 @@ use crate::error::MachineError;
 use crate::ssh::Identity;
 use base::clock::now;
 
-/// What is told of each power cut, in the evidence folder.
+/// The log of power cuts, in the evidence folder.
 const LOG: &str = "power-cuts.jsonl";
 
 impl Machine {
-    /// Cuts the power. Of what the guest wrote after its last flush, each write is kept, lost, or
-    /// torn between its sectors, in a pattern drawn from `seed`. Gives the machine that is powered
-    /// on in its place (without waiting for the guest), and what each disk lost.
+    /// Cuts the power. Each write after the guest's last flush is kept, lost, or torn between its
+    /// sectors, in a pattern derived from `seed`. Returns the machine that is powered on in its place
+    /// (without waiting for the guest), and what each disk lost.
     ///
     /// # Errors
     /// The machine was started without write caches; its disks cannot be written; QEMU cannot be
@@ -28,18 +28,18 @@ impl Machine {
         let now = self.vm.process();
         let mut drives = now.plan.drives.iter();
         if drives.any(|drive| !drive.read_only && drive.socket.is_none()) {
-            let why = "the disks of this machine have no write cache that a power cut could empty";
+            let why = "cannot cut the power: the disks of this machine have no write cache";
             return Err(MachineError::Other(why.into()));
         }
-        self.vanish().await;
+        self.kill_unreported().await;
         let lost = self.lose(seed)?;
         let machine = self.power_on_again().await?;
         Ok((machine, lost))
     }
 
-    /// Ends QEMU in the middle of whatever it does, without telling anybody that it ended.
-    async fn vanish(&self) {
-        self.vm.disks.iter().for_each(Served::switch_off);
+    /// Kills QEMU at any point, without reporting its exit.
+    async fn kill_unreported(&self) {
+        self.vm.disks.iter().for_each(Served::cut_power);
         self.stop().await;
         self.ended().await;
         self.forwards.lock().await.clear();
@@ -47,20 +47,20 @@ impl Machine {
 
     fn lose(&self, seed: u64) -> Result<Vec<(String, Loss)>, MachineError> {
         let failed =
-            |id: &str, error| MachineError::Other(format!("{id} cannot be written: {error}"));
+            |id: &str, error| MachineError::Other(format!("cannot write to {id}: {error}"));
         let mut patterns = Rng::with_seed(seed);
         let lost = self.vm.disks.iter().map(|disk| {
-            // A pattern of its own: what one disk had to lose does not change the next one's.
+            // A random generator of its own: the losses of one disk do not change those of the next.
             let loss = disk.lose(&mut patterns.fork());
             loss.map(|loss| (disk.id().to_owned(), loss))
                 .map_err(|e| failed(disk.id(), e))
         });
         let lost = lost.collect::<Result<Vec<_>, _>>()?;
-        self.write_down(seed, &lost)?;
+        self.log_losses(seed, &lost)?;
         Ok(lost)
     }
 
-    fn write_down(&self, seed: u64, lost: &[(String, Loss)]) -> Result<(), MachineError> {
+    fn log_losses(&self, seed: u64, lost: &[(String, Loss)]) -> Result<(), MachineError> {
         let disks: serde_json::Map<_, _> = lost
             .iter()
             .map(|(id, loss)| (id.clone(), json!(loss)))
@@ -71,11 +71,11 @@ impl Machine {
         written.map_err(|error| MachineError::Other(format!("{LOG}: {error}")))
     }
 
-    /// The same machine from power-on, also where this one went on from a saved one. What was plugged
-    /// in, pulled or broken stays so.
+    /// Starts the same machine at power-on, even if it was forked from a checkpoint. Plugged-in devices
+    /// and active faults stay.
     async fn power_on_again(&self) -> Result<Self, MachineError> {
         let resources = self.vm.resources.clone();
-        let plan = self.vm.process().plan.clone().powered_on();
+        let plan = self.vm.process().plan.clone().at_power_on();
         let identity = Identity::new(plan.nonce.clone(), plan.direct.is_some());
         let history = History {
             reported_boot: self.reports_boot(),

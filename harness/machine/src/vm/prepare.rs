@@ -1,4 +1,4 @@
-//! From what a machine is asked to be to all that QEMU must be told, with the files made.
+//! Turns a machine specification into a QEMU plan, and creates the files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ use crate::network::gate::Gate;
 use crate::profile::{Boot, Network, ResolvedFirmware};
 use crate::qemu::kernel;
 use crate::qemu::launch;
-use crate::qemu::nonce::{self, random_word};
+use crate::qemu::nonce::{self, random_nonce};
 use crate::qemu::plan::{Direct, Incoming, MemoryFile, Plan};
 use crate::qemu::script;
 use crate::services::metadata;
@@ -27,7 +27,7 @@ use crate::spec::MachineSpec;
 use base::private_dir::PrivateFolder;
 use host::{disk_space, port};
 
-/// What can be found wrong without starting anything.
+/// Finds errors that can be detected without starting anything.
 pub(crate) fn check(spec: &MachineSpec) -> Result<(), String> {
     if spec.profile.profile.boot == Boot::Kernel {
         kernel::check_kernel(&spec.kernel)?;
@@ -40,35 +40,35 @@ pub(crate) fn check(spec: &MachineSpec) -> Result<(), String> {
         );
         if memory < least {
             return Err(format!(
-                "{memory} MiB of memory cannot hold the kernel and its initrd; give it at least {least} MiB"
+                "{memory} MiB of memory cannot hold the kernel and its initrd; hint: set at least {least} MiB"
             ));
         }
     }
-    let kept = |disk: &Disk| matches!(disk, Disk::Kept(_));
-    if spec.write_cache && spec.disks.iter().any(kept) {
-        return Err("a disk that is kept is not given a write cache".into());
+    let persists = |disk: &Disk| matches!(disk, Disk::Kept(_));
+    if spec.write_cache && spec.disks.iter().any(persists) {
+        return Err("a persistent disk cannot have a write cache".into());
     }
     spec.ssh_port.map_or(Ok(()), port::check_free)
 }
 
-/// Makes the files in the private folder, and keeps in the evidence what starts the machine anew.
+/// Creates the files in the private folder, and writes to the evidence what starts the machine again.
 pub(crate) fn prepare(
     spec: &MachineSpec,
     mode: &StartMode<'_>,
     nonce: &str,
-    port: Option<&port::Kept>,
+    port: Option<&port::ReservedPort>,
     folder: &PrivateFolder,
     logs: &LogDir,
 ) -> Result<Plan, MachineError> {
     let profile = &spec.profile.profile;
-    check_room(spec, mode)?;
+    check_disk_space(spec, mode)?;
     let drives = match mode {
-        StartMode::Fork(saved) => saved.drives(folder, logs)?,
-        StartMode::ForkForCheckpoint(saved, into) => {
-            saved.copy_memory(into)?;
-            saved.copied_drives(folder, logs)?
+        StartMode::Fork(checkpoint) => checkpoint.drives(folder, logs)?,
+        StartMode::ForkForCheckpoint(checkpoint, into) => {
+            checkpoint.copy_memory(into)?;
+            checkpoint.copied_drives(folder, logs)?
         }
-        StartMode::Restore(kept) => kept.drives(folder)?,
+        StartMode::Restore(snapshot) => snapshot.drives(folder)?,
         StartMode::ColdBoot | StartMode::ColdBootForCheckpoint(_) => {
             let mut drives = image::make(profile, &spec.disks, folder)?;
             drives.extend(volumes(spec, folder, logs)?);
@@ -79,7 +79,7 @@ pub(crate) fn prepare(
         name: profile.name.clone(),
         board: profile.machine,
         nonce: nonce.into(),
-        generation: uuid(&random_word()),
+        generation: uuid(&random_nonce()),
         accelerator: spec.profile.accelerator,
         cpus: profile.cpus,
         memory: spec.memory_mib(),
@@ -89,23 +89,25 @@ pub(crate) fn prepare(
         drives,
         network: profile.network,
         metadata: write_metadata(spec, folder, logs)?,
-        ssh_port: port.map_or(0, port::Kept::port),
+        ssh_port: port.map_or(0, port::ReservedPort::port),
         memory_file: match mode {
             StartMode::ColdBoot => None,
             StartMode::ColdBootForCheckpoint(folder) | StartMode::ForkForCheckpoint(_, folder) => {
                 Some(MemoryFile::Written(folder.join(checkpoint::MEMORY)))
             }
-            StartMode::Fork(saved) => Some(MemoryFile::CopiedOnWrite(saved_memory(
-                spec, saved, folder,
+            StartMode::Fork(checkpoint) => Some(MemoryFile::CopiedOnWrite(saved_memory(
+                spec, checkpoint, folder,
             )?)),
-            StartMode::Restore(kept) => kept.memory_is_named().then_some(MemoryFile::Unnamed),
+            StartMode::Restore(snapshot) => {
+                snapshot.memory_is_named().then_some(MemoryFile::Unnamed)
+            }
         },
         incoming: match mode {
             StartMode::ColdBoot | StartMode::ColdBootForCheckpoint(_) => None,
-            StartMode::Fork(saved) | StartMode::ForkForCheckpoint(saved, _) => {
-                Some(Incoming::Inherited(saved.file(checkpoint::DEVICES)))
+            StartMode::Fork(checkpoint) | StartMode::ForkForCheckpoint(checkpoint, _) => {
+                Some(Incoming::Inherited(checkpoint.file(checkpoint::DEVICES)))
             }
-            StartMode::Restore(_) => Some(Incoming::Told),
+            StartMode::Restore(_) => Some(Incoming::Deferred),
         },
         balloon: spec.balloon,
         registry: spec.registry.as_ref().map(|_| registry::forwarding(folder)),
@@ -113,7 +115,7 @@ pub(crate) fn prepare(
         first_card: spec.first_card.clone(),
         cards: spec.cards.clone(),
     };
-    keep_script(spec, &plan, folder, logs)?;
+    write_script(spec, &plan, folder, logs)?;
     if plan.never_boots()
         && let Some(direct) = &mut plan.direct
     {
@@ -127,14 +129,15 @@ pub(crate) fn prepare(
     Ok(plan)
 }
 
-/// What its network lets through, unless that is everything.
+/// The gates of the networks; none if all packets may pass.
 fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
     if spec.outside || spec.profile.profile.network != Network::User {
         return vec![];
     }
-    let (host, fixture) = match spec.metadata.is_empty() {
-        true => (HOST_ADDRESS, registry::ADDRESS),
-        false => (metadata::HOST_ADDRESS, metadata::ADDRESS),
+    let (host, fixture) = if spec.metadata.is_empty() {
+        (HOST_ADDRESS, registry::ADDRESS)
+    } else {
+        (metadata::HOST_ADDRESS, metadata::ADDRESS)
     };
     let cards = (1..).zip(&spec.cards).filter_map(|(number, card)| {
         let host = card.host()?;
@@ -144,9 +147,9 @@ fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
     std::iter::once(first).chain(cards).collect()
 }
 
-/// The memory of a machine that can be saved is a file, written while the guest runs: where the disk
-/// is full by then, the kernel kills QEMU (SIGBUS).
-fn check_room(spec: &MachineSpec, mode: &StartMode<'_>) -> Result<(), MachineError> {
+/// Checks the disk space for a memory file. The guest fills the file while it runs; if the disk is
+/// full then, the kernel kills QEMU (SIGBUS).
+fn check_disk_space(spec: &MachineSpec, mode: &StartMode<'_>) -> Result<(), MachineError> {
     let Some(folder) = mode.checkpoint_dir() else {
         return Ok(());
     };
@@ -154,21 +157,21 @@ fn check_room(spec: &MachineSpec, mode: &StartMode<'_>) -> Result<(), MachineErr
     disk_space::check(folder, spec.memory_mib(), what).map_err(MachineError::Start)
 }
 
-/// The memory of a saved machine. A machine with a balloon gets a copy: what is taken from the guest
-/// QEMU 7.2 cuts out of the file, although it is mapped copy-on-write, and others go on from it.
+/// The memory file of a checkpoint. A machine with a balloon gets a copy: QEMU 7.2 punches the pages
+/// that the balloon takes out of the file, even if it is mapped copy-on-write, and other forks use it.
 fn saved_memory(
     spec: &MachineSpec,
-    saved: &Checkpoint,
+    checkpoint: &Checkpoint,
     folder: &PrivateFolder,
 ) -> Result<PathBuf, MachineError> {
     if !spec.balloon {
-        return Ok(saved.file(checkpoint::MEMORY));
+        return Ok(checkpoint.file(checkpoint::MEMORY));
     }
-    saved.copy_memory(folder.path())?;
+    checkpoint.copy_memory(folder.path())?;
     Ok(folder.file(checkpoint::MEMORY))
 }
 
-/// Has this process serve the disks that the guest can write.
+/// Serves the writable disks from this process.
 fn cache_writes(drives: &mut [Drive], folder: &PrivateFolder) -> Result<(), String> {
     let written = drives.iter_mut().filter(|drive| !drive.read_only);
     for (socket, drive) in (launch::DISKS..).zip(written) {
@@ -178,24 +181,24 @@ fn cache_writes(drives: &mut [Drive], folder: &PrivateFolder) -> Result<(), Stri
     Ok(())
 }
 
-/// Thirty-two hexadecimal digits as QEMU wants them.
+/// Formats 32 hexadecimal digits as a UUID.
 fn uuid(digits: &str) -> String {
     let ends = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
-    ends.map(|(mode, end)| &digits[mode..end]).join("-")
+    ends.map(|(start, end)| &digits[start..end]).join("-")
 }
 
 fn direct(spec: &MachineSpec, nonce: &str) -> Direct {
-    let mut words = spec.kernel_arguments();
-    words.push(nonce::argument(nonce));
+    let mut arguments = spec.kernel_arguments();
+    arguments.push(nonce::argument(nonce));
     Direct {
         kernel: absolute(&spec.kernel),
         kernel_head: None,
         initrd: spec.initrd.as_deref().map(absolute),
-        append: words.join(" "),
+        append: arguments.join(" "),
     }
 }
 
-/// For the script, which is run from anywhere.
+/// An absolute path, because the script may be run from any folder.
 fn absolute(file: &Path) -> PathBuf {
     file.canonicalize().unwrap_or_else(|_| file.to_path_buf())
 }
@@ -209,7 +212,7 @@ fn volumes(
     let config = config.map(|volume| ("config".to_owned(), volume));
     let others = spec.volumes.iter().cloned().enumerate();
     let others = others.map(|(number, volume)| (format!("volume{number}"), volume));
-    let one = |(id, volume): (String, Volume)| {
+    let write_volume = |(id, volume): (String, Volume)| {
         let name = format!("{id}.img");
         let file = folder.file(&name);
         let made = volume
@@ -217,13 +220,13 @@ fn volumes(
             .and_then(|()| fs::copy(&file, logs.file(&name)).map_err(|e| e.to_string()));
         match made {
             Ok(_) => Ok(volume::drive(&id, file, spec.profile.profile.disk_bus)),
-            Err(e) => Err(MachineError::Start(format!("{name} cannot be made: {e}"))),
+            Err(e) => Err(MachineError::Start(format!("cannot create {name}: {e}"))),
         }
     };
-    config.into_iter().chain(others).map(one).collect()
+    config.into_iter().chain(others).map(write_volume).collect()
 }
 
-/// The pages of its metadata, in its own folder and, for `qemu.sh`, in the evidence.
+/// Writes the metadata pages to the machine's own folder and, for `qemu.sh`, to the evidence.
 fn write_metadata(
     spec: &MachineSpec,
     folder: &PrivateFolder,
@@ -235,7 +238,7 @@ fn write_metadata(
     let pages = folder.file(metadata::FOLDER);
     metadata::write(&spec.metadata, &pages)
         .and_then(|()| metadata::write(&spec.metadata, &logs.file(metadata::FOLDER)))
-        .map_err(|e| MachineError::Start(format!("metadata cannot be written: {e}")))?;
+        .map_err(|e| MachineError::Start(format!("cannot write the metadata: {e}")))?;
     Ok(Some(pages))
 }
 
@@ -253,7 +256,7 @@ fn copy_vars(
     }
 }
 
-fn keep_script(
+fn write_script(
     spec: &MachineSpec,
     plan: &Plan,
     folder: &PrivateFolder,

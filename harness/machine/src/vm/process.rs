@@ -1,4 +1,4 @@
-//! One QEMU process, and what it takes to start the next one.
+//! One QEMU process, and the plan that starts the next one.
 
 use std::sync::Arc;
 
@@ -29,8 +29,8 @@ pub(super) struct QmpSetting {
     pub(super) arguments: Value,
 }
 
-/// All that a QEMU is started with. It is independent of the machine, so that a machine can be dropped
-/// while its next QEMU starts.
+/// Everything that a QEMU is started with. It does not borrow from the machine, so that a machine can be
+/// dropped while its next QEMU starts.
 pub(super) struct RestartPlan {
     pub(super) resources: Resources,
     pub(super) plan: Plan,
@@ -40,8 +40,8 @@ pub(super) struct RestartPlan {
 }
 
 impl RestartPlan {
-    /// Starts QEMU and connects its lines. The guest runs when this returns, unless QEMU waits for a saved
-    /// state; the settings hold before the guest's first instruction.
+    /// Starts QEMU and connects its lines. When this returns, the guest runs, unless QEMU waits for a saved
+    /// state. The settings hold before the guest's first instruction.
     pub(super) async fn start(self, lines: &Lines) -> Result<QemuProcess, MachineError> {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         let (qemu, logs) = (&self.resources.spec.profile.qemu, &self.resources.logs);
@@ -64,7 +64,7 @@ impl RestartPlan {
         })
     }
 
-    /// Starts QEMU after a reset. The memory file is created again: its content is lost.
+    /// Starts QEMU after a reset. Creates the memory file again: its content is lost.
     pub(super) async fn restart(self, lines: &Lines) -> Result<QemuProcess, MachineError> {
         if let Some(MemoryFile::Written(file)) = &self.plan.memory_file {
             let _ = std::fs::remove_file(file);

@@ -1,7 +1,7 @@
-//! A guest that has come to rest.
+//! Waits until a guest is idle.
 //!
-//! What a guest is at when it is saved, each machine that goes on from there does anew, with all
-//! of its code still to be translated: just after a boot that is seconds of work and tens of MB.
+//! Work that a guest has in progress when a checkpoint is made is repeated by each fork, with all of
+//! its code translated again. Just after a boot that is seconds of work and tens of MB.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,28 +9,28 @@ use std::time::{Duration, Instant};
 use super::machine::Machine;
 use base::wait::{Poll, wait_until};
 
-/// How long a guest must rest.
+/// How long a guest must be idle.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Of one processor of this host: what QEMU takes for a guest that only waits.
+/// Fraction of one host processor that QEMU uses for an idle guest.
 const REST: f64 = 0.03;
 
 impl Machine {
-    /// Waits until the guest has next to nothing to do; one that never rests is left alone after
-    /// `limit`. Connections on which Docker was reached are closed: each machine that goes on from
-    /// here would have to end them.
+    /// Waits until the guest is almost idle, for at most `limit`; a guest that is never idle is no
+    /// error. Closes the connections to Docker: each fork would have to end them.
     pub async fn settle(&self, limit: Duration) {
         self.forwards.lock().await.clear();
         rests(self.pid(), limit).await;
     }
 }
 
-/// Whether a process comes to rest. One that is gone, or whose time the host does not tell, does.
+/// Whether a process becomes idle. Returns `true` for a process that has exited, or whose processor time
+/// the host does not report.
 async fn rests(pid: u32, limit: Duration) -> bool {
     let mut since = (Instant::now(), processor_time(pid));
     let look = async || {
         let window = since.0.elapsed();
         if window < WINDOW {
-            return Poll::NotYet("it was looked at for too short".into());
+            return Poll::NotYet("the measurement is too short".into());
         }
         let (before, now) = (since.1, processor_time(pid));
         since = (Instant::now(), now);
@@ -38,17 +38,17 @@ async fn rests(pid: u32, limit: Duration) -> bool {
             None => Poll::Ready(()),
             Some((before, now)) => match now.saturating_sub(before).div_duration_f64(window) {
                 ..REST => Poll::Ready(()),
-                part => Poll::NotYet(format!("{part:.2} of a processor used")),
+                part => Poll::NotYet(format!("{part:.2} of a processor in use")),
             },
         }
     };
-    wait_until("a guest at rest", limit, look).await.is_ok()
+    wait_until("an idle guest", limit, look).await.is_ok()
 }
 
-/// What all threads of a process had of processors so far.
+/// Processor time of all threads of a process so far.
 fn processor_time(pid: u32) -> Option<Duration> {
     let tasks = std::fs::read_dir(Path::new("/proc").join(pid.to_string()).join("task")).ok()?;
-    let of = |task: std::fs::DirEntry| {
+    let task_time = |task: std::fs::DirEntry| {
         let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
         text.split(' ')
             .next()?
@@ -56,7 +56,7 @@ fn processor_time(pid: u32) -> Option<Duration> {
             .ok()
             .map(Duration::from_nanos)
     };
-    let times: Vec<_> = tasks.flatten().filter_map(of).collect();
+    let times: Vec<_> = tasks.flatten().filter_map(task_time).collect();
     (!times.is_empty()).then(|| times.iter().sum())
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use std::process::Command;
 
     #[tokio::test]
-    async fn a_process_that_waits_rests_and_one_that_works_does_not() {
+    async fn waiting_process_is_idle_and_busy_process_is_not() {
         let spawn = |script: &str| {
             Owned::spawn({
                 let mut command = Command::new("sh");

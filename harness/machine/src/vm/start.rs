@@ -18,7 +18,7 @@ use crate::guest::boot_events::Events;
 use crate::lines::Lines;
 use crate::log_dir::LogDir;
 use crate::profile::Network;
-use crate::qemu::nonce::random_word;
+use crate::qemu::nonce::random_nonce;
 use crate::qemu::plan::Plan;
 use crate::services::registry::Registry;
 use crate::snapshot::checkpoint::Checkpoint;
@@ -32,18 +32,18 @@ use host::port;
 pub(super) enum StartMode<'a> {
     /// At power-on.
     ColdBoot,
-    /// At power-on, with the guest's memory in this directory, where a checkpoint can be made.
+    /// At power-on, with the guest's memory in this folder; a checkpoint can be made there.
     ColdBootForCheckpoint(&'a Path),
     /// Where a checkpoint was made.
     Fork(&'a Checkpoint),
-    /// Where a checkpoint was made, on copies in this directory, where the next checkpoint can be made.
+    /// Where a checkpoint was made, on copies in this folder; the next checkpoint can be made there.
     ForkForCheckpoint(&'a Checkpoint, &'a Path),
     /// Where a machine stood when its trial failed.
     Restore(&'a FailureSnapshot),
 }
 
 impl<'a> StartMode<'a> {
-    /// The checkpoint that it starts from.
+    /// The checkpoint that the machine starts from.
     pub(super) fn checkpoint(&self) -> Option<&'a Checkpoint> {
         match self {
             Self::Fork(checkpoint) | Self::ForkForCheckpoint(checkpoint, _) => Some(checkpoint),
@@ -51,7 +51,7 @@ impl<'a> StartMode<'a> {
         }
     }
 
-    /// The directory where a checkpoint can be made.
+    /// The folder where a checkpoint can be made.
     pub(super) fn checkpoint_dir(&self) -> Option<&'a Path> {
         match self {
             Self::ColdBootForCheckpoint(folder) | Self::ForkForCheckpoint(_, folder) => {
@@ -61,11 +61,11 @@ impl<'a> StartMode<'a> {
         }
     }
 
-    /// The nonce of the machine: its own, or that of the machine that is restored.
+    /// The nonce of the machine: a new one, or that of the restored machine.
     fn nonce(&self) -> String {
         match self {
             Self::Restore(snapshot) => snapshot.nonce(),
-            _ => random_word(),
+            _ => random_nonce(),
         }
     }
 
@@ -73,7 +73,7 @@ impl<'a> StartMode<'a> {
         let identity = Identity::new(nonce, plan.direct.is_some());
         match (self, self.checkpoint()) {
             (Self::Restore(snapshot), _) => snapshot.identity(),
-            (_, Some(checkpoint)) => identity.going_on(checkpoint.nonces(), checkpoint.host_key()),
+            (_, Some(checkpoint)) => identity.forked(checkpoint.nonces(), checkpoint.host_key()),
             (_, None) => identity,
         }
     }
@@ -83,7 +83,7 @@ impl Machine {
     /// Starts QEMU. Does not wait for the guest.
     ///
     /// # Errors
-    /// QEMU cannot be started; a port or file is taken (the message names the owner of a taken port).
+    /// QEMU cannot be started; a port or file is in use (the message names the owner of a port).
     pub async fn start(spec: MachineSpec, logs: &LogDir) -> Result<Self, MachineError> {
         Self::start_in(spec, StartMode::ColdBoot, logs).await
     }
@@ -100,8 +100,8 @@ impl Machine {
         Self::start_in(spec, StartMode::ColdBootForCheckpoint(folder), logs).await
     }
 
-    /// Starts a machine from a checkpoint. `spec` is what the checkpoint's machine was started with; its
-    /// disks and user data are those of the checkpoint. The guest's clock shows when the checkpoint was made.
+    /// Starts a machine from a checkpoint. `spec` is the specification of the checkpoint's machine; disks
+    /// and user data come from the checkpoint. The guest's clock shows the time of the checkpoint.
     ///
     /// # Errors
     /// As for [`Machine::start`]; this QEMU cannot read the checkpoint.
@@ -116,7 +116,7 @@ impl Machine {
     /// Forks on copies in `folder`, where [`Machine::save`] can make the next checkpoint.
     ///
     /// # Errors
-    /// As for [`Machine::fork`]; there is no disk space for the copies.
+    /// As for [`Machine::fork`]; the disk space does not suffice for the copies.
     pub async fn fork_savable(
         spec: MachineSpec,
         checkpoint: &Checkpoint,
@@ -148,14 +148,14 @@ impl Machine {
         let start = |error: std::io::Error| MachineError::Start(error.to_string());
         prepare::check(&spec).map_err(MachineError::Start)?;
         let folder = match mode.checkpoint_dir() {
-            // On the file system of the checkpoint: its disks are moved there when it is made.
+            // On the file system of the checkpoint: the disks are renamed into it.
             Some(folder) => PrivateFolder::new_in(&folder.join("machine")),
             None => PrivateFolder::new(),
         };
         let folder = folder.map_err(start)?;
         let nonce = mode.nonce();
         let port = (spec.profile.profile.network == Network::User)
-            .then(|| port::Kept::new(spec.ssh_port.unwrap_or(0)).map(Arc::new));
+            .then(|| port::ReservedPort::new(spec.ssh_port.unwrap_or(0)).map(Arc::new));
         let port = port.transpose().map_err(MachineError::Start)?;
         let plan = prepare::prepare(&spec, &mode, &nonce, port.as_deref(), &folder, logs)?;
         let identity = mode.identity(nonce, &plan);
@@ -180,7 +180,7 @@ impl Machine {
         Self::launch(resources, plan, Vec::new(), identity, history).await
     }
 
-    /// Starts QEMU and reads its lines.
+    /// Starts QEMU and the tasks that read its lines.
     pub(super) async fn launch(
         resources: Resources,
         plan: Plan,
@@ -236,10 +236,10 @@ impl Machine {
     }
 }
 
-/// What happened to a machine before its first QEMU of this handle.
+/// What happened to a machine before the first QEMU of this handle.
 pub(super) struct History {
     /// Its guest is known to report its boot.
     pub(super) reported_boot: bool,
-    /// Boots of it that its logs have already.
+    /// Number of its boots that the logs already hold.
     pub(super) earlier_boots: usize,
 }

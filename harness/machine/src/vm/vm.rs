@@ -1,4 +1,4 @@
-//! What survives a reset of a machine: its files and disks, its port, and the settings that QEMU must have.
+//! What survives a reset of a machine: files, disks, port, and the settings that each QEMU needs.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,15 +19,15 @@ use crate::spec::MachineSpec;
 use base::private_dir::PrivateFolder;
 use host::port;
 
-/// What a machine holds as long as it lives, also over a power cut.
+/// What a machine holds as long as it lives, also across a power cut.
 #[derive(Clone)]
 pub(super) struct Resources {
-    /// What was asked for.
+    /// The specification of the machine.
     pub(super) spec: MachineSpec,
     pub(super) logs: LogDir,
-    /// Keeps the SSH port from other programs while no QEMU listens on it.
-    pub(super) _port: Option<Arc<port::Kept>>,
-    /// The registry beside the machine.
+    /// Reserves the SSH port while no QEMU listens on it.
+    pub(super) _port: Option<Arc<port::ReservedPort>>,
+    /// The registry of the machine.
     pub(super) _registry: Option<Arc<Registry>>,
     pub(super) folder: Arc<PrivateFolder>,
 }
@@ -41,11 +41,11 @@ struct Current {
 
 /// A machine, whichever QEMU runs it.
 pub(super) struct Vm {
-    // Dropped in this order: the directory goes last.
+    // Dropped in this order: the folder goes last.
     current: watch::Sender<Current>,
     /// The disks that this process serves to QEMU.
     pub(super) disks: Vec<Served>,
-    /// How often the machine was reset.
+    /// Number of resets.
     pub(super) resets: Resets,
     settings: Mutex<Vec<QmpSetting>>,
     pub(super) resources: Resources,
@@ -121,19 +121,19 @@ impl Vm {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a reset, and gives what the next QEMU is started with.
+    /// Counts a reset, and returns the plan that starts the next QEMU.
     pub(super) fn restart_plan(&self) -> RestartPlan {
         self.resets.fetch_add(1, Ordering::Relaxed);
         RestartPlan {
             resources: self.resources.clone(),
-            plan: self.process().plan.clone().powered_on(),
+            plan: self.process().plan.clone().at_power_on(),
             disks: self.disks.clone(),
             resets: Arc::clone(&self.resets),
             settings: self.settings().clone(),
         }
     }
 
-    /// Makes this QEMU the machine's, unless the machine was stopped meanwhile.
+    /// Makes this QEMU the current one. Returns `false` if the machine was stopped meanwhile.
     pub(super) fn replace(&self, process: QemuProcess) -> bool {
         self.current.send_if_modified(|current| {
             if !current.stopped {

@@ -253,7 +253,7 @@ mod tests {
         let folder = parent.path().join(recipe(cut.clone()).name());
         std::fs::write(folder.join("part"), "12").unwrap();
         let why = why_not(&store, &cut);
-        assert!(why.contains("has 2 bytes and had 4"), "{why}");
+        assert!(why.contains("has 2 bytes; expected 4"), "{why}");
 
         // As a maker leaves it that was killed; the lock went with it.
         let half = json!("half");

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use machine::{BrokenDisk, Machine, MachineError, Relay};
+use machine::{FaultyDisk, Machine, MachineError, Relay};
 use scenario::{Account, Undone};
 
 use super::deadline::Deadline;
@@ -37,7 +37,7 @@ pub enum ActiveFault {
         /// Its number in the scenario.
         number: usize,
         /// What is to be taken away.
-        broken: BrokenDisk,
+        broken: FaultyDisk,
     },
     /// A disk's file system is full.
     Full {
@@ -137,12 +137,14 @@ impl Session<'_> {
         let machine = Arc::clone(&self.machine);
         let mended = match one {
             ActiveFault::Paused => resume(&machine).await,
-            ActiveFault::Packets { relay, .. } => {
-                machine.calm(relay).await.map_err(StepFailure::from)
-            }
-            ActiveFault::Disk { broken, .. } => {
-                machine.mend_disk(&broken).await.map_err(StepFailure::from)
-            }
+            ActiveFault::Packets { relay, .. } => machine
+                .restore_packets(relay)
+                .await
+                .map_err(StepFailure::from),
+            ActiveFault::Disk { broken, .. } => machine
+                .repair_disk(&broken)
+                .await
+                .map_err(StepFailure::from),
             ActiveFault::Memory => {
                 let all = machine.set_balloon(u64::MAX >> 20, deadline.left());
                 all.await.map_err(StepFailure::from)

@@ -105,7 +105,7 @@ fn a_red_step_says_all_there_is_to_know() {
 #[test]
 fn a_red_boot_says_what_came() {
     let red = FailureReport::boot(
-        StepFailure::new("the guest's console said: Kernel panic"),
+        StepFailure::new("guest failure on the console: Kernel panic"),
         &[ran("boot", 900)],
     );
     let nothing = Seen {
@@ -117,7 +117,7 @@ fn a_red_boot_says_what_came() {
 
 #[test]
 fn a_panic_is_shown_with_what_was_before_it() {
-    let panic = "the guest's console said: kernel panic: line 9";
+    let panic = "guest failure on the console: kernel panic: line 9";
     let red = FailureReport::boot(StepFailure::new(panic), &[ran("boot", 900)]);
     let text = red.text("q35::tea", &scenario(), &seen());
     let shown: Vec<&str> = text

@@ -1,4 +1,4 @@
-//! The task that owns the port.
+//! The task that owns the serial port.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -16,24 +16,24 @@ use crate::console::scan::{self, Rules};
 use crate::error::GuestFailure;
 use crate::lines::Ends;
 
-/// A bad line is told this much later, so that the trace that follows it is in the log, too.
-const AFTERMATH: Duration = Duration::from_millis(300);
+/// Delay of the report of a failure, so that the log contains the trace that follows the line.
+const REPORT_DELAY: Duration = Duration::from_millis(300);
 
-/// Bytes of a line; a longer one is scanned in pieces.
-const LONGEST_LINE: usize = 64 << 10;
+/// Bytes of a line; a longer line is scanned in pieces.
+const MAX_LINE: usize = 64 << 10;
 
-/// Reads, keeps and scans.
+/// Reads, logs and scans the output.
 pub(super) struct Console {
     shared: Arc<Shared>,
     log: File,
     times: Times,
-    /// Bytes of a character that is not yet whole.
+    /// Bytes of an incomplete character.
     partial: Vec<u8>,
-    /// Text of a line that is not yet whole.
+    /// Text of an incomplete line.
     line: String,
     rules: Rules,
-    bad: watch::Sender<Option<GuestFailure>>,
-    /// The first bad line, and when it is told.
+    reported: watch::Sender<Option<GuestFailure>>,
+    /// The first line that means a failure, and when to report it.
     found: Option<(String, Instant)>,
 }
 
@@ -43,7 +43,7 @@ impl Console {
         log: File,
         times: Times,
         rules: Rules,
-        bad: watch::Sender<Option<GuestFailure>>,
+        reported: watch::Sender<Option<GuestFailure>>,
     ) -> Self {
         Self {
             shared,
@@ -52,66 +52,66 @@ impl Console {
             partial: vec![],
             line: String::new(),
             rules,
-            bad,
+            reported,
             found: None,
         }
     }
 
-    /// Until there is no port any more.
+    /// Runs until no port follows.
     pub(super) async fn run(mut self, mut ports: Ends, mut typed: mpsc::Receiver<Vec<u8>>) {
         while let Some(port) = ports.recv().await {
             self.serve(port, &mut typed).await;
         }
-        self.tell();
+        self.report();
         self.shared.lock().taps.clear();
         self.shared.closed.send_replace(true);
-        // Wakes who waits for more: there is none.
+        // Wakes the waits: no more output follows.
         self.shared.grown.send_modify(|_| {});
     }
 
-    /// Until QEMU closes the port.
+    /// Serves one port until QEMU closes it.
     async fn serve(&mut self, port: UnixStream, typed: &mut mpsc::Receiver<Vec<u8>>) {
         let (mut read, mut write) = port.into_split();
-        // Beside the reading: a guest that does not read must not stop us from it.
+        // Concurrent with reading: a guest that does not read must not block the reader.
         let mut typing = std::pin::pin!(async move {
             while let Some(bytes) = typed.recv().await
                 && write.write_all(&bytes).await.is_ok()
             {}
-            // The guest need not wait for more.
+            // The guest gets no more input.
             drop(write);
             std::future::pending::<()>().await;
         });
         let mut buffer = [0; 4096];
         loop {
-            let tell_at = self.found.as_ref().map(|(_, at)| *at);
+            let report_at = self.found.as_ref().map(|(_, at)| *at);
             tokio::select! {
                 got = read.read(&mut buffer) => match got {
                     Ok(0) | Err(_) => return,
-                    Ok(n) => self.take(&buffer[..n]),
+                    Ok(n) => self.receive(&buffer[..n]),
                 },
                 () = &mut typing => {}
-                () = tokio::time::sleep_until(tell_at.unwrap_or_else(Instant::now)), if tell_at.is_some() => self.tell(),
+                () = tokio::time::sleep_until(report_at.unwrap_or_else(Instant::now)), if report_at.is_some() => self.report(),
             }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) {
+    fn receive(&mut self, bytes: &[u8]) {
         self.times.note(bytes.len());
-        // A log that cannot be written (a full disk) must not blind the scan.
+        // A log that cannot be written (a full disk) must not stop the scan.
         let _ = self.log.write_all(bytes);
         let text = self.decode(bytes);
-        let length = self.keep(&text, bytes);
+        let length = self.store(&text, bytes);
         self.scan(&text);
         self.shared.grown.send_replace(length);
     }
 
-    fn keep(&self, text: &str, bytes: &[u8]) -> usize {
+    fn store(&self, text: &str, bytes: &[u8]) -> usize {
         let mut state = self.shared.lock();
         state.taps.retain(|tap| tap.send(bytes.to_vec()).is_ok());
         state.add(text)
     }
 
-    /// Lossily, but a character cut in two by a read is whole again with the next.
+    /// Decodes lossily. A character that a read cut in two is completed by the next read.
     fn decode(&mut self, bytes: &[u8]) -> String {
         self.partial.extend_from_slice(bytes);
         let whole = match std::str::from_utf8(&self.partial) {
@@ -125,7 +125,7 @@ impl Console {
         text
     }
 
-    /// With a wrong byte in the middle: all but an unfinished character at the end.
+    /// If there is an invalid byte: the length without an incomplete character at the end.
     fn whole_characters(&self) -> usize {
         let last = self
             .partial
@@ -139,34 +139,34 @@ impl Console {
     fn scan(&mut self, text: &str) {
         for piece in text.split_inclusive('\n') {
             self.line.push_str(piece);
-            if !piece.ends_with('\n') && self.line.len() < LONGEST_LINE {
+            if !piece.ends_with('\n') && self.line.len() < MAX_LINE {
                 return;
             }
             let line = std::mem::take(&mut self.line);
             if self.found.is_none()
-                && let Some(said) = self.rules.judge(&line)
-                && !self.expected(&said)
+                && let Some(failure) = self.rules.judge(&line)
+                && !self.expected(&failure)
             {
-                self.found = Some((said, Instant::now() + AFTERMATH));
+                self.found = Some((failure, Instant::now() + REPORT_DELAY));
             }
         }
     }
 
-    /// Whether it belongs to a panic that was meant.
-    fn expected(&self, said: &str) -> bool {
+    /// Whether a line belongs to an expected panic.
+    fn expected(&self, failure: &str) -> bool {
         let mut state = self.shared.lock();
-        if state.watch == Watch::PanicExpected && scan::is_panic(said) {
+        if state.watch == Watch::PanicExpected && scan::is_panic(failure) {
             state.watch = Watch::Panicked;
         }
         state.watch == Watch::Panicked
     }
 
-    /// The first bad line is the cause; what came later followed from it.
-    fn tell(&mut self) {
-        if let Some((said, _)) = self.found.take() {
-            self.bad.send_if_modified(|bad| {
-                let first = bad.is_none();
-                bad.get_or_insert(GuestFailure::Console(said));
+    /// Reports the first failure: it is the cause of later ones.
+    fn report(&mut self) {
+        if let Some((failure, _)) = self.found.take() {
+            self.reported.send_if_modified(|reported| {
+                let first = reported.is_none();
+                reported.get_or_insert(GuestFailure::Console(failure));
                 first
             });
         }
@@ -183,25 +183,25 @@ mod tests {
     struct Bench {
         guest: UnixStream,
         serial: Serial,
-        bad: watch::Receiver<Option<GuestFailure>>,
+        reported: watch::Receiver<Option<GuestFailure>>,
         log: tempfile::NamedTempFile,
     }
 
     fn bench() -> Bench {
         let (guest, port) = UnixStream::pair().unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
-        let (tell, bad) = watch::channel(None);
+        let (report, reported) = watch::channel(None);
         let serial = Serial::new(
             lines::only(port),
             log.reopen().unwrap(),
             tempfile::tempfile().unwrap(),
             Rules::default(),
-            tell,
+            report,
         );
         Bench {
             guest,
             serial,
-            bad,
+            reported,
             log,
         }
     }
@@ -209,7 +209,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn matches_are_served_one_after_another() {
+    async fn expect_finds_matches_one_after_another() {
         let mut bench = bench();
         bench.guest.write_all(b"one \xc3").await.unwrap();
         let one = Regex::new(r"\bon\w").unwrap();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_told_with_its_first_line() {
+    async fn panic_is_reported_with_its_first_line() {
         let mut bench = bench();
         bench
             .guest
@@ -242,33 +242,38 @@ mod tests {
             .write_all(b"ing: why\r\n[ 1.1] BUG: later\r\n")
             .await
             .unwrap();
-        let bad = bench
-            .bad
+        let reported = bench
+            .reported
             .wait_for(Option::is_some)
             .await
             .unwrap()
             .clone()
             .unwrap();
-        insta::assert_snapshot!(bad, @"the guest's console said: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
+        insta::assert_snapshot!(reported, @"guest failure on the console: kernel panic: login: [ 1.0] Kernel panic - not syncing: why");
     }
 
     #[tokio::test]
-    async fn a_panic_that_is_meant_is_not_told_and_the_next_is() {
+    async fn expected_panic_is_ignored_and_the_next_failure_is_reported() {
         let mut bench = bench();
         let panic = b"[ 1.0] Kernel panic - not syncing: meant\r\n[ 1.1] BUG: after it\r\n";
         bench.serial.expect_panic();
         bench.guest.write_all(panic).await.unwrap();
         let after = Regex::new("BUG: after it").unwrap();
         bench.serial.expect(&after, LONG).await.unwrap();
-        bench.serial.watch_again();
+        bench.serial.end_expected_panic();
         bench.guest.write_all(b"[ 0.1] BUG: new\r\n").await.unwrap();
-        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
-        let said = bad.unwrap().to_string();
-        assert!(said.ends_with("BUG: new"), "{said}");
+        let reported = bench
+            .reported
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone();
+        let failure = reported.unwrap().to_string();
+        assert!(failure.ends_with("BUG: new"), "{failure}");
     }
 
     #[tokio::test]
-    async fn a_panic_that_is_meant_excuses_nothing_before_it() {
+    async fn expected_panic_does_not_excuse_a_failure_before_it() {
         let mut bench = bench();
         bench.serial.expect_panic();
         bench
@@ -276,18 +281,23 @@ mod tests {
             .write_all(b"[ 0.1] BUG: first\r\n")
             .await
             .unwrap();
-        let bad = bench.bad.wait_for(Option::is_some).await.unwrap().clone();
-        let said = bad.unwrap().to_string();
-        assert!(said.ends_with("BUG: first"), "{said}");
+        let reported = bench
+            .reported
+            .wait_for(Option::is_some)
+            .await
+            .unwrap()
+            .clone();
+        let failure = reported.unwrap().to_string();
+        assert!(failure.ends_with("BUG: first"), "{failure}");
     }
 
     #[tokio::test]
-    async fn expect_is_linear_and_memory_bounded_when_a_guest_says_a_lot() {
+    async fn expect_is_linear_and_memory_bounded_when_a_guest_prints_much() {
         let mut bench = bench();
-        let said = "nothing of interest\n".repeat(3277);
+        let noise = "nothing of interest\n".repeat(3277);
         let talk = async {
             for _ in 0..400 {
-                bench.guest.write_all(said.as_bytes()).await.unwrap();
+                bench.guest.write_all(noise.as_bytes()).await.unwrap();
             }
             bench.guest.write_all(b"but now: wor").await.unwrap();
             bench.guest.write_all(b"d\nmore").await.unwrap();
@@ -296,15 +306,15 @@ mod tests {
         let began = Instant::now();
         let (found, ()) = tokio::join!(bench.serial.expect(&word, LONG), talk);
         assert_eq!(found.unwrap(), "but now: word");
-        assert!(bench.serial.text().len() <= 2 * super::super::KEPT);
-        // All of it was searched at each read before, 26 MB six thousand times.
+        assert!(bench.serial.text().len() <= 2 * super::super::MIN_KEPT);
+        // Once the whole text was searched at each read: 26 MB, six thousand times.
         assert!(began.elapsed() < LONG / 2, "{:?}", began.elapsed());
         let more = Regex::new("more").unwrap();
         bench.serial.expect(&more, LONG).await.unwrap();
     }
 
     #[tokio::test]
-    async fn the_echo_of_what_was_sent_is_no_answer() {
+    async fn echo_of_a_sent_line_is_not_an_answer() {
         let mut bench = bench();
         let done = Regex::new("DONE").unwrap();
         let line = "sleep 20; false && echo DONE";
@@ -320,7 +330,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_port_ends_waits() {
+    async fn closed_port_ends_waits() {
         let bench = bench();
         drop(bench.guest);
         let error = bench

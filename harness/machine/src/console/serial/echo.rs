@@ -1,45 +1,46 @@
-//! The echo of what was typed: a terminal sends it back, and a shell's line editor once more.
+//! Recognizes the echo of typed lines: the terminal echoes them, and a shell's line editor echoes them
+//! again.
 //!
-//! An echo is the whole line that was sent, at the beginning of a line or behind a prompt, up to the
-//! end of the line. It may be wrapped at the width of the terminal, coloured, or cut by a message of
-//! the kernel.
+//! An echo is the whole line that was sent, at the start of a line or after a prompt, up to the end of
+//! the line. It may be wrapped at the width of the terminal, coloured, or interrupted by a kernel
+//! message.
 
 use std::ops::Range;
 
-/// So many of the last lines are remembered.
-const MOST: usize = 16;
+/// Number of recent lines that are remembered.
+const MAX_LINES: usize = 16;
 
-/// Lines that were sent, and where the text ended then.
+/// Lines that were sent, each with the length of the text at that time.
 #[derive(Debug, Default)]
 pub(super) struct Sent(Vec<(usize, String)>);
 
 impl Sent {
-    /// Remembers a line.
+    /// Records a line.
     pub(super) fn add(&mut self, at: usize, line: &str) {
         let line = line.trim_end_matches(['\r', '\n']);
         if line.is_empty() {
             return;
         }
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_LINES {
             self.0.remove(0);
         }
         self.0.push((at, line.to_owned()));
     }
 
-    /// Nothing was sent yet.
+    /// Forgets all lines.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// So many bytes at the beginning of the text are no longer kept.
-    pub(super) fn forget(&mut self, gone: usize) {
+    /// Adjusts the offsets after bytes at the start of the text were dropped.
+    pub(super) fn forget(&mut self, dropped: usize) {
         for (at, _) in &mut self.0 {
-            *at = at.saturating_sub(gone);
+            *at = at.saturating_sub(dropped);
         }
     }
 
     /// The parts of `text` from `from` on that are no echo, in order.
-    pub(super) fn spoken(&self, text: &str, from: usize) -> Vec<Range<usize>> {
+    pub(super) fn without_echo(&self, text: &str, from: usize) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let mut begin = from;
         for echo in self.echoes(text, from) {
@@ -66,8 +67,8 @@ impl Sent {
     }
 }
 
-/// The first echo of a line that begins at `from` or later. One that may still be coming reaches to
-/// the end of the text.
+/// The first echo of a line that begins at `from` or later. An incomplete echo extends to the end of
+/// the text.
 fn next(text: &str, from: usize, line: &str) -> Option<Range<usize>> {
     let first = line.chars().next()?;
     let begins = text.get(from..)?.match_indices(first);
@@ -78,13 +79,13 @@ fn next(text: &str, from: usize, line: &str) -> Option<Range<usize>> {
     })
 }
 
-/// Whether a line can be typed behind this text: its last visible letter is no part of a word.
+/// Whether a line can be typed after this text: its last visible character is not part of a word.
 fn is_begin(before: &str) -> bool {
     let visible = without_sequence(before);
     !visible.ends_with(|c: char| c.is_alphanumeric())
 }
 
-/// The text without a control sequence (`ESC [ ... letter`) at its end.
+/// Removes control sequences (`ESC [ ... letter`) from the end of the text.
 fn without_sequence(text: &str) -> &str {
     let cut = text.rfind("\x1b[").filter(|at| {
         let rest = &text[at + 2..];
@@ -94,14 +95,14 @@ fn without_sequence(text: &str) -> &str {
     cut.map_or(text, |at| without_sequence(&text[..at]))
 }
 
-/// How much of `text` is the echo of `line`, if it begins with it.
+/// The length of the echo of `line` at the start of `text`, if there is one.
 fn echoed(text: &str, line: &str) -> Option<usize> {
     let line: Vec<char> = line.chars().collect();
     let (mut at, mut typed) = (0, 0);
     loop {
         let rest = &text[at..];
         let Some(letter) = rest.chars().next() else {
-            // More may come.
+            // More may follow.
             return Some(at);
         };
         if typed == line.len() && matches!(letter, '\r' | '\n') {
@@ -119,7 +120,7 @@ fn echoed(text: &str, line: &str) -> Option<usize> {
     }
 }
 
-/// The length of what can stand in the middle of an echo.
+/// The length of a sequence that may interrupt an echo.
 fn noise(text: &str) -> Option<usize> {
     let mut letters = text.chars();
     let (first, second) = (letters.next()?, letters.next());
@@ -129,14 +130,14 @@ fn noise(text: &str) -> Option<usize> {
             let end = text.find(|c: char| c.is_ascii_alphabetic());
             Some(end.map_or(text.len(), |end| end + 1))
         }
-        // A letter that is written again after it, at the end of a terminal's line.
+        // A character that the line editor writes again at the end of a terminal line.
         (_, Some('\r' | '\u{8}')) => Some(first.len_utf8() + 1),
         ('[', _) => kernel_message(text),
         _ => None,
     }
 }
 
-/// `[   12.345678] something` up to its end, or as much of it as there is.
+/// The length of a kernel message (`[   12.345678] something`), which may be incomplete.
 fn kernel_message(text: &str) -> Option<usize> {
     let inside = text[1..].split(']').next().unwrap_or_default();
     let is_time = inside
@@ -151,17 +152,17 @@ mod tests {
 
     const LINE: &str = "sleep 20; false && echo DONE";
 
-    /// What is no echo of a line that was sent at the beginning.
-    fn spoken(line: &str, text: &str) -> String {
+    /// The parts of `text` that are no echo of a line that was sent at the start.
+    fn without_echo(line: &str, text: &str) -> String {
         let mut sent = Sent::default();
         sent.add(0, line);
-        let parts = sent.spoken(text, 0);
+        let parts = sent.without_echo(text, 0);
         let parts: Vec<_> = parts.into_iter().map(|part| &text[part]).collect();
         parts.concat()
     }
 
     #[test]
-    fn an_echo_is_not_spoken_however_it_comes() {
+    fn echo_is_removed_in_any_form() {
         for echo in [
             LINE.to_owned(),
             format!("$ {LINE}"),
@@ -173,42 +174,45 @@ mod tests {
             LINE.replace("&& ", "&& e\u{8}"),
             LINE.replace("echo", "ec[   12.345678] eth0: up\r\nho"),
         ] {
-            let spoken = spoken(LINE, &format!("{echo}\r\nand so on\r\n"));
-            assert!(!spoken.contains("DONE"), "{echo:?} leaves {spoken:?}");
+            let without_echo = without_echo(LINE, &format!("{echo}\r\nand so on\r\n"));
             assert!(
-                spoken.ends_with("\r\nand so on\r\n"),
-                "{echo:?}: {spoken:?}"
+                !without_echo.contains("DONE"),
+                "{echo:?} leaves {without_echo:?}"
+            );
+            assert!(
+                without_echo.ends_with("\r\nand so on\r\n"),
+                "{echo:?}: {without_echo:?}"
             );
         }
     }
 
     #[test]
-    fn an_echo_that_is_still_coming_is_not_spoken() {
+    fn incomplete_echo_is_removed() {
         for length in 1..LINE.len() {
-            assert_eq!(spoken(LINE, &format!("$ {}", &LINE[..length])), "$ ");
+            assert_eq!(without_echo(LINE, &format!("$ {}", &LINE[..length])), "$ ");
         }
     }
 
     #[test]
-    fn what_a_command_prints_is_spoken() {
+    fn output_of_a_command_is_kept() {
         assert_eq!(
-            spoken("id", "id\r\nuid=0(root)\r\nliquid\r\n"),
+            without_echo("id", "id\r\nuid=0(root)\r\nliquid\r\n"),
             "\r\nuid=0(root)\r\nliquid\r\n"
         );
         assert_eq!(
-            spoken("echo DONE", "$ echo DONE\r\nDONE\r\n$ "),
+            without_echo("echo DONE", "$ echo DONE\r\nDONE\r\n$ "),
             "$ \r\nDONE\r\n$ "
         );
-        assert_eq!(spoken("", "login: "), "login: ");
-        assert_eq!(spoken("ls", "$ ls\r\ntools\r\n"), "$ \r\ntools\r\n");
+        assert_eq!(without_echo("", "login: "), "login: ");
+        assert_eq!(without_echo("ls", "$ ls\r\ntools\r\n"), "$ \r\ntools\r\n");
     }
 
     #[test]
-    fn only_what_came_after_it_was_sent_can_be_its_echo() {
+    fn text_before_the_line_was_sent_is_no_echo() {
         let text = "id\r\n$ id\r\n";
         let mut sent = Sent::default();
         sent.add(4, "id\r");
-        assert_eq!(sent.spoken(text, 0), [0..6, 8..10]);
-        assert_eq!(sent.spoken(text, 8).first(), Some(&(8..10)));
+        assert_eq!(sent.without_echo(text, 0), [0..6, 8..10]);
+        assert_eq!(sent.without_echo(text, 8).first(), Some(&(8..10)));
     }
 }

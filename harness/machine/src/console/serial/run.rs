@@ -1,5 +1,5 @@
-//! A command in the shell at the other end of the line, between two markers that no echo has: they are
-//! typed in two parts each, which the shell puts together.
+//! Runs a command in the shell on the serial line. Two markers delimit the output. No echo contains a
+//! marker: each is typed in two parts, which the shell joins.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use regex::Regex;
 use super::Serial;
 use crate::error::MachineError;
 use crate::output::Output;
-use crate::qemu::nonce::random_word;
+use crate::qemu::nonce::random_nonce;
 use base::shell;
 
-/// What stands around the output of a command.
+/// The markers around the output of a command.
 struct Markers {
     head: &'static str,
     nonce: String,
@@ -21,11 +21,11 @@ impl Markers {
     fn new() -> Self {
         Self {
             head: "harness-",
-            nonce: random_word(),
+            nonce: random_nonce(),
         }
     }
 
-    /// What is typed. The command has a shell of its own, so that it can end that one.
+    /// The line to type. The command gets a shell of its own, so that it may call `exit`.
     fn line(&self, command: &str) -> String {
         let Self { head, nonce } = self;
         let mark = |more: &str| format!("printf '\\n%s%s{more}\\n' {head} {nonce}");
@@ -33,7 +33,7 @@ impl Markers {
         format!("{}; (eval {command}); {} $?", mark(""), mark(":%s"))
     }
 
-    /// From the first marker to the end of the last one.
+    /// Matches from the first marker to the end of the last one.
     fn pattern(&self) -> Result<Regex, MachineError> {
         let Self { head, nonce } = self;
         let text = format!(r"(?s)\n{head}{nonce}\r?\n(.*?)\r?\n{head}{nonce}:(\d+)\r?\n");
@@ -42,23 +42,23 @@ impl Markers {
 }
 
 impl Serial {
-    /// Runs a command in the shell that reads the line; what it prints to its terminal is its
-    /// standard output.
+    /// Runs a command in the shell on the serial line. What the command prints to its terminal is
+    /// returned as standard output.
     ///
     /// # Errors
-    /// The deadline; QEMU is gone.
+    /// The deadline; QEMU has exited.
     pub async fn run(&self, command: &str, limit: Duration) -> Result<Output, MachineError> {
         let markers = Markers::new();
         let pattern = markers.pattern()?;
         self.send_line(&markers.line(command)).await?;
-        let said = self.expect(&pattern, limit).await?;
-        Ok(output(&pattern, &said))
+        let text = self.expect(&pattern, limit).await?;
+        Ok(output(&pattern, &text))
     }
 }
 
-/// What stands between the markers. The line end before the last one belongs to it.
-fn output(pattern: &Regex, said: &str) -> Output {
-    let parts = pattern.captures(said);
+/// The text between the markers. The line end before the last marker belongs to the marker.
+fn output(pattern: &Regex, text: &str) -> Output {
+    let parts = pattern.captures(text);
     let part = |number| {
         let found = parts.as_ref().and_then(|parts| parts.get(number));
         found.map_or("", |found| found.as_str())
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// What a shell makes of a line, as a terminal shows it.
+    /// What a terminal shows when a shell runs a line.
     fn shown(command: &str) -> String {
         let line = markers().line(command);
         let shell = std::process::Command::new("sh")
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn an_echo_has_no_marker_and_the_output_does() {
+    fn echo_has_no_marker_and_output_does() {
         let pattern = markers().pattern().unwrap();
         for (command, exit, stdout) in [
             ("false && echo DONE", 1, ""),

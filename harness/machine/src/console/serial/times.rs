@@ -1,5 +1,5 @@
-//! When the bytes of `serial.log` came, so that what a machine said can be seen beside what was done
-//! to it.
+//! Timestamps of the bytes in `serial.log`, so that the output of a machine can be aligned with the
+//! actions on it.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use base::clock::now;
 
-/// What comes within this time is noted as one piece.
+/// Bytes that arrive within this time form one piece.
 const PIECE: Duration = Duration::from_millis(100);
 
-/// Writes `serial.times`: a line `SECONDS OFFSET` for each piece, the time in seconds since 1970 when
-/// the byte at the offset came.
+/// Writes `serial.times`: one line `SECONDS OFFSET` per piece. SECONDS is the Unix time at which the
+/// byte at OFFSET arrived.
 pub(super) struct Times {
     file: File,
-    /// Where the next byte stands in the log.
+    /// Offset of the next byte in the log.
     offset: usize,
     noted: Option<Instant>,
 }
 
 impl Times {
-    /// The log has so many bytes of earlier boots.
+    /// `offset` is the length of the log of earlier boots.
     pub(super) fn new(file: File, offset: usize) -> Self {
         Self {
             file,
@@ -29,7 +29,7 @@ impl Times {
         }
     }
 
-    /// So many bytes came now.
+    /// Records that bytes arrived now.
     pub(super) fn note(&mut self, bytes: usize) {
         if self.noted.is_none_or(|noted| noted.elapsed() >= PIECE) {
             let line = format!("{:.3} {}\n", now(), self.offset);
@@ -46,12 +46,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_that_come_together_are_one_piece() {
+    fn bytes_that_arrive_together_form_one_piece() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let mut times = Times::new(file.reopen().unwrap(), 7);
         times.note(10);
         times.note(5);
-        // As if the first piece had begun before.
+        // As if the first piece had begun long before.
         times.noted = None;
         times.note(1);
         let text = std::fs::read_to_string(file.path()).unwrap();

@@ -1,4 +1,4 @@
-//! A file as a disk that knows what was not flushed.
+//! A file used as a disk that tracks writes which were not flushed.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -9,9 +9,9 @@ use std::path::Path;
 use fastrand::Rng;
 use serde::Serialize;
 
-/// What a disk writes whole or not at all, in bytes.
+/// Unit that a disk writes atomically, in bytes.
 const SECTOR: usize = 512;
-/// What may be unflushed, in bytes. A disk whose cache is full writes its oldest part for good.
+/// Maximum of unflushed bytes. A disk with a full cache makes its oldest writes durable.
 const CACHE: usize = 64 << 20;
 
 /// A disk with a write cache.
@@ -20,7 +20,7 @@ pub(super) struct Disk {
     size: u64,
     /// Oldest first.
     unflushed: VecDeque<Write>,
-    /// Bytes of all of them.
+    /// Total bytes of unflushed writes.
     held: usize,
     cache: usize,
     off: bool,
@@ -29,36 +29,36 @@ pub(super) struct Disk {
 /// A write since the last flush.
 struct Write {
     offset: u64,
-    /// What stood there.
+    /// Bytes that the write replaced.
     before: Vec<u8>,
-    /// Answered only when it was on the medium (FUA), so it outlives a power cut.
+    /// Forced unit access (FUA): answered only after it was on the medium, so it survives a power cut.
     durable: bool,
 }
 
-/// What a disk had not flushed when its power was cut, and what became of it.
+/// Unflushed writes at a power cut, and their losses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Loss {
-    /// Writes that were not flushed.
+    /// Number of unflushed writes.
     pub writes: usize,
-    /// Sectors (512 bytes) in them.
+    /// Number of their sectors (512 bytes).
     pub sectors: usize,
-    /// Of those, the ones that are lost.
+    /// Number of lost sectors.
     pub lost: usize,
 }
 
-/// What becomes of a write.
-enum Fate {
+/// What a power cut does to a write.
+enum Outcome {
     Kept,
     Lost,
-    /// Each sector by itself.
+    /// Decided for each sector separately.
     Torn,
 }
 
 impl Disk {
-    /// A plain file; what it holds counts as flushed.
+    /// Opens a raw file; its content counts as flushed.
     ///
     /// # Errors
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub(super) fn open(file: &Path) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(file)?;
         Ok(Self {
@@ -71,12 +71,12 @@ impl Disk {
         })
     }
 
-    /// Bytes.
+    /// Size in bytes.
     pub(super) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether its power was cut.
+    /// Whether the power was cut.
     pub(super) fn is_off(&self) -> bool {
         self.off
     }
@@ -88,7 +88,7 @@ impl Disk {
         Ok(bytes)
     }
 
-    /// Writes, so that a power cut can lose it unless it is `durable`.
+    /// Writes bytes; a power cut may lose them unless the write is `durable`.
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
         let before = self.read(offset, bytes.len())?;
         self.held += before.len();
@@ -97,11 +97,11 @@ impl Disk {
             before,
             durable,
         });
-        self.make_room();
+        self.evict_oldest();
         self.file.write_all_at(bytes, offset)
     }
 
-    fn make_room(&mut self) {
+    fn evict_oldest(&mut self) {
         while self.held > self.cache
             && let Some(oldest) = self.unflushed.pop_front()
         {
@@ -109,20 +109,20 @@ impl Disk {
         }
     }
 
-    /// All that was written is there for good.
+    /// Makes all writes durable.
     pub(super) fn flush(&mut self) {
         self.unflushed.clear();
         self.held = 0;
     }
 
-    pub(super) fn switch_off(&mut self) {
+    pub(super) fn cut_power(&mut self) {
         self.off = true;
     }
 
-    /// Puts the file back to the last flush, and writes again what the pattern keeps.
+    /// Restores the file to the last flush, and writes again what the pattern keeps.
     pub(super) fn lose(&mut self, pattern: &mut Rng) -> io::Result<Loss> {
         let mut again = Vec::new();
-        // Back to front: what a later write had found is what an earlier one had written.
+        // In reverse: the bytes that a later write replaced are those of an earlier one.
         while let Some(write) = self.unflushed.pop_back() {
             let bytes = self.read(write.offset, write.before.len())?;
             self.file.write_all_at(&write.before, write.offset)?;
@@ -136,7 +136,7 @@ impl Disk {
         Ok(loss)
     }
 
-    /// One write, kept, lost or torn.
+    /// Keeps, loses or tears one write.
     fn settle(
         &self,
         write: &Write,
@@ -144,18 +144,18 @@ impl Disk {
         draw: &mut Rng,
         loss: &mut Loss,
     ) -> io::Result<()> {
-        let fate = match draw.u8(..3) {
-            _ if write.durable => Fate::Kept,
-            0 => Fate::Kept,
-            1 => Fate::Lost,
-            _ => Fate::Torn,
+        let outcome = match draw.u8(..3) {
+            _ if write.durable => Outcome::Kept,
+            0 => Outcome::Kept,
+            1 => Outcome::Lost,
+            _ => Outcome::Torn,
         };
         loss.writes += 1;
         for (number, sector) in (0_u64..).zip(bytes.chunks(SECTOR)) {
-            let kept = match fate {
-                Fate::Kept => true,
-                Fate::Lost => false,
-                Fate::Torn => draw.bool(),
+            let kept = match outcome {
+                Outcome::Kept => true,
+                Outcome::Lost => false,
+                Outcome::Torn => draw.bool(),
             };
             loss.sectors += 1;
             if kept {
@@ -170,9 +170,10 @@ impl Disk {
 
     fn check(&self, offset: u64, length: usize) -> io::Result<()> {
         let end = offset.checked_add(length as u64);
-        match end.is_some_and(|end| end <= self.size) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::InvalidInput.into()),
+        if end.is_some_and(|end| end <= self.size) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
         }
     }
 }
@@ -183,20 +184,20 @@ mod tests {
 
     const SECTORS: u64 = 64;
 
-    /// A disk of zeroes.
+    /// A disk of zeros.
     fn disk() -> Disk {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(SECTORS * SECTOR as u64).unwrap();
         Disk::open(file.path()).unwrap()
     }
 
-    /// Writes sectors full of one byte.
+    /// Fills sectors with one byte.
     fn fill(disk: &mut Disk, sector: u64, count: usize, byte: u8, durable: bool) {
         let bytes = vec![byte; count * SECTOR];
         disk.write(sector * SECTOR as u64, &bytes, durable).unwrap();
     }
 
-    /// The first byte of each sector, all of whose bytes must be the same.
+    /// The first byte of each sector; asserts that all bytes of a sector are equal.
     fn sectors(disk: &Disk) -> Vec<u8> {
         let all = disk.read(0, SECTORS as usize * SECTOR).unwrap();
         let one = |sector: &[u8]| {
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_flushed_stays_and_of_the_rest_some_is_lost() {
+    fn flushed_writes_persist_and_some_of_the_others_are_lost() {
         let mut disk = disk();
         (0..32).for_each(|n| fill(&mut disk, n, 1, 1, false));
         disk.flush();
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(
             sectors(&disk)[16..],
             [2; 48],
-            "the guest sees what it wrote"
+            "the guest reads what it wrote"
         );
         let loss = disk.lose(&mut Rng::with_seed(7)).unwrap();
         let after = sectors(&disk);
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_draws_the_same_pattern_again_and_others_draw_others() {
+    fn same_seed_gives_the_same_losses() {
         let after = |seed| {
             let mut disk = disk();
             (0..16).for_each(|n| fill(&mut disk, n * 4, 4, 3, false));
@@ -242,7 +243,7 @@ mod tests {
         assert_ne!(after(1), after(2));
     }
 
-    /// Which of the values that a sector had in turn outlived a cut, over many seeds.
+    /// The values of the first sector after power cuts with many seeds.
     fn outcomes(writes: impl Fn(&mut Disk)) -> Vec<u8> {
         let one = |seed| {
             let mut disk = disk();
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn of_writes_to_the_same_place_any_may_be_the_last_that_is_kept() {
+    fn any_of_several_writes_to_a_sector_may_be_the_last_one_kept() {
         let twice = |disk: &mut Disk| {
             fill(disk, 0, 2, 1, false);
             fill(disk, 0, 1, 2, false);
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_durable_write_is_kept_over_all_before_it() {
+    fn durable_write_survives_all_writes_before_it() {
         let durable = |disk: &mut Disk| {
             fill(disk, 0, 1, 1, false);
             fill(disk, 0, 1, 2, true);
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_of_many_sectors_may_be_torn_between_them() {
+    fn write_may_be_torn_between_its_sectors() {
         let torn = |seed| {
             let mut disk = disk();
             fill(&mut disk, 0, 64, 1, false);
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_cache_writes_its_oldest_part_for_good() {
+    fn full_cache_makes_its_oldest_writes_durable() {
         let mut disk = disk();
         disk.cache = 4 * SECTOR;
         (0..64).for_each(|n| fill(&mut disk, n, 1, 1, false));
@@ -308,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_twice() {
+    fn second_power_cut_loses_nothing() {
         let mut disk = disk();
         fill(&mut disk, 0, 8, 1, false);
         disk.lose(&mut Rng::with_seed(1)).unwrap();
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_end_is_refused() {
+    fn access_beyond_the_end_is_refused() {
         let mut disk = disk();
         let end = disk.size();
         assert!(disk.read(end - 1, 2).is_err() && disk.read(u64::MAX, 2).is_err());

@@ -1,13 +1,13 @@
 //! Disks with a write cache that a power cut empties.
 //!
-//! QEMU reaches the file of such a disk through this process, by NBD on a socket that it inherits.
-//! What the guest writes is in the file at once, and what stood there before is kept beside it
-//! until the guest flushes: so a power cut can put the file back to the last flush and write again
-//! what a pattern drawn from a seed keeps. Killing QEMU alone loses nothing of what reached it.
+//! QEMU accesses the file of such a disk through this process, by NBD on a socket that it inherits. A
+//! write of the guest is in the file at once; the replaced bytes are kept in memory until the guest
+//! flushes. A power cut restores the file to the last flush and writes again what a pattern, derived from
+//! a seed, keeps. Killing QEMU alone loses nothing that reached it.
 //!
-//! Not QEMU's own log of writes (`blklogwrites`): it grows with all that is ever written, QEMU 7.2
-//! mixes zeroes in it up with what is written at the same time, and a log whose QEMU was killed or
-//! stopped does not tell which flushes the guest was promised.
+//! QEMU's own write log (`blklogwrites`) is not used: it grows with all writes, QEMU 7.2 mixes zeros in
+//! it up with concurrent writes, and the log of a killed or stopped QEMU does not show which flushes the
+//! guest was promised.
 
 mod disk;
 mod nbd;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use disk::Disk;
 pub use disk::Loss;
 
-/// A disk that is served to a QEMU, and to the next one after it.
+/// A disk that is served to a QEMU process and to its successors.
 #[derive(Clone)]
 pub(crate) struct Served {
     id: String,
@@ -28,7 +28,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// A plain file.
+    /// Opens a raw file.
     pub(crate) fn open(id: &str, file: &Path) -> io::Result<Self> {
         Ok(Self {
             id: id.to_owned(),
@@ -36,11 +36,11 @@ impl Served {
         })
     }
 
-    /// Serves it on a connected socket, in a thread that ends when QEMU closes its end.
+    /// Serves the disk on a connected socket, in a thread that ends when QEMU closes its end.
     pub(crate) fn serve(&self, line: UnixStream) -> io::Result<()> {
         let disk = Arc::clone(&self.disk);
         let name = format!("{}-server", self.id);
-        // A line that breaks off is a QEMU that is gone, which others tell.
+        // The line breaks when QEMU exits; the monitor reports that.
         let serve = move || drop(nbd::serve(line, &disk));
         std::thread::Builder::new()
             .name(name)
@@ -48,17 +48,17 @@ impl Served {
             .map(drop)
     }
 
-    /// Which disk.
+    /// The id of the disk.
     pub(crate) fn id(&self) -> &str {
         &self.id
     }
 
-    /// Nothing reaches the disk any more, and nothing is answered.
-    pub(crate) fn switch_off(&self) {
-        lock(&self.disk).switch_off();
+    /// Cuts the power: no request reaches the disk any more, and none is answered.
+    pub(crate) fn cut_power(&self) {
+        lock(&self.disk).cut_power();
     }
 
-    /// What the disk has lost when its power comes back.
+    /// Applies the losses of a power cut.
     pub(crate) fn lose(&self, pattern: &mut fastrand::Rng) -> io::Result<Loss> {
         lock(&self.disk).lose(pattern)
     }

@@ -1,8 +1,8 @@
-//! The part of the NBD protocol that QEMU speaks to a disk: read, write, flush.
+//! The part of the NBD protocol that QEMU uses for a disk: read, write, flush.
 //!
-//! The server's side of the fixed newstyle handshake with `NBD_OPT_GO`, simple replies, one request
-//! after another: what was answered before a flush began is flushed by it. The `nbd` crate's server
-//! tells its disk neither of flushes as such nor of FUA, which is all that this one is about.
+//! Implements the server side of the fixed newstyle handshake with `NBD_OPT_GO`, simple replies, and one
+//! request at a time: a flush covers all writes that were answered before it. The server of the `nbd`
+//! crate passes neither flushes nor FUA to its disk, and this disk is about those.
 
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -19,7 +19,7 @@ const REPLY: u32 = 0x6744_6698;
 
 /// Fixed newstyle, no padding.
 const HANDSHAKE_FLAGS: u16 = 0b11;
-/// Has flags, knows flush, knows FUA.
+/// Flags: has flags, supports flush, supports FUA.
 const DISK_FLAGS: u16 = 0b1101;
 
 const OPTION_ABORT: u32 = 2;
@@ -27,22 +27,22 @@ const OPTION_GO: u32 = 7;
 const ACKNOWLEDGED: u32 = 1;
 const INFORMATION: u32 = 3;
 const UNSUPPORTED: u32 = 0x8000_0001;
-/// Longest option, in bytes: a name and some numbers.
-const LONGEST_OPTION: u32 = 1 << 16;
+/// Maximum length of an option, in bytes: a name and some numbers.
+const MAX_OPTION: u32 = 1 << 16;
 
 const READ: u16 = 0;
 const WRITE: u16 = 1;
 const DISCONNECT: u16 = 2;
 const FLUSH: u16 = 3;
-/// The flag of a command that is answered when it is on the medium.
+/// Flag of a command that is answered after its data is on the medium.
 const FUA: u16 = 1;
-/// Longest request that a client may make unasked, in bytes.
-const LONGEST: u32 = 32 << 20;
+/// Maximum length of a request that is allowed without negotiation, in bytes.
+const MAX_LENGTH: u32 = 32 << 20;
 
 /// Serves a disk until the other end is closed.
 ///
 /// # Errors
-/// The line broke, or something else than NBD is spoken on it.
+/// The connection broke, or the peer does not speak NBD.
 pub(super) fn serve(line: UnixStream, disk: &Mutex<Disk>) -> io::Result<()> {
     let mut server = Server {
         output: line.try_clone()?,
@@ -54,7 +54,7 @@ pub(super) fn serve(line: UnixStream, disk: &Mutex<Disk>) -> io::Result<()> {
     }
     while let Some(request) = server.request()? {
         if !server.answer(&request)? {
-            return server.fall_silent();
+            return server.discard_requests();
         }
     }
     Ok(())
@@ -72,12 +72,12 @@ struct Request {
     cookie: u64,
     offset: u64,
     length: u32,
-    /// What is to be written.
+    /// Data of a write.
     payload: Vec<u8>,
 }
 
 impl Server<'_> {
-    /// Until the client wants to begin; false where it does not want to.
+    /// Negotiates until the client starts transmission; `false` if it aborts.
     fn handshake(&mut self) -> io::Result<bool> {
         let hello = [
             &MAGIC.to_be_bytes()[..],
@@ -90,7 +90,7 @@ impl Server<'_> {
             let magic = u64::from_be_bytes(self.bytes()?);
             let option = u32::from_be_bytes(self.bytes()?);
             let length = u32::from_be_bytes(self.bytes()?);
-            check(magic == OPTION_MAGIC && length <= LONGEST_OPTION)?;
+            check(magic == OPTION_MAGIC && length <= MAX_OPTION)?;
             self.skip(length)?;
             match option {
                 OPTION_GO => {
@@ -100,16 +100,16 @@ impl Server<'_> {
                         &size.to_be_bytes(),
                         &DISK_FLAGS.to_be_bytes(),
                     ];
-                    self.tell(option, INFORMATION, &about.concat())?;
-                    return self.tell(option, ACKNOWLEDGED, &[]).map(|()| true);
+                    self.reply(option, INFORMATION, &about.concat())?;
+                    return self.reply(option, ACKNOWLEDGED, &[]).map(|()| true);
                 }
-                OPTION_ABORT => return self.tell(option, ACKNOWLEDGED, &[]).map(|()| false),
-                _ => self.tell(option, UNSUPPORTED, &[])?,
+                OPTION_ABORT => return self.reply(option, ACKNOWLEDGED, &[]).map(|()| false),
+                _ => self.reply(option, UNSUPPORTED, &[])?,
             }
         }
     }
 
-    fn tell(&mut self, option: u32, reply: u32, data: &[u8]) -> io::Result<()> {
+    fn reply(&mut self, option: u32, reply: u32, data: &[u8]) -> io::Result<()> {
         let length = data.len() as u32;
         let head = [
             OPTION_REPLY.to_be_bytes().to_vec(),
@@ -118,7 +118,7 @@ impl Server<'_> {
         self.output.write_all(&[&head.concat()[..], data].concat())
     }
 
-    /// The next request; none when the client is done.
+    /// The next request; `None` when the client disconnects.
     fn request(&mut self) -> io::Result<Option<Request>> {
         let magic = match self.bytes() {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -132,7 +132,7 @@ impl Server<'_> {
             length: u32::from_be_bytes(self.bytes()?),
             payload: Vec::new(),
         };
-        check(magic == REQUEST && request.length <= LONGEST)?;
+        check(magic == REQUEST && request.length <= MAX_LENGTH)?;
         if request.kind == WRITE {
             request.payload = vec![0; request.length as usize];
             self.input.read_exact(&mut request.payload)?;
@@ -140,7 +140,7 @@ impl Server<'_> {
         Ok((request.kind != DISCONNECT).then_some(request))
     }
 
-    /// Does what is asked; false where the disk has no power any more, and nothing is done.
+    /// Executes a request. Returns `false`, and does nothing, if the power was cut.
     fn answer(&mut self, request: &Request) -> io::Result<bool> {
         let done = {
             let mut disk = lock(self.disk);
@@ -158,8 +158,8 @@ impl Server<'_> {
         self.output.write_all(&reply).map(|()| true)
     }
 
-    /// A disk without power says nothing, not even that it is gone.
-    fn fall_silent(&mut self) -> io::Result<()> {
+    /// Discards all requests: a disk without power does not answer, not even with an error.
+    fn discard_requests(&mut self) -> io::Result<()> {
         io::copy(&mut self.input, &mut io::sink()).map(drop)
     }
 
@@ -190,7 +190,7 @@ fn perform(disk: &mut Disk, request: &Request) -> io::Result<Vec<u8>> {
     }
 }
 
-/// As the protocol numbers errors, which is as Linux does.
+/// Error numbers of the protocol, which are those of Linux.
 fn errno(error: &io::Error) -> u32 {
     match error.kind() {
         io::ErrorKind::InvalidInput => 22,
@@ -200,8 +200,9 @@ fn errno(error: &io::Error) -> u32 {
 }
 
 fn check(fine: bool) -> io::Result<()> {
-    match fine {
-        true => Ok(()),
-        false => Err(io::ErrorKind::InvalidData.into()),
+    if fine {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
     }
 }

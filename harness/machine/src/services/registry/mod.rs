@@ -1,9 +1,9 @@
-//! A registry beside a machine: Debian's `docker-registry`, which serves images of `images/` on a
-//! socket that only this machine's network leads to.
+//! A registry for one machine: Debian's `docker-registry`, which serves the images of `images/` on a
+//! socket that only this machine's network can reach.
 //!
-//! The guest reaches it at [`ADDRESS`], on every host and on every fork, because QEMU's network leads
-//! that address to the socket. Each machine has one of its own, so that what one pushes no other sees;
-//! what they serve at first is made once.
+//! The guest reaches it at [`ADDRESS`], on every host and in every fork, because QEMU forwards that
+//! address to the socket. Each machine has a registry of its own, so that no other machine sees what it
+//! pushes; the initial content is created once.
 
 mod storage;
 
@@ -23,46 +23,46 @@ use crate::error::MachineError;
 use base::wait::{Poll, wait_until};
 pub use storage::{Image, Storage};
 
-/// Where the guest finds it.
+/// The address of the registry in the guest's network.
 pub const ADDRESS: (Ipv4Addr, u16) = (Ipv4Addr::new(10, 0, 2, 100), 5000);
 
-/// The program.
+/// The registry program.
 const PROGRAM: &str = "docker-registry";
-/// What leads QEMU's network to it.
+/// The program that connects QEMU's network to the registry.
 const RELAY: &str = "socat";
 
-/// In the machine's folder.
+/// The name of the socket in the machine's folder.
 const SOCKET: &str = "registry.sock";
 
-/// For it to listen, on the reference host.
+/// Timeout of the start, on the reference host.
 const START_SECONDS: u64 = 20;
 
-/// Who may pull; anybody where there is none.
+/// Credentials for pulls. Without an account everybody may pull.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// The name.
+    /// The user name.
     pub user: String,
     /// The password.
     pub password: String,
 }
 
-/// What a machine's registry is asked to be.
+/// The configuration of a machine's registry.
 #[derive(Debug, Clone)]
 pub struct RegistrySpec {
-    /// What it serves at first.
+    /// The initial content.
     pub storage: Storage,
-    /// Who may pull.
+    /// Credentials for pulls; `None` allows everybody.
     pub account: Option<Account>,
 }
 
-/// A running registry; it ends with this value.
-pub struct Registry(#[allow(dead_code, reason = "held until the machine is gone")] Owned);
+/// A running registry; dropping it stops it.
+pub struct Registry(#[allow(dead_code, reason = "its drop kills the registry")] Owned);
 
 impl Registry {
-    /// Starts it with its socket and its files in a machine's own folder.
+    /// Starts a registry, with its socket and its files in the machine's folder.
     ///
     /// # Errors
-    /// It is not installed, or its files cannot be written.
+    /// The registry is not installed, or its files cannot be written.
     pub async fn start(
         spec: &RegistrySpec,
         folder: &PrivateFolder,
@@ -79,7 +79,7 @@ impl Registry {
             )),
         };
         wait_until(
-            "the registry listening",
+            "the registry to listen",
             speed::seconds(START_SECONDS),
             listens,
         )
@@ -93,7 +93,7 @@ impl Registry {
             spec.storage.copy(&own)?;
         }
         let configuration = configure(spec, folder, &own)?;
-        // A socket of before, where the machine is powered on again.
+        // The socket may remain from before a power cut.
         let _ = std::fs::remove_file(folder.file(SOCKET));
         let mut command = Command::new(PROGRAM);
         command
@@ -107,7 +107,7 @@ impl Registry {
     }
 }
 
-/// The registry's configuration, which holds no secret but a hash.
+/// Writes the registry's configuration, which holds no secret except a password hash.
 fn configure(spec: &RegistrySpec, folder: &PrivateFolder, own: &Path) -> io::Result<PathBuf> {
     let mut configuration = json!({
         "version": "0.1",
@@ -122,35 +122,35 @@ fn configure(spec: &RegistrySpec, folder: &PrivateFolder, own: &Path) -> io::Res
         configuration["auth"] = json!({ "htpasswd": { "realm": "registry", "path": path } });
     }
     let file = folder.file("registry.yml");
-    // JSON is YAML, too.
+    // JSON is valid YAML.
     std::fs::write(&file, configuration.to_string())?;
     Ok(file)
 }
 
 impl Account {
-    /// As `htpasswd` writes it; the least of work, for the password is no secret.
+    /// A line in the format of `htpasswd`. The lowest cost suffices, because the password is no secret.
     fn line(&self) -> io::Result<String> {
         let hash = bcrypt::hash(&self.password, 4).map_err(io::Error::other)?;
         Ok(format!("{}:{hash}\n", self.user))
     }
 }
 
-/// What QEMU's network is told, so that the guest finds the registry of a machine in `folder`.
+/// The forwarding rule, in QEMU's syntax, to the registry of the machine in `folder`.
 pub fn forwarding(folder: &PrivateFolder) -> String {
     let socket = folder.socket(SOCKET);
     let (address, port) = ADDRESS;
     format!("guestfwd=tcp:{address}:{port}-cmd:{RELAY} - UNIX-CONNECT:{socket}")
 }
 
-/// Whether this host has what it takes.
+/// Checks that this host has the needed programs.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// A program is missing; the message has a hint.
 pub fn check_host() -> Result<(), String> {
     for program in [PROGRAM, RELAY] {
         if base::command::find(program).is_none() {
             return Err(format!(
-                "`{program}` is not installed; `ci/setup tests` installs it, or `apt install {program}`"
+                "`{program}` not found; hint: run `ci/setup tests` or `apt install {program}`"
             ));
         }
     }

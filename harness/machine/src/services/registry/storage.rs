@@ -1,5 +1,5 @@
-//! What a registry serves at first, as the files of its storage: the layout that `docker-registry`
-//! calls its file system driver's (`registry/storage/paths.go` of its source).
+//! The initial content of a registry, in the layout of the file system driver of `docker-registry`
+//! (`registry/storage/paths.go` in its source).
 
 use std::fs;
 use std::io;
@@ -12,17 +12,17 @@ use base::hash::sha256;
 /// An OCI image as files.
 #[derive(Debug, Clone)]
 pub struct Image {
-    /// Its name, without a registry and a tag.
+    /// Image name, without registry and tag.
     pub name: String,
-    /// Its tag; the registry serves it as `latest`, too.
+    /// Tag. The registry serves the image as `latest` as well.
     pub tag: String,
-    /// Its configuration.
+    /// Configuration file.
     pub config: PathBuf,
-    /// Its layers as tar archives, the lowest first.
+    /// Layers as tar archives, the lowest first.
     pub layers: Vec<PathBuf>,
 }
 
-/// A folder that a registry can serve, and that none writes to.
+/// The content of a registry; it is never written to.
 #[derive(Debug, Clone)]
 pub struct Storage {
     images: Vec<Image>,
@@ -39,16 +39,16 @@ impl Storage {
         Self { images }
     }
 
-    /// Each image with the file that tells what is in it: its configuration names its layers by what
-    /// they hold.
+    /// Each image with its configuration file, which identifies the content: it names the layers by
+    /// hash.
     pub fn images(&self) -> impl Iterator<Item = (String, &Path)> {
-        let one = |image: &Image| format!("{}:{}", image.name, image.tag);
+        let reference = |image: &Image| format!("{}:{}", image.name, image.tag);
         let images = self.images.iter();
-        images.map(move |image| (one(image), image.config.as_path()))
+        images.map(move |image| (reference(image), image.config.as_path()))
     }
 
-    /// Writes it into a folder that is not there yet. Layers are linked where that is possible: a
-    /// registry replaces files and writes into none.
+    /// Writes the content to a new folder. Layers are hard-linked if possible: a registry replaces files,
+    /// and never writes into existing ones.
     pub(super) fn copy(&self, to: &Path) -> io::Result<()> {
         for image in &self.images {
             write(image, &to.join("docker/registry/v2"))?;

@@ -8,15 +8,15 @@ use std::time::Instant;
 use nix::poll::PollFlags;
 use ssh2::Channel;
 
-use crate::ssh::{Connection, Trouble};
+use crate::ssh::{Connection, SshError};
 use host::speed;
 
 const CHUNK: usize = 32 << 10;
-/// For a packet that is half on its way, on the reference host.
+/// Timeout of completing a packet, on the reference host.
 const WRITE_SECONDS: u64 = 20;
 
-/// A stream of this host and a channel of the guest; at most one chunk each way is on hold, so a
-/// slow reader slows its writer.
+/// A stream on this host and a channel of the guest. Each direction buffers at most one chunk, so a
+/// slow reader slows the writer down.
 pub(super) struct Pipe {
     stream: UnixStream,
     channel: Channel,
@@ -26,13 +26,13 @@ pub(super) struct Pipe {
     guest: End,
 }
 
-/// How far the end of one direction has come.
+/// State of the end of one direction.
 #[derive(Clone, Copy, PartialEq)]
 enum End {
     Open,
-    /// It said all; the other side does not know yet.
+    /// The sender closed its side; the receiver has not been notified yet.
     Seen,
-    /// The other side knows.
+    /// The receiver has been notified.
     PassedOn,
 }
 
@@ -53,7 +53,7 @@ impl Pipe {
         &self.stream
     }
 
-    /// What to wake up for.
+    /// The events to poll for.
     pub(super) fn wanted(&self) -> PollFlags {
         let mut flags = PollFlags::empty();
         flags.set(
@@ -64,26 +64,26 @@ impl Pipe {
         flags
     }
 
-    /// Whether there is something to move of which the SSH socket does not tell any more.
+    /// Whether there are bytes to move that the SSH socket does not signal again.
     pub(super) fn ready(&self) -> bool {
         let back =
             self.to_host.is_empty() && self.guest == End::Open && Connection::unread(&self.channel);
         back || !self.to_guest.is_empty() && Connection::takes(&self.channel)
     }
 
-    /// When both have said all, or this host's side is gone.
+    /// Whether both directions are closed, or the host's side is gone.
     pub(super) fn done(&self) -> bool {
         self.host == End::PassedOn && self.guest == End::PassedOn
     }
 
-    /// True when anything moved.
-    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    /// Moves bytes; `true` if any moved.
+    pub(super) fn pump(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let out = self.host_to_guest(connection)?;
         let back = self.guest_to_host(connection)?;
         Ok(out || back)
     }
 
-    fn host_to_guest(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    fn host_to_guest(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let mut moved = false;
         if self.to_guest.is_empty() && self.host == End::Open {
             let mut chunk = [0; CHUNK];
@@ -91,7 +91,7 @@ impl Pipe {
                 Ok(0) => self.host = End::Seen,
                 Ok(n) => self.to_guest.extend_from_slice(&chunk[..n]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => self.host_gone(),
+                Err(_) => self.host_closed(),
             }
         }
         let end = Instant::now() + speed::seconds(WRITE_SECONDS);
@@ -108,7 +108,7 @@ impl Pipe {
         Ok(moved)
     }
 
-    fn guest_to_host(&mut self, connection: &Connection) -> Result<bool, Trouble> {
+    fn guest_to_host(&mut self, connection: &Connection) -> Result<bool, SshError> {
         let mut moved = false;
         if self.to_host.is_empty() && self.guest == End::Open {
             let mut chunk = [0; CHUNK];
@@ -118,7 +118,7 @@ impl Pipe {
                 _ => {}
             }
         } else {
-            // What came for others is taken in all the same.
+            // Reads nothing, but makes libssh2 receive the bytes of other channels.
             connection.read(&mut self.channel.stream(0), &mut [])?;
         }
         if !self.to_host.is_empty() {
@@ -128,7 +128,7 @@ impl Pipe {
                     moved = true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => self.host_gone(),
+                Err(_) => self.host_closed(),
             }
         }
         if self.to_host.is_empty() && self.guest == End::Seen {
@@ -139,8 +139,8 @@ impl Pipe {
         Ok(moved)
     }
 
-    /// Nobody reads any more; the channel is closed with this value.
-    pub(super) fn host_gone(&mut self) {
+    /// The host's side closed. The channel is closed when this value is dropped.
+    pub(super) fn host_closed(&mut self) {
         self.to_guest.clear();
         self.to_host.clear();
         self.host = End::PassedOn;

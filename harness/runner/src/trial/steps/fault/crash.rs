@@ -26,7 +26,7 @@ pub(super) async fn perform(
     session.machine.expect_reboot().await;
     session.machine.serial().expect_panic();
     let ready = come_back(step, session, deadline).await;
-    session.machine.serial().watch_again();
+    session.machine.serial().end_expected_panic();
     session.forget();
     if let Err(fault) = ready {
         return Err(fault.with("boot id before", before));
@@ -85,7 +85,7 @@ async fn come_back(
         begun = machine.wait_event(FIRST, deadline.left()) => drop(begun?),
         ready = machine.wait_ready(deadline.left()) => return Ok(ready?),
     }
-    machine.serial().watch_again();
+    machine.serial().end_expected_panic();
     Ok(machine.wait_ready(deadline.left()).await?)
 }
 

@@ -62,7 +62,10 @@ async fn disturb(
         delay: step.delay.map(|span| span.0).unwrap_or_default(),
         loss: step.loss.unwrap_or(0),
     };
-    let relay = session.machine.disturb(&network, disturbance).await?;
+    let relay = session
+        .machine
+        .disturb_packets(&network, disturbance)
+        .await?;
     session.broke(ActiveFault::Packets {
         interface: interface.into(),
         relay,

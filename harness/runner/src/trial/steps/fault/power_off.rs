@@ -32,7 +32,7 @@ pub(super) async fn by_command(
     let machine = Arc::clone(&session.machine);
     if !step.halts {
         let given = give(step, session, deadline);
-        machine.ends_by(given, deadline.left()).await?;
+        machine.expect_power_off(given, deadline.left()).await?;
     } else {
         give(step, session, deadline).await?;
     }
@@ -42,7 +42,7 @@ pub(super) async fn by_command(
             .as_ref()
             .map_err(|e| StepFailure::new(e.to_string()))?;
         machine.serial().expect(halted, deadline.left()).await?;
-        machine.switch_off().await;
+        machine.stop_halted().await;
     }
     Ok(())
 }
