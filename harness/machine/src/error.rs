@@ -5,15 +5,62 @@ use base::wait::WaitError;
 /// A failure of the guest or of QEMU that ends a trial at any point.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GuestFailure {
-    /// A line on the console: panic, oops, BUG, hung task, out of memory.
+    /// A line on the console: oops, BUG, hung task, out of memory, a failed unit.
     #[error("guest failure on the console: {0}")]
     Console(String),
+    /// The kernel's panic line on the console.
+    #[error("guest failure on the console: {0}")]
+    Panic(String),
     /// The guest powered off unexpectedly.
     #[error("the guest powered off unexpectedly")]
     PoweredOff,
     /// QEMU exited by itself.
     #[error("QEMU exited: {0}")]
     QemuEnded(String),
+}
+
+impl GuestFailure {
+    /// Whether the guest cannot run any more: it panicked, it is off, or QEMU exited.
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Console(_) => false,
+            Self::Panic(_) | Self::PoweredOff | Self::QemuEnded(_) => true,
+        }
+    }
+}
+
+/// The first failure of a guest, as all that wait for the guest see it.
+pub(crate) type FailureWatch = tokio::sync::watch::Receiver<Option<GuestFailure>>;
+
+/// Runs `work`, and cancels it at once after a fatal failure of the guest.
+///
+/// # Errors
+/// That failure, or the error of `work`.
+pub(crate) async fn until_fatal<T>(
+    failure: &FailureWatch,
+    work: impl Future<Output = Result<T, MachineError>>,
+) -> Result<T, MachineError> {
+    let mut failure = failure.clone();
+    tokio::select! {
+        biased;
+        done = work => done,
+        failure = fatal(&mut failure) => Err(failure.into()),
+    }
+}
+
+/// The first failure if it is fatal; pending for ever while it is not.
+async fn fatal(failure: &mut FailureWatch) -> GuestFailure {
+    let is_fatal =
+        |failure: &Option<GuestFailure>| failure.as_ref().is_some_and(GuestFailure::is_fatal);
+    match failure
+        .wait_for(is_fatal)
+        .await
+        .ok()
+        .and_then(|failure| failure.clone())
+    {
+        Some(failure) => failure,
+        None => std::future::pending().await,
+    }
 }
 
 /// Errors between the harness and a machine.

@@ -15,6 +15,7 @@
 //! | `vm` | one machine, from its start to its end |
 //! | `docker`, `faults` | clients for its Docker engines; faults that can be injected |
 
+mod builder;
 mod console;
 mod disk;
 mod docker;
@@ -34,6 +35,7 @@ mod ssh;
 mod vm;
 
 pub use base::wait::WaitError;
+pub use builder::MachineBuilder;
 pub use console::serial::Serial;
 pub use disk::image::make_blank;
 pub use disk::volume::{FileSystemKind, Volume};

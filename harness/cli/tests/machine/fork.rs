@@ -23,8 +23,8 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     let bench = bench();
     let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
     let machine = machine.await.unwrap();
-    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
-    let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
+    machine.wait_ready(LONG).await.unwrap();
+    let ssh = machine.ssh(&login, LONG).await.unwrap();
     let boot = printed(
         &ssh,
         "cat /proc/sys/kernel/random/boot_id; echo kept > ~/note",
@@ -37,7 +37,7 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     drop(ssh);
     machine.settle(LONG).await;
     // The connection that Docker was reached on would be saved with it.
-    let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
+    let ssh = machine.ssh(&login, LONG).await.unwrap();
     // The server of this connection; it is another program that listens.
     let one = "until [ $(pidof dropbear | wc -w) = 1 ]; do sleep 0.1; done";
     assert_eq!(printed(&ssh, one).await, "");
@@ -49,7 +49,7 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
         let fork = Machine::fork(spec.clone(), &saved, bench.evidence.logs())
             .await
             .unwrap();
-        let ssh = fork.fail_fast(fork.ssh(&login, LONG)).await.unwrap();
+        let ssh = fork.ssh(&login, LONG).await.unwrap();
         (fork, ssh)
     };
     let ((one, one_ssh), (two, two_ssh)) = tokio::join!(fork(), fork());

@@ -76,8 +76,8 @@ fn rancher(password: &str) -> Login {
 /// Waits until a machine is ready, and logs in.
 async fn ready(machine: &Machine) -> Ssh {
     let login = rancher(guest::PASSWORD);
-    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
-    machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap()
+    machine.wait_ready(LONG).await.unwrap();
+    machine.ssh(&login, LONG).await.unwrap()
 }
 
 /// What a command that goes well prints.
@@ -97,7 +97,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
     };
     let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     let folder = machine.folder().to_owned();
-    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
+    machine.wait_ready(LONG).await.unwrap();
     assert_eq!(machine.boot_events().first().unwrap().stage, "init");
 
     let ssh = machine
@@ -163,11 +163,8 @@ async fn a_guest_is_driven_by_every_line_it_has() {
         .unwrap();
 
     machine.expect_reboot().await;
-    machine
-        .qmp("system_reset", serde_json::Value::Null)
-        .await
-        .unwrap();
-    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
+    machine.reset().await.unwrap();
+    machine.wait_ready(LONG).await.unwrap();
     let again = machine
         .fail_fast(machine.ssh(&rancher(guest::PASSWORD), LONG))
         .await
@@ -220,7 +217,7 @@ async fn a_guest_without_events_is_ready_when_ssh_answers() {
     let machine = Machine::start(spec(&guest, &["test.silent"]), bench.evidence.logs())
         .await
         .unwrap();
-    machine.fail_fast(machine.wait_ready(LONG)).await.unwrap();
+    machine.wait_ready(LONG).await.unwrap();
     assert!(machine.boot_events().is_empty());
 }
 

@@ -78,7 +78,7 @@ impl Services {
     /// An emulated machine is another QEMU then.
     async fn check_after_reset(&self, machine: &Machine) {
         machine.expect_reboot().await;
-        let reset = machine.qmp("system_reset", serde_json::Value::Null);
+        let reset = machine.reset();
         reset.await.unwrap();
         let ssh = ready(machine).await;
         assert_eq!(printed(&ssh, SECOND_CARD).await, "there");

@@ -32,7 +32,7 @@ async fn a_kept_machine_has_what_was_plugged_in() {
     for _ in 0..2 {
         let machine = enter(folder.path(), &guest, &bench.evidence).await;
         let login = rancher(guest::PASSWORD);
-        let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
+        let ssh = machine.ssh(&login, LONG).await.unwrap();
         assert_eq!(printed(&ssh, BOOT_ID).await, boot);
         assert_eq!(printed(&ssh, BOTH).await, "there");
         let read = "dd if=/dev/vda bs=512 count=1 iflag=direct | head -c 4";

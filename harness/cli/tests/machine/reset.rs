@@ -168,10 +168,7 @@ async fn a_cable_that_is_out_stays_out_over_a_reset() {
     let network = machine.network_of(&address).await.unwrap();
     machine.set_link(&network, false).await.unwrap();
     machine.expect_reboot().await;
-    machine
-        .qmp("system_reset", serde_json::Value::Null)
-        .await
-        .unwrap();
+    machine.reset().await.unwrap();
     machine
         .fail_fast(machine.wait_event("started", LONG))
         .await

@@ -87,7 +87,7 @@ async fn apply(change: Change, machine: Machine) -> Machine {
     match change {
         C::Reset => {
             let pid = machine.pid();
-            machine.qmp("system_reset", Value::Null).await.unwrap();
+            machine.reset().await.unwrap();
             let look = async || match machine.pid() == pid {
                 true => Poll::NotYet("the same QEMU".into()),
                 false => Poll::Ready(()),
@@ -104,8 +104,8 @@ async fn apply(change: Change, machine: Machine) -> Machine {
         }
         C::PullCable => machine.set_link("net0", false).await.unwrap(),
         C::PauseAndGoOn => {
-            machine.qmp("stop", Value::Null).await.unwrap();
-            machine.qmp("cont", Value::Null).await.unwrap();
+            machine.pause().await.unwrap();
+            machine.resume().await.unwrap();
         }
     }
     machine

@@ -57,7 +57,7 @@ async fn it_is_that_machine(past: &Past, machine: &Machine, paused: bool) {
     if paused {
         let status = machine.qmp("query-status", Value::Null).await.unwrap();
         assert_eq!(status["running"], json!(false));
-        machine.qmp("cont", Value::Null).await.unwrap();
+        machine.resume().await.unwrap();
     }
     let key = past.key().unwrap();
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
@@ -65,7 +65,7 @@ async fn it_is_that_machine(past: &Past, machine: &Machine, paused: bool) {
         user: "rancher".into(),
         private_key: std::fs::read_to_string(key).unwrap(),
     };
-    let ssh = machine.fail_fast(machine.ssh(&login, LONG)).await.unwrap();
+    let ssh = machine.ssh(&login, LONG).await.unwrap();
     let boot = printed(&ssh, "cat /proc/sys/kernel/random/boot_id").await;
     assert_eq!(printed(&ssh, "cat note").await, boot);
     printed(&ssh, "kill -0 $(cat pid)").await;

@@ -1,5 +1,6 @@
 //! Console lines that mean a guest failure and end a trial.
 
+use crate::error::GuestFailure;
 use std::sync::LazyLock;
 
 use regex::{Regex, RegexSet};
@@ -130,8 +131,8 @@ impl Rules {
         }
     }
 
-    /// Checks a console line; `KIND: LINE` if it means a guest failure.
-    pub(crate) fn judge(&self, line: &str) -> Option<String> {
+    /// Checks a console line; the failure that it means, if any.
+    pub(crate) fn judge(&self, line: &str) -> Option<GuestFailure> {
         let line = line.trim();
         let built_in = || {
             BUILT_IN
@@ -143,13 +144,13 @@ impl Rules {
         let is_match = |regex: &Regex| regex.is_match(line);
         let added = || self.fail.iter().any(is_match).then_some("forbidden line");
         let kind = built_in().or_else(added)?;
-        (!self.allow.iter().any(is_match)).then(|| format!("{kind}: {line}"))
+        let failure = if kind == PANIC {
+            GuestFailure::Panic
+        } else {
+            GuestFailure::Console
+        };
+        (!self.allow.iter().any(is_match)).then(|| failure(format!("{kind}: {line}")))
     }
-}
-
-/// Whether the result of [`Rules::judge`] is a kernel panic.
-pub(crate) fn is_panic(failure: &str) -> bool {
-    failure.starts_with(PANIC)
 }
 
 #[cfg(test)]
@@ -161,8 +162,22 @@ mod tests {
         assert_eq!(BUILT_IN.len(), PATTERNS.len());
     }
 
+    fn text(failure: GuestFailure) -> String {
+        match failure {
+            GuestFailure::Console(text) | GuestFailure::Panic(text) => text,
+            other => panic!("{other}"),
+        }
+    }
+
     fn judge(line: &str) -> Option<String> {
-        Rules::default().judge(line)
+        Rules::default().judge(line).map(text)
+    }
+
+    #[test]
+    fn only_a_panic_is_fatal() {
+        let fatal = |line| Rules::default().judge(line).unwrap().is_fatal();
+        assert!(fatal("[ 1.2] Kernel panic - not syncing: sysrq"));
+        assert!(!fatal("[ 3.1] Oops: 0000 [#1] PREEMPT SMP NOPTI"));
     }
 
     #[test]
@@ -171,7 +186,7 @@ mod tests {
         let profile = rules("{fail: ['^kettle: dry'], allow: ['I/O error, dev vdc']}");
         let scenario = rules("{fail: [cup broke], allow: [vdd]}");
         let rules = Rules::of(&[&profile, &scenario]);
-        let judge = |line| rules.judge(line);
+        let judge = |line| rules.judge(line).map(text);
         assert_eq!(
             judge("kettle: dry\r\n").as_deref(),
             Some("forbidden line: kettle: dry")

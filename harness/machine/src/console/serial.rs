@@ -15,8 +15,7 @@ use tokio::time::Instant;
 
 use crate::console::login;
 use crate::console::scan::Rules;
-use crate::error::GuestFailure;
-use crate::error::MachineError;
+use crate::error::{FailureWatch, GuestFailure, MachineError, until_fatal};
 use crate::lines::Ends;
 use base::text::{ceil_boundary, floor_boundary};
 use base::wait::WaitError;
@@ -32,6 +31,7 @@ const LAST_LINES: usize = 10;
 pub struct Serial {
     shared: Arc<Shared>,
     type_in: mpsc::Sender<Vec<u8>>,
+    failure: FailureWatch,
 }
 
 /// State shared by the owning task and the waits.
@@ -139,18 +139,27 @@ impl Serial {
         });
         let before = log.metadata().map_or(0, |log| log.len());
         let times = Times::new(times, usize::try_from(before).unwrap_or_default());
+        let failure = reported.subscribe();
         tokio::spawn(
             Console::new(Arc::clone(&shared), log, times, rules, reported).run(ports, typed),
         );
-        Self { shared, type_in }
+        Self {
+            shared,
+            type_in,
+            failure,
+        }
     }
 
     /// Waits until the output since the last match (or since the start) matches `pattern`. Ignores the
     /// echo of a line that was [sent](Self::send_line).
     ///
     /// # Errors
-    /// The deadline, with the last lines seen.
+    /// The deadline, with the last lines seen; the guest panicked or QEMU exited.
     pub async fn expect(&self, pattern: &Regex, limit: Duration) -> Result<String, MachineError> {
+        until_fatal(&self.failure, self.find(pattern, limit)).await
+    }
+
+    async fn find(&self, pattern: &Regex, limit: Duration) -> Result<String, MachineError> {
         let what = format!("serial output matching `{pattern}`");
         let mut grown = self.shared.grown.subscribe();
         let end = Instant::now() + limit;
@@ -244,7 +253,8 @@ impl Serial {
         password: &str,
         limit: Duration,
     ) -> Result<bool, MachineError> {
-        let verdict = login::dialogue(self, user, password, limit).await?;
+        let dialogue = login::dialogue(self, user, password, limit);
+        let verdict = until_fatal(&self.failure, dialogue).await?;
         // The cursor moves behind the output that the dialogue read, but stays before the prompt.
         let mut state = self.shared.lock();
         state.cursor = state

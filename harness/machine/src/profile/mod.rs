@@ -69,6 +69,28 @@ impl Profile {
     }
 }
 
+impl Default for Profile {
+    /// A q35 machine with two processors, 1024 MiB of memory, virtio devices and a serial console.
+    fn default() -> Self {
+        Self {
+            name: "q35".into(),
+            about: "PCI Express and virtio.".into(),
+            machine: Board::Q35,
+            memory: Mib::DEFAULT,
+            cpus: Cpus::DEFAULT,
+            accel: Accel::default(),
+            boot: Boot::default(),
+            firmware: Firmware::default(),
+            disks: Vec::new(),
+            disk_bus: Bus::default(),
+            network: Network::default(),
+            kernel_arguments: vec![KernelArgument::serial_console()],
+            budgets: BTreeMap::new(),
+            console: ConsoleRules::default(),
+        }
+    }
+}
+
 /// The board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 pub struct Mib(#[schemars(range(min = 16, max = 1_048_576))] u64);
 
 impl Mib {
+    /// Enough for a server.
+    pub(super) const DEFAULT: Self = Self(1024);
+
     /// The size in MiB.
     pub fn get(self) -> u64 {
         self.0
@@ -45,6 +48,9 @@ impl From<Mib> for u64 {
 pub struct Cpus(#[schemars(range(min = 1, max = 255))] u64);
 
 impl Cpus {
+    /// Two, so that races show.
+    pub(super) const DEFAULT: Self = Self(2);
+
     /// The number.
     pub fn get(self) -> u64 {
         self.0
@@ -73,6 +79,11 @@ impl From<Cpus> for u64 {
 pub struct KernelArgument(#[schemars(regex(pattern = r"^[^ \t\n]+$"))] String);
 
 impl KernelArgument {
+    /// The console on the first serial port.
+    pub(super) fn serial_console() -> Self {
+        Self("console=ttyS0".into())
+    }
+
     /// The argument.
     pub fn as_str(&self) -> &str {
         &self.0

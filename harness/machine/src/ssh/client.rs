@@ -13,7 +13,7 @@ use super::exec::{self, Command};
 use super::login::Login;
 use super::serve;
 
-use crate::error::MachineError;
+use crate::error::{FailureWatch, MachineError, until_fatal};
 use crate::ssh::forward::Forwarding;
 use base::shell;
 use host::speed;
@@ -29,6 +29,7 @@ pub struct Ssh {
     waker: Arc<UnixStream>,
     login: Login,
     stages: Vec<Stage>,
+    failure: FailureWatch,
 }
 
 /// A request to the connection's thread.
@@ -43,6 +44,7 @@ impl Ssh {
         target: Target,
         login: Login,
         limit: Duration,
+        failure: FailureWatch,
     ) -> Result<Self, MachineError> {
         let (jobs, work) = mpsc::channel();
         let (waker, woken) = serve::waker().map_err(|e| MachineError::Ssh(e.to_string()))?;
@@ -67,6 +69,7 @@ impl Ssh {
             waker: Arc::new(waker),
             login,
             stages,
+            failure,
         })
     }
 
@@ -84,7 +87,7 @@ impl Ssh {
     /// empty. The commands of one connection run one after another.
     ///
     /// # Errors
-    /// The connection broke, or the deadline passed (with the output so far).
+    /// The connection broke, the deadline passed (with the output so far), or the guest panicked or QEMU exited.
     pub async fn run(&self, command: &str, limit: Duration) -> Result<Output, MachineError> {
         self.run_with_input(command, vec![], limit).await
     }
@@ -98,7 +101,8 @@ impl Ssh {
         let (reply, answer) = oneshot::channel();
         let command = Command::new(command.into(), stdin, limit, Instant::now() + limit);
         self.ask(Job::Run(command, reply))?;
-        answer.await.map_err(|_| closed())?
+        let answer = async { answer.await.map_err(|_| closed())? };
+        until_fatal(&self.failure, answer).await
     }
 
     /// Forwards a socket of this host for as long as the connection and the socket's handle exist.

@@ -23,6 +23,14 @@ pub enum Login {
 }
 
 impl Login {
+    /// The login of a user with a key pair.
+    pub fn with_key(user: impl Into<String>, keys: &KeyPair) -> Self {
+        Self::Key {
+            user: user.into(),
+            private_key: keys.private.clone(),
+        }
+    }
+
     /// User name.
     pub fn user(&self) -> &str {
         match self {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::vm::Vm;
 use crate::console::serial::Serial;
-use crate::error::{GuestFailure, MachineError};
+use crate::error::{FailureWatch, GuestFailure, MachineError, until_fatal};
 use crate::guest::Engine;
 use crate::guest::boot_events::{BootEvent, Events};
 use crate::guest::ready;
@@ -37,7 +37,7 @@ pub struct Machine {
     pub(super) serial: Serial,
     pub(super) events: Events,
     /// The first failure of the guest or of QEMU.
-    pub(super) failure: watch::Receiver<Option<GuestFailure>>,
+    pub(super) failure: FailureWatch,
     /// Packet filters of networks that were plugged in.
     pub(super) gates: std::sync::Mutex<tokio::task::JoinSet<()>>,
     /// The guest was asked to switch the machine off.
@@ -97,22 +97,23 @@ impl Machine {
     /// Waits for the event of a stage in the current boot, whether the stage succeeded or failed.
     ///
     /// # Errors
-    /// The deadline, with the last event seen; another stage ended the boot.
+    /// The deadline, with the last event seen; another stage ended the boot; the guest panicked or QEMU exited.
     pub async fn wait_event(
         &self,
         stage: &str,
         limit: Duration,
     ) -> Result<BootEvent, MachineError> {
-        self.events.wait(stage, limit).await
+        until_fatal(&self.failure, self.events.wait(stage, limit)).await
     }
 
     /// Waits until the guest is ready: the `started` event if the guest sends events, else SSH's banner.
     ///
     /// # Errors
-    /// The deadline.
+    /// The deadline; the guest panicked or QEMU exited.
     pub async fn wait_ready(&self, limit: Duration) -> Result<(), MachineError> {
         let sends_events = self.reports_boot();
-        ready::wait(&self.events, sends_events, self.ssh_port(), limit).await
+        let ready = ready::wait(&self.events, sends_events, self.ssh_port(), limit);
+        until_fatal(&self.failure, ready).await
     }
 
     /// The address of this host in the network that QEMU makes for the guest.
@@ -156,7 +157,9 @@ impl Machine {
     /// # Errors
     /// The login is refused; the deadline; another machine answers.
     pub async fn ssh(&self, login: &Login, limit: Duration) -> Result<Ssh, MachineError> {
-        Ssh::open(self.target.clone(), login.clone(), limit).await
+        let failure = self.failure.clone();
+        let open = Ssh::open(self.target.clone(), login.clone(), limit, failure.clone());
+        until_fatal(&failure, open).await
     }
 
     /// Executes any QMP command.

@@ -9,6 +9,7 @@
 //! | [`StartMode`](start::StartMode) | where a machine starts: power-on, a checkpoint, a failure snapshot |
 
 mod checkpoint;
+mod control;
 mod end;
 mod failure;
 mod hotplug;

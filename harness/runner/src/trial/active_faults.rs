@@ -202,7 +202,7 @@ impl Session<'_> {
 }
 
 async fn resume(machine: &Machine) -> Result<(), StepFailure> {
-    let went_on: Result<_, MachineError> = machine.qmp("cont", serde_json::Value::Null).await;
+    let went_on: Result<_, MachineError> = machine.resume().await;
     Ok(went_on.map(drop)?)
 }
 

@@ -314,7 +314,7 @@ async fn booted(
 ) -> Result<(), StepFailure> {
     let limit = scaled(deadline::BOOT);
     let Some(wanted) = wanted else {
-        return Ok(machine.fail_fast(machine.wait_ready(limit)).await?);
+        return Ok(machine.wait_ready(limit).await?);
     };
     let limit = Deadline::within(limit);
     let wait = async { Ok(steps::wait::perform(wanted, session, &limit).await) };

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::times::Times;
 use super::{Shared, Watch};
-use crate::console::scan::{self, Rules};
+use crate::console::scan::Rules;
 use crate::error::GuestFailure;
 use crate::lines::Ends;
 
@@ -34,7 +34,7 @@ pub(super) struct Console {
     rules: Rules,
     reported: watch::Sender<Option<GuestFailure>>,
     /// The first line that means a failure, and when to report it.
-    found: Option<(String, Instant)>,
+    found: Option<(GuestFailure, Instant)>,
 }
 
 impl Console {
@@ -153,9 +153,9 @@ impl Console {
     }
 
     /// Whether a line belongs to an expected panic.
-    fn expected(&self, failure: &str) -> bool {
+    fn expected(&self, failure: &GuestFailure) -> bool {
         let mut state = self.shared.lock();
-        if state.watch == Watch::PanicExpected && scan::is_panic(failure) {
+        if state.watch == Watch::PanicExpected && matches!(failure, GuestFailure::Panic(_)) {
             state.watch = Watch::Panicked;
         }
         state.watch == Watch::Panicked
@@ -166,7 +166,7 @@ impl Console {
         if let Some((failure, _)) = self.found.take() {
             self.reported.send_if_modified(|reported| {
                 let first = reported.is_none();
-                reported.get_or_insert(GuestFailure::Console(failure));
+                reported.get_or_insert(failure);
                 first
             });
         }

@@ -3,9 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use regex::Regex;
-use serde_json::Value;
 
-use machine::MachineError;
 use scenario::{Account, CrashCause, CrashStep};
 
 use super::super::super::deadline::Deadline;
@@ -78,7 +76,7 @@ async fn come_back(
         failed = cause(step.by, session, deadline) => return Err(failed),
     }
     if step.reset {
-        machine.qmp("system_reset", Value::Null).await?;
+        machine.reset().await?;
     }
     // From its first sign of life on a new kernel is watched as any other.
     tokio::select! {
@@ -103,13 +101,13 @@ async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -
         // The connection to a kernel that panicked falls silent, or breaks.
         _ => {}
     }
-    let injected: Result<_, MachineError> = match by {
-        CrashCause::Nmi => session.machine.qmp("inject-nmi", Value::Null).await,
-        CrashCause::Sysrq => Ok(Value::Null),
+    let injected = match by {
+        CrashCause::Nmi => session.machine.inject_nmi().await,
+        CrashCause::Sysrq => Ok(()),
     };
     match injected {
         Err(error) => error.into(),
-        Ok(_) => std::future::pending().await,
+        Ok(()) => std::future::pending().await,
     }
 }
 

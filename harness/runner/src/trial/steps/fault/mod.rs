@@ -7,8 +7,6 @@ mod kill;
 mod network;
 mod power_off;
 
-use serde_json::Value;
-
 use scenario::{ClockStep, FaultStep, MemoryStep, PauseStep, Span};
 
 use super::super::active_faults::ActiveFault;
@@ -50,7 +48,7 @@ async fn pause(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
-    session.machine.qmp("stop", Value::Null).await?;
+    session.machine.pause().await?;
     session.broke(ActiveFault::Paused);
     if let Some(span) = step.lasting {
         last(span).await;
