@@ -11,13 +11,11 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::description::RANCHEROS;
 use crate::error::MachineError;
 use crate::lines::Ends;
 use base::clock::now;
 use base::wait::{self, WaitError};
-
-/// The first stage of every boot.
-const FIRST: &str = "init";
 
 /// One line from the guest's boot-event port.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize, serde::Serialize)]
@@ -90,7 +88,8 @@ impl Events {
     /// Adds an event; returns the number of its boot, from 0.
     fn add(&self, event: BootEvent) -> usize {
         let mut boots = self.lock();
-        if event.stage == FIRST && boots.last().is_some_and(|boot| !boot.is_empty()) {
+        if event.stage == RANCHEROS.first_stage && boots.last().is_some_and(|boot| !boot.is_empty())
+        {
             boots.push(vec![]);
         }
         if let Some(boot) = boots.last_mut() {

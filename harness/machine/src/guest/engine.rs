@@ -1,5 +1,7 @@
 //! The Docker engines of a guest.
 
+use super::description::RANCHEROS;
+
 /// A Docker engine of the OS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Engine {
@@ -13,8 +15,8 @@ impl Engine {
     /// The path of its socket in the guest.
     pub fn socket(self) -> &'static str {
         match self {
-            Self::System => "/var/run/system-docker.sock",
-            Self::User => "/var/run/docker.sock",
+            Self::System => RANCHEROS.system_engine_socket,
+            Self::User => RANCHEROS.user_engine_socket,
         }
     }
 }

@@ -6,12 +6,11 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
+use super::description::RANCHEROS;
 use crate::error::MachineError;
 use crate::guest::boot_events::Events;
 use base::wait::{Poll, WaitError, wait_until};
 
-/// The last stage of a successful boot.
-const LAST: &str = "started";
 /// Timeout of an SSH banner. QEMU accepts a connection before any program listens in the guest.
 const BANNER_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -25,10 +24,10 @@ pub(crate) async fn wait(
     limit: Duration,
 ) -> Result<(), MachineError> {
     if sends_events {
-        return events.wait(LAST, limit).await.map(drop);
+        return events.wait(RANCHEROS.last_stage, limit).await.map(drop);
     }
     tokio::select! {
-        event = events.wait(LAST, limit) => event.map(drop),
+        event = events.wait(RANCHEROS.last_stage, limit) => event.map(drop),
         banner = wait_banner(events, port, limit) => banner,
     }
 }

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::disk::Drive;
+use crate::guest::RANCHEROS;
 use crate::profile::{Accelerator, Board, Bus, Network, ResolvedFirmware};
 use crate::qemu::nonce::FW_CFG;
-use crate::qemu::plan::{Direct, EVENTS_PORT, MemoryFile, Plan};
+use crate::qemu::plan::{Direct, MemoryFile, Plan};
 use crate::qemu::plugged;
 use crate::services::metadata;
 
@@ -293,7 +294,7 @@ fn lines(args: &mut Args, connections: Connections) {
         }
     }
     args.device(&["virtio-serial-pci", "id=ports"]);
-    let name = format!("name={EVENTS_PORT}");
+    let name = format!("name={}", RANCHEROS.events_port);
     args.device(&["virtserialport", "bus=ports.0", "chardev=events", &name]);
 }
 

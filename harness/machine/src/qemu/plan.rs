@@ -7,9 +7,6 @@ use crate::network::card::CardNetwork;
 use crate::network::gate::Gate;
 use crate::profile::{Accelerator, Board, Cpus, Network, ResolvedFirmware};
 
-/// The name of the virtio port on which the guest reports its boot.
-pub const EVENTS_PORT: &str = "io.rancher.os.boot";
-
 /// A machine from QEMU's point of view.
 #[derive(Debug, Clone)]
 pub struct Plan {
