@@ -57,7 +57,7 @@ pub fn verdict(figures: &[Figure]) -> ExitCode {
     figures.iter().for_each(|figure| println!("{figure}"));
     let over = |figure: &Figure| figure.value.as_ref().is_ok_and(|v| *v > figure.bound);
     let over = figures.iter().any(over);
-    if over { exit::RED } else { exit::OK }.into()
+    if over { exit::FAILED } else { exit::OK }.into()
 }
 
 /// The median, NaN when there are no values.

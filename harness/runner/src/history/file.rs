@@ -1,4 +1,4 @@
-//! The file.
+//! The history file.
 
 use std::collections::BTreeMap;
 use std::io::{self};
@@ -12,14 +12,14 @@ use base::files;
 use base::lock;
 use base::stats::median;
 
-/// So many passes are remembered.
+/// How many passes of a trial are kept.
 const PASSES: usize = 10;
-/// So many trials are, those that ran last.
+/// How many trials are kept: those that ran last.
 const TRIALS: usize = 2000;
-/// A file of another version is one that says nothing.
+/// A file of another version is ignored.
 const VERSION: u32 = 1;
 
-/// Some passes' times in seconds, the last one last.
+/// The durations of passes in seconds, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Durations(Vec<f64>);
@@ -31,30 +31,30 @@ impl Durations {
         self.0.drain(..over);
     }
 
-    /// How many.
+    /// The number of passes.
     pub fn passes(&self) -> usize {
         self.0.len()
     }
 
-    /// The one in the middle, in seconds.
+    /// The median in seconds.
     pub fn median(&self) -> Option<f64> {
         median(self.0.iter().copied())
     }
 
-    /// The longest, in seconds.
+    /// The longest duration in seconds.
     pub fn longest(&self) -> Option<f64> {
         self.0.iter().copied().max_by(f64::total_cmp)
     }
 }
 
-/// A trial's passes.
+/// The passes of a trial.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Passes {
-    /// Seconds since 1970.
+    /// The time of the last pass, in seconds since the Unix epoch.
     last: f64,
-    /// All of it.
+    /// The durations of the whole trial.
     pub(super) took: Durations,
-    /// Its steps, by their [keys](super::key); what is before the first by `boot` or `fork`.
+    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot` or `fork`.
     pub(super) steps: BTreeMap<String, Durations>,
 }
 
@@ -64,24 +64,24 @@ struct Content {
     trials: BTreeMap<String, Passes>,
 }
 
-/// Where it is kept.
+/// The history of trials, stored in one file.
 #[derive(Debug, Clone)]
 pub struct History {
     file: PathBuf,
 }
 
 impl History {
-    /// In a file, which need not be there yet.
+    /// The history in a file, which may not exist yet.
     pub fn new(file: PathBuf) -> Self {
         Self { file }
     }
 
-    /// All that is known, by trial.
+    /// All passes by trial.
     pub(super) fn read(&self) -> BTreeMap<String, Passes> {
         self.content().trials
     }
 
-    /// How long trials usually take, in seconds, by name.
+    /// The median durations of trials in seconds, by name.
     pub fn medians(&self) -> BTreeMap<String, f64> {
         let trials = self.read().into_iter();
         trials
@@ -101,33 +101,33 @@ impl History {
         }
     }
 
-    /// Adds a pass. Steps that the trial has no more are forgotten.
+    /// Adds a pass. Removes steps that the trial no longer has.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn add(&self, trial: &str, took: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         std::fs::create_dir_all(folder)?;
-        let _alone = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let _lock = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         let mut content = self.content();
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
         passes.took.add(took);
-        let begins = |key: &String| ["boot", "fork"].contains(&key.as_str());
+        let is_start = |key: &String| ["boot", "fork"].contains(&key.as_str());
         passes
             .steps
-            .retain(|key, _| begins(key) || steps.contains_key(key));
+            .retain(|key, _| is_start(key) || steps.contains_key(key));
         for (key, took) in steps {
             passes.steps.entry(key.clone()).or_default().add(*took);
         }
-        bound(&mut content.trials);
+        evict(&mut content.trials);
         let text = serde_json::to_string_pretty(&content)?;
         files::replace(&self.file, files::PRIVATE, format!("{text}\n").as_bytes())
     }
 }
 
-/// Forgets those that ran longest ago.
-fn bound(trials: &mut BTreeMap<String, Passes>) {
+/// Removes the trials that ran longest ago.
+fn evict(trials: &mut BTreeMap<String, Passes>) {
     while trials.len() > TRIALS {
         let oldest = trials
             .iter()
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_passes_are_kept_and_steps_that_are_gone_are_not() {
+    fn add_keeps_the_last_passes_and_drops_removed_steps() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().join("deep/history.json"));
         for n in 0..15 {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_nothing_and_is_written_anew() {
+    fn add_replaces_an_unreadable_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.json");
         let history = History::new(file.clone());
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded() {
+    fn evict_removes_the_oldest_trials() {
         let passes = |last| Passes {
             last,
             ..Passes::default()
         };
         let trial = |n: u32| (format!("{n}"), passes(f64::from(n)));
         let mut trials: BTreeMap<_, _> = (0..2003).map(trial).collect();
-        bound(&mut trials);
+        evict(&mut trials);
         assert_eq!(trials.len(), TRIALS);
         assert!(!trials.contains_key("2") && trials.contains_key("3"));
     }
