@@ -171,7 +171,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// Ignored where this host has no registry to give.
+/// Ignored if this host cannot run a registry.
 fn registry_test(q35: &Profile, scenarios: &[Scenario]) -> Test {
     let scenario = scenarios.iter().find(|one| one.machine.registry.is_some());
     let scenario = scenario.expect("one of them has a registry").clone();
@@ -262,9 +262,8 @@ impl Case {
         Ok(())
     }
 
-    /// The verdict names the step, its place, what was expected and what came, and its evidence is
-    /// kept.
-    fn says_all(&self, text: &str, evidence: &Path) -> Result<(), Failed> {
+    /// Checks that the report has all expected texts, and that the evidence is complete.
+    fn check_report(&self, text: &str, evidence: &Path) -> Result<(), Failed> {
         if let Some(missing) = self.says.iter().find(|part| !text.contains(*part)) {
             return Err(format!("`{missing}` is not in the report:\n{text}").into());
         }

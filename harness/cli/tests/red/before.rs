@@ -97,8 +97,8 @@ impl Tree {
         program
     }
 
-    /// What a command in the machine prints, by a login as it is told to people.
-    fn typed(&self, login: &str, command: &str) -> String {
+    /// The output of a command in the machine, run through the printed login.
+    fn printed(&self, login: &str, command: &str) -> String {
         // Accept the new host key without a prompt.
         let options =
             "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes";

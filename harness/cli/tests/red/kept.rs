@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 /// Long enough for any host; the awaited events come sooner.
 const LONG: Duration = Duration::from_secs(180);
 
-/// Looks at the evidence folder of a trial that was red at a step, or before the first one.
-pub async fn is_kept(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
+/// Checks the evidence folder of a trial that failed at a step, or before the first step.
+pub async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
     let past = Past::open(folder).unwrap();
     let failed = Ended {
         verdict: Verdict::Failed,
@@ -59,8 +59,8 @@ async fn enter(
     entered.map_err(|error| error.to_string())
 }
 
-/// The same boot, the same process, the file as it was: what is done to it here stays here.
-async fn it_is_that_machine(past: &Past, machine: &Machine, paused: bool) {
+/// The restored machine has the same boot, process and file. Changes do not affect the snapshot.
+async fn check_machine(past: &Past, machine: &Machine, paused: bool) {
     if paused {
         let status = machine.qmp("query-status", Value::Null).await.unwrap();
         assert_eq!(status["running"], json!(false));

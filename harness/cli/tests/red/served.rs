@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::tree;
 
-/// With a kernel that QEMU refuses at once: this is about what comes before the machine.
-pub fn is_the_same(trial: &Trial) {
+/// Uses a kernel that QEMU rejects immediately: the test is about the checks before the machine starts.
+pub fn check(trial: &Trial) {
     let parent = tempfile::tempdir().unwrap();
     let none = parent.path().join("none");
     std::fs::write(&none, "no kernel").unwrap();

@@ -29,8 +29,8 @@ impl Listener for Notes {
     }
 }
 
-/// On profiles of which one can be saved, twice each, with a kernel that QEMU refuses at once.
-pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
+/// Runs two profiles twice each, one of which supports saving, with a kernel that QEMU rejects immediately.
+pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     let parent = tempfile::tempdir().unwrap();
     let file = |name: &str| parent.path().join(name);
     std::fs::write(file("none"), "no kernel").unwrap();
@@ -78,8 +78,8 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     check_evidence(&settings.evidence);
 }
 
-/// No folder looks as if its trial was killed, and none is of a machine that nobody could save.
-fn all_is_closed(evidence: &Path) {
+/// Checks that no folder looks like a killed trial, and that none belongs to a machine that cannot be saved.
+fn check_evidence(evidence: &Path) {
     let folders = std::fs::read_dir(evidence).unwrap();
     let folders: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
     // Four trials, and the checkpoints that two of them tried to create.
