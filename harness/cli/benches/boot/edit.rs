@@ -14,9 +14,9 @@ use crate::common::Result;
 use crate::common::figure::{Figure, list, median};
 
 /// The file to change.
-const FILE: &str = "os/init/src/stages.rs";
+const FILE: &str = "os/init/src/sequence.rs";
 /// The place of the change: before the first console message, so that the program changes too.
-const PLACE: &str = ".say(\"";
+const PLACE: &str = ".print(\"";
 /// The inserted text with a number. It is removed again, even if a killed run left it.
 const MARK: &str = r"\[bench \d+\] ";
 /// The bound in seconds, from Enter to the verdict.
