@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use base::files;
 use events::Event;
 
-/// The format version of the files in an evidence folder. It is incremented when an older harness cannot read them.
+/// The format version of the files in an evidence folder. It is incremented when an older harness cannot
+/// read them.
 pub const VERSION: u32 = 2;
 
 /// An open evidence folder.

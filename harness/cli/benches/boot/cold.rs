@@ -60,7 +60,7 @@ fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
 }
 
 /// Boots once and returns the seconds; prints the boot timeline on request.
-async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
+async fn boot(project: &Project, system: &System, print_timeline: bool) -> Result<f64> {
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-boot")?;
     let begin = Instant::now();
     let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
@@ -73,7 +73,7 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     };
     let took = begin.elapsed().as_secs_f64();
     println!("{}: {took:.1} s", system.name);
-    if ladder {
+    if print_timeline {
         climb(&machine, &ssh, system).await?;
     }
     machine.stop().await;

@@ -1,8 +1,8 @@
 //! `ci/bench boot`: measures boot times, the time from an edit to its verdict, and artifact sizes.
 //!
-//! It boots this OS and a Debian with one Docker engine ([`debian`]) in turn
-//! ([`cold`]), measures the time from one changed line to the verdict ([`edit`]), and the sizes of the artifacts. It prints
-//! a line `FIGURE: VALUE (bound BOUND)` for each figure, and exits with status 1 if one exceeds its bound.
+//! It boots this OS and a Debian with one Docker engine ([`debian`]) in turn ([`cold`]), measures the time
+//! from one changed line to the verdict ([`edit`]), and the sizes of the artifacts. It prints a line
+//! `FIGURE: VALUE (bound BOUND)` for each figure, and exits with status 1 if one exceeds its bound.
 
 mod cold;
 #[path = "../common/mod.rs"]

@@ -51,7 +51,8 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Prints the figures at the end of the output, and returns a status that reports whether one exceeds its bound.
+/// Prints the figures at the end of the output, and returns a status that reports whether one exceeds its
+/// bound.
 pub fn verdict(figures: &[Figure]) -> ExitCode {
     println!();
     figures.iter().for_each(|figure| println!("{figure}"));

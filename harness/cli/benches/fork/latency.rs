@@ -61,7 +61,7 @@ pub async fn measure(
     }
     for all in [&commands, &containers] {
         println!("\nwhere the time of a fork goes, medians since its start:");
-        for (name, at) in ladder(all) {
+        for (name, at) in timeline(all) {
             println!("{at:8.3} s  {name}");
         }
         let processor: Vec<_> = all.iter().map(|times| times.processor).collect();
@@ -123,9 +123,9 @@ async fn one(
     let processor = processor_seconds(fork.pid())
         .map_err(|e| MachineError::Other(format!("processor time of QEMU: {e}")))?;
     let blocks = translated_blocks(&fork).await?;
-    let mut stages = qemu_rungs(evidence, begin_clock);
+    let mut stages = qemu_stages(evidence, begin_clock);
     stages.push(("the guest is running".into(), running));
-    for (what, at) in ssh.stages() {
+    for (what, at) in ssh.rungs() {
         stages.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
     }
     stages.push((what.into(), answer));
@@ -166,7 +166,7 @@ async fn list_containers(fork: &Machine, ssh: &Ssh) -> std::result::Result<(), M
 }
 
 /// The stages in the QMP log.
-fn qemu_rungs(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
+fn qemu_stages(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
     let log = std::fs::read_to_string(evidence.file("qmp.log")).unwrap_or_default();
     let lines: Vec<Value> = log
         .lines()
@@ -194,7 +194,7 @@ fn clock() -> f64 {
 }
 
 /// The median of each stage.
-fn ladder(all: &[Times]) -> Vec<(String, f64)> {
+fn timeline(all: &[Times]) -> Vec<(String, f64)> {
     let Some(first) = all.first() else {
         return vec![];
     };

@@ -1,10 +1,10 @@
 //! `ci/bench fork`: measures the cost of a fork of a ready machine, and checks that it leaves no resources.
 //!
 //! It measures cold boots and forks of one checkpoint until the first SSH command's output, and until the
-//! user's Docker lists its containers ([`latency`]); checks for leaks after many forks,
-//! and the memory of one fork ([`leaks`]); and measures the time to the exit status of `true` in a guest, with a fork and
-//! with alternative programs ([`rivals`]). It prints a line
-//! `FIGURE: VALUE (bound BOUND)` for each figure, and exits with status 1 if one exceeds its bound.
+//! user's Docker lists its containers ([`latency`]); checks for leaks after many forks, and the memory of
+//! one fork ([`leaks`]); and measures the time to the exit status of `true` in a guest, with a fork and
+//! with alternative programs ([`rivals`]). It prints a line `FIGURE: VALUE (bound BOUND)` for each figure,
+//! and exits with status 1 if one exceeds its bound.
 
 #[path = "../common/mod.rs"]
 mod common;

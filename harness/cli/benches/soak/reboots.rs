@@ -137,7 +137,7 @@ async fn reboot(guest: &Guest, line: &Line) -> Result<Picture> {
         tokio::select! {
             // The connection may break before the command ends.
             _ = line.ask("sudo reboot") => machine.wait_event("init", speed::seconds(DOWN_SECONDS)).await,
-            begun = machine.wait_event("init", speed::seconds(DOWN_SECONDS)) => begun,
+            booting = machine.wait_event("init", speed::seconds(DOWN_SECONDS)) => booting,
         }
     };
     machine

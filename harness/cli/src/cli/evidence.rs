@@ -10,7 +10,7 @@ use harness::interactive::{self, Entered};
 use harness::project::Project;
 use harness::{exit, suite, terminal};
 use runner::checkpoint::CheckpointStore;
-use runner::trial::{self, Ended, Failure, Past, Settings, Trial};
+use runner::trial::{self, Failure, PastOutcome, PastTrial, Settings, Trial};
 use yaml::{closest, render_all};
 
 use super::Refusal;
@@ -45,7 +45,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let artifacts = past.artifacts_for_reboot(given, project);
             let artifacts = artifacts.map_err(Refusal::infrastructure)?;
             let paused = options.paused;
-            (Entered::Past { past, paused }, artifacts)
+            (Entered::PastTrial { past, paused }, artifacts)
         }
     };
     let entered = interactive::enter(interactive::EnterOptions {
@@ -58,8 +58,8 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
 }
 
 /// Opens an evidence folder. If the argument is the name of a scenario, the error suggests `--before`.
-fn open(project: &Project, name: &str) -> Result<Past, Refusal> {
-    Past::open(Path::new(name)).map_err(|why| {
+fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
+    PastTrial::open(Path::new(name)).map_err(|why| {
         let hint = match find_trial(project, name) {
             Ok(_) => format!("; hint: stop a trial of {name} before a step with --before STEP"),
             Err(_) => String::new(),
@@ -91,7 +91,7 @@ fn find_trial(project: &Project, name: &str) -> Result<Trial, Refusal> {
 
 /// `harness replay`.
 pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCode, Refusal> {
-    let past = Past::open(&options.evidence).map_err(Refusal::usage)?;
+    let past = PastTrial::open(&options.evidence).map_err(Refusal::usage)?;
     let (trial, cold) = past.trial(project).map_err(Refusal::infrastructure)?;
     let artifacts = past.artifacts(given(&options.boot)?, project, options.any_artifacts);
     let artifacts = artifacts.map_err(Refusal::infrastructure)?;
@@ -125,7 +125,7 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
 }
 
 /// Compares the verdict of the replay with the recorded verdict.
-fn compare(then: Option<&Ended>, now: &Result<(), Failure>) -> String {
+fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
     let place = |step: Option<usize>| match step {
         Some(step) => format!("step {step}"),
         None => "the boot".into(),

@@ -1,7 +1,7 @@
 //! `harness run --background`: a machine that outlives the command.
 //!
-//! The command starts itself again as the owner of the machine, with the same arguments and an environment variable. The
-//! owner writes one line to a pipe when the machine is ready, or closes the pipe if the start
+//! The command starts itself again as the owner of the machine, with the same arguments and an environment
+//! variable. The owner writes one line to a pipe when the machine is ready, or closes the pipe if the start
 //! fails. All other output of the owner is in `run.log` of the state folder.
 
 use std::fs::File;

@@ -1,5 +1,5 @@
-//! `harness enter`: restores the failure snapshot of a trial, or runs a trial up to a step. The machine takes the place of
-//! the machine of `harness run`.
+//! `harness enter`: restores the failure snapshot of a trial, or runs a trial up to a step. The machine
+//! takes the place of the machine of `harness run`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ use crate::artifacts::Artifacts;
 use crate::exit;
 use machine::{Machine, MachineError};
 use runner::evidence::Evidence;
-use runner::trial::{Failure, Past, Settings, Trial};
+use runner::trial::{Failure, PastTrial, Settings, Trial};
 
 /// How many lines of the serial log are shown.
 const SHOWN_LINES: usize = 30;
@@ -32,9 +32,9 @@ pub struct EnterOptions {
 /// The machine to enter.
 pub enum Entered {
     /// The failure snapshot of a trial.
-    Past {
+    PastTrial {
         /// The trial's evidence.
-        past: Past,
+        past: PastTrial,
         /// Whether it is paused until the user resumes it.
         paused: bool,
     },
@@ -73,7 +73,7 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
     match options.entered {
-        Entered::Past { past, paused } => {
+        Entered::PastTrial { past, paused } => {
             restore(&past, paused, &options.artifacts, &state, claim).await
         }
         Entered::Before {
@@ -107,7 +107,7 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
 }
 
 async fn restore(
-    past: &Past,
+    past: &PastTrial,
     paused: bool,
     artifacts: &Artifacts,
     state: &StateFolder,

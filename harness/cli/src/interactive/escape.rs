@@ -42,7 +42,8 @@ impl Escape {
                 (true, b'p' | b'P') => Typed::Pause,
                 (true, b'c' | b'C') => Typed::Resume,
                 (false, INTERRUPT) if !ready => Typed::End,
-                // Ctrl-A Ctrl-A sends one Ctrl-A to the guest; Ctrl-A before any other key is sent with the key.
+                // Ctrl-A Ctrl-A sends one Ctrl-A to the guest; Ctrl-A before any other key is sent with the
+                // key.
                 (true, ESCAPE) | (false, _) => {
                     guest.push(byte);
                     continue;

@@ -1,8 +1,9 @@
 //! The interactive machine: `harness run`, `ssh` and `stop`.
 //!
-//! Each state folder has one machine, whose state disk persists between runs. The owner process of the machine holds
-//! the lock of the folder; `ssh` and `stop` find the owner through the lock file. In the background, the owner is a
-//! second process of the same command in its own session, so it outlives the shell.
+//! Each state folder has one machine, whose state disk persists between runs. The owner process of the
+//! machine holds the lock of the folder; `ssh` and `stop` find the owner through the lock file. In the
+//! background, the owner is a second process of the same command in its own session, so it outlives the
+//! shell.
 
 mod background;
 mod boot;
@@ -78,7 +79,8 @@ pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, Machin
     let key = key
         .iter()
         .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);
-    // The machine creates new host keys with each new state disk, and it listens only on the loopback interface.
+    // The machine creates new host keys with each new state disk, and it listens only on the loopback
+    // interface.
     let error = Command::new(client)
         .args(key)
         .args(["-p", &port.to_string(), "-o", "StrictHostKeyChecking=no"])

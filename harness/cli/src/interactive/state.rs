@@ -31,8 +31,8 @@ pub(super) struct Running {
     pub(super) pid: i32,
     /// The port for SSH, when QEMU is running.
     pub(super) port: Option<u16>,
-    /// How many seconds the owner needs at most to stop the machine after a signal. The owner computes it, because
-    /// another process may measure a different speed of this host.
+    /// How many seconds the owner needs at most to stop the machine after a signal. The owner computes it,
+    /// because another process may measure a different speed of this host.
     pub(super) ends_within: u64,
 }
 

@@ -1,5 +1,5 @@
-//! `harness prove`: proves that scenarios can fail. Each [sabotage](scenario::Sabotage) is applied and must make
-//! its scenario fail at the step that it names.
+//! `harness prove`: proves that scenarios can fail. Each [sabotage](scenario::Sabotage) is applied and must
+//! make its scenario fail at the step that it names.
 
 mod initrd;
 mod proof;
@@ -50,8 +50,8 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         let names: Vec<String> = proofs.iter().map(Proof::name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         // The durations of proofs are not recorded, so the name alone selects the shard.
-        let ours = shard.part(&names, &BTreeMap::new());
-        proofs.retain(|one| ours.contains(&one.name().as_str()));
+        let part = shard.part(&names, &BTreeMap::new());
+        proofs.retain(|one| part.contains(&one.name().as_str()));
     }
     let tests: Vec<_> = proofs.into_iter().map(|one| test(one, &shared)).collect();
     let wanted: Vec<_> = tests

@@ -74,9 +74,9 @@ pub(super) fn part(
     };
     let names: Vec<_> = trials.iter().map(Trial::name).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let ours = shard.part(&names, &durations);
+    let part = shard.part(&names, &durations);
     let mut trials = trials;
-    trials.retain(|trial| ours.contains(&trial.name().as_str()));
+    trials.retain(|trial| part.contains(&trial.name().as_str()));
     Ok(trials)
 }
 

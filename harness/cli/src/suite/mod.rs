@@ -90,9 +90,9 @@ pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
     Ok(matrix::all(project, profiles, scenarios, &On::All))
 }
 
-/// Selects the profiles. A filter with a full name (`PROFILE::SCENARIO`) selects all profiles. It does not in a shard: the
-/// content of a shard must not depend on a filter, because cargo-nextest lists the trials of a shard and then runs
-/// each by its name.
+/// Selects the profiles. A filter with a full name (`PROFILE::SCENARIO`) selects all profiles. It does not
+/// in a shard: the content of a shard must not depend on a filter, because cargo-nextest lists the trials
+/// of a shard and then runs each by its name.
 fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
     let in_full = options.shard.is_none() && {
         let filter = arguments.filter.as_deref();

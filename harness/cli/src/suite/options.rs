@@ -33,7 +33,8 @@ pub const REPORT_VARIABLE: &str = "HARNESS_REPORT";
 pub const JUNIT_VARIABLE: &str = "HARNESS_JUNIT";
 /// The variable with the path of the file that events are appended to.
 pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
-/// Set by cargo-nextest, which runs each trial in its own process. Trials with the same value belong to one run.
+/// Set by cargo-nextest, which runs each trial in its own process. Trials with the same value belong to one
+/// run.
 const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
 /// The options of a run, from the command line and the environment.

@@ -30,14 +30,14 @@ async fn reset(machine: &Machine, ssh: &Ssh, key: char) -> Ssh {
     machine.expect_reboot().await;
     machine.serial().expect_panic();
     let order = format!("echo {key} > /proc/sysrq-trigger");
-    let begun = async {
+    let booting = async {
         tokio::select! {
-            begun = machine.wait_event("init", LONG) => begun.map(drop),
+            booting = machine.wait_event("init", LONG) => booting.map(drop),
             // The connection is expected to break or to become silent.
             _ = async { let _ = ssh.run(&order, LONG).await; std::future::pending::<()>().await } => Ok(()),
         }
     };
-    machine.fail_fast(begun).await.unwrap();
+    machine.fail_fast(booting).await.unwrap();
     machine.serial().watch_again();
     ready(machine).await
 }

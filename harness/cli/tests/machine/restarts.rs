@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{LONG, bench};
 
-/// The fake QEMU. It speaks QMP on descriptor 4, runs immediately unless it has `-S`, and exits on a reset, like
-/// the QEMU of an emulated machine.
+/// The fake QEMU. It speaks QMP on descriptor 4, runs immediately unless it has `-S`, and exits on a reset,
+/// like the QEMU of an emulated machine.
 const FAKE: &str = r#"#!/bin/bash
 runs=true
 for word in "$@"; do [ "$word" = -S ] && runs=false; done

@@ -1,5 +1,5 @@
-//! Tests of the READMEs: their commands are extracted and run in order, on
-//! this host or on a machine, and must print the output that the README shows. A command that is not run is a failure.
+//! Tests of the READMEs: their commands are extracted and run in order, on this host or on a machine, and
+//! must print the output that the README shows. A command that is not run is a failure.
 
 mod ends;
 mod guest;
@@ -197,7 +197,8 @@ impl Readmes {
         steps
     }
 
-    /// A tree that shares the profiles, checkpoints and scenarios of this one, with the scenarios of the READMEs.
+    /// A tree that shares the profiles, checkpoints and scenarios of this one, with the scenarios of the
+    /// READMEs.
     fn tree(&self) -> Result<tempfile::TempDir, Failed> {
         let project = project::find();
         let root = std::path::absolute(project.root())?;

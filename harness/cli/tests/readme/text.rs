@@ -148,7 +148,8 @@ pub fn blocks(readme: &Readme) -> Vec<Block> {
     blocks
 }
 
-/// The inline code. In the first column of a table whose header is a command, the code is appended to the header.
+/// The inline code. In the first column of a table whose header is a command, the code is appended to the
+/// header.
 pub fn inline(readme: &Readme) -> Vec<Command> {
     let mut fenced = false;
     let outside = readme.text.lines().map(|line| {

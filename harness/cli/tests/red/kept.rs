@@ -15,7 +15,7 @@ use harness::artifacts::Artifacts;
 use harness::project::{self, Project};
 use machine::{Login, Machine, Ssh};
 use runner::evidence::Evidence;
-use runner::trial::{Ended, Failure, Past, Settings};
+use runner::trial::{Failure, PastOutcome, PastTrial, Settings};
 use serde_json::{Value, json};
 
 /// Long enough for any host; the awaited events come sooner.
@@ -23,8 +23,8 @@ const LONG: Duration = Duration::from_secs(180);
 
 /// Checks the evidence folder of a trial that failed at a step, or before the first step.
 pub async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
-    let past = Past::open(folder).unwrap();
-    let failed = Ended {
+    let past = PastTrial::open(folder).unwrap();
+    let failed = PastOutcome {
         verdict: Verdict::Failed,
         step,
     };
@@ -41,7 +41,7 @@ pub async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
 }
 
 async fn enter(
-    past: &Past,
+    past: &PastTrial,
     artifacts: &Artifacts,
     paused: bool,
     evidence: &Evidence,
@@ -60,7 +60,7 @@ async fn enter(
 }
 
 /// The restored machine has the same boot, process and file. Changes do not affect the snapshot.
-async fn check_machine(past: &Past, machine: &Machine, paused: bool) {
+async fn check_machine(past: &PastTrial, machine: &Machine, paused: bool) {
     if paused {
         let status = machine.qmp("query-status", Value::Null).await.unwrap();
         assert_eq!(status["running"], json!(false));
@@ -85,7 +85,7 @@ async fn printed(ssh: &Ssh, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn check_damage(past: &Past, artifacts: &Artifacts, evidence: &Evidence) {
+async fn check_damage(past: &PastTrial, artifacts: &Artifacts, evidence: &Evidence) {
     let machine = past.snapshot_folder().join("machine");
     let why = async || enter(past, artifacts, false, evidence).await.err().unwrap();
     let about = machine.join("machine.json");
@@ -119,7 +119,12 @@ async fn check_damage(past: &Past, artifacts: &Artifacts, evidence: &Evidence) {
 }
 
 /// Replays the trial with a size limit that its snapshot exceeds, which changes no verdict and leaves no files.
-async fn check_replay(past: &Past, step: Option<usize>, artifacts: &Artifacts, elsewhere: &Path) {
+async fn check_replay(
+    past: &PastTrial,
+    step: Option<usize>,
+    artifacts: &Artifacts,
+    elsewhere: &Path,
+) {
     let (trial, cold) = past.trial(&project::find()).unwrap();
     assert!(!cold, "machines could be forked");
     let tree = Project::at(elsewhere);
@@ -160,7 +165,7 @@ async fn check_replay(past: &Past, step: Option<usize>, artifacts: &Artifacts, e
         failed.text
     );
     let mut left = std::fs::read_dir(&settings.evidence).unwrap();
-    let left = Past::open(&left.next().unwrap().unwrap().path()).unwrap();
+    let left = PastTrial::open(&left.next().unwrap().unwrap().path()).unwrap();
     let why = left.machine().unwrap_err();
     assert!(
         why.contains("more than the limit") && why.contains("harness replay"),

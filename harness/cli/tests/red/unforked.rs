@@ -1,4 +1,5 @@
-//! A trial whose machine cannot be forked reports the reason once and leaves no evidence that looks like a killed trial.
+//! A trial whose machine cannot be forked reports the reason once and leaves no evidence that looks like a
+//! killed trial.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -10,7 +11,7 @@ use events::{Event, EventKind, Listener, Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use machine::profile::{Accel, Profile};
 use runner::checkpoint::CheckpointStore;
-use runner::trial::{Failure, Past, Settings, Trial};
+use runner::trial::{Failure, PastTrial, Settings, Trial};
 use scenario::Scenario;
 
 /// A listener that records notes.
@@ -85,7 +86,7 @@ fn check_evidence(evidence: &Path) {
     // Four trials, and the checkpoints that two of them tried to create.
     assert_eq!(folders.len(), 6, "{folders:?}");
     for folder in folders {
-        let ended = Past::open(&folder).unwrap().ended();
+        let ended = PastTrial::open(&folder).unwrap().ended();
         let verdict = ended.map(|ended| ended.verdict);
         assert_eq!(verdict, Some(Verdict::Error), "{}", folder.display());
     }

@@ -1,4 +1,5 @@
-//! Tests of the report page in a real browser, generated from the events of a real run (`tests/fixtures/report`).
+//! Tests of the report page in a real browser, generated from the events of a real run
+//! (`tests/fixtures/report`).
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 

@@ -14,8 +14,8 @@ use host::disk_space;
 
 /// Checkpoints that were not used for this long are evicted.
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The size limit of all checkpoints in bytes, or half of the available disk space if that is less. Above it, the least
-/// recently used checkpoints are evicted.
+/// The size limit of all checkpoints in bytes, or half of the available disk space if that is less. Above
+/// it, the least recently used checkpoints are evicted.
 const LARGEST: u64 = 12 << 30;
 
 /// An existing checkpoint.

@@ -1,9 +1,9 @@
 //! Checkpoints: saved machines that are ready. A trial forks a checkpoint instead of booting. The name of a
 //! checkpoint's folder is the hash of all its inputs.
 //!
-//! Each folder has a lock file beside it. The process that creates the checkpoint holds the lock exclusively and
-//! writes its process id into the file. Each trial that forks the checkpoint holds the lock shared. The
-//! modification time of the lock file is the time of the last use.
+//! Each folder has a lock file beside it. The process that creates the checkpoint holds the lock
+//! exclusively and writes its process id into the file. Each trial that forks the checkpoint holds the lock
+//! shared. The modification time of the lock file is the time of the last use.
 
 mod explain;
 mod folder;
@@ -102,7 +102,7 @@ impl CheckpointStore {
         let file = self.lock_file(&name);
         let look = || self.look(&name);
         let found = lock::wait("its checkpoint", &file, timeout, "is creating it", look);
-        let ours = match found.await? {
+        let lock = match found.await? {
             Found::Exists(lease) => return Ok(lease),
             Found::Missing(lock) => lock,
         };
@@ -116,27 +116,27 @@ impl CheckpointStore {
             let _ = remove(&folder);
             return Err(error);
         }
-        ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;
-        let opened = open(&folder, ours);
+        lock.relock(FlockArg::LockShared).map_err(io::Error::from)?;
+        let opened = open(&folder, lock);
         Ok(opened
             .map_err(|why| io::Error::other(format!("the checkpoint is incomplete: {why}")))?)
     }
 
-    /// Looks once: returns the checkpoint, or the exclusive lock for creating it. The error `WouldBlock` means that
-    /// another process holds the lock.
+    /// Looks once: returns the checkpoint, or the exclusive lock for creating it. The error `WouldBlock`
+    /// means that another process holds the lock.
     fn look(&self, name: &str) -> io::Result<Found> {
         let (folder, file) = (self.folder.join(name), self.lock_file(name));
         let shared = lock::take(&file, FlockArg::LockSharedNonblock)?;
         if let Ok(lease) = open(&folder, shared) {
             return Ok(Found::Exists(lease));
         }
-        let mut ours = lock::take(&file, FlockArg::LockExclusiveNonblock)?;
+        let mut exclusive = lock::take(&file, FlockArg::LockExclusiveNonblock)?;
         if contents(&folder).is_ok() {
             // Another process created it between the two locks: the next look finds it.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        lock::sign(&mut ours)?;
-        Ok(Found::Missing(ours))
+        lock::sign(&mut exclusive)?;
+        Ok(Found::Missing(exclusive))
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {

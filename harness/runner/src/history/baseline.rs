@@ -21,7 +21,7 @@ fn of_trial(passes: &Passes, scenario: &Scenario) -> TrialBaseline {
     let stats = |key: &str| passes.steps.get(key).and_then(stats);
     let before = ["boot", "fork"].into_iter();
     TrialBaseline {
-        duration: passes.took.median(),
+        duration: passes.duration.median(),
         before: before
             .filter_map(|title| Some((title.to_owned(), stats(title)?)))
             .collect(),

@@ -25,8 +25,8 @@ const VERSION: u32 = 1;
 pub struct Durations(Vec<f64>);
 
 impl Durations {
-    fn add(&mut self, took: f64) {
-        self.0.push((took * 1000.0).round() / 1000.0);
+    fn add(&mut self, duration: f64) {
+        self.0.push((duration * 1000.0).round() / 1000.0);
         let over = self.0.len().saturating_sub(PASSES);
         self.0.drain(..over);
     }
@@ -53,8 +53,10 @@ pub(super) struct Passes {
     /// The time of the last pass, in seconds since the Unix epoch.
     last: f64,
     /// The durations of the whole trial.
-    pub(super) took: Durations,
-    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot` or `fork`.
+    #[serde(rename = "took")]
+    pub(super) duration: Durations,
+    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot`
+    /// or `fork`.
     pub(super) steps: BTreeMap<String, Durations>,
 }
 
@@ -85,7 +87,7 @@ impl History {
     pub fn medians(&self) -> BTreeMap<String, f64> {
         let trials = self.read().into_iter();
         trials
-            .filter_map(|(name, passes)| Some((name, passes.took.median()?)))
+            .filter_map(|(name, passes)| Some((name, passes.duration.median()?)))
             .collect()
     }
 
@@ -105,20 +107,20 @@ impl History {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&self, trial: &str, took: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
+    pub fn add(&self, trial: &str, duration: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         std::fs::create_dir_all(folder)?;
         let _lock = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         let mut content = self.content();
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
-        passes.took.add(took);
+        passes.duration.add(duration);
         let is_start = |key: &String| ["boot", "fork"].contains(&key.as_str());
         passes
             .steps
             .retain(|key, _| is_start(key) || steps.contains_key(key));
-        for (key, took) in steps {
-            passes.steps.entry(key.clone()).or_default().add(*took);
+        for (key, duration) in steps {
+            passes.steps.entry(key.clone()).or_default().add(*duration);
         }
         evict(&mut content.trials);
         let text = serde_json::to_string_pretty(&content)?;
@@ -143,7 +145,7 @@ mod tests {
 
     fn steps(of: &[(&str, f64)]) -> BTreeMap<String, f64> {
         of.iter()
-            .map(|(key, took)| ((*key).into(), *took))
+            .map(|(key, duration)| ((*key).into(), *duration))
             .collect()
     }
 
@@ -159,9 +161,9 @@ mod tests {
             .add("q35::tea", 3.0, &steps(&[("boot", 30.0), ("one", 2.0)]))
             .unwrap();
         let tea = history.read().remove("q35::tea").unwrap();
-        assert_eq!(tea.took.passes(), PASSES);
-        assert_eq!(tea.took.longest(), Some(14.0));
-        assert_eq!(tea.took.median(), Some(9.5));
+        assert_eq!(tea.duration.passes(), PASSES);
+        assert_eq!(tea.duration.longest(), Some(14.0));
+        assert_eq!(tea.duration.median(), Some(9.5));
         assert_eq!(
             tea.steps.keys().collect::<Vec<_>>(),
             ["boot", "fork", "one"]

@@ -1,5 +1,5 @@
-//! The faults that steps injected. They are reverted by `undo` or at the end of the trial, whatever the verdict,
-//! because the machine may continue after it.
+//! The faults that steps injected. They are reverted by `undo` or at the end of the trial, whatever the
+//! verdict, because the machine may continue after it.
 
 use std::sync::Arc;
 

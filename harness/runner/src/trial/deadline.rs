@@ -1,7 +1,7 @@
 //! Timeouts. Constants apply to the reference host (two cores, emulated) and are scaled for this host.
 //!
-//! Recorded durations of a step shorten its timeout, so a hang is detected earlier, or extend it if the step is slow
-//! by nature. The margins are wide: a late step is not a failed step.
+//! Recorded durations of a step shorten its timeout, so a hang is detected earlier, or extend it if the
+//! step is slow by nature. The margins are wide: a late step is not a failed step.
 
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,8 @@ pub struct StepTimeout {
 }
 
 impl StepTimeout {
-    /// Computes the timeout of a step from its recorded durations. A timeout in the scenario file is scaled for this host and
-    /// never exceeded.
+    /// Computes the timeout of a step from its recorded durations. A timeout in the scenario file is scaled
+    /// for this host and never exceeded.
     pub fn of(step: &Step, recorded: Option<DurationStats>, slowdown: Slowdown) -> Self {
         let recorded = recorded.filter(DurationStats::is_known);
         let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));

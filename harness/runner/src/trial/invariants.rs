@@ -1,5 +1,5 @@
-//! Invariants: conditions that must hold throughout a trial. They are checked in the background while steps run, after each step
-//! that interrupts the machine, and after the last step.
+//! Invariants: conditions that must hold throughout a trial. They are checked in the background while steps
+//! run, after each step that interrupts the machine, and after the last step.
 //!
 //! The scan of the console for guest failures is separate
 //! ([`Machine::fail_fast`](machine::Machine::fail_fast)).

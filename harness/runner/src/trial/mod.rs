@@ -49,7 +49,7 @@ use base::text::printable;
 pub use before::Stopped;
 pub use keep::{LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
-pub use replay::{Ended, Past};
+pub use replay::{PastOutcome, PastTrial};
 pub use snapshot::accept_all as accept_snapshots;
 
 /// A scenario on a profile.
@@ -151,8 +151,8 @@ impl Trial {
         let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
         let closed = close(&evidence, verdict);
         let kept = closed.is_err() || settings.keep;
-        // This event is not recorded in the evidence: the folder has `result.json`, and may be removed below. Listeners
-        // can still read it.
+        // This event is not recorded in the evidence: the folder has `result.json`, and may be removed
+        // below. Listeners can still read it.
         settings.listeners.emit(ended(&log, &closed, kept));
         if !kept {
             remove(&log);
@@ -201,8 +201,8 @@ impl Trial {
         })
     }
 
-    /// The images that the registry serves at first, each with a hash of its content, and the fingerprint of the
-    /// client's root; empty if the trial has neither.
+    /// The images that the registry serves at first, each with a hash of its content, and the fingerprint
+    /// of the client's root; empty if the trial has neither.
     fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut served = match &self.scenario.machine.registry {
             Some(wanted) => begin::images(&spec::registry(&self.project, wanted)?.storage)?,

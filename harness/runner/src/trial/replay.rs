@@ -23,21 +23,21 @@ use events::SnapshotOutcome;
 
 /// The evidence of a past trial.
 #[derive(Debug)]
-pub struct Past {
+pub struct PastTrial {
     folder: PathBuf,
     result: Value,
 }
 
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct PastOutcome {
     /// Its verdict.
     pub verdict: Verdict,
     /// The number of the failed step.
     pub step: Option<usize>,
 }
 
-impl Past {
+impl PastTrial {
     /// Opens an evidence folder.
     ///
     /// # Errors
@@ -74,9 +74,9 @@ impl Past {
     }
 
     /// How the trial ended; `None` if it was killed.
-    pub fn ended(&self) -> Option<Ended> {
+    pub fn ended(&self) -> Option<PastOutcome> {
         let step = self.result["step"].as_u64();
-        Some(Ended {
+        Some(PastOutcome {
             verdict: serde_json::from_value(self.result["verdict"].clone()).ok()?,
             step: step.and_then(|step| step.try_into().ok()),
         })
@@ -121,9 +121,9 @@ impl Past {
         // All evidence may have been moved to another place.
         let name = folder.file_name().unwrap_or_default();
         let beside = own.join("..").join(name);
-        let there = |folder: &PathBuf| folder.join(MACHINE).is_dir();
+        let exists = |folder: &PathBuf| folder.join(MACHINE).is_dir();
         let places = [own.clone(), folder, beside];
-        places.into_iter().find(there).unwrap_or(own)
+        places.into_iter().find(exists).unwrap_or(own)
     }
 
     /// The private key that the machine accepts, if the scenario installs one.
@@ -201,9 +201,9 @@ impl Past {
         Ok(self.record()?.seed)
     }
 
-    /// Finds the artifacts that the trial booted. The candidates are `given`, or else the recorded paths and the
-    /// artifacts of the project. Returns the first candidate with the recorded content, or, with `any`,
-    /// the first that exists.
+    /// Finds the artifacts that the trial booted. The candidates are `given`, or else the recorded paths
+    /// and the artifacts of the project. Returns the first candidate with the recorded content, or, with
+    /// `any`, the first that exists.
     ///
     /// # Errors
     /// No candidate matches.
@@ -276,8 +276,8 @@ impl Past {
     }
 }
 
-/// Rejects symbolic links: evidence may come from another person, snapshots are written into its tree, and a link
-/// could lead out of it.
+/// Rejects symbolic links: evidence may come from another person, snapshots are written into its tree, and
+/// a link could lead out of it.
 fn no_links(folder: &Path) -> Result<(), String> {
     let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
     if folder.symlink_metadata().map_err(unreadable)?.is_symlink() {
@@ -366,7 +366,7 @@ mod tests {
         std::fs::create_dir(inner.join(MACHINE)).unwrap();
         std::fs::write(inner.join(MACHINE).join(KEY), "key").unwrap();
         for folder in [&outer, &inner] {
-            let past = Past::open(folder).unwrap();
+            let past = PastTrial::open(folder).unwrap();
             assert_eq!(
                 (past.snapshot_folder(), past.key().is_some()),
                 (inner.clone(), true)
@@ -382,7 +382,7 @@ mod tests {
             let name = folder.file_name().unwrap();
             std::fs::rename(folder, elsewhere.join(name)).unwrap();
         }
-        let past = Past::open(&elsewhere.join("q35-tea")).unwrap();
+        let past = PastTrial::open(&elsewhere.join("q35-tea")).unwrap();
         assert!(past.key().is_some());
 
         std::fs::remove_dir_all(elsewhere.join("q35-setup-kettle").join(MACHINE)).unwrap();
@@ -391,7 +391,7 @@ mod tests {
     }
 
     /// Writes the evidence of a trial of this scenario.
-    fn recorded(parent: &Path, name: &str, scenario: &str) -> Past {
+    fn recorded(parent: &Path, name: &str, scenario: &str) -> PastTrial {
         let folder = parent.join(name);
         evidence(&folder, &json!({ "verdict": "failed" }));
         let tree = Project::at(&folder.join(TREE));
@@ -409,7 +409,7 @@ mod tests {
         let text = format!("name: {name}\nabout: tea can be made\n{scenario}");
         write(tree.scenarios_folder(), &format!("{name}.yaml"), text);
         write(folder.join(TREE), FILE, record.to_string());
-        Past::open(&folder).unwrap()
+        PastTrial::open(&folder).unwrap()
     }
 
     #[test]

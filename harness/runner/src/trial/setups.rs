@@ -31,8 +31,8 @@ pub(super) struct Maker<'a> {
 }
 
 impl Trial {
-    /// Returns the checkpoint after the first `setups` setups. If it does not exist, it is created from the previous
-    /// checkpoint.
+    /// Returns the checkpoint after the first `setups` setups. If it does not exist, it is created from the
+    /// previous checkpoint.
     pub(super) async fn checkpoint(
         &self,
         maker: Maker<'_>,

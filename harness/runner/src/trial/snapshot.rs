@@ -95,8 +95,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether `check` returns without a panic. insta reports a difference by a panic, whose backtrace would only clutter
-/// the output.
+/// Whether `check` returns without a panic. insta reports a difference by a panic, whose backtrace would
+/// only clutter the output.
 fn quietly(check: impl FnOnce()) -> bool {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -59,8 +59,8 @@ fn kernel(root: &Path) -> Result<PathBuf> {
     kernel.ok_or_else(|| format!("{} has no kernel", boot.display()).into())
 }
 
-/// A wrapper script that runs QEMU with an initrd. vmtest assumes that KVM works if `/dev/kvm` exists; if it does not
-/// work, the wrapper removes the option.
+/// A wrapper script that runs QEMU with an initrd. vmtest assumes that KVM works if `/dev/kvm` exists; if
+/// it does not work, the wrapper removes the option.
 fn script(emulated: bool, initrd: &Path) -> String {
     let initrd = initrd.display();
     let without_kvm = if emulated {
