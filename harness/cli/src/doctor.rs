@@ -1,4 +1,4 @@
-//! `harness doctor`: a look at everything the harness may need.
+//! `harness doctor`: checks everything the harness may need on this host.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,32 +9,32 @@ use machine::profile;
 
 /// The port of `harness run`.
 const RUN_PORT: u16 = 2222;
-/// Building takes about this much room, in MiB.
-const ROOM_MIB: u64 = 6 * 1024;
-/// Two machines at a time and their QEMUs, in MiB.
+/// The disk space that a build needs, in MiB.
+const DISK_MIB: u64 = 6 * 1024;
+/// The memory of two machines and their QEMU processes, in MiB.
 const MEMORY_MIB: u64 = 3 * 1024;
 
-/// One line of `harness doctor`.
+/// One finding of `harness doctor`.
 #[derive(Debug)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub subject: String,
-    /// Good, degraded (works, slower or less), or missing.
+    /// Whether it is good, degraded (works, but slower or with fewer features), or missing.
     pub state: State,
-    /// What was seen.
+    /// What was found.
     pub seen: String,
-    /// What to install or do.
+    /// What to install or to do.
     pub hint: Option<String>,
 }
 
 /// How good a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// As wanted.
+    /// Available.
     Good,
-    /// Works, with something less.
+    /// Works, but slower or with fewer features.
     Degraded,
-    /// Needed and not there.
+    /// Required, but not available.
     Missing,
 }
 
@@ -50,7 +50,7 @@ impl Finding {
     }
 }
 
-/// Looks at everything; `kernel` is used to prove KVM when given.
+/// Checks everything. If `kernel` is given, booting it proves that KVM works.
 pub fn examine(kernel: Option<&Path>) -> Vec<Finding> {
     let qemu = qemu::find();
     let mut findings = vec![
@@ -59,7 +59,7 @@ pub fn examine(kernel: Option<&Path>) -> Vec<Finding> {
         speed(),
     ];
     findings.extend(TOOLS.iter().map(tool));
-    findings.extend([uefi(), room(), memory(), run_port()]);
+    findings.extend([uefi(), disk(), memory(), run_port()]);
     findings
 }
 
@@ -74,15 +74,16 @@ fn emulator(qemu: &Result<qemu::Qemu, String>) -> Finding {
 }
 
 fn kvm_proof(qemu: Option<&qemu::Qemu>, kernel: Option<&Path>) -> Finding {
-    const HINT: &str =
-        "machines are emulated, about ten times slower; use a host with KVM for more";
-    const LATER: &str = "build first (`harness build`): a kernel is needed to prove it";
+    const HINT: &str = "machines are emulated, about ten times slower; use a host with KVM";
+    const UNPROVEN: &str = "run `harness build` first: a kernel is needed to prove KVM";
     let proof = match (qemu, kernel) {
         (Some(qemu), Some(kernel)) => {
-            kvm::prove(qemu, kernel).map(|()| "proven: it booted a kernel")
+            kvm::prove(qemu, kernel).map(|()| "proven by booting a kernel")
         }
         _ => match kvm::device() {
-            Ok(()) => return Finding::new("KVM", State::Degraded, "there, but not proven", LATER),
+            Ok(()) => {
+                return Finding::new("KVM", State::Degraded, "available, not proven", UNPROVEN);
+            }
             Err(why) => Err(why),
         },
     };
@@ -96,7 +97,7 @@ fn speed() -> Finding {
     let scale = HostSpeed::of_host();
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let ten = scale.apply(Duration::from_secs(10)).as_secs_f64();
-    let seen = format!("{cpus} processors; a deadline of 10 s is {ten:.0} s here");
+    let seen = format!("{cpus} processors; a timeout of 10 s becomes {ten:.0} s on this host");
     let state = if scale.factor() > 2.0 {
         State::Degraded
     } else {
@@ -105,27 +106,27 @@ fn speed() -> Finding {
     Finding::new("speed", state, seen, "machines will be slow")
 }
 
-/// A program, what it is for, and its package on Debian and Ubuntu.
+/// A program, its purpose, its package on Debian and Ubuntu, and the state if it is not installed.
 struct Tool(&'static str, &'static str, &'static str, State);
 
 const TOOLS: [Tool; 11] = [
     Tool(
         "qemu-img",
-        "layers above disk images",
+        "creates overlays of disk images",
         "qemu-utils",
         State::Missing,
     ),
     Tool("mke2fs", "formats state disks", "e2fsprogs", State::Missing),
-    Tool("sfdisk", "divides disks", "fdisk", State::Degraded),
+    Tool("sfdisk", "partitions disks", "fdisk", State::Degraded),
     Tool(
         "mmdebstrap",
-        "fetches what the OS is made of",
+        "downloads the packages of the OS",
         "mmdebstrap",
         State::Missing,
     ),
     Tool(
         "mksquashfs",
-        "packs the root of the OS",
+        "packs the root file system of the OS",
         "squashfs-tools",
         State::Missing,
     ),
@@ -137,39 +138,45 @@ const TOOLS: [Tool; 11] = [
     ),
     Tool(
         "socat",
-        "leads their network to that",
+        "connects the machines to the registry",
         "socat",
         State::Degraded,
     ),
     Tool(
         "xorriso",
-        "makes config drives of ISO 9660",
+        "creates ISO 9660 config drives",
         "xorriso",
         State::Degraded,
     ),
     Tool(
         "bwrap",
-        "keeps a person's computer apart from this one (steps `client`)",
+        "isolates the client of `client` steps",
         "bubblewrap",
         State::Degraded,
     ),
     Tool("ssh", "`harness ssh`", "openssh-client", State::Degraded),
     Tool(
         "cargo-nextest",
-        "another way to run the tests",
+        "an alternative test runner",
         "cargo install cargo-nextest",
         State::Good,
     ),
 ];
 
 fn tool(Tool(program, purpose, package, without): &Tool) -> Finding {
-    let hint = match package.contains(' ') {
-        true => (*package).to_owned(),
-        false => format!("apt install {package}"),
+    let hint = if package.contains(' ') {
+        (*package).to_owned()
+    } else {
+        format!("apt install {package}")
     };
     match command::find(program) {
         Some(path) => Finding::new(program, State::Good, path.display().to_string(), ""),
-        None => Finding::new(program, *without, format!("not there ({purpose})"), &hint),
+        None => Finding::new(
+            program,
+            *without,
+            format!("not installed ({purpose})"),
+            &hint,
+        ),
     }
 }
 
@@ -177,21 +184,21 @@ fn uefi() -> Finding {
     match profile::ovmf() {
         Some(_) => Finding::new("UEFI firmware", State::Good, "ovmf", ""),
         None => {
-            let seen = "not there (only for profiles with `firmware: ovmf`)";
+            let seen = "not installed (only profiles with `firmware: ovmf` need it)";
             Finding::new("UEFI firmware", State::Degraded, seen, "apt install ovmf")
         }
     }
 }
 
-fn room() -> Finding {
+fn disk() -> Finding {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
     let free = disk_space::free(&here).unwrap_or(0) >> 20;
-    let state = if free < ROOM_MIB {
+    let state = if free < DISK_MIB {
         State::Degraded
     } else {
         State::Good
     };
-    let hint = format!("a build needs about {ROOM_MIB} MiB");
+    let hint = format!("a build needs about {DISK_MIB} MiB");
     Finding::new(
         "disk",
         state,
@@ -208,7 +215,7 @@ fn memory() -> Finding {
     } else {
         State::Good
     };
-    let hint = "run one trial at a time: --jobs 1";
+    let hint = "run one trial at a time with --jobs 1";
     Finding::new("memory", state, format!("{free} MiB available"), hint)
 }
 
@@ -227,7 +234,7 @@ fn run_port() -> Finding {
             "port 2222",
             State::Degraded,
             why,
-            "`harness run --port` takes another",
+            "choose another port with `harness run --port`",
         ),
     }
 }
@@ -237,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_is_looked_at_and_what_is_amiss_has_a_hint() {
+    fn examine_gives_a_hint_for_every_problem() {
         let findings = examine(None);
         assert!(findings.len() > 10);
         for finding in findings {
@@ -249,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn available_memory_is_read() {
+    fn available_mib_reads_meminfo() {
         assert_eq!(
             available_mib("MemTotal: 1 kB\nMemAvailable:    4096000 kB\n"),
             4000

@@ -1,10 +1,10 @@
-//! What the commands' exit statuses mean.
+//! The exit statuses of the commands.
 
-/// As wanted.
+/// Success.
 pub const OK: u8 = 0;
-/// A verdict is red, or a check found something.
-pub const RED: u8 = 1;
-/// The command was not understood.
+/// A trial failed, or a check found a problem.
+pub const FAILED: u8 = 1;
+/// The command line is invalid.
 pub const USAGE: u8 = 2;
-/// There was no verdict: no QEMU, no build, no room.
+/// An error of the harness or the host prevented a verdict: no QEMU, a failed build, not enough resources.
 pub const INFRASTRUCTURE: u8 = 3;

@@ -1,9 +1,9 @@
 //! Boots a build of an operating system under QEMU, drives it from outside, and judges it.
 //!
-//! Its job: read scenario and profile files strictly, start machines, talk to them over the serial
-//! line, SSH, the Docker API, boot events and QMP, and leave evidence of what happened.
-//! Not its job: knowing how the OS works inside. It links no crate of `os/`; what it boots is a
-//! kernel, an initrd, and the words on the command line.
+//! The harness reads scenario and profile files strictly, starts machines, communicates with them over the
+//! serial console, SSH, the Docker API, boot events and QMP, and records evidence. It does not depend on
+//! the internals of the OS: it links no crate of `os/`, and boots a kernel and an initrd with a kernel
+//! command line.
 
 pub mod artifacts;
 pub mod doctor;

@@ -1,10 +1,10 @@
-//! The project that a command is about.
+//! Finds the project that a command applies to.
 
 use std::path::{Path, PathBuf};
 
 pub use runner::Project;
 
-/// The project around the working directory, else the one that this program was built from.
+/// The project that contains the working directory, or else the one that this program was built from.
 pub fn find() -> Project {
     let here = std::env::current_dir().unwrap_or_default();
     let around = here.ancestors().find(|folder| Project::is_root(folder));

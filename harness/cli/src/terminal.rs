@@ -1,4 +1,4 @@
-//! What a terminal gets that a file does not.
+//! Output to the terminal: colours, progress and log messages.
 
 use std::io::IsTerminal;
 
@@ -6,7 +6,7 @@ use events::Baseline;
 use indicatif::MultiProgress;
 use report::{ProgressReporter, TextReporter};
 
-/// Whether a person looks on, in whose terminal lines can be drawn over again.
+/// Whether the output is an interactive terminal in which lines can be redrawn.
 pub fn is_live() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
@@ -14,17 +14,17 @@ pub fn is_live() -> bool {
     terminal && !dumb && !set("CI")
 }
 
-/// Whether to colour what goes to `stream`: a terminal, unless `NO_COLOR` says otherwise.
+/// Whether to colour the output to `stream`: it is a terminal, and `NO_COLOR` is not set.
 pub fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Prints each step of each trial on stderr.
+/// A reporter that prints each step of each trial on stderr.
 pub fn lines() -> TextReporter {
     TextReporter::new(stderr(), colour(&std::io::stderr()))
 }
 
-/// Draws a run on the terminal of this process, if a person looks on.
+/// A reporter that shows the progress of a run, if the terminal is interactive.
 pub fn live(baseline: Baseline) -> Option<ProgressReporter> {
     is_live().then(|| {
         let colour = colour(&std::io::stderr());
@@ -32,12 +32,12 @@ pub fn live(baseline: Baseline) -> Option<ProgressReporter> {
     })
 }
 
-/// Prints lines on stderr.
+/// A sink that prints lines on stderr.
 pub fn stderr() -> report::LineSink {
     std::sync::Arc::new(|line| eprintln!("{line}"))
 }
 
-/// Prints what libraries of the harness log: warnings and notes, on stderr.
+/// Prints the log messages of the harness's crates, warnings and notes, on stderr.
 struct Logger;
 
 impl log::Log for Logger {
@@ -59,12 +59,12 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// The crates whose words are for users.
+/// The crates whose log messages are shown to users.
 const OURS: [&str; 9] = [
     "base", "events", "harness", "host", "machine", "report", "runner", "scenario", "yaml",
 ];
 
-/// Has what libraries log printed on stderr; once for a process.
+/// Installs the logger, once per process.
 pub fn print_logs() {
     if log::set_logger(&Logger).is_ok() {
         log::set_max_level(log::LevelFilter::Info);

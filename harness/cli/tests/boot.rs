@@ -1,4 +1,4 @@
-//! `cargo test --test boot`: each scenario on each of its profiles, as a trial `PROFILE::SCENARIO`.
+//! `cargo test --test boot`: runs each scenario on each of its profiles as a trial `PROFILE::SCENARIO`.
 
 use std::process::ExitCode;
 

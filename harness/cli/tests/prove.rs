@@ -1,5 +1,5 @@
-//! A test of `harness prove`: a sabotage that is noticed where it says is fine, one that is noticed
-//! elsewhere or not at all is red, and says so.
+//! A test of `harness prove`: a sabotage that is detected at the expected step passes; one that is detected
+//! elsewhere or not at all fails with an explanation.
 
 use std::path::Path;
 use std::process::{Command, ExitCode, Output};
@@ -27,12 +27,13 @@ sabotage:
 
 fn main() -> ExitCode {
     let project = project::find();
-    let profiles = project.profiles().expect("the profiles are fine");
+    let profiles = project.profiles().expect("the profiles are valid");
     let q35 = profiles.iter().find(|profile| profile.name == "q35");
     let unreachable = q35.expect("q35 is there").check_host().err();
-    let test = Test::test("only_what_is_noticed_where_it_says_is_proven", move || {
-        proven(&project)
-    });
+    let test = Test::test(
+        "prove_accepts_only_failures_at_the_expected_step",
+        move || proven(&project),
+    );
     let test = match unreachable {
         Some(why) => test.with_ignored_flag(true).with_kind(why.why),
         None => test,
@@ -55,11 +56,11 @@ fn proven(project: &Project) -> Result<(), Failed> {
     let kept = std::fs::read_dir(tree.path().join("target/evidence"))?.count();
     match kept {
         1 => Ok(()),
-        more => Err(format!("evidence of the one red elsewhere, and of {more}, was kept").into()),
+        more => Err(format!("expected the evidence of one trial, found {more}").into()),
     }
 }
 
-/// A tree with the scenario, the profiles of this one, and its checkpoints.
+/// Creates a tree with the scenario that shares the profiles and checkpoints of this one.
 fn make_tree(project: &Project, tree: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(tree.join("scenarios"))?;
     std::fs::write(tree.join("scenarios/tea.yaml"), SCENARIO)?;
@@ -75,19 +76,19 @@ fn make_tree(project: &Project, tree: &Path) -> std::io::Result<()> {
 fn says_all(output: &Output) -> Result<(), Failed> {
     let text = String::from_utf8_lossy(&output.stdout);
     let wanted = [
-        "q35::tea::sabotage-1 (red at the second is there) ... ok",
-        "the sabotage was noticed elsewhere: as root: mv /etc/issue /etc/gone",
-        "it was to be red at step 2: the second is there",
-        "it was red at step 1: the first is there",
-        "the sabotage was not noticed: as root: true",
+        "q35::tea::sabotage-1 (fails at the second is there) ... ok",
+        "the sabotage was detected elsewhere: as root: mv /etc/issue /etc/gone",
+        "expected to fail at step 2: the second is there",
+        "failed at step 1: the first is there",
+        "the sabotage was not detected: as root: true",
         "1 passed; 2 failed",
     ];
     if let Some(missing) = wanted.iter().find(|part| !text.contains(*part)) {
         let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("`{missing}` was not said:\n{text}\n{errors}").into());
+        return Err(format!("`{missing}` is missing in the output:\n{text}\n{errors}").into());
     }
     match output.status.code() {
         Some(1) => Ok(()),
-        status => Err(format!("exit status 1 was wanted, {status:?} came").into()),
+        status => Err(format!("expected exit status 1, got {status:?}").into()),
     }
 }

@@ -1,5 +1,5 @@
-//! Tests of the harness itself: scenarios that must fail are seen to fail, at their step, with all
-//! that one needs to know.
+//! Tests of the harness itself: scenarios that must fail do fail, at the expected step, with a complete
+//! report.
 
 #[path = "red/before.rs"]
 mod before;
@@ -31,14 +31,14 @@ use yaml::render_all;
 
 const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/red");
 
-/// A scenario that must be red.
+/// A scenario that must fail.
 struct Case {
     scenario: &'static str,
-    /// The number of the red step.
+    /// The number of the failed step.
     step: Option<usize>,
-    /// What the verdict says.
+    /// Texts that the report must contain.
     says: &'static [&'static str],
-    /// Its machine is entered, and it is run again.
+    /// Whether the test also restores the machine and replays the trial.
     is_entered: bool,
 }
 
@@ -49,7 +49,7 @@ const CASES: [Case; 8] = [
         says: &[
             "q35::fails-on-purpose: step 2 of 3 failed: the machine is not on the moon",
             "fails-on-purpose.yaml:7",
-            "stdout is not equal to what was expected",
+            "stdout differs from the expected text",
             "| -moon",
             "| +earth",
             "stderr: far from it",
@@ -91,7 +91,7 @@ const CASES: [Case; 8] = [
         is_entered: false,
         says: &[
             "step 3 of 3 failed: what lived in memory is still there",
-            "note: power cut (seed 7): no disk to lose anything",
+            "note: power cut (seed 7): no disks",
             "rancher login:",
             "evidence: ",
         ],
@@ -115,7 +115,7 @@ const CASES: [Case; 8] = [
         scenario: "kills-nobody",
         step: Some(2),
         is_entered: false,
-        says: &["no process is called `kettle`", "dockerd"],
+        says: &["no process is named `kettle`", "dockerd"],
     },
     Case {
         scenario: "answers-all-the-same",
@@ -125,12 +125,12 @@ const CASES: [Case; 8] = [
     },
 ];
 
-/// Bytes for the machine that is kept.
+/// The size limit of the failure snapshot in bytes.
 const LIMIT: u64 = 1 << 30;
 
 fn main() -> ExitCode {
     let project = project::find();
-    let profiles = project.profiles().expect("the profiles are fine");
+    let profiles = project.profiles().expect("the profiles are valid");
     let profile = |name: &str| {
         let found = profiles.iter().find(|profile| profile.name == name);
         found.expect("this tree has it").clone()
@@ -146,33 +146,33 @@ fn main() -> ExitCode {
     let test = |case: &'static Case| {
         let (q35, scenarios) = (q35.clone(), scenarios.clone());
         reachable(Test::test(case.scenario, move || {
-            case.is_red(q35, &scenarios)
+            case.fails(q35, &scenarios)
         }))
     };
     let mut tests: Vec<_> = CASES.iter().map(test).collect();
     let forks = scenarios.iter().find(|one| one.start == Start::Fork);
     let forks = forks.expect("one of them forks").clone();
-    let served = is_served_the_same(&q35, &scenarios);
+    let served = registry_test(&q35, &scenarios);
     tests.push(reachable(Test::test(
-        "why_machines_are_not_forked_is_told_once",
+        "fork_fallback_is_reported_once_per_reason",
         move || {
-            unforked::is_told(&q35, &nvme, &forks);
+            unforked::check(&q35, &nvme, &forks);
             Ok(())
         },
     )));
     tests.push(reachable(served));
     tests.push(reachable(Test::test(
-        "a_trial_is_entered_before_a_step",
+        "enter_stops_a_trial_before_a_step",
         || {
-            before::is_entered(&artifacts::obtain(&project::find())?);
+            before::check(&artifacts::obtain(&project::find())?);
             Ok(())
         },
     )));
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// Ignored where this host has no registry to give.
-fn is_served_the_same(q35: &Profile, scenarios: &[Scenario]) -> Test {
+/// Ignored if this host cannot run a registry.
+fn registry_test(q35: &Profile, scenarios: &[Scenario]) -> Test {
     let scenario = scenarios.iter().find(|one| one.machine.registry.is_some());
     let scenario = scenario.expect("one of them has a registry").clone();
     let trial = Trial {
@@ -181,48 +181,45 @@ fn is_served_the_same(q35: &Profile, scenarios: &[Scenario]) -> Test {
         project: harness::project::find(),
     };
     let missing = trial.registry_within_reach().err();
-    let test = Test::test(
-        "a_registry_serves_the_same_when_its_trial_is_replayed",
-        move || {
-            served::is_the_same(&trial);
-            Ok(())
-        },
-    );
+    let test = Test::test("replay_requires_the_recorded_registry_images", move || {
+        served::check(&trial);
+        Ok(())
+    });
     match missing {
         Some(why) => test.with_ignored_flag(true).with_kind(why),
         None => test,
     }
 }
 
-/// Where the evidence of a trial is that ended, and what became of its machine.
+/// The evidence folder of a finished trial, and its failure snapshot.
 type End = (PathBuf, SnapshotOutcome);
 
-/// Hears of the end of a trial.
+/// A listener that records the end of a trial.
 #[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Option<End>>>);
+struct EndRecorder(Arc<Mutex<Option<End>>>);
 
-impl Heard {
+impl EndRecorder {
     fn end(&self) -> Option<End> {
         self.0.lock().ok()?.clone()
     }
 }
 
-impl Listener for Heard {
+impl Listener for EndRecorder {
     fn on_event(&self, event: &Event) {
         if let EventKind::TrialEnds {
             evidence: Some(evidence),
-            machine: Some(fate),
+            machine: Some(snapshot),
             ..
         } = &event.kind
             && let Ok(mut end) = self.0.lock()
         {
-            *end = Some((evidence.clone(), fate.clone()));
+            *end = Some((evidence.clone(), snapshot.clone()));
         }
     }
 }
 
 impl Case {
-    fn is_red(&self, profile: Profile, scenarios: &[Scenario]) -> Result<(), Failed> {
+    fn fails(&self, profile: Profile, scenarios: &[Scenario]) -> Result<(), Failed> {
         let project = project::find();
         let artifacts = artifacts::obtain(&project)?;
         let evidence = tempfile::tempdir()?;
@@ -232,55 +229,54 @@ impl Case {
             scenario: Arc::new(scenario.ok_or("there is no such scenario")?.clone()),
             project: project.clone(),
         };
-        let heard = Heard::default();
+        let recorder = EndRecorder::default();
         let settings = Settings {
             evidence: evidence.path().into(),
             keep: false,
             seed: None,
-            listeners: Listeners::default().with(heard.clone()),
+            listeners: Listeners::default().with(recorder.clone()),
             checkpoints: Some(CheckpointStore::new(project.checkpoints_folder())),
-            usual: Baseline::default(),
+            baseline: Baseline::default(),
             machine_limit: LIMIT,
         };
         let runtime = tokio::runtime::Runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {
-            Err(Failure::Failed(red)) if red.step == self.step => {
-                self.says_all(&red.text, evidence.path())?;
+            Err(Failure::Failed(failed)) if failed.step == self.step => {
+                self.check_report(&failed.text, evidence.path())?;
             }
-            other => return Err(format!("expected a red verdict, got {other:?}").into()),
+            other => return Err(format!("expected a failed verdict, got {other:?}").into()),
         }
         if self.is_entered {
-            let (folder, fate) = heard.end().ok_or("nothing was heard of its end")?;
-            let SnapshotOutcome::Kept { folder: left, .. } = fate else {
-                return Err(format!("the machine is not kept: {fate:?}").into());
+            let (folder, snapshot) = recorder.end().ok_or("the trial emitted no end")?;
+            let SnapshotOutcome::Kept { folder: saved, .. } = snapshot else {
+                return Err(format!("no failure snapshot: {snapshot:?}").into());
             };
-            assert!(left.join("machine").is_dir(), "{}", left.display());
-            // As on another computer: nothing is where it was any more.
+            assert!(saved.join("machine").is_dir(), "{}", saved.display());
+            // Move the evidence, as to another computer.
             let elsewhere = tempfile::tempdir()?;
             let moved = elsewhere.path().join("evidence");
             std::fs::rename(evidence.path(), &moved)?;
             let folder = moved.join(folder.file_name().unwrap_or_default());
-            runtime.block_on(kept::is_kept(&folder, self.step, &artifacts));
+            runtime.block_on(kept::check(&folder, self.step, &artifacts));
         }
         Ok(())
     }
 
-    /// The verdict names the step, its place, what was expected and what came, and its evidence is
-    /// kept.
-    fn says_all(&self, text: &str, evidence: &Path) -> Result<(), Failed> {
+    /// Checks that the report has all expected texts, and that the evidence is complete.
+    fn check_report(&self, text: &str, evidence: &Path) -> Result<(), Failed> {
         if let Some(missing) = self.says.iter().find(|part| !text.contains(*part)) {
-            return Err(format!("`{missing}` is not in the verdict:\n{text}").into());
+            return Err(format!("`{missing}` is not in the report:\n{text}").into());
         }
         if text.contains("this is never reached") {
-            return Err(format!("a step after the red one ran:\n{text}").into());
+            return Err(format!("a step after the failed one ran:\n{text}").into());
         }
         let folders = std::fs::read_dir(evidence)?.map(|entry| entry.map(|entry| entry.path()));
         let folders = folders.collect::<Result<Vec<PathBuf>, _>>()?;
-        // Of a machine that is off there is no picture.
+        // A machine that is off has no screenshot.
         let screen = (self.scenario != "switches-itself-off").then_some("screen.png");
         for file in ["serial.log", "serial.times"].into_iter().chain(screen) {
             if !folders.iter().any(|folder| folder.join(file).is_file()) {
-                return Err(format!("there is no {file} in {folders:?}").into());
+                return Err(format!("{file} is missing in {folders:?}").into());
             }
         }
         Ok(())

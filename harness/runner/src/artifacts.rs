@@ -1,4 +1,4 @@
-//! What is booted: a kernel and an initrd, built from a project or given.
+//! Boot artifacts: a kernel and an initrd, built from a project or provided by the caller.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -18,19 +18,19 @@ pub struct Artifacts {
     pub initrd: PathBuf,
 }
 
-/// Why there is nothing to boot.
+/// Why the artifacts are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactsError {
-    /// The lock that keeps two builds apart.
+    /// The lock that serialises builds of one tree cannot be taken.
     #[error("cannot lock {}: {why}", file.display())]
     Lock {
-        /// The lock's file.
+        /// The lock file.
         file: PathBuf,
-        /// Why not.
+        /// The cause.
         why: String,
     },
     /// The build failed.
-    #[error("the OS could not be built: {error}{}", hint(error))]
+    #[error("cannot build the OS: {error}{}", hint(error))]
     Build {
         /// The builder's error.
         error: images::BuildError,
@@ -46,7 +46,7 @@ fn hint(error: &images::BuildError) -> String {
 }
 
 impl Artifacts {
-    /// Where a project's own artifacts are, built or not.
+    /// The paths of a project's artifacts. The files may not exist yet.
     pub fn of_project(project: &Project) -> Self {
         let folder = project.root().join("dist/artifacts");
         Self {
@@ -60,8 +60,8 @@ impl Artifacts {
         self.kernel.is_file() && self.initrd.is_file()
     }
 
-    /// Builds the OS of a project if its sources changed; `progress` is called as it goes. Builds of several
-    /// processes happen one after another.
+    /// Builds the OS of a project if its sources changed and reports each build step to `progress`. A lock
+    /// file serialises builds of several processes.
     ///
     /// # Errors
     /// The build failed.
@@ -79,7 +79,7 @@ impl Artifacts {
     }
 }
 
-/// One build at a time; says so when it has to wait.
+/// Takes the build lock, and logs a message if another build holds it.
 fn lock(path: &Path) -> Result<Flock<File>, ArtifactsError> {
     let failed = |why: String| ArtifactsError::Lock {
         file: path.into(),

@@ -1,7 +1,7 @@
-//! The folder a trial leaves behind, written as it goes: a start with no result means killed.
+//! The evidence folder of a trial. A folder with a start marker and no result belongs to a killed trial.
 //!
-//! `trial.json` is the start marker, `steps.jsonl` grows with each step, `result.json` comes last
-//! and whole. The machine adds its own: `serial.log`, `events.jsonl`, `qmp.log`, `qemu.sh`,
+//! `trial.json` is the start marker. `steps.jsonl` grows with each step. `result.json` is written last and
+//! atomically. The machine adds `serial.log`, `events.jsonl`, `qmp.log`, `qemu.sh` and
 //! `qemu.log`.
 
 use machine::LogDir;
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use base::files;
 use events::Event;
 
-/// The version of the files in an evidence folder. It changes when an older harness could not read them.
+/// The format version of the files in an evidence folder. It is incremented when an older harness cannot
+/// read them.
 pub const VERSION: u32 = 2;
 
 /// An open evidence folder.
@@ -26,7 +27,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Makes a new folder `PARENT/NAME-...` and writes the start marker (`trial.json`).
+    /// Creates a folder `PARENT/NAME-...` and writes the start marker (`trial.json`).
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -49,22 +50,22 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn folder(&self) -> &Path {
         self.logs.path()
     }
 
-    /// The folder as the machine takes it, for its logs.
+    /// The folder as the log directory of a machine.
     pub fn logs(&self) -> &LogDir {
         &self.logs
     }
 
-    /// A file of the folder.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.logs.file(name)
     }
 
-    /// Adds a file of this name, or, when there is one, of this name after a number; gives its name.
+    /// Adds a file and returns its name. If the name is taken, a number is put before it.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -83,7 +84,7 @@ impl Evidence {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Appends one event to `steps.jsonl` (flushed at once).
+    /// Appends one event to `steps.jsonl` and flushes it.
     pub fn record(&self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();
         let written = self
@@ -91,12 +92,12 @@ impl Evidence {
             .append("steps.jsonl")
             .and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         if let Err(error) = written {
-            // A full disk must not turn a verdict into another one; it is said instead.
+            // A full disk must not change the verdict, so this is only a warning.
             log::warn!("{}: {error}", self.file("steps.jsonl").display());
         }
     }
 
-    /// Writes the result, last; atomic.
+    /// Writes `result.json` atomically. It is the last file of a trial.
     ///
     /// # Errors
     /// The folder cannot be written.
@@ -113,25 +114,25 @@ impl Evidence {
     }
 }
 
-/// Seconds since 1970.
+/// Seconds since the Unix epoch.
 pub(crate) fn now() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// `q35::boot` and the like as a file name.
+/// Turns the name of a trial, like `q35::boot`, into a file name.
 fn file_name(name: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let parts = name.split(|c| !word(c)).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("-")
 }
 
-/// Two trials may begin in the same second, in one process or in two.
+/// Creates a folder with a unique name: two trials may begin in the same second, in one process or in two.
 fn new_folder(parent: &Path, name: &str) -> io::Result<PathBuf> {
     for number in 0.. {
         let folder = parent.join(format!("{name}-{:.0}-{number}", now().floor()));
-        // Passwords and keys are in it.
+        // The folder holds passwords and keys.
         match DirBuilder::new().mode(0o700).create(&folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => return made.map(|()| folder),
@@ -147,7 +148,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn start_steps_and_result_are_kept() {
+    fn evidence_writes_start_steps_and_result() {
         let parent = tempfile::tempdir().unwrap();
         let evidence = Evidence::begin(parent.path(), "q35::boot").unwrap();
         let twin = Evidence::begin(parent.path(), "q35::boot").unwrap();
@@ -157,9 +158,9 @@ mod tests {
         for name in ["stdout.txt", "2-stdout.txt"] {
             assert_eq!(evidence.add("stdout.txt", b"long").unwrap(), name);
         }
-        let event = |took| Event {
+        let event = |duration| Event {
             timestamp: 1.0,
-            kind: EventKind::RunEnds { duration: took },
+            kind: EventKind::RunEnds { duration },
         };
         evidence.record(&event(1.0));
         evidence.record(&event(2.0));
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_file_names() {
+    fn file_name_replaces_separators() {
         assert_eq!(file_name("q35::two-dockers"), "q35-two-dockers");
         assert_eq!(file_name("../a b"), "..-a-b");
     }

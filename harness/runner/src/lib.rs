@@ -1,8 +1,8 @@
 //! Runs scenarios on machines and judges them.
 //!
-//! A [`Trial`](trial::Trial) is one scenario on one profile. It is given all that it needs: the
-//! [`Project`] whose files it uses, what boots, and where its evidence goes. Events go to the listeners
-//! of its settings; nothing here prints.
+//! A [`Trial`](trial::Trial) is one scenario on one profile. The caller provides the [`Project`] whose
+//! files it uses, the artifacts to boot, and the folder for its evidence. A trial emits events to the
+//! listeners of its settings. This crate does not print.
 
 pub mod artifacts;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! Where things are: the folders of the tree whose scenarios are run.
+//! The folders of the tree whose scenarios are run.
 
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ impl Project {
         }
     }
 
-    /// The project in a directory; its paths are shown in full.
+    /// The project in a directory. Its paths are shown in full.
     pub fn at(root: &Path) -> Self {
         Self::new(root, PathBuf::new())
     }
@@ -37,42 +37,42 @@ impl Project {
         &self.root
     }
 
-    /// Where scenarios are.
+    /// The folder of the scenarios.
     pub fn scenarios_folder(&self) -> PathBuf {
         self.short(self.root.join("scenarios"))
     }
 
-    /// Where profiles are.
+    /// The folder of the profiles.
     pub fn profiles_folder(&self) -> PathBuf {
         self.short(self.root.join("qemu-profiles"))
     }
 
-    /// Where trials leave what they saw.
+    /// The folder for the evidence of trials.
     pub fn evidence_folder(&self) -> PathBuf {
         self.root.join("target/evidence")
     }
 
-    /// Where machines lie that trials go on from.
+    /// The folder of the checkpoints.
     pub fn checkpoints_folder(&self) -> PathBuf {
         self.root.join("target/checkpoints")
     }
 
-    /// Where it is kept how long trials took.
+    /// The file with the durations of trials on this host.
     pub fn history_file(&self) -> PathBuf {
         self.root.join("target/history.json")
     }
 
-    /// How long trials take, for runs that share them between one another.
+    /// The committed durations of trials, by which shards are balanced.
     pub fn durations_file(&self) -> PathBuf {
         self.short(self.root.join("ci/durations.json"))
     }
 
-    /// Where it is kept how boots went.
+    /// The folder with the timelines of past boots.
     pub fn history_folder(&self) -> PathBuf {
         self.root.join("target/history")
     }
 
-    /// Where `harness run` keeps its machine's disk.
+    /// The folder for the state disk of `harness run`.
     pub fn state_folder(&self) -> PathBuf {
         self.root.join("target/run")
     }
@@ -92,15 +92,15 @@ impl Project {
     /// Reads all profiles.
     ///
     /// # Errors
-    /// What is wrong in the first one that is.
+    /// The first profile with an error.
     pub fn profiles(&self) -> Result<Vec<Profile>, SourceError> {
         profile::load_all(&self.profiles_folder())
     }
 
-    /// Reads all profiles and scenarios, with the setups that these go on from.
+    /// Reads all profiles and scenarios, with their setups.
     ///
     /// # Errors
-    /// All that is wrong in them.
+    /// All errors in these files.
     pub fn load(&self) -> Result<(Vec<Profile>, Vec<Scenario>), Vec<SourceError>> {
         let profiles = self.profiles().map_err(|error| vec![error])?;
         let names = profiles

@@ -1,4 +1,4 @@
-//! Cold boots, from QEMU's start until an SSH login in which Docker answers.
+//! Measures cold boots, from the start of QEMU until Docker answers in an SSH login.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use crate::common::figure::{Figure, list, median};
 use crate::common::{Result, ours};
 use crate::debian;
 
-/// Of ours over theirs.
+/// The bound of the ratio of our boot time to Debian's.
 const BOUND: f64 = 0.75;
 
-/// One of those that are compared.
+/// One of the compared systems.
 pub struct System {
-    /// What it is called.
+    /// Its name.
     pub name: &'static str,
     /// The machine.
     pub spec: MachineSpec,
-    /// Who logs in.
+    /// The login.
     pub login: Login,
-    /// What succeeds once its Docker, or both of them, answer.
+    /// A command that succeeds when its Docker engines answer.
     pub question: &'static str,
-    /// What tells where the time went.
+    /// A command that prints where the time went.
     pub account: &'static str,
 }
 
-/// Boots both in turn, so that other load on the host meets both.
+/// Boots both systems in turn, so that other load on the host affects both.
 pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Result<Figure> {
     let profile = ours::profile(project)?;
     let ours = ours(&profile, artifacts)?;
@@ -51,7 +51,7 @@ pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Res
 fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
     let (spec, login) = ours::machine(profile, artifacts)?;
     Ok(System {
-        name: "RancherOS until both Dockers answer",
+        name: "RancherOS until both Docker engines answer",
         spec,
         login,
         question: "docker ps && sudo -n system-docker ps",
@@ -59,8 +59,8 @@ fn ours(profile: &Profile, artifacts: &Artifacts) -> Result<System> {
     })
 }
 
-/// One boot, in seconds; the ladder is printed if wanted.
-async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
+/// Boots once and returns the seconds; prints the boot timeline on request.
+async fn boot(project: &Project, system: &System, print_timeline: bool) -> Result<f64> {
     let evidence = Evidence::begin(&project.evidence_folder(), "bench-boot")?;
     let begin = Instant::now();
     let machine = Machine::start(system.spec.clone(), evidence.logs()).await?;
@@ -73,7 +73,7 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     };
     let took = begin.elapsed().as_secs_f64();
     println!("{}: {took:.1} s", system.name);
-    if ladder {
+    if print_timeline {
         climb(&machine, &ssh, system).await?;
     }
     machine.stop().await;
@@ -81,7 +81,7 @@ async fn boot(project: &Project, system: &System, ladder: bool) -> Result<f64> {
     Ok(took)
 }
 
-/// Waits for a login in which the system's question is answered.
+/// Waits for a login in which the system's command succeeds.
 pub async fn answer(machine: &Machine, system: &System) -> std::result::Result<Ssh, MachineError> {
     let limit = boot_limit();
     let ssh = machine.ssh(&system.login, limit).await?;
@@ -100,7 +100,7 @@ async fn asked(ssh: &Ssh, question: &str, limit: Duration) -> Poll<()> {
     }
 }
 
-/// Where the time went, as the guest itself has it: seconds since its kernel began.
+/// Prints where the time went, from the guest: seconds since the kernel started.
 async fn climb(machine: &Machine, ssh: &Ssh, system: &System) -> Result<()> {
     println!("\n{}, the last boot:", system.name);
     for event in machine.boot_events() {

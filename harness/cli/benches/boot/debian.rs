@@ -1,8 +1,8 @@
-//! What the OS is compared with: a Debian as its installer leaves it, with systemd, OpenSSH and one
-//! Docker, of the same release and with the same kernel package.
+//! The system that the OS is compared with: a Debian like after its installer, with systemd, OpenSSH and one
+//! Docker engine, of the same release and with the same kernel package.
 //!
-//! It is made by mmdebstrap, booted once so that nothing is left to be done at a first boot, and
-//! kept under `target/bench` by what it was made from.
+//! mmdebstrap builds it. It is booted once to complete its first boot, and
+//! cached in `target/bench` under the hash of its inputs.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,25 +19,25 @@ use runner::evidence::Evidence;
 use crate::cold::{System, answer};
 use crate::common::Result;
 
-/// Beside what Debian always installs.
+/// The packages in addition to those that Debian always installs.
 const PACKAGES: &str = "ca-certificates,dbus,docker-cli,docker.io,initramfs-tools,libpam-systemd,linux-image-cloud-amd64,openssh-server,systemd-sysv";
-/// What the installer would do after the packages.
+/// The script with the steps of the installer after the packages.
 const FINISH: &str = include_str!("debian.sh");
-/// What comes out of it.
+/// The files that the build creates.
 const FILES: [&str; 4] = ["disk", "initrd", "release", "vmlinuz"];
-/// The private key of its root, made with it.
+/// The private key of root, created with the system.
 const KEY: &str = "key";
-/// For powering off, on the reference host.
+/// The timeout of a power-off, on the reference host.
 const OFF_SECONDS: u64 = 120;
 
-/// The comparison, made when it is not kept from before.
+/// Returns the Debian system, which is built if it is not cached.
 pub async fn prepare(project: &Project, profile: &Profile, ours: &Artifacts) -> Result<System> {
     let manifest = std::fs::read(ours.kernel.with_file_name("manifest.json"))?;
     let manifest: images::Manifest = serde_json::from_slice(&manifest)?;
     let bench = project.root().join("target/bench");
     let folder = bench.join(format!("debian-{}", key(&manifest)));
     if !folder.is_dir() {
-        println!("making the Debian to compare with (once; some minutes)");
+        println!("building the Debian to compare with (once; takes some minutes)");
         std::fs::create_dir_all(&bench)?;
         let fresh = tempfile::tempdir_in(&bench)?;
         make(fresh.path(), &manifest.suite)?;
@@ -52,7 +52,7 @@ pub async fn prepare(project: &Project, profile: &Profile, ours: &Artifacts) -> 
     system(&folder, profile)
 }
 
-/// Changes when another Debian is to be made.
+/// Increment this to build the Debian again.
 fn key(manifest: &images::Manifest) -> String {
     let recipe = [PACKAGES, FINISH, &manifest.suite, &manifest.kernel].join("\n");
     let hash = Sha256::digest(recipe);
@@ -62,9 +62,9 @@ fn key(manifest: &images::Manifest) -> String {
 fn system(folder: &Path, profile: &Profile) -> Result<System> {
     let (kernel, initrd) = (folder.join("vmlinuz"), folder.join("initrd"));
     Ok(System {
-        name: "Debian until its one Docker answers",
+        name: "Debian until its Docker engine answers",
         spec: MachineSpec {
-            // As the installer has them.
+            // The arguments that the installer sets.
             kernel_args: ["root=/dev/vda", "ro", "quiet"].map(String::from).into(),
             disks: vec![Disk::Base(folder.join("disk"))],
             ..MachineSpec::new(profile.resolve(&kernel)?, &kernel, Some(&initrd))
@@ -97,8 +97,8 @@ fn make(folder: &Path, suite: &str) -> Result<()> {
         ));
     }
     if nix::unistd::Uid::effective().is_root() {
-        // The usual folder may be small and in memory. Without root it has to be the usual one:
-        // this one may lie where the mapped users cannot go.
+        // The default temporary folder may be small and in memory. Without root, the default is required:
+        // the mapped users may not be able to access this folder.
         command.env("TMPDIR", folder);
     }
     done(command.args([suite, "/dev/null"]))?;
@@ -112,13 +112,13 @@ fn make(folder: &Path, suite: &str) -> Result<()> {
 fn done(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status();
-    match status.map_err(|error| format!("`{name}` could not be started: {error}"))? {
+    match status.map_err(|error| format!("cannot start `{name}`: {error}"))? {
         status if status.success() => Ok(()),
-        status => Err(format!("`{name}` failed ({status}); what it said is above").into()),
+        status => Err(format!("`{name}` failed ({status}); its output is above").into()),
     }
 }
 
-/// Its first boot, in which what is made once is made; switched off as by its power button.
+/// Runs the first boot, which creates host keys and the like, and powers off with the power button.
 async fn settle(project: &Project, system: &System) -> Result<()> {
     let mut system = System {
         spec: system.spec.clone(),
@@ -134,7 +134,7 @@ async fn settle(project: &Project, system: &System) -> Result<()> {
     Ok(())
 }
 
-/// The same disk, to be written.
+/// The disk, opened for writing.
 fn kept(disk: Disk) -> Disk {
     match disk {
         Disk::Base(file) => Disk::Kept(file),

@@ -1,4 +1,4 @@
-//! One changed line of the OS until the verdict over it.
+//! Measures the time from one changed line of the OS to its verdict.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -13,22 +13,22 @@ use harness::project::Project;
 use crate::common::Result;
 use crate::common::figure::{Figure, list, median};
 
-/// The file that is changed.
+/// The file to change.
 const FILE: &str = "os/init/src/sequence.rs";
-/// Where: before the first words that it says on the console, so that the program changes too.
+/// The place of the change: before the first console message, so that the program changes too.
 const PLACE: &str = ".print(\"";
-/// What comes there, with a number; taken away again, also when a killed run left it behind.
+/// The inserted text with a number. It is removed again, even if a killed run left it.
 const MARK: &str = r"\[bench \d+\] ";
-/// From Enter to the verdict, in seconds.
+/// The bound in seconds, from Enter to the verdict.
 const BOUND: f64 = 45.0;
 
-/// Changes, tests, and undoes the change; so many times.
+/// Changes the file, runs the test, and reverts the change, the given number of times.
 pub async fn measure(project: &Project, edits: u16) -> Result<Figure> {
     let edit = Edit {
         file: project.root().join(FILE),
     };
     edit.undo()?;
-    // So that nothing but the change is left to be built.
+    // Build everything else first.
     cargo(project, &["test", "--quiet", "--test", "boot", "--no-run"]).await?;
     let mut times = Vec::new();
     for number in 1..=edits {
@@ -53,7 +53,7 @@ pub async fn measure(project: &Project, edits: u16) -> Result<Figure> {
     ))
 }
 
-/// A change that does not outlive this value.
+/// A change that is reverted on drop.
 struct Edit {
     file: PathBuf,
 }
@@ -68,7 +68,7 @@ impl Edit {
         Ok(std::fs::write(&self.file, edited)?)
     }
 
-    /// Takes the mark out of what is there now, so that nobody else's change is undone with it.
+    /// Removes the mark from the current content, so that other changes are kept.
     fn undo(&self) -> Result<()> {
         let text = std::fs::read_to_string(&self.file)?;
         let plain = Regex::new(MARK)?.replace_all(&text, "");
@@ -82,12 +82,15 @@ impl Edit {
 impl Drop for Edit {
     fn drop(&mut self) {
         if let Err(error) = self.undo() {
-            eprintln!("warning: {} is left changed: {error}", self.file.display());
+            eprintln!(
+                "warning: cannot revert the change in {}: {error}",
+                self.file.display()
+            );
         }
     }
 }
 
-/// Runs cargo as a person would, and comes back at a signal too, so that the change is undone.
+/// Runs cargo like a user. Also returns at a signal, so that the change is reverted.
 async fn cargo(project: &Project, arguments: &[&str]) -> Result<()> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
@@ -102,7 +105,7 @@ async fn cargo(project: &Project, arguments: &[&str]) -> Result<()> {
     let status = tokio::select! {
         status = command.status() => status?,
         _ = interrupt.recv() => return Err("interrupted".into()),
-        _ = end.recv() => return Err("told to end".into()),
+        _ = end.recv() => return Err("interrupted".into()),
     };
     if status.success() {
         return Ok(());

@@ -1,8 +1,8 @@
-//! `ci/bench boot`: what a boot costs, and how long a change takes to be judged.
+//! `ci/bench boot`: measures boot times, the time from an edit to its verdict, and artifact sizes.
 //!
-//! Cold boots of this OS and of a Debian with one Docker, made here ([`debian`]), in turn
-//! ([`cold`]); one changed line until the verdict ([`edit`]); what the artifacts weigh. It ends
-//! with a line `FIGURE: VALUE (bound BOUND)` for each figure, and with status 1 when one is over.
+//! It boots this OS and a Debian with one Docker engine ([`debian`]) in turn ([`cold`]), measures the time
+//! from one changed line to the verdict ([`edit`]), and the sizes of the artifacts. It prints a line
+//! `FIGURE: VALUE (bound BOUND)` for each figure, and exits with status 1 if one exceeds its bound.
 
 mod cold;
 #[path = "../common/mod.rs"]
@@ -20,32 +20,32 @@ use harness::project::{self, Project};
 use common::Result;
 use common::figure::Figure;
 
-/// Measures cold boots, one edit until its verdict, and sizes.
+/// Measures cold boots, the time from an edit to its verdict, and artifact sizes.
 #[derive(Parser)]
 #[command(name = "ci/bench boot")]
 struct Options {
-    /// Boots of each system; the figure is of their medians
+    /// Boots of each system; the figure is the ratio of their medians
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
     /// Edits; the figure is their median
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     edits: u16,
-    /// Only this part; may be given again
+    /// Only this part; can be repeated
     #[arg(long)]
     only: Vec<Part>,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is measured.
+/// The parts of the benchmark.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Cold boots
     Cold,
-    /// One edit until the verdict
+    /// The time from an edit to its verdict
     Edit,
-    /// What the artifacts weigh
+    /// The sizes of the artifacts
     Sizes,
 }
 

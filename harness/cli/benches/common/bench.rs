@@ -1,5 +1,5 @@
-//! What a bench on this OS has at hand: the tree, the machine, who logs in, and what is left of a
-//! machine that failed.
+//! The environment of a benchmark: the tree, the machine, the login, and the evidence of a
+//! failed machine.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use runner::evidence::Evidence;
 
 use super::{Result, ours};
 
-/// For a boot, on the reference host.
+/// The timeout of a boot, on the reference host.
 const BOOT_SECONDS: u64 = 300;
 
-/// What is measured, and where.
+/// The measured machine and its environment.
 pub struct Bench {
     /// The tree.
     pub project: Project,
@@ -23,13 +23,13 @@ pub struct Bench {
     pub artifacts: Artifacts,
     /// The machine.
     pub spec: MachineSpec,
-    /// Who logs in.
+    /// The login.
     pub login: Login,
     name: &'static str,
 }
 
 impl Bench {
-    /// Its evidence is found by the name.
+    /// `name` is the name of its evidence.
     pub fn prepare(name: &'static str) -> Result<Self> {
         let project = project::find();
         let artifacts = artifacts::obtain(&project)?;
@@ -43,28 +43,28 @@ impl Bench {
         })
     }
 
-    /// A folder for what a machine says.
+    /// A new evidence folder for a machine.
     pub fn evidence(&self) -> Result<Evidence> {
         Ok(Evidence::begin(&self.project.evidence_folder(), self.name)?)
     }
 
-    /// Logs in as soon as that is possible.
+    /// Logs in as soon as possible.
     pub async fn log_in(&self, machine: &Machine) -> std::result::Result<Ssh, MachineError> {
         machine.ssh(&self.login, boot_limit()).await
     }
 }
 
-/// How long a machine may take until it is up.
+/// The timeout until a machine is ready.
 pub fn boot_limit() -> Duration {
     speed::seconds(BOOT_SECONDS)
 }
 
-/// What went wrong, and where more of it is told.
+/// An error with the path of the evidence.
 pub fn failed(evidence: &Evidence, why: impl Display) -> Box<dyn std::error::Error> {
     format!("{why}\nevidence: {}", evidence.folder().display()).into()
 }
 
-/// Removes the evidence of what went well, and names that of what did not.
+/// Removes the evidence after a success, or adds its path to the error.
 pub fn close<T>(evidence: &Evidence, done: std::result::Result<T, MachineError>) -> Result<T> {
     match done {
         Ok(value) => Ok(std::fs::remove_dir_all(evidence.folder()).map(|()| value)?),

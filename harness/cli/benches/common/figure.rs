@@ -5,17 +5,17 @@ use std::process::ExitCode;
 
 use harness::exit;
 
-/// A measured value and what it may be at most.
+/// A measured value and its upper bound.
 pub struct Figure {
     name: &'static str,
-    /// Why there is none, where there is none.
+    /// The value, or why it could not be measured.
     value: std::result::Result<f64, String>,
     bound: f64,
     decimals: usize,
 }
 
 impl Figure {
-    /// A figure that is shown with so many decimals.
+    /// A figure with the number of decimals to print.
     pub fn new(name: &'static str, value: f64, bound: f64, decimals: usize) -> Self {
         Self {
             name,
@@ -51,26 +51,27 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Prints the figures, last of all; the status says whether one is over its bound.
+/// Prints the figures at the end of the output, and returns a status that reports whether one exceeds its
+/// bound.
 pub fn verdict(figures: &[Figure]) -> ExitCode {
     println!();
     figures.iter().for_each(|figure| println!("{figure}"));
     let over = |figure: &Figure| figure.value.as_ref().is_ok_and(|v| *v > figure.bound);
     let over = figures.iter().any(over);
-    if over { exit::RED } else { exit::OK }.into()
+    if over { exit::FAILED } else { exit::OK }.into()
 }
 
-/// The median, NaN when there are no values.
+/// The median; NaN without values.
 pub fn median(values: &[f64]) -> f64 {
     base::stats::median(values.iter().copied()).unwrap_or(f64::NAN)
 }
 
-/// Seconds as a person reads them, and their median.
+/// Formats seconds and their median.
 pub fn list(values: &[f64]) -> String {
     shown(values, 1)
 }
 
-/// The same to the hundredth.
+/// Formats seconds and their median with two decimals.
 pub fn fine_list(values: &[f64]) -> String {
     shown(values, 2)
 }

@@ -1,6 +1,6 @@
-//! What the benches share: the frame of a run, figures and their bounds, the machine of this OS.
+//! Code that the benchmarks share: running, figures and their bounds, and the machine of this OS.
 
-#![allow(dead_code, reason = "each bench uses what it needs of it")]
+#![allow(dead_code, reason = "each benchmark uses only a part")]
 
 pub mod bench;
 pub mod figure;
@@ -12,10 +12,10 @@ use harness::exit;
 
 use figure::Figure;
 
-/// What goes wrong is told to a person, who reads all of it.
+/// Errors are only printed.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Runs a bench; its figures come last, and the status is their verdict.
+/// Runs a benchmark, prints its figures at the end, and returns the exit status.
 pub fn run(bench: impl Future<Output = Result<Vec<Figure>>>) -> ExitCode {
     match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(bench)) {
         Ok(Ok(figures)) => figure::verdict(&figures),

@@ -1,4 +1,4 @@
-//! This OS, on the profile that is measured.
+//! The machine of this OS on the measured profile.
 
 use harness::artifacts::Artifacts;
 use harness::project::Project;
@@ -7,17 +7,17 @@ use machine::{KeyPair, Login, MachineSpec};
 
 use super::Result;
 
-/// The profile that is measured.
+/// The measured profile.
 pub const PROFILE: &str = "q35";
 
-/// Reads it.
+/// Reads the profile.
 pub fn profile(project: &Project) -> Result<Profile> {
     let mut profiles = project.profiles()?.into_iter();
     let found = profiles.find(|profile| profile.name == PROFILE);
-    Ok(found.ok_or_else(|| format!("there is no profile `{PROFILE}`"))?)
+    Ok(found.ok_or_else(|| format!("profile `{PROFILE}` does not exist"))?)
 }
 
-/// A machine with this OS that lets a new key in, and how to log in with it.
+/// A machine with this OS that accepts a new key, and the login with that key.
 pub fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec, Login)> {
     let keys = KeyPair::generate();
     let key = keys.public.trim();

@@ -1,4 +1,4 @@
-//! How long a fork takes until it answers, and where the time goes.
+//! Measures how long a fork takes until it answers, and where the time goes.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,14 +12,14 @@ use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, fine_list, list, median};
 use crate::parent::Parent;
 
-/// Of the first command's output, in seconds.
+/// The bound of the time to the first command's output, in seconds.
 const OUTPUT_BOUND: f64 = 0.35;
-/// Of the same over a cold boot.
+/// The bound of its ratio to a cold boot.
 const RATIO_BOUND: f64 = 1.0 / 40.0;
-/// Of the list of containers, in seconds.
+/// The bound of the time to the list of containers, in seconds.
 const DOCKER_BOUND: f64 = 0.8;
 
-/// What a fork is asked for: one thing, for each is a time since the decision to fork.
+/// The request to a fork. Each fork gets one request, because the time counts from the decision to fork.
 #[derive(Clone, Copy)]
 enum Asked {
     /// A command over SSH.
@@ -31,16 +31,16 @@ enum Asked {
 /// Seconds from the decision to fork.
 struct Times {
     answer: f64,
-    /// What QEMU had of the processors until then, which other load of the host does not change.
+    /// The CPU time of QEMU until then, which does not depend on other load of the host.
     processor: f64,
-    /// Blocks of the guest's code that QEMU translated until then, which is most of the work of an
-    /// emulated fork and the same on every host; 0 under KVM.
+    /// The number of guest code blocks that QEMU translated until then. Translation is most of the work of an
+    /// emulated fork, and the number is the same on every host; 0 with KVM.
     blocks: f64,
-    /// What was reached on the way, in order.
-    rungs: Vec<(String, f64)>,
+    /// The stages that were reached, in order.
+    stages: Vec<(String, f64)>,
 }
 
-/// Forks so often for each, one at a time.
+/// Forks the given number of times for each request, one at a time.
 pub async fn measure(
     bench: &Bench,
     parent: &Parent,
@@ -60,17 +60,14 @@ pub async fn measure(
         containers.push(listed);
     }
     for all in [&commands, &containers] {
-        println!("\nwhere the time of a fork goes, medians since it began:");
-        for (name, at) in ladder(all) {
+        println!("\nwhere the time of a fork goes, medians since its start:");
+        for (name, at) in timeline(all) {
             println!("{at:8.3} s  {name}");
         }
         let processor: Vec<_> = all.iter().map(|times| times.processor).collect();
-        println!(
-            "{:8.3} s  of processors for QEMU until then",
-            median(&processor)
-        );
+        println!("{:8.3} s  CPU time of QEMU until then", median(&processor));
         let blocks: Vec<_> = all.iter().map(|times| times.blocks).collect();
-        println!("{:8.0}    blocks of code translated", median(&blocks));
+        println!("{:8.0}    translated code blocks", median(&blocks));
     }
     let answers = |all: &[Times]| all.iter().map(|times| times.answer).collect::<Vec<_>>();
     let (outputs, dockers) = (answers(&commands), answers(&containers));
@@ -126,22 +123,22 @@ async fn one(
     let processor = processor_seconds(fork.pid())
         .map_err(|e| MachineError::Other(format!("processor time of QEMU: {e}")))?;
     let blocks = translated_blocks(&fork).await?;
-    let mut rungs = qemu_rungs(evidence, begin_clock);
-    rungs.push(("the guest runs".into(), running));
+    let mut stages = qemu_stages(evidence, begin_clock);
+    stages.push(("the guest is running".into(), running));
     for (what, at) in ssh.stages() {
-        rungs.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
+        stages.push(((*what).into(), at.duration_since(begin).as_secs_f64()));
     }
-    rungs.push((what.into(), answer));
+    stages.push((what.into(), answer));
     fork.stop().await;
     Ok(Times {
         answer,
         processor,
         blocks,
-        rungs,
+        stages,
     })
 }
 
-/// By QEMU's monitor: a line `TB count            39081` of `info jit`.
+/// From the monitor of QEMU: the line `TB count            39081` of `info jit`.
 async fn translated_blocks(fork: &Machine) -> std::result::Result<f64, MachineError> {
     let asked = serde_json::json!({ "command-line": "info jit" });
     let printed = fork.qmp("human-monitor-command", asked).await?;
@@ -150,7 +147,7 @@ async fn translated_blocks(fork: &Machine) -> std::result::Result<f64, MachineEr
     Ok(count.unwrap_or_default())
 }
 
-/// Of all threads of a process (the first number of proc(5)'s `schedstat`, in nanoseconds).
+/// The CPU time of all threads of a process (the first number of `schedstat` in proc(5), in nanoseconds).
 fn processor_seconds(pid: u32) -> std::io::Result<f64> {
     let mut sum = 0.0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -168,8 +165,8 @@ async fn list_containers(fork: &Machine, ssh: &Ssh) -> std::result::Result<(), M
     Ok(())
 }
 
-/// What the talk with QEMU tells.
-fn qemu_rungs(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
+/// The stages in the QMP log.
+fn qemu_stages(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
     let log = std::fs::read_to_string(evidence.file("qmp.log")).unwrap_or_default();
     let lines: Vec<Value> = log
         .lines()
@@ -179,12 +176,12 @@ fn qemu_rungs(evidence: &Evidence, begin: f64) -> Vec<(String, f64)> {
     let greeted = lines.iter().find(|line| line["got"]["QMP"].is_object());
     let ready = lines.iter().find(|line| sent(line, "migrate-incoming"));
     let resumed = lines.iter().find(|line| sent(line, "cont"));
-    let rungs = [
-        ("QEMU says hello", greeted),
-        ("QEMU is told to take in the devices' state", ready),
-        ("the devices' state is in", resumed),
+    let stages = [
+        ("QEMU sends its greeting", greeted),
+        ("QEMU starts to load the device state", ready),
+        ("QEMU has loaded the device state", resumed),
     ];
-    let known = rungs.into_iter().filter_map(|(what, line)| {
+    let known = stages.into_iter().filter_map(|(what, line)| {
         let at = line?["at"].as_f64()?;
         Some((what.to_owned(), at - begin))
     });
@@ -196,17 +193,17 @@ fn clock() -> f64 {
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// The median of each rung.
-fn ladder(all: &[Times]) -> Vec<(String, f64)> {
+/// The median of each stage.
+fn timeline(all: &[Times]) -> Vec<(String, f64)> {
     let Some(first) = all.first() else {
         return vec![];
     };
     let median_of = |(number, (name, _)): (usize, &(String, f64))| {
         let at: Vec<_> = all
             .iter()
-            .filter_map(|times| times.rungs.get(number).map(|(_, at)| *at))
+            .filter_map(|times| times.stages.get(number).map(|(_, at)| *at))
             .collect();
         (name.clone(), median(&at))
     };
-    first.rungs.iter().enumerate().map(median_of).collect()
+    first.stages.iter().enumerate().map(median_of).collect()
 }

@@ -1,4 +1,4 @@
-//! Many forks, after which this process and the host must be as before.
+//! Checks that many forks leave no resources in this process and on the host.
 
 use std::path::PathBuf;
 
@@ -11,22 +11,22 @@ use crate::left::Before;
 use crate::memory::Memory;
 use crate::parent::Parent;
 
-/// At a time, in the second half.
+/// How many forks run at a time in the second half.
 const AT_A_TIME: u16 = 4;
-/// Forks before the first look: threads and arenas that stay are there then.
+/// Forks before the first inventory, which create persistent threads and arenas.
 const WARM_UP: u16 = 8;
-/// Of a fork of a machine of 1 GiB at its first step, in MB.
+/// The bound of the private memory of a fork with 1 GiB at its first step, in MB.
 const MEMORY_BOUND: f64 = 100.0;
 
-/// What must be gone with a fork.
+/// The resources of a fork that must be released.
 pub struct Gone {
-    /// The port that led to its SSH.
+    /// The forwarded SSH port.
     pub port: u16,
     /// Its folder.
     pub folder: PathBuf,
 }
 
-/// Forks so often, one after another and then 4 at a time.
+/// Forks the given number of times, one after another and then 4 at a time.
 pub async fn measure(bench: &Bench, parent: &Parent, forks: u16) -> Result<[Figure; 3]> {
     several(bench, parent, WARM_UP, AT_A_TIME).await?;
     let before = Before::look(parent)?;
@@ -58,7 +58,7 @@ pub async fn measure(bench: &Bench, parent: &Parent, forks: u16) -> Result<[Figu
     ])
 }
 
-/// Forks, so many at a time; each runs one command and ends.
+/// Forks with the given concurrency; each fork runs one command and stops.
 async fn several(
     bench: &Bench,
     parent: &Parent,

@@ -1,4 +1,4 @@
-//! What is there before forks and after them: processes, threads, ports, files, mappings.
+//! Inventories of resources before and after forks: processes, threads, ports, files, mappings.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,14 +12,14 @@ use crate::common::Result;
 use crate::leaks::Gone;
 use crate::parent::Parent;
 
-/// Threads end a moment after what they served; this long is not a moment.
+/// How long to wait for threads, which exit shortly after their work.
 const GRACE: Duration = Duration::from_secs(20);
-/// Threads of a machine, by name.
+/// The names of a machine's threads.
 const THREADS: [&str; 3] = ["forward", "qemu-owner", "ssh"];
-/// One mapping without a name may come for so many forks: memory that the allocator keeps.
+/// One anonymous mapping is allowed per this many forks: memory that the allocator keeps.
 const FORKS_A_MAPPING: usize = 10;
 
-/// How it is before.
+/// The inventory before the forks.
 pub struct Before {
     children: Vec<String>,
     descriptors: Vec<String>,
@@ -27,14 +27,14 @@ pub struct Before {
     checkpoint: Vec<String>,
 }
 
-/// What was not there before, each in words.
+/// Descriptions of the resources that were left.
 pub struct Left {
     found: Vec<String>,
     seen: String,
 }
 
 impl Left {
-    /// How much.
+    /// Their number.
     #[allow(clippy::cast_precision_loss, reason = "a small count")]
     pub fn count(&self) -> f64 {
         self.found.len() as f64
@@ -51,7 +51,7 @@ impl fmt::Display for Left {
 }
 
 impl Before {
-    /// Looks.
+    /// Takes an inventory.
     pub fn look(parent: &Parent) -> Result<Self> {
         Ok(Self {
             children: children()?,
@@ -61,7 +61,7 @@ impl Before {
         })
     }
 
-    /// Looks again, until nothing is left or it is clear that it stays.
+    /// Compares repeatedly, until nothing is left or the time is over.
     pub async fn compare(&self, parent: &Parent, gone: &[Gone]) -> Result<Left> {
         let clean = wait_until("nothing left", GRACE, async || {
             match self.difference(parent, gone) {
@@ -99,10 +99,7 @@ impl Before {
         );
         let nameless = mappings.nameless.saturating_sub(self.mappings.nameless);
         if nameless > gone.len() / FORKS_A_MAPPING {
-            add(
-                "nameless mappings, so many more:",
-                vec![nameless.to_string()],
-            );
+            add("additional anonymous mappings:", vec![nameless.to_string()]);
         }
         let seen = format!(
             "{} descriptors (before {}), {} mappings (before {}), {} child processes (before {})",
@@ -117,7 +114,7 @@ impl Before {
     }
 }
 
-/// What `now` has more often than `before`.
+/// The elements that `now` has more often than `before`.
 fn more(now: &[String], before: &[String]) -> Vec<String> {
     let mut known: BTreeMap<&String, usize> = BTreeMap::new();
     for one in before {
@@ -133,7 +130,7 @@ fn more(now: &[String], before: &[String]) -> Vec<String> {
     new.cloned().collect()
 }
 
-/// Child processes of this one, those that nobody waited for among them.
+/// The child processes of this process, including zombies.
 fn children() -> Result<Vec<String>> {
     let mut all = Vec::new();
     for task in fs::read_dir("/proc/self/task")?.flatten() {
@@ -143,7 +140,7 @@ fn children() -> Result<Vec<String>> {
     Ok(all)
 }
 
-/// Processes, whoever's children they are, that were started with the checkpoint or map it.
+/// All processes with the checkpoint in their command line or mappings.
 fn users(checkpoint: &Path) -> Vec<String> {
     let checkpoint = checkpoint.to_string_lossy();
     let uses = |process: &Path| {
@@ -156,7 +153,7 @@ fn users(checkpoint: &Path) -> Vec<String> {
     found.map(|path| path.display().to_string()).collect()
 }
 
-/// Threads of this process that serve a machine.
+/// The threads of this process that belong to a machine.
 fn threads() -> Result<Vec<String>> {
     let tasks = fs::read_dir("/proc/self/task")?.flatten();
     let names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
@@ -166,18 +163,18 @@ fn threads() -> Result<Vec<String>> {
         .collect())
 }
 
-/// What this process has open; a number says which socket or pipe it is.
+/// The open files of this process; sockets and pipes have a number.
 fn descriptors() -> Result<Vec<String>> {
     let all = fs::read_dir("/proc/self/fd")?.flatten();
     let targets = all.filter_map(|entry| fs::read_link(entry.path()).ok());
     let targets = targets.map(|target| target.display().to_string());
-    // That of reading this very folder.
+    // The descriptor of this folder itself.
     Ok(targets
         .filter(|target| !target.contains("/proc/"))
         .collect())
 }
 
-/// What this process has mapped.
+/// The mappings of this process.
 struct Mappings {
     named: Vec<String>,
     nameless: usize,
@@ -203,7 +200,7 @@ impl Mappings {
     }
 }
 
-/// Ports of the forks on which somebody still listens.
+/// The ports of the forks that are still open.
 fn listening(gone: &[Gone]) -> Result<Vec<String>> {
     /// `TCP_LISTEN`, see the kernel's `tcp_states.h`.
     const LISTEN: &str = "0A";
@@ -219,7 +216,7 @@ fn listening(gone: &[Gone]) -> Result<Vec<String>> {
     Ok(left.map(|gone| gone.port.to_string()).collect())
 }
 
-/// The files of a folder with length and time of change.
+/// The files of a folder with their length and modification time.
 fn listing(folder: &Path) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder)? {

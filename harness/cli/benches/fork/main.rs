@@ -1,10 +1,10 @@
-//! `ci/bench fork`: what a fork of a ready machine costs, and what it leaves behind.
+//! `ci/bench fork`: measures the cost of a fork of a ready machine, and checks that it leaves no resources.
 //!
-//! Cold boots and forks of one checkpoint until the first SSH command's output, and until the
-//! user's Docker listed its containers ([`latency`]); many forks, after which nothing may be left,
-//! and the memory of one ([`leaks`]); the exit status of `true` in a guest, by a fork and by the
-//! programs that people would use instead ([`rivals`]). It ends with a line
-//! `FIGURE: VALUE (bound BOUND)` for each figure, and with status 1 when one is over.
+//! It measures cold boots and forks of one checkpoint until the first SSH command's output, and until the
+//! user's Docker lists its containers ([`latency`]); checks for leaks after many forks, and the memory of
+//! one fork ([`leaks`]); and measures the time to the exit status of `true` in a guest, with a fork and
+//! with alternative programs ([`rivals`]). It prints a line `FIGURE: VALUE (bound BOUND)` for each figure,
+//! and exits with status 1 if one exceeds its bound.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -23,36 +23,36 @@ use common::Result;
 use common::bench::Bench;
 use common::figure::Figure;
 
-/// Measures forks of a ready machine: how long, how much memory, what is left.
+/// Measures forks of a ready machine: latency, memory, and leaks.
 #[derive(Parser)]
 #[command(name = "ci/bench fork")]
 struct Options {
-    /// Forks whose times are taken; the figures are of their medians
+    /// Measured forks; the figures are their medians
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
-    /// Cold boots to compare with
+    /// Cold boots for comparison
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     boots: u16,
-    /// Forks after which nothing may be left: so many one after another, and as many 4 at a time
+    /// Forks of the leak check: this many one after another, and as many 4 at a time
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(4..))]
     forks: u16,
-    /// Runs of `true` by each of those that are compared
+    /// Runs of `true` by each compared program
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// Only this part; may be given again
+    /// Only this part; can be repeated
     #[arg(long)]
     only: Vec<Part>,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// What is measured.
+/// The parts of the benchmark.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// How long until a fork answers, and a cold boot
+    /// The latency of forks and cold boots
     Latency,
-    /// What forks leave behind, and their memory
+    /// Leaks of forks, and their memory
     Leaks,
     /// virtme-ng and vmtest
     Rivals,

@@ -1,19 +1,19 @@
-//! What a process has of memory to itself.
+//! The private memory of a process.
 
 use crate::common::Result;
 
-/// Of one process, in MB.
+/// The memory of one process in MB.
 #[derive(Clone, Copy)]
 pub struct Memory {
-    /// Pages that it wrote and nobody else has, wherever they are now: those of the guest's memory
-    /// that were copied, translated code, QEMU's own.
+    /// Private dirty pages, including swapped ones: copied pages of the guest's memory,
+    /// translated code, and QEMU's own memory.
     pub private: f64,
-    /// Pages of files that it alone reads now; the host can drop them at any time.
+    /// Clean pages of files that only this process maps; the host can drop them at any time.
     pub clean: f64,
 }
 
 impl Memory {
-    /// As the kernel counts it now.
+    /// Reads the current values of the kernel.
     pub fn of(pid: u32) -> Result<Self> {
         let file = format!("/proc/{pid}/smaps_rollup");
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
@@ -25,7 +25,7 @@ impl Memory {
     }
 }
 
-/// From `Private_Dirty:     58000 kB`.
+/// Parses a line like `Private_Dirty:     58000 kB`.
 fn kibibytes(text: &str, name: &str) -> Option<f64> {
     let value = text
         .lines()

@@ -1,4 +1,4 @@
-//! The machine that is forked, and the same machine booted cold.
+//! The machine that is forked, and cold boots of the same machine.
 
 use std::time::Instant;
 
@@ -10,14 +10,14 @@ use machine::{Checkpoint, Engine, Machine, MachineError, Ssh};
 use crate::common::Result;
 use crate::common::bench::{Bench, boot_limit, close};
 
-/// For coming to rest before it is saved, as for any checkpoint, on the reference host.
+/// How long the guest may take to become idle before it is saved, on the reference host.
 const REST_SECONDS: u64 = 10;
-/// For a command, on the reference host.
+/// The timeout of a command, on the reference host.
 const COMMAND_SECONDS: u64 = 60;
-/// The first command, and what it prints.
+/// The first command.
 const COMMAND: &str = "echo ready";
 
-/// A checkpoint of that machine, made for this run alone.
+/// A checkpoint of the machine, created for this run.
 pub struct Parent {
     /// The saved machine.
     pub saved: Checkpoint,
@@ -25,14 +25,14 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// Where it lies.
+    /// Its folder.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 }
 
 impl Bench {
-    /// Boots the machine so often, each in seconds until the first command's output.
+    /// Boots the machine the given number of times, and returns the seconds until the first command's output.
     pub async fn cold_boots(&self, boots: u16) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         for number in 1..=boots {
@@ -48,9 +48,9 @@ impl Bench {
         Ok(times)
     }
 
-    /// Boots the machine once more, and saves it when both Dockers answer.
+    /// Boots the machine again, and saves it when both Docker engines answer.
     pub async fn parent(&self) -> Result<Parent> {
-        eprintln!("making the checkpoint");
+        eprintln!("creating the checkpoint");
         let bench = self.project.root().join("target/bench");
         std::fs::create_dir_all(&bench)?;
         let folder = tempfile::Builder::new()
@@ -83,7 +83,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Logs in, runs the first command, and tells when its output came.
+    /// Logs in, runs the first command, and returns the time of its output.
     pub async fn first_command(
         &self,
         machine: &Machine,
@@ -92,7 +92,9 @@ impl Bench {
         let output = ssh.run(COMMAND, speed::seconds(COMMAND_SECONDS)).await?;
         match output.began {
             Some(began) if output.stdout == b"ready\n" => Ok((ssh, began)),
-            _ => Err(MachineError::Other(format!("`{COMMAND}` gave {output:?}"))),
+            _ => Err(MachineError::Other(format!(
+                "unexpected result of `{COMMAND}`: {output:?}"
+            ))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is done on a machine while its power is cut, and how it is seen that it was done.
+//! Chores: work on a machine while its power is cut, and checks of the acknowledged work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,19 +6,19 @@ use machine::MachineError;
 
 use crate::guest::Line;
 
-/// Work that is done again and again, with a number that grows.
+/// Repeated work with an increasing number.
 #[derive(Debug, Clone, Copy)]
 pub enum Chore {
-    /// A value of the configuration is set: one that no service depends on, or switching addons at
-    /// once would start the console anew.
+    /// Sets a value of the configuration that no service depends on: otherwise switching addons
+    /// would restart the console.
     Configuration,
-    /// A container of the user's is started, in the place of the one before the last.
+    /// Starts a container of the user and removes the one before the last.
     Container,
-    /// One of two addons is switched on or off: neither, `p`, both, `q`, and again.
+    /// Enables or disables one of two addons: none, `p`, both, `q`, and so on.
     Addons,
 }
 
-/// What has to be there before.
+/// The preparation commands.
 pub const BEFORE: [&str; 2] = [
     "sudo rancherctl config set addons.p '{services: {p: {image: \"rancher/os-base:${VERSION}\", \
      command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",
@@ -29,7 +29,7 @@ pub const BEFORE: [&str; 2] = [
 impl Chore {
     pub const ALL: [Self; 3] = [Self::Configuration, Self::Container, Self::Addons];
 
-    /// Does it until the power is cut, and writes down how often it was acknowledged.
+    /// Repeats the work until the power is cut, and records the number of acknowledged repetitions.
     pub async fn repeat(self, line: Line, done: &AtomicU64) -> Result<(), MachineError> {
         loop {
             let next = done.load(Ordering::Relaxed) + 1;
@@ -38,7 +38,7 @@ impl Chore {
         }
     }
 
-    /// The command that does it for the `n`th time.
+    /// The command of the `n`th repetition.
     fn command(self, n: u64) -> String {
         match self {
             Self::Configuration => format!("sudo rancherctl config set hostname n{n}"),
@@ -61,7 +61,7 @@ impl Chore {
         }
     }
 
-    /// A command that prints the number of the last time that is seen, or its rest by [`Self::cycle`].
+    /// A command that prints the number of the last visible repetition, or its remainder by [`Self::cycle`].
     fn question(self) -> &'static str {
         match self {
             Self::Configuration => "sudo rancherctl config get hostname | sed -n 's/^n//p'",
@@ -75,13 +75,13 @@ impl Chore {
         }
     }
 
-    /// After how many times all is as it was.
+    /// The number of repetitions after which the state recurs.
     fn cycle(self) -> Option<u64> {
         matches!(self, Self::Addons).then_some(4)
     }
 
-    /// Sees whether what was acknowledged is there. The one after that may be, or not. Gives the
-    /// last that is.
+    /// Checks that the acknowledged work is visible; the next repetition may or may not be. Returns the
+    /// last visible one.
     pub async fn check(self, line: &Line, acknowledged: u64) -> Result<u64, MachineError> {
         let seen = line.ask(self.question()).await?;
         let seen = match seen.trim() {
@@ -92,7 +92,8 @@ impl Chore {
         let mut may_be = acknowledged..=acknowledged + 1;
         let last = may_be.find(|&n| seen.as_ref().is_ok_and(|&seen| seen == rest(n)));
         last.ok_or_else(|| {
-            let why = format!("{self:?}: {acknowledged} was acknowledged, and now it is {seen:?}");
+            let why =
+                format!("{self:?}: {acknowledged} was acknowledged, but the machine has {seen:?}");
             MachineError::Other(why)
         })
     }

@@ -1,4 +1,4 @@
-//! The machine with a state disk that is booted again and again, and what is asked of it.
+//! The machine with a state disk that is booted repeatedly.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use runner::evidence::Evidence;
 use crate::common::Result;
 use crate::common::bench::{self, Bench, boot_limit};
 
-/// For a command, on the reference host.
+/// The timeout of a command, on the reference host.
 const COMMAND_SECONDS: u64 = 120;
-/// MiB of the state disk.
+/// The size of the state disk in MiB.
 const STATE_MIB: u64 = 2048;
-/// An image of the user's, to run containers from.
+/// The command that creates an image for the user's containers.
 const IMAGE: &str = "tar -cC / bin/busybox | docker import - busybox";
 
-/// A machine, and how to log in.
+/// A machine and its login.
 pub struct Guest {
     pub machine: Machine,
     bench: Bench,
@@ -24,7 +24,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots it for the first time, with these lines in its cloud-config, and gives the user an image.
+    /// Boots the machine for the first time with these lines in its cloud-config, and creates the user's image.
     pub async fn start(cloud_config: &str) -> Result<Self> {
         let bench = Bench::prepare("soak")?;
         let user_data = bench.spec.user_data.clone().unwrap_or_default();
@@ -49,7 +49,7 @@ impl Guest {
         Ok(guest)
     }
 
-    /// Waits until it is up, and logs in.
+    /// Waits until the machine is ready, and logs in.
     pub async fn ready(&self) -> Result<Line> {
         let login = async {
             self.machine.wait_ready(boot_limit()).await?;
@@ -61,39 +61,39 @@ impl Guest {
         }
     }
 
-    /// Another login.
+    /// Opens another login.
     pub async fn line(&self) -> Result<Line> {
         let ssh = self.bench.log_in(&self.machine).await?;
         Ok(Line { ssh })
     }
 
-    /// Cuts the power; it is on again afterwards. Tells how many sectors the disks lost, too.
+    /// Cuts the power and starts the machine again. Also returns how many sectors the disks lost.
     pub async fn cut(self, seed: u64) -> Result<(Self, usize)> {
         let (machine, lost) = self.machine.power_cut(seed).await?;
         let lost = lost.iter().map(|(_, loss)| loss.lost).sum();
         Ok((Self { machine, ..self }, lost))
     }
 
-    /// What went wrong, and where more of it is told.
+    /// An error with the path of the evidence.
     pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
         bench::failed(&self.evidence, why)
     }
 
-    /// All was well: no evidence is needed.
+    /// Stops the machine after a success and removes the evidence.
     pub async fn end(self) -> Result<()> {
         self.machine.stop().await;
         Ok(std::fs::remove_dir_all(self.evidence.folder())?)
     }
 }
 
-/// A login.
+/// An SSH login.
 #[derive(Clone)]
 pub struct Line {
     ssh: Ssh,
 }
 
 impl Line {
-    /// What a command prints, which must end well.
+    /// The output of a command that must succeed.
     pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
         let limit: Duration = speed::seconds(COMMAND_SECONDS);
         let output = self.ssh.run(command, limit).await?;

@@ -1,7 +1,7 @@
 //! `ci/bench soak`: the reboots and power cuts of ci/soak.
 //!
-//! Every one must boot, and find what was there before. It ends with a line
-//! `FIGURE: VALUE (bound BOUND)` for each figure, and with status 1 when one is over.
+//! The machine must boot each time and find its previous state. It prints a line
+//! `FIGURE: VALUE (bound BOUND)` for each figure, and exits with status 1 if one exceeds its bound.
 
 mod chore;
 #[path = "../common/mod.rs"]
@@ -14,31 +14,31 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What takes too long for every test run.
+/// Tests that take too long for every test run.
 #[derive(Parser)]
 #[command(name = "ci/soak")]
 struct Options {
     #[command(subcommand)]
     part: Part,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Part {
-    /// Reboots in a row with everything enabled: nothing may differ afterwards
+    /// Consecutive reboots with everything enabled, after which the state must be the same
     Reboots {
-        /// How many
+        /// The number of repetitions
         #[arg(default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
         count: u16,
     },
-    /// Power cuts at random moments, while there is work: what was acknowledged must be there
+    /// Power cuts at random moments during work: acknowledged work must persist
     PowerCuts {
-        /// How many
+        /// The number of repetitions
         #[arg(default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
         count: u16,
-        /// What moments and losses are drawn from; drawn itself unless told
+        /// The seed of moments and losses; random by default
         #[arg(long)]
         seed: Option<u64>,
     },
@@ -49,9 +49,7 @@ fn main() -> ExitCode {
         Part::Reboots { count } => common::run(reboots::soak(count)),
         Part::PowerCuts { count, seed } => {
             let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-            println!(
-                "seed: {seed} (`ci/soak power-cuts {count} --seed {seed}` draws from it again)"
-            );
+            println!("seed: {seed} (repeat with `ci/soak power-cuts {count} --seed {seed}`)");
             common::run(power_cuts::soak(count, seed))
         }
     }

@@ -1,4 +1,4 @@
-//! Power cuts at random moments: the machine boots, what it acknowledged is there, and nothing is half.
+//! Power cuts at random moments: the machine boots, acknowledged work persists, and no file is partial.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use crate::common::Result;
 use crate::common::figure::Figure;
 use crate::guest::{Guest, Line};
 
-/// The power is cut so many milliseconds after work began, or sooner.
+/// The longest time from the start of the work to the power cut in milliseconds.
 const MOMENT_MS: u64 = 10_000;
-/// Somebody who never flushes what he writes: there is something to lose at any moment.
+/// A writer that never flushes, so that there are always unflushed writes.
 const CARELESS: &str = "while :; do head -c 2000000 /dev/urandom > ~/busy; done";
-/// What must be fine after each, and the answer.
+/// The checks after each power cut, with the expected output.
 const WHOLE: [(&str, &str); 4] = [
     (
         "sudo rancherctl config validate",
         "the configuration is valid\n",
     ),
     ("cat /sys/fs/ext4/*/errors_count | sort -u", "0\n"),
-    // Each document is one.
+    // Each document is valid.
     (
         "sudo sh -c 'cd /var/lib/rancher/conf && for f in *.yml*; do \
          rancherctl config validate -i $f > /dev/null 2>&1 || echo $f; done'",
         "",
     ),
-    // And nothing is left of what was on the way to be one.
+    // No temporary file is left.
     ("sudo ls -A /var/lib/rancher/conf | sed '/^[^.]/d'", ""),
 ];
 
-/// Cuts the power so often.
+/// Cuts the power the given number of times.
 pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
     let mut guest = Guest::start("").await?;
@@ -52,7 +52,7 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         let line = match guest.ready().await {
             Ok(line) => line,
             Err(why) => {
-                println!("power cut {number} of {count}: it did not boot: {why}");
+                println!("power cut {number} of {count}: the machine did not boot: {why}");
                 faults += 1.0;
                 break;
             }
@@ -63,7 +63,7 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
                 Ok(seen) => *last = seen,
                 Err(why) => {
                     wrong.push(why.to_string());
-                    // It goes on from there, or nothing would ever be right again.
+                    // Continue from the visible state, or all later checks would fail.
                     *last = acknowledged + 1;
                 }
             }
@@ -83,14 +83,15 @@ pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
         0.0,
         0,
     )];
-    match faults > 0.0 {
-        true => println!("evidence: {}", guest.evidence.folder().display()),
-        false => guest.end().await?,
+    if faults > 0.0 {
+        println!("evidence: {}", guest.evidence.folder().display());
+    } else {
+        guest.end().await?;
     }
     Ok(done)
 }
 
-/// Works until the moment of the power cut. What ends before is a fault of the machine.
+/// Works until the power cut. If the work ends earlier, the machine has failed.
 async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Duration) -> Result<()> {
     let mut chores = Vec::new();
     for (chore, done) in Chore::ALL.into_iter().zip(done) {
@@ -98,11 +99,11 @@ async fn work(guest: &Guest, done: &[AtomicU64; Chore::ALL.len()], moment: Durat
     }
     let careless = guest.line().await?;
     let work = async { tokio::try_join!(try_join_all(chores), careless.ask(CARELESS)) };
-    // The one thing that is waited for is that moment.
+    // The power cut happens at this time, so this sleep is intended.
     match tokio::time::timeout(moment, guest.machine.fail_fast(work)).await {
         Err(_moment) => Ok(()),
         Ok(Err(error)) => Err(guest.failed(error)),
-        Ok(Ok(_)) => Err(guest.failed("the work ended by itself")),
+        Ok(Ok(_)) => Err(guest.failed("the work ended before the power cut")),
     }
 }
 
@@ -111,7 +112,7 @@ async fn not_whole(line: &Line) -> Vec<String> {
     for (question, wanted) in WHOLE {
         match line.ask(question).await {
             Ok(answer) if answer == wanted => {}
-            Ok(answer) => wrong.push(format!("`{question}` says {answer:?}")),
+            Ok(answer) => wrong.push(format!("`{question}` printed {answer:?}")),
             Err(why) => wrong.push(why.to_string()),
         }
     }

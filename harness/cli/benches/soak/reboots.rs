@@ -1,5 +1,5 @@
-//! Reboots in a row with everything enabled: containers, configuration, sshd's configuration, disk use
-//! and boot time stay what they were.
+//! Consecutive reboots with everything enabled: containers, configuration, sshd's configuration, disk usage
+//! and boot time must not change.
 
 use host::speed;
 
@@ -7,14 +7,14 @@ use crate::common::Result;
 use crate::common::figure::{Figure, median};
 use crate::guest::{Guest, Line};
 
-/// For a machine to go down, on the reference host.
+/// The timeout of a shutdown, on the reference host.
 const DOWN_SECONDS: u64 = 120;
-/// What the config drive says beside who may log in.
+/// The cloud-config in addition to the SSH key.
 const CLOUD_CONFIG: &str = "\
 rancher: { environment: { CLOUD: heard } }
 write_files: [{ path: /opt/from-cloud, content: tea, owner: 'rancher:docker', permissions: 0640 }]
 ";
-/// What is enabled.
+/// The commands that enable everything.
 const ENABLED: [&str; 9] = [
     "sudo rancherctl config set hostname soaked",
     "sudo rancherctl config set userdocker.use_tls true",
@@ -29,7 +29,7 @@ const ENABLED: [&str; 9] = [
     "sudo rancherctl tls generate",
     "docker run -d --restart always --name clock busybox /bin/busybox sleep 100000",
 ];
-/// What must stay the same, and who tells.
+/// The observed state that must not change, and the commands that print it.
 const SAME: [(&str, &str); 8] = [
     (
         "containers of the user",
@@ -37,7 +37,7 @@ const SAME: [(&str, &str); 8] = [
     ),
     (
         "containers of the system",
-        // cloud-init ends by itself, sooner or later.
+        // The container of cloud-init exits at some point.
         "sudo system-docker ps -a --format '{{.Names}} {{.Image}}' | sort; \
          sudo system-docker ps --format '{{.Names}}' | grep -vx cloud-init | sort",
     ),
@@ -47,7 +47,7 @@ const SAME: [(&str, &str); 8] = [
         "rancherctl cloud-init status; stat -c '%n %U %G %a' /opt/from-cloud; sudo cat /opt/from-cloud",
     ),
     (
-        // It runs beside the logins, and has said which boot this is.
+        // cloud-init runs concurrently with the logins; wait until it has reported this boot.
         "start.sh",
         "for try in $(seq 100); do \
          sudo cmp -s /proc/sys/kernel/random/boot_id /var/log/start.log && exit; sleep 0.2; done; exit 1",
@@ -66,22 +66,22 @@ const SAME: [(&str, &str); 8] = [
          tr \"\\0\" \" \" < /proc/$(pidof dropbear | tr \" \" \"\\n\" | sort -n | head -n 1)/cmdline'",
     ),
 ];
-/// KiB in use on the state disk.
+/// The command that prints the used KiB of the state disk.
 const DISK: &str = "sync; df -k /home | tail -n 1 | awk '{ print $3 }'";
-/// KiB that disk use may grow.
+/// How many KiB the disk usage may grow.
 const DISK_BOUND: f64 = 1024.0;
-/// Boot time in the end over that in the beginning: noise is less.
+/// The bound of the ratio of the last boot times to the first ones; noise is smaller.
 const TIME_BOUND: f64 = 1.25;
 
-/// A machine after a boot.
+/// The state of the machine after a boot.
 struct Picture {
     same: Vec<String>,
     disk: f64,
-    /// Seconds from the kernel's begin until all was up.
+    /// Seconds from the start of the kernel until the machine is ready.
     boot: f64,
 }
 
-/// Reboots so often.
+/// Reboots the given number of times.
 pub async fn soak(count: u16) -> Result<Vec<Figure>> {
     let guest = Guest::start(CLOUD_CONFIG).await?;
     let line = guest.ready().await?;
@@ -90,7 +90,7 @@ pub async fn soak(count: u16) -> Result<Vec<Figure>> {
             .await
             .map_err(|error| guest.failed(error))?;
     }
-    // What was set holds from here on.
+    // The settings take effect from this boot on.
     let first = reboot(&guest, &line).await?;
     let (mut pictures, mut different) = (vec![first], 0.0);
     for number in 1..=count {
@@ -98,7 +98,7 @@ pub async fn soak(count: u16) -> Result<Vec<Figure>> {
         let next = match reboot(&guest, &line).await {
             Ok(next) => next,
             Err(why) => {
-                println!("reboot {number} of {count}: it did not come back: {why}");
+                println!("reboot {number} of {count}: the machine did not boot: {why}");
                 different += 1.0;
                 break;
             }
@@ -118,18 +118,14 @@ pub async fn soak(count: u16) -> Result<Vec<Figure>> {
     let boots: Vec<f64> = pictures.iter().map(|picture| picture.boot).collect();
     let part = boots.len().div_ceil(3);
     let slower = median(&boots[boots.len() - part..]) / median(&boots[..part]);
-    match different > 0.0 {
-        true => println!("evidence: {}", guest.evidence.folder().display()),
-        false => guest.end().await?,
+    if different > 0.0 {
+        println!("evidence: {}", guest.evidence.folder().display());
+    } else {
+        guest.end().await?;
     }
     Ok(vec![
         Figure::new("reboots after which something differed", different, 0.0, 0),
-        Figure::new(
-            "KiB of disk that were lost on the way",
-            grown,
-            DISK_BOUND,
-            0,
-        ),
+        Figure::new("KiB of disk usage growth", grown, DISK_BOUND, 0),
         Figure::new("boot time, last third over first", slower, TIME_BOUND, 2),
     ])
 }
@@ -141,7 +137,7 @@ async fn reboot(guest: &Guest, line: &Line) -> Result<Picture> {
         tokio::select! {
             // The connection may break before the command ends.
             _ = line.ask("sudo reboot") => machine.wait_event("init", speed::seconds(DOWN_SECONDS)).await,
-            begun = machine.wait_event("init", speed::seconds(DOWN_SECONDS)) => begun,
+            booting = machine.wait_event("init", speed::seconds(DOWN_SECONDS)) => booting,
         }
     };
     machine
@@ -171,7 +167,7 @@ async fn picture(guest: &Guest) -> Result<Picture> {
     })
 }
 
-/// What is not as it was.
+/// The state that has changed.
 fn differences(first: &Picture, next: &Picture) -> Vec<String> {
     let pairs = SAME.iter().zip(first.same.iter().zip(&next.same));
     let changed = pairs.filter(|(_, (was, is))| was != is);

@@ -1,9 +1,9 @@
-//! `ci/bench suite`: what the suite takes with forks, and booting every machine.
+//! `ci/bench suite`: measures the suite with forks and with cold boots.
 //!
-//! `harness test` runs the same trials in a process of its own: with forks where no checkpoint is
-//! there yet, with forks of those checkpoints, and with `--cold` ([`run`]). Verdicts are compared
-//! trial by trial. It ends with a line `FIGURE: VALUE (bound BOUND)` for each figure, and with
-//! status 1 when one is over.
+//! It runs `harness test` three times with the same trials: with forks and no existing checkpoints,
+//! with forks of those checkpoints, and with `--cold` ([`run`]). Verdicts are compared
+//! trial by trial. It prints a line `FIGURE: VALUE (bound BOUND)` for each figure, and exits with
+//! status 1 if one exceeds its bound.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,22 +21,22 @@ use common::Result;
 use common::figure::Figure;
 use run::{How, Tree};
 
-/// Of the suite with forks over the suite with `--cold`.
+/// The bound of the ratio of the suite with forks to the suite with `--cold`.
 const BOUND: f64 = 0.25;
 
-/// Runs the suite with forks and booting every machine, and compares times and verdicts.
+/// Runs the suite with forks and with cold boots, and compares durations and verdicts.
 #[derive(Parser)]
 #[command(name = "ci/bench suite")]
 struct Options {
-    /// Only trials (PROFILE::SCENARIO) with this in their name
+    /// Only trials whose name (PROFILE::SCENARIO) contains this text
     filter: Option<String>,
     /// Only trials on this profile
     #[arg(long)]
     profile: Option<String>,
-    /// How many at a time; as many as there are cores unless told
+    /// Number of trials at a time; the default is the number of cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     jobs: Option<u16>,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
 }
@@ -67,7 +67,7 @@ async fn measure(options: &Options) -> Result<Vec<Figure>> {
     }
     let differ = table::differing(&runs);
     println!(
-        "checkpoints made in the run over cold: {:.2}",
+        "run that creates checkpoints over cold: {:.2}",
         making.seconds / cold.seconds
     );
     Ok(vec![

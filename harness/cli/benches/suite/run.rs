@@ -1,5 +1,5 @@
-//! One run of the suite, in a process of its own and a tree of its own: its checkpoints and its
-//! evidence are nobody else's.
+//! One run of the suite in its own process and its own tree, so that it has its own checkpoints and
+//! evidence.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use harness::suite::COLD_VARIABLE;
 use crate::Options;
 use crate::common::Result;
 
-/// What a tree needs to be run: the last two are what registries hold, and the cache of it.
+/// The folders that a tree needs; the last two are the images of registries and their cache.
 const DATA: [&str; 5] = [
     "qemu-profiles",
     "scenarios",
@@ -28,51 +28,51 @@ const DATA: [&str; 5] = [
     "target/images",
 ];
 
-/// How machines begin.
+/// How machines start.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum How {
-    /// As forks; no checkpoint is there when the run begins.
+    /// As forks; no checkpoint exists when the run begins.
     Making,
-    /// As forks of checkpoints that are there.
+    /// As forks of existing checkpoints.
     Forking,
-    /// With power-on.
+    /// With a cold boot.
     Cold,
 }
 
 impl fmt::Display for How {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Making => "with forks, making the checkpoints",
+            Self::Making => "with forks, creating the checkpoints",
             Self::Forking => "with forks",
-            Self::Cold => "booting every machine",
+            Self::Cold => "with cold boots",
         })
     }
 }
 
 /// A run.
 pub struct Run {
-    /// All of it.
+    /// The duration of the run.
     pub seconds: f64,
-    /// By trial, as its evidence folder calls it.
+    /// The trials by the name of their evidence folder.
     pub trials: BTreeMap<String, One>,
 }
 
 /// A trial of a run.
 pub struct One {
-    /// The verdict, and the step that was red.
+    /// The verdict and the failed step.
     pub verdict: String,
-    /// From its begin to its last step.
+    /// The duration from its begin to its last step.
     pub seconds: f64,
 }
 
-/// A tree whose data are the project's, and whose evidence and checkpoints are its own.
+/// A tree that shares the data of the project and has its own evidence and checkpoints.
 pub struct Tree {
     folder: TempDir,
     artifacts: Artifacts,
 }
 
 impl Tree {
-    /// Makes it; it goes with this value.
+    /// Creates the tree, which is removed on drop.
     pub fn new(project: &Project, artifacts: &Artifacts) -> Result<Self> {
         let bench = project.root().join("target/bench");
         std::fs::create_dir_all(&bench)?;
@@ -93,7 +93,7 @@ impl Tree {
         Ok(Self { folder, artifacts })
     }
 
-    /// Runs the suite; what it says goes to stderr.
+    /// Runs the suite with its output on stderr.
     pub async fn run(&self, how: How, options: &Options) -> Result<Run> {
         let evidence = self.folder.path().join("target/evidence");
         if evidence.exists() {
@@ -127,13 +127,13 @@ impl Tree {
             .env(INITRD_VARIABLE, &self.artifacts.initrd)
             .env_remove(COLD_VARIABLE)
             .stdin(Stdio::null())
-            // Its lines are not figures.
+            // Keep its output apart from the figures.
             .stdout(std::io::stderr());
         command
     }
 }
 
-/// From the folders that trials left.
+/// Reads the trials from their evidence folders.
 fn trials(evidence: &Path) -> Result<BTreeMap<String, One>> {
     let mut trials = BTreeMap::new();
     for entry in std::fs::read_dir(evidence)?.flatten() {
@@ -150,16 +150,15 @@ fn trials(evidence: &Path) -> Result<BTreeMap<String, One>> {
 
 fn one(folder: &Path) -> Result<One> {
     let result: PathBuf = folder.join("result.json");
-    let verdict = match result.exists() {
-        false => "none".to_owned(),
-        true => {
-            let result = json(&result)?;
-            let step = result["step"].as_u64();
-            let step = step
-                .map(|step| format!(" at step {step}"))
-                .unwrap_or_default();
-            format!("{}{step}", result["verdict"].as_str().unwrap_or("?"))
-        }
+    let verdict = if result.exists() {
+        let result = json(&result)?;
+        let step = result["step"].as_u64();
+        let step = step
+            .map(|step| format!(" at step {step}"))
+            .unwrap_or_default();
+        format!("{}{step}", result["verdict"].as_str().unwrap_or("?"))
+    } else {
+        "none".to_owned()
     };
     let steps = std::fs::read_to_string(folder.join("steps.jsonl")).unwrap_or_default();
     let events: Vec<Value> = steps

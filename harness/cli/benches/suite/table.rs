@@ -1,4 +1,4 @@
-//! The runs side by side.
+//! The table that compares the runs.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use scenario::{Scenario, Start};
 
 use crate::run::{One, Run};
 
-/// A row for each trial: verdict and seconds of each run; then sums.
+/// One row per trial with the verdict and seconds of each run, followed by sums.
 pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
     let mut text = format!(
         "\n{:32}{:>24}{:>24}{:>24}\n",
-        "", "making checkpoints", "forking", "cold"
+        "", "creating checkpoints", "forking", "cold"
     );
     for name in names(runs) {
         let cells = runs.iter().map(|run| cell(run.trials.get(name)));
@@ -23,7 +23,7 @@ pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
     text + &row("the run", whole)
 }
 
-/// How many trials have not the same verdict in all runs, or are not in all of them.
+/// The number of trials whose verdicts differ, or that are missing in a run.
 #[allow(clippy::cast_precision_loss, reason = "a small count")]
 pub fn differing(runs: &[Run]) -> f64 {
     let differ = names(runs).into_iter().filter(|name| {
@@ -64,7 +64,7 @@ fn sums(what: &str, runs: &[Run], wanted: impl Fn(&str) -> bool) -> String {
     row(what, runs.iter().map(|run| format!("{:.1} s", sum(run))))
 }
 
-/// Whether a trial, `PROFILE-SCENARIO`, boots in each run.
+/// Whether a trial, `PROFILE-SCENARIO`, boots in every run.
 fn boots_always(trial: &str, scenarios: &[Scenario]) -> bool {
     let of = |scenario: &Scenario| {
         let mut profiles = scenario.profiles.iter();

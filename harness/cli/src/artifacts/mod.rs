@@ -1,4 +1,5 @@
-//! What a command boots: the files that the environment names, else those of the project, built first.
+//! The artifacts that a command boots: the files that the environment names, or those of the project, which are
+//! built first.
 
 mod progress;
 
@@ -7,19 +8,19 @@ use std::path::PathBuf;
 use runner::Project;
 pub use runner::artifacts::{Artifacts, ArtifactsError};
 
-use progress::Shown;
+use progress::BuildProgress;
 
-/// The variable that names a kernel that was not built from the project.
+/// The environment variable with the path of a kernel to boot instead of the project's.
 pub const KERNEL_VARIABLE: &str = "HARNESS_KERNEL";
-/// The variable that names an initrd that was not built from the project.
+/// The environment variable with the path of an initrd to boot instead of the project's.
 pub const INITRD_VARIABLE: &str = "HARNESS_INITRD";
 
-/// Why there is nothing to boot.
+/// Why the artifacts are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError {
     /// One of the two variables is set without the other.
     #[error(
-        "{set} is set and {missing} is not; set both, or neither to boot what this tree builds"
+        "{set} is set, but {missing} is not; hint: set both, or neither to boot the artifacts of this tree"
     )]
     Half {
         /// The variable that is set.
@@ -28,7 +29,7 @@ pub enum ObtainError {
         missing: &'static str,
     },
     /// A file that a variable names cannot be booted.
-    #[error("{variable} names {}, which {why}", file.display())]
+    #[error("{variable}: {} {why}", file.display())]
     Given {
         /// The variable.
         variable: &'static str,
@@ -37,12 +38,12 @@ pub enum ObtainError {
         /// What is wrong with it.
         why: String,
     },
-    /// The build.
+    /// The build failed.
     #[error(transparent)]
     Build(#[from] ArtifactsError),
 }
 
-/// What to boot: the files that the environment names, else those of the project, built first if its
+/// Returns the files that the environment names, or the artifacts of the project, which are built first if the
 /// sources changed.
 ///
 /// # Errors
@@ -54,21 +55,21 @@ pub fn obtain(project: &Project) -> Result<Artifacts, ObtainError> {
     }
 }
 
-/// Builds the OS of a project and shows the progress on stderr.
+/// Builds the OS of a project, with the progress on stderr.
 ///
 /// # Errors
 /// The build failed.
 pub fn build(project: &Project) -> Result<Artifacts, ObtainError> {
-    let mut shown = Shown::new();
-    let built = Artifacts::build(project.root(), &mut |progress| shown.tell(progress));
+    let mut shown = BuildProgress::new();
+    let built = Artifacts::build(project.root(), &mut |progress| shown.show(progress));
     shown.end();
     Ok(built?)
 }
 
-/// The files that the environment names.
+/// Returns the files that the environment names.
 ///
 /// # Errors
-/// Only one is named, or one cannot be booted.
+/// Only one variable is set, or a file cannot be booted.
 pub fn given() -> Result<Option<Artifacts>, ObtainError> {
     let named = |variable| std::env::var_os(variable).filter(|value| !value.is_empty());
     let half = |set, missing| Err(ObtainError::Half { set, missing });
@@ -83,11 +84,11 @@ pub fn given() -> Result<Option<Artifacts>, ObtainError> {
     }
 }
 
-/// A file that somebody named, if there is something in it.
+/// Checks that the file is a non-empty regular file.
 fn usable(variable: &'static str, file: PathBuf) -> Result<PathBuf, ObtainError> {
     let why = match std::fs::metadata(&file) {
         Err(error) => format!("cannot be read: {error}"),
-        Ok(found) if !found.is_file() => "is no file".into(),
+        Ok(found) if !found.is_file() => "is not a file".into(),
         Ok(found) if found.len() == 0 => "is empty".into(),
         Ok(_) => return Ok(file),
     };

@@ -1,4 +1,4 @@
-//! A build as it is shown: one moving line on a terminal, plain lines elsewhere.
+//! Shows the progress of a build: a spinner on a terminal, plain lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use images::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often the line moves although nothing happens.
+/// The refresh interval of the spinner.
 const TICK: Duration = Duration::from_millis(120);
 
-/// Shows a build on stderr. What was kept from before is not worth a line.
-pub(super) struct Shown {
+/// Shows a build on stderr. Cached steps are not shown.
+pub(super) struct BuildProgress {
     bar: Option<ProgressBar>,
     begin: Instant,
 }
 
-impl Shown {
+impl BuildProgress {
     pub(super) fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
@@ -30,13 +30,13 @@ impl Shown {
         }
     }
 
-    pub(super) fn tell(&mut self, progress: &Progress<'_>) {
+    pub(super) fn show(&mut self, progress: &Progress<'_>) {
         match progress {
             Progress::Started(step) => self.begins(step),
             Progress::Cached(_) => {}
             Progress::Finished(step) => {
-                let took = self.begin.elapsed().as_secs_f64();
-                self.line(&format!("build: {step}, done ({took:.1} s)"));
+                let duration = self.begin.elapsed().as_secs_f64();
+                self.line(&format!("build: {step}, done ({duration:.1} s)"));
             }
         }
     }

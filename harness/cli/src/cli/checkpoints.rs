@@ -1,4 +1,4 @@
-//! `harness checkpoints`: the machines that trials go on from.
+//! `harness checkpoints`: lists, explains and removes checkpoints.
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -14,7 +14,7 @@ use scenario::Start;
 use super::Refusal;
 use super::options::CheckpointOptions;
 
-/// How much of a value is shown.
+/// How many characters of a value are shown.
 const SHOWN: usize = 60;
 
 pub(super) fn checkpoints(
@@ -54,28 +54,27 @@ fn line(one: &Listed) -> String {
 }
 
 fn label(one: &Listed) -> &str {
-    one.recipe
+    one.key
         .as_ref()
-        .map_or("(unreadable)", |recipe| recipe.label.as_str())
+        .map_or("(unreadable)", |key| key.label.as_str())
 }
 
-/// To the second: what is below says nothing to anybody.
+/// The age, rounded to seconds.
 fn age(used: SystemTime) -> humantime::FormattedDuration {
     let seconds = used.elapsed().unwrap_or_default().as_secs();
     humantime::format_duration(Duration::from_secs(seconds))
 }
 
 fn explain(project: &Project, store: &CheckpointStore, filter: &str) -> Result<ExitCode, Refusal> {
-    let trials = suite::trials(project).map_err(|_| {
-        Refusal::usage("scenarios or profiles are wrong; `harness check` says where")
-    })?;
+    let trials = suite::trials(project)
+        .map_err(|_| Refusal::usage("invalid scenarios or profiles; hint: run `harness check`"))?;
     let wanted: Vec<_> = trials
         .into_iter()
         .filter(|trial| trial.name().contains(filter))
         .collect();
     if wanted.is_empty() {
         return Err(Refusal::usage(format!(
-            "no trial matches `{filter}`; see `harness list`"
+            "no trial matches `{filter}`; hint: run `harness list`"
         )));
     }
     let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
@@ -92,28 +91,32 @@ fn of_trial(
 ) -> Result<String, Refusal> {
     let name = trial.name();
     if trial.scenario.start == Start::Cold {
-        return Ok(format!("{name}: is booted, for it says `start: cold`\n"));
+        return Ok(format!(
+            "{name}: booted, because the scenario has `start: cold`\n"
+        ));
     }
     if let Some(why) = trial.never_forks() {
-        return Ok(format!("{name}: is booted, for {why}\n"));
+        return Ok(format!("{name}: booted, because {why}\n"));
     }
-    let recipes = trial
-        .recipes(artifacts)
+    let keys = trial
+        .checkpoint_keys(artifacts)
         .map_err(|failure| Refusal::infrastructure(failure.text()))?;
-    let told = recipes.iter().map(|recipe| {
-        let how = told(&store.explain(recipe));
-        format!("  {}: {how}\n", recipe.label)
+    let lines = keys.iter().map(|key| {
+        let state = describe(&store.explain(key));
+        format!("  {}: {state}\n", key.label)
     });
-    Ok(format!("{name}\n{}", told.collect::<String>()))
+    Ok(format!("{name}\n{}", lines.collect::<String>()))
 }
 
-fn told(explained: &Explained) -> String {
+fn describe(explained: &Explained) -> String {
     match explained {
-        Explained::There(one) => format!("{} is used", one.name),
+        Explained::Exists(one) => format!("{} is used", one.name),
         Explained::Damaged { one, why } => {
-            format!("will be made; {} is not whole: {why}", one.name)
+            format!("will be created; {} is incomplete: {why}", one.name)
         }
-        Explained::Missing { nearest: None } => "will be made; there is no other".into(),
+        Explained::Missing { nearest: None } => {
+            "will be created; no other checkpoint exists".into()
+        }
         Explained::Missing {
             nearest: Some((one, differences)),
         } => {
@@ -127,7 +130,7 @@ fn told(explained: &Explained) -> String {
             });
             let (name, label) = (&one.name, label(one));
             format!(
-                "will be made; {name} ({label}) differs in{}",
+                "will be created; {name} ({label}) differs in{}",
                 lines.collect::<String>()
             )
         }

@@ -1,4 +1,4 @@
-//! Commands for a CI service, which spreads the trials over many machines.
+//! Commands for a CI service that distributes the trials over many machines.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub(super) fn matrix(project: &Project, shards: u16) -> ExitCode {
     }
 }
 
-/// So many shards of each profile, but none that would have nothing to do.
+/// The jobs: the requested number of shards of each profile, without empty shards.
 fn jobs(profiles: &[Profile], scenarios: &[Scenario], shards: usize) -> Vec<Value> {
     let of = |profile: &Profile| {
         let name = profile.name.clone();
@@ -44,7 +44,7 @@ pub(super) fn durations(project: &Project, write: bool) -> Result<ExitCode, Refu
     let file = project.durations_file();
     let failed = |error: std::io::Error| {
         let file = file.display();
-        Refusal::infrastructure(format!("{file} cannot be written: {error}"))
+        Refusal::infrastructure(format!("cannot write {file}: {error}"))
     };
     let mut all = BTreeMap::new();
     if write && let Ok(text) = std::fs::read_to_string(&file) {
@@ -61,22 +61,22 @@ pub(super) fn durations(project: &Project, write: bool) -> Result<ExitCode, Refu
     Ok(exit::OK.into())
 }
 
-/// What the history of this tree knows of trials that there are.
+/// The recorded durations of the trials that exist.
 fn known(project: &Project) -> Result<BTreeMap<String, f64>, Refusal> {
     let (_, scenarios) = project
         .load()
-        .map_err(|_| Refusal::usage("a scenario or profile is wrong; see `harness check`"))?;
+        .map_err(|_| Refusal::usage("invalid scenarios or profiles; hint: run `harness check`"))?;
     let medians = History::new(project.history_file()).medians();
-    let there = |trial: &str| {
+    let exists = |trial: &str| {
         let (profile, name) = trial.split_once("::").unwrap_or_default();
         let mut scenarios = scenarios.iter();
         scenarios.any(|s| s.name == name && s.may_run_on(profile))
     };
     let mut known = BTreeMap::new();
-    for (known_as, median) in medians {
-        // Under the name stands with what it ran (`q35::boot tcg`); the longest is for all.
-        let trial = known_as.split(' ').next().unwrap_or_default().to_owned();
-        if there(&trial) {
+    for (history_key, median) in medians {
+        // A key of the history ends with the accelerator (`q35::boot tcg`); the longest duration counts.
+        let trial = history_key.split(' ').next().unwrap_or_default().to_owned();
+        if exists(&trial) {
             let longest = known.entry(trial).or_insert(0.0_f64);
             *longest = longest.max((median * 10.0).round() / 10.0);
         }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_profile_has_as_many_shards_as_it_has_work_for() {
+    fn jobs_have_no_empty_shards() {
         let (profiles, mut scenarios) = harness::project::find().load().unwrap();
         scenarios.truncate(4);
         for (n, scenario) in scenarios.iter_mut().enumerate() {

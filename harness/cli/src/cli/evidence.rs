@@ -1,4 +1,4 @@
-//! Commands about what a trial left.
+//! Commands that use the evidence of a trial.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use harness::interactive::{self, Entered};
 use harness::project::Project;
 use harness::{exit, suite, terminal};
 use runner::checkpoint::CheckpointStore;
-use runner::trial::{self, Ended, Failure, Past, Settings, Trial};
+use runner::trial::{self, Failure, PastOutcome, PastTrial, Settings, Trial};
 use yaml::{closest, render_all};
 
 use super::Refusal;
@@ -35,15 +35,17 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
         }
         None => {
             let past = open(project, &options.what)?;
-            // Told before anything is started.
+            // Fail before anything is started.
             drop(past.machine().map_err(Refusal::infrastructure)?);
-            for what in past.served(project) {
-                eprintln!("note: the {what} that its trial gave it is gone");
+            for service in past.served(project) {
+                eprintln!(
+                    "note: the {service} of the trial is not available to the restored machine"
+                );
             }
             let artifacts = past.artifacts_for_reboot(given, project);
             let artifacts = artifacts.map_err(Refusal::infrastructure)?;
             let paused = options.paused;
-            (Entered::Past { past, paused }, artifacts)
+            (Entered::PastTrial { past, paused }, artifacts)
         }
     };
     let entered = interactive::enter(interactive::EnterOptions {
@@ -55,18 +57,18 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
     entered.map_err(Refusal::infrastructure)
 }
 
-/// An evidence folder; who gives a scenario forgot the step.
-fn open(project: &Project, what: &str) -> Result<Past, Refusal> {
-    Past::open(Path::new(what)).map_err(|why| {
-        let hint = match find_trial(project, what) {
-            Ok(_) => format!("; to stop a trial of {what} at a step, say --before STEP"),
+/// Opens an evidence folder. If the argument is the name of a scenario, the error suggests `--before`.
+fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
+    PastTrial::open(Path::new(name)).map_err(|why| {
+        let hint = match find_trial(project, name) {
+            Ok(_) => format!("; hint: stop a trial of {name} before a step with --before STEP"),
             Err(_) => String::new(),
         };
         Refusal::usage(why + &hint)
     })
 }
 
-/// The trial that is named by SCENARIO or PROFILE::SCENARIO.
+/// Finds a trial by SCENARIO or PROFILE::SCENARIO.
 fn find_trial(project: &Project, name: &str) -> Result<Trial, Refusal> {
     let colour = terminal::colour(&std::io::stderr());
     let wrong = |errors: Vec<_>| Refusal::usage(render_all(&errors, colour));
@@ -78,17 +80,18 @@ fn find_trial(project: &Project, name: &str) -> Result<Trial, Refusal> {
     let names: Vec<_> = trials.iter().map(Trial::name).collect();
     let all = names.iter().map(String::as_str);
     let scenarios = trials.iter().map(|trial| trial.scenario.name.as_str());
-    let meant = closest(name, all.chain(scenarios));
-    let meant = meant.map(|near| format!("; did you mean `{near}`?"));
-    let meant = meant.unwrap_or_default();
+    let hint = match closest(name, all.chain(scenarios)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "run `harness list`".into(),
+    };
     Err(Refusal::usage(format!(
-        "there is no scenario `{name}`{meant}; see `harness list`"
+        "unknown scenario `{name}`; hint: {hint}"
     )))
 }
 
 /// `harness replay`.
 pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCode, Refusal> {
-    let past = Past::open(&options.evidence).map_err(Refusal::usage)?;
+    let past = PastTrial::open(&options.evidence).map_err(Refusal::usage)?;
     let (trial, cold) = past.trial(project).map_err(Refusal::infrastructure)?;
     let artifacts = past.artifacts(given(&options.boot)?, project, options.any_artifacts);
     let artifacts = artifacts.map_err(Refusal::infrastructure)?;
@@ -111,46 +114,47 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
     super::print(&format!(
         "{}: {}\n",
         trial.name(),
-        compared(past.ended().as_ref(), &now)
+        compare(past.ended().as_ref(), &now)
     ));
     Ok(match now {
         Ok(()) => exit::OK,
-        Err(Failure::Failed(_)) => exit::RED,
+        Err(Failure::Failed(_)) => exit::FAILED,
         Err(Failure::Infrastructure(_)) => exit::INFRASTRUCTURE,
     }
     .into())
 }
 
-/// How it went, and how it went then.
-fn compared(then: Option<&Ended>, now: &Result<(), Failure>) -> String {
+/// Compares the verdict of the replay with the recorded verdict.
+fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
     let place = |step: Option<usize>| match step {
         Some(step) => format!("step {step}"),
         None => "the boot".into(),
     };
     let was = match then {
-        None => "had no verdict".into(),
+        None => "ended without a verdict".into(),
         Some(then) => match then.verdict {
-            Verdict::Failed | Verdict::KnownFailure => format!("was red at {}", place(then.step)),
-            Verdict::Passed => "had passed".into(),
-            Verdict::Flaky => "had passed, but not at once".into(),
-            Verdict::Error => "had no verdict".into(),
+            Verdict::Failed | Verdict::KnownFailure => format!("failed at {}", place(then.step)),
+            Verdict::Passed => "passed".into(),
+            Verdict::Flaky => "passed after a retry".into(),
+            Verdict::Error => "ended with an error".into(),
         },
     };
     match now {
-        Ok(()) => format!("passed now; it {was}"),
-        Err(Failure::Infrastructure(_)) => format!("no verdict now; it {was}"),
-        Err(Failure::Failed(red)) => {
-            let here = place(red.step);
-            let same = then.is_some_and(|t| t.verdict == Verdict::Failed && t.step == red.step);
-            match same {
-                true => format!("red again at the same place, {here}"),
-                false => format!("red at {here}; it {was}"),
+        Ok(()) => format!("passed; the recorded trial {was}"),
+        Err(Failure::Infrastructure(_)) => format!("error; the recorded trial {was}"),
+        Err(Failure::Failed(failed)) => {
+            let here = place(failed.step);
+            let same = then.is_some_and(|t| t.verdict == Verdict::Failed && t.step == failed.step);
+            if same {
+                format!("failed again at the same place, {here}")
+            } else {
+                format!("failed at {here}; the recorded trial {was}")
             }
         }
     }
 }
 
-/// As for `harness test --verbose`.
+/// The settings of `harness test --verbose`.
 fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
     let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
     let cold = cold || environment.cold;
@@ -161,11 +165,11 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
         checkpoints: (!cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
         seed: environment.seed,
         machine_limit: trial::limit(environment.machine_limit),
-        usual: Baseline::default(),
+        baseline: Baseline::default(),
     })
 }
 
-/// What the command line names, else the environment.
+/// The artifacts from the command line, or else from the environment.
 fn given(options: &BootOptions) -> Result<Option<Artifacts>, Refusal> {
     match (&options.kernel, &options.initrd) {
         (Some(kernel), Some(initrd)) => Ok(Some(Artifacts {

@@ -1,4 +1,4 @@
-//! Commands that make or drive a machine.
+//! Commands for the interactive machine, the build and the host.
 
 use std::process::ExitCode;
 
@@ -30,11 +30,11 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
     let config = options.cloud_config.as_ref();
     if let Some(missing) = config.filter(|file| !file.is_file()) {
         return Err(Refusal::usage(format!(
-            "there is no file {}",
+            "file {} does not exist",
             missing.display()
         )));
     }
-    // Before minutes go into a build that cannot be booted.
+    // Before a build of several minutes whose result cannot be booted.
     profile.check_host().map_err(Refusal::infrastructure)?;
     let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
     let profile = profile
@@ -62,13 +62,12 @@ fn profile(project: &Project, name: &str) -> Result<Profile, Refusal> {
         .iter()
         .map(|profile| profile.name.as_str())
         .collect();
-    let near = closest(name, names.iter().copied());
-    let meant = near
-        .map(|near| format!("did you mean `{near}`? "))
+    let hint = closest(name, names.iter().copied())
+        .map(|near| format!("; hint: did you mean `{near}`?"))
         .unwrap_or_default();
     let all = names.join(", ");
     Err(Refusal::usage(format!(
-        "there is no profile `{name}`; {meant}there are: {all}"
+        "unknown profile `{name}`{hint}\nprofiles: {all}"
     )))
 }
 
@@ -100,7 +99,7 @@ pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
         .map(|finding| line(finding, colour))
         .collect();
     if kernel.is_none() {
-        text += "KVM can be proven once there is a kernel: `harness build`, then ask again\n";
+        text += "hint: to prove KVM, run `harness build`, then `harness doctor` again\n";
     }
     super::print(&text);
     let missing = findings

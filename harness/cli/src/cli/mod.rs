@@ -1,4 +1,4 @@
-//! The command line: what it understands ([`options`]), and each command's few lines.
+//! The command line: its options ([`options`]), and one function per command.
 
 mod checkpoints;
 mod ci;
@@ -20,7 +20,7 @@ use harness::project::Project;
 
 use options::{Command, Options};
 
-/// Why a command has no result.
+/// An error of a command: the exit status and the message.
 struct Refusal {
     status: u8,
     why: String,
@@ -42,7 +42,7 @@ impl Refusal {
     }
 }
 
-/// Prints a text. Whoever closes the pipe has read enough.
+/// Prints a text on stdout. A closed pipe is not an error.
 fn print(text: &str) {
     let mut stdout = std::io::stdout();
     let _ = stdout
@@ -50,7 +50,7 @@ fn print(text: &str) {
         .and_then(|()| stdout.flush());
 }
 
-/// Reads the command line and does what it says.
+/// Parses the command line and runs the command.
 pub(crate) fn run() -> ExitCode {
     let options = Options::parse();
     harness::terminal::print_logs();
@@ -79,7 +79,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
         } => Ok(ci::matrix(project, shards)),
         Command::Durations { write } => ci::durations(project, write),
         Command::Report(options) => report::report(project, options),
-        Command::BootTimeline { profile } => report::ladder(project, profile.as_deref()),
+        Command::BootTimeline { profile } => report::timeline(project, profile.as_deref()),
         Command::Schema { write } => project::schema(project, write),
         Command::Completion { shell } => {
             let mut command = Options::command();

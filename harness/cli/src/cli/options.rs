@@ -1,4 +1,4 @@
-//! What the command line understands.
+//! The options of the command line.
 
 use std::path::PathBuf;
 
@@ -10,34 +10,34 @@ use super::report;
 
 const AFTER: &str = "\
 Exit status:
-  0  as wanted
-  1  a verdict is red, or a check found something
-  2  the command was not understood
-  3  there was no verdict: no QEMU, no build, no room
+  0  success
+  1  a trial failed, or a check found a problem
+  2  the command line is invalid
+  3  an error prevented a verdict: no QEMU, a failed build, not enough resources
 
 Environment:
-  HARNESS_KERNEL, HARNESS_INITRD  boot these instead of what this tree builds
-  HARNESS_ALL_PROFILES=1          run scenarios on their `more_profiles`, too (cargo test)
+  HARNESS_KERNEL, HARNESS_INITRD  boot these files instead of the artifacts of this tree
+  HARNESS_ALL_PROFILES=1          also run scenarios on their `more_profiles` (cargo test)
   HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
   HARNESS_KEEP=1                  keep the evidence of trials that passed
-  HARNESS_MACHINE_LIMIT=MIB       keep the machine of a red trial in at most so much; 0 keeps none
-  HARNESS_SEED=NUMBER             draw what power cuts lose from this again
-  HARNESS_VERBOSE=1               tell each step (cargo test)
-  HARNESS_SHARD=2/5               run a part of the trials only
-  HARNESS_DURATIONS=FILE          how long trials take, to make shards even
-  HARNESS_RETRIES=1               try a trial that did not pass again
-  HARNESS_FLAKY_OK=1              a trial that passed only then does not fail the run
-  HARNESS_REPORT, HARNESS_JUNIT   as --report and --junit of `harness test` (cargo test)
-  HARNESS_EVENTS                  as --events, but appended (cargo test)
-  NO_COLOR=1                      no colours
+  HARNESS_MACHINE_LIMIT=MIB       size limit of a failure snapshot; 0 disables them
+  HARNESS_SEED=NUMBER             seed of the writes that power cuts lose
+  HARNESS_VERBOSE=1               print each step (cargo test)
+  HARNESS_SHARD=2/5               run only this part of the trials
+  HARNESS_DURATIONS=FILE          durations of trials, to balance shards
+  HARNESS_RETRIES=1               retry a trial that did not pass
+  HARNESS_FLAKY_OK=1              do not fail the run for trials that pass after a retry
+  HARNESS_REPORT, HARNESS_JUNIT   like --report and --junit of `harness test` (cargo test)
+  HARNESS_EVENTS                  like --events, but appends to the file (cargo test)
+  NO_COLOR=1                      disable colours
 
 Examples:
-  harness run                          boot the OS, its console in this terminal
+  harness run                          boot the OS with its console in this terminal
   harness run --background && harness ssh -- docker info
-  harness test two-dockers             one scenario, each step as it happens
-  harness check                        read all scenarios, boot nothing";
+  harness test two-dockers             run one scenario
+  harness check                        validate all scenarios without booting";
 
-/// Boots a build of the OS under QEMU, and proves it with scenario files.
+/// Boots a build of the OS under QEMU and tests it with scenario files.
 #[derive(Debug, Parser)]
 #[command(name = "harness", version, after_help = AFTER)]
 pub(super) struct Options {
@@ -50,60 +50,61 @@ pub(super) struct Options {
 pub(super) enum Command {
     /// Build the OS: dist/artifacts/vmlinuz and initrd
     Build,
-    /// Boot the OS for a person; its disk is kept from run to run
+    /// Boot the OS interactively; its disk persists between runs
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunOptions),
     /// Open a shell in the machine of `harness run`, or run a command in it
     #[command(after_help = "Examples:\n  harness ssh\n  harness ssh -- sudo system-docker ps")]
     Ssh {
-        /// The command; a shell without one
+        /// The command; the default is a shell
         #[arg(last = true)]
         command: Vec<String>,
     },
-    /// End the machine of `harness run`
+    /// Stop the machine of `harness run`
     Stop,
     /// Run the trials of `cargo test --test boot`
     #[command(after_help = TEST_EXAMPLES)]
     Test(TestOptions),
-    /// See that scenarios can fail: each sabotage must turn its scenario red at the step it names
+    /// Prove that scenarios can fail: each sabotage must make its scenario fail at the named step
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(ProveOptions),
-    /// Bring back the machine of a red trial as it stood, or stop a trial before a step
+    /// Restore the machine of a failed trial, or stop a trial before a step
     #[command(after_help = ENTER_EXAMPLES)]
     Enter(EnterOptions),
-    /// Run the trial that left an evidence folder again, from what that folder holds
+    /// Run a trial again from its evidence folder
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayOptions),
-    /// Read all scenarios and profiles and tell all that is wrong with them
+    /// Validate all scenarios and profiles
     Check,
-    /// List the scenarios, and the profiles they run on
+    /// List the scenarios and the profiles that they run on
     List {
-        /// As JSON: profiles, so many shards of each, as a CI service takes a matrix
+        /// Print a job matrix for a CI service as JSON, with this many shards of each profile
         #[arg(long, value_name = "SHARDS", value_parser = clap::value_parser!(u16).range(1..))]
         matrix: Option<u16>,
     },
-    /// Print how long trials take here, for runs in shards
+    /// Print the durations of trials on this host, which balance shards
     Durations {
-        /// Put it into ci/durations.json instead, beside what that knows of other trials
+        /// Merge the durations into ci/durations.json instead
         #[arg(long)]
         write: bool,
     },
-    /// Make the report of a run that was streamed with `--events`
+    /// Generate the report of a run from its event stream (`--events`)
     #[command(after_help = REPORT_EXAMPLES)]
     Report(report::Options),
-    /// Tell by when boots reach their stages, and by when they should
+    /// Print the boot timeline of the last boots and their budgets
+    #[command(name = "ladder")]
     BootTimeline {
         /// Only this profile
         profile: Option<String>,
     },
-    /// List the machines that trials go on from, kept under target/checkpoints
+    /// List the checkpoints that trials fork, stored in target/checkpoints
     #[command(
-        after_help = "Examples:\n  harness checkpoints --explain two-dockers    why is this one not reused?"
+        after_help = "Examples:\n  harness checkpoints --explain two-dockers    why is its checkpoint not reused?"
     )]
     Checkpoints(CheckpointOptions),
-    /// Tell what this host can do, and what to install for the rest
+    /// Check what this host supports, and what to install
     Doctor,
-    /// Print a completion script for a shell
+    /// Print a shell completion script
     #[command(
         after_help = "Example:\n  harness completion bash > ~/.local/share/bash-completion/completions/harness"
     )]
@@ -113,7 +114,7 @@ pub(super) enum Command {
     },
     /// Print the JSON schema of scenario files
     Schema {
-        /// Write the committed schema files instead
+        /// Update the committed schema files instead
         #[arg(long)]
         write: bool,
     },
@@ -123,30 +124,30 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   harness run --fresh --memory 2048
   harness run --append rancher.password=secret --cloud-config my.yaml
-  ssh -p 2222 rancher@localhost        while it runs";
+  ssh -p 2222 rancher@localhost        while the machine runs";
 
 /// `harness run`.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
-    /// Begin with an empty disk
+    /// Start with an empty disk
     #[arg(long)]
     pub(super) fresh: bool,
-    /// The machine to pretend to be (qemu-profiles/*.yaml)
+    /// The hardware profile (qemu-profiles/*.yaml)
     #[arg(long, default_value = "q35")]
     pub(super) profile: String,
-    /// Memory in MiB instead of the profile's
+    /// Memory in MiB; the default is that of the profile
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) memory: Option<u64>,
-    /// Kernel argument after those of the profile; may be given again
+    /// Additional kernel argument; can be repeated
     #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
     pub(super) append: Vec<String>,
-    /// A cloud-config for the config drive; your public keys are added
+    /// cloud-config for the config drive; your public keys are added
     #[arg(long, value_name = "FILE")]
     pub(super) cloud_config: Option<PathBuf>,
-    /// Leave it running and give the terminal back
+    /// Leave the machine running in the background
     #[arg(long)]
     pub(super) background: bool,
-    /// Port of this host that leads to the machine's SSH
+    /// Port of this host that is forwarded to SSH of the machine
     #[arg(long, default_value_t = 2222, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
 }
@@ -154,40 +155,40 @@ pub(super) struct RunOptions {
 /// `harness checkpoints`.
 #[derive(Debug, Args)]
 pub(super) struct CheckpointOptions {
-    /// Remove them, but for those in use
+    /// Remove all checkpoints that are not in use
     #[arg(long, conflicts_with = "explain")]
     pub(super) remove: bool,
-    /// Tell which ones trials with this in their name go on from, and what keeps those that are
-    /// there from being used
+    /// Explain which checkpoints the trials whose names contain FILTER use, and why existing ones are not
+    /// reused
     #[arg(long, value_name = "FILTER")]
     pub(super) explain: Option<String>,
 }
 
 const REPORT_EXAMPLES: &str = "\
-Evidence is looked for where it was, and beside the stream's file.
+Evidence is searched at its recorded path and beside the file of the event stream.
 
 Example:
   harness test --events events.jsonl; harness report --from events.jsonl --output report.html";
 
-/// How trials are run.
+/// How many trials run at a time, and how they are shown.
 #[derive(Debug, Args)]
-pub(super) struct Pace {
-    /// How many at a time; as many as there are cores unless told
+pub(super) struct Jobs {
+    /// Number of trials at a time; the default is the number of cores
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) jobs: Option<u16>,
-    /// Tell each step as it happens, also with many jobs
+    /// Print each step, even with many jobs
     #[arg(long, short)]
     pub(super) verbose: bool,
 }
 
-impl Pace {
-    /// How many at a time, as libtest-mimic wants it.
+impl Jobs {
+    /// The number of threads for libtest-mimic.
     pub(super) fn threads(&self) -> Option<usize> {
         self.jobs.map(usize::from)
     }
 
-    /// Whether steps are told: where somebody asks for it, and where one trial runs at a time.
-    pub(super) fn tells(&self) -> bool {
+    /// Whether steps are printed: on request, or if only one trial runs at a time.
+    pub(super) fn prints_steps(&self) -> bool {
         self.verbose || self.jobs == Some(1)
     }
 }
@@ -195,79 +196,79 @@ impl Pace {
 const PROVE_EXAMPLES: &str = "\
 Examples:
   harness prove                        every sabotage of every scenario
-  harness prove ssh-key --verbose      those of one, each step as it happens
-  harness prove --shard 1/3            a third of them";
+  harness prove ssh-key --verbose      the sabotages of one scenario, with each step
+  harness prove --shard 1/3            a third of the sabotages";
 
 /// `harness prove`.
 #[derive(Debug, Args)]
 pub(super) struct ProveOptions {
-    /// Only sabotages (PROFILE::SCENARIO::sabotage-N) with this in their name
+    /// Only sabotages whose name (PROFILE::SCENARIO::sabotage-N) contains this text
     pub(super) filter: Option<String>,
-    /// On this profile instead of the first of each scenario
+    /// Use this profile instead of the first profile of each scenario
     #[arg(long)]
     pub(super) profile: Option<String>,
     #[command(flatten)]
-    pub(super) pace: Pace,
-    /// Only the second of five parts of the sabotages, and the like
+    pub(super) pace: Jobs,
+    /// Only this part of the sabotages, for example 2/5
     #[arg(long, value_name = "N/OF")]
     pub(super) shard: Option<Shard>,
-    /// Keep the evidence of what was red as it should be
+    /// Keep the evidence of trials that failed as expected
     #[arg(long)]
     pub(super) keep: bool,
-    /// List the sabotages, and boot nothing
+    /// List the sabotages without booting
     #[arg(long)]
     pub(super) list: bool,
 }
 
 const TEST_EXAMPLES: &str = "\
 Examples:
-  harness test                         all
-  harness test two-dockers             those with this in their name
-  harness test --profile pc --jobs 1   one after another, each step as it happens
-  harness test --shard 2/5 --retries 1 what one of five machines of a CI service runs
-  harness test --report report.html    and a page to look at it afterwards";
+  harness test                         all trials
+  harness test two-dockers             trials whose name contains this text
+  harness test --profile pc --jobs 1   one after another, with each step
+  harness test --shard 2/5 --retries 1 the part of one of five CI machines
+  harness test --report report.html    with an HTML report";
 
 /// `harness test`.
 #[derive(Debug, Args)]
 pub(super) struct TestOptions {
-    /// Only trials (PROFILE::SCENARIO) with this in their name
+    /// Only trials whose name (PROFILE::SCENARIO) contains this text
     pub(super) filter: Option<String>,
     /// Only trials on this profile
     #[arg(long)]
     pub(super) profile: Option<String>,
-    /// Trials on all profiles that scenarios name, their `more_profiles` among them
+    /// Also run scenarios on their `more_profiles`
     #[arg(long, conflicts_with = "profile")]
     pub(super) all_profiles: bool,
     #[command(flatten)]
-    pub(super) pace: Pace,
+    pub(super) pace: Jobs,
     /// Keep the evidence of trials that passed
     #[arg(long)]
     pub(super) keep: bool,
-    /// Boot every machine, also where a fork of one that is ready would do
+    /// Boot every machine instead of forking a checkpoint
     #[arg(long)]
     pub(super) cold: bool,
-    /// Only the second of five parts of the trials, and the like
+    /// Only this part of the trials, for example 2/5
     #[arg(long, value_name = "N/OF")]
     pub(super) shard: Option<Shard>,
-    /// How long trials take, to make shards even; the same file for all of them [default: ci/durations.json]
+    /// Durations of trials, to balance shards; must be the same for all shards [default: ci/durations.json]
     #[arg(long, value_name = "FILE")]
     pub(super) durations: Option<PathBuf>,
-    /// Try a trial that did not pass again, so many times; a pass then is flaky
+    /// Retry a trial that did not pass up to N times; a pass after a retry is flaky
     #[arg(long, value_name = "N")]
     pub(super) retries: Option<u32>,
-    /// Flaky trials do not fail the run
+    /// Do not fail the run for flaky trials
     #[arg(long)]
     pub(super) flaky_ok: bool,
     #[command(flatten)]
     pub(super) output: report::Output,
-    /// Run trials that this host is thought unable to run, too
+    /// Also run trials that this host probably cannot run
     #[arg(long)]
     pub(super) include_ignored: bool,
-    /// Keep the machine of a red trial in at most so many MiB, to enter it; 0 keeps none
+    /// Size limit of failure snapshots in MiB, which `harness enter` restores; 0 disables them
     /// [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub(super) keep_machine_limit: Option<u64>,
-    /// What is printed now is right: write it into the snapshots that differ, or are not there
+    /// Accept the output: update snapshots that differ or do not exist
     #[arg(long, requires = "filter")]
     pub(super) accept: bool,
 }
@@ -283,19 +284,19 @@ Examples:
 /// `harness enter`.
 #[derive(Debug, Args)]
 pub(super) struct EnterOptions {
-    /// The evidence folder of a red trial; with --before, SCENARIO or PROFILE::SCENARIO
+    /// The evidence folder of a failed trial; with --before, SCENARIO or PROFILE::SCENARIO
     #[arg(value_name = "EVIDENCE")]
     pub(super) what: String,
-    /// Run the scenario, and stop before this step (its number or its name)
+    /// Run the scenario and stop before this step (its number or name)
     #[arg(long, value_name = "STEP")]
     pub(super) before: Option<String>,
-    /// Let the machine stand still until Ctrl-A C
+    /// Keep the machine paused until Ctrl-A C
     #[arg(long, conflicts_with_all = ["before", "background"])]
     pub(super) paused: bool,
-    /// Leave it running and give the terminal back
+    /// Leave the machine running in the background
     #[arg(long)]
     pub(super) background: bool,
-    /// Boot the machine of --before, also where a fork of one that is ready would do
+    /// Boot the machine of --before instead of forking a checkpoint
     #[arg(long, requires = "before")]
     pub(super) cold: bool,
     #[command(flatten)]
@@ -307,24 +308,24 @@ Examples:
   harness replay target/evidence/q35-two-dockers-1700000000-0
   harness replay from-ci/q35-boot-1700000000-0 --kernel vmlinuz --initrd initrd
 
-Exit status: 0 it passed now, 1 it is red again, 3 there was no verdict";
+Exit status: 0 the trial passed, 1 it failed, 3 an error prevented a verdict";
 
 /// `harness replay`.
 #[derive(Debug, Args)]
 pub(super) struct ReplayOptions {
     /// The evidence folder of a trial
     pub(super) evidence: PathBuf,
-    /// Boot and serve what is here, also where the trial had something else
+    /// Boot the present artifacts and serve the present images, even if they differ
     #[arg(long)]
     pub(super) any_artifacts: bool,
     #[command(flatten)]
     pub(super) boot: BootOptions,
 }
 
-/// What is booted, where it is not found by itself.
+/// The artifacts to boot instead of the default.
 #[derive(Debug, Args)]
 pub(super) struct BootOptions {
-    /// The kernel; where the trial had it, or the tree's, unless told
+    /// The kernel; the default is the recorded path or the kernel of the tree
     #[arg(long, value_name = "FILE", requires = "initrd")]
     pub(super) kernel: Option<PathBuf>,
     /// The initrd

@@ -1,4 +1,4 @@
-//! Commands about scenarios.
+//! Commands that run, prove, check and list scenarios.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
         filter: options.filter,
         test_threads: options.pace.threads(),
         include_ignored: options.include_ignored,
-        // Stdout is the stream's alone where it is asked for there; steps are told on stderr.
+        // If the event stream goes to stdout, it is the only output there; steps are printed on stderr.
         logfile: streams.then(|| "/dev/null".into()),
         ..Arguments::default()
     };
@@ -34,7 +34,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
         profile: options.profile,
         all_profiles: options.all_profiles || environment.all_profiles,
         keep: options.keep || environment.keep,
-        tell: options.pace.tells() || streams || environment.tell,
+        print_steps: options.pace.prints_steps() || streams || environment.print_steps,
         cold: options.cold || environment.cold,
         seed: environment.seed,
         shard: options.shard.or(environment.shard),
@@ -61,7 +61,7 @@ pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode
         profile: options.profile,
         shard: options.shard.or(environment.shard),
         keep: options.keep || environment.keep,
-        tell: options.pace.tells() || environment.tell,
+        print_steps: options.pace.prints_steps() || environment.print_steps,
         ..environment
     };
     Ok(prove::run(project, &arguments, &options))
@@ -73,16 +73,16 @@ pub(super) fn check(project: &Project) -> ExitCode {
         Ok((profiles, scenarios)) => {
             let warnings = scenario::warnings(&scenarios);
             if !warnings.is_empty() {
-                told(&warnings);
+                print_errors(&warnings);
             }
             let (scenarios, profiles) = (scenarios.len(), profiles.len());
-            let but = match warnings.len() {
+            let summary = match warnings.len() {
                 0 => String::new(),
-                1 => ", but for 1 warning".into(),
-                more => format!(", but for {more} warnings"),
+                1 => ", 1 warning".into(),
+                more => format!(", {more} warnings"),
             };
             super::print(&format!(
-                "{scenarios} scenarios and {profiles} profiles are fine{but}\n"
+                "{scenarios} scenarios and {profiles} profiles are valid{summary}\n"
             ));
             exit::OK.into()
         }
@@ -91,11 +91,11 @@ pub(super) fn check(project: &Project) -> ExitCode {
 }
 
 pub(super) fn wrong(errors: &[SourceError]) -> ExitCode {
-    told(errors);
-    exit::RED.into()
+    print_errors(errors);
+    exit::FAILED.into()
 }
 
-fn told(found: &[SourceError]) {
+fn print_errors(found: &[SourceError]) {
     eprintln!(
         "{}",
         render_all(found, terminal::colour(&std::io::stderr()))
@@ -116,18 +116,18 @@ pub(super) fn list(project: &Project) -> ExitCode {
     let line = |s: &Scenario| {
         let mut profiles = s.profiles.join(", ");
         if !s.more_profiles.is_empty() {
-            profiles += &format!("; when asked: {}", s.more_profiles.join(", "));
+            profiles += &format!("; on request: {}", s.more_profiles.join(", "));
         }
         format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
     };
     let scenarios: String = scenarios.iter().map(line).collect();
-    let profiles: String = profiles.iter().map(reachable).collect();
+    let profiles: String = profiles.iter().map(profile_line).collect();
     super::print(&format!("{scenarios}\n{profiles}"));
     exit::OK.into()
 }
 
-/// A profile, and whether this host can run it.
-fn reachable(profile: &Profile) -> String {
+/// Describes a profile and whether this host can run it.
+fn profile_line(profile: &Profile) -> String {
     let state = match profile.check_host() {
         Ok(()) => "this host can run it".into(),
         Err(why) => format!("{}; {}", why.why, why.hint),
@@ -154,7 +154,7 @@ pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal
     ];
     for (file, text) in files {
         if write {
-            let failed = |error| format!("{} cannot be written: {error}", file.display());
+            let failed = |error| format!("cannot write the schema {}: {error}", file.display());
             std::fs::write(&file, &text)
                 .map_err(failed)
                 .map_err(Refusal::infrastructure)?;
@@ -168,7 +168,7 @@ pub(super) fn schema(project: &Project, write: bool) -> Result<ExitCode, Refusal
     Ok(exit::OK.into())
 }
 
-/// Brings the tables of steps in `scenarios/README.md` up to date.
+/// Updates the tables of steps in `scenarios/README.md`.
 fn write_step_table(project: &Project) -> Result<(), String> {
     let file = project.scenarios_folder().join("README.md");
     let failed = |error| format!("cannot update {}: {error}", file.display());

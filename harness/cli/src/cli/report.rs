@@ -1,4 +1,4 @@
-//! Commands about how runs and boots went, and the options of what a run leaves.
+//! The commands `report` and `ladder`, and the output options of a run.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,22 +14,22 @@ use report::{History, Outputs, RunLog};
 
 use super::Refusal;
 
-/// What `harness test` writes.
+/// The output files of `harness test`.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// Write a report as one HTML page
+    /// Write an HTML report
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write JUnit XML
+    /// Write a JUnit XML report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write each event as a line of JSON, as it happens; - for stdout
+    /// Write the event stream as JSON lines; - for stdout
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
 }
 
 impl Output {
-    /// Flags before variables.
+    /// Options take precedence over environment variables.
     pub(super) fn over(self, environment: Outputs) -> Outputs {
         Outputs {
             report: self.report.or(environment.report),
@@ -44,23 +44,23 @@ impl Output {
 /// `harness report`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The stream of the run
+    /// The event stream of the run
     #[arg(long, value_name = "FILE")]
     from: PathBuf,
-    /// Where the page goes
+    /// The path of the HTML report
     #[arg(long, short, value_name = "FILE", default_value = "report.html")]
     output: PathBuf,
-    /// Write JUnit XML, too
+    /// Also write a JUnit XML report
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
 
 /// `harness report`.
 pub(super) fn report(project: &Project, options: Options) -> Result<ExitCode, Refusal> {
-    let journal = RunLog::read(&options.from).map_err(Refusal::usage)?;
-    if journal.events.is_empty() {
+    let run_log = RunLog::read(&options.from).map_err(Refusal::usage)?;
+    if run_log.events.is_empty() {
         let file = options.from.display();
-        return Err(Refusal::usage(format!("{file} holds no events")));
+        return Err(Refusal::usage(format!("{file} has no events")));
     }
     let history = History::new(&project.history_folder());
     let outputs = Outputs {
@@ -68,13 +68,13 @@ pub(super) fn report(project: &Project, options: Options) -> Result<ExitCode, Re
         junit: options.junit,
         ..Outputs::default()
     };
-    let written = outputs.write(&journal, &history);
+    let written = outputs.write(&run_log, &history);
     written.map_err(Refusal::infrastructure)?;
     Ok(exit::OK.into())
 }
 
 /// `harness ladder`.
-pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, Refusal> {
+pub(super) fn timeline(project: &Project, only: Option<&str>) -> Result<ExitCode, Refusal> {
     let boots = History::new(&project.history_folder()).boots();
     let kinds: BTreeSet<_> = boots
         .iter()
@@ -84,7 +84,7 @@ pub(super) fn ladder(project: &Project, only: Option<&str>) -> Result<ExitCode, 
     if kinds.is_empty() {
         let on = only.map(|only| format!(" on the profile `{only}`"));
         let on = on.unwrap_or_default();
-        return Err(Refusal::usage(format!("no boot{on} was seen yet")));
+        return Err(Refusal::usage(format!("no boots{on} are recorded yet")));
     }
     for (profile, accelerator) in kinds {
         let last = boots.iter().rev().map(|boot| &boot.timeline);
@@ -106,16 +106,16 @@ fn table(last: &BootTimeline, boots: &[&Booted]) -> String {
         format!("median of {number}"),
         "budget"
     );
-    for rung in &last.stages {
+    for stage in &last.stages {
         let figure =
             |seconds: Option<f64>| seconds.map(|s| format!("{s:.1} s")).unwrap_or_default();
-        let late = if rung.is_late() { "  over budget" } else { "" };
+        let late = if stage.is_late() { "  over budget" } else { "" };
         let line = format!(
             "  {:<18}{:>9}{:>16}{:>9}{late}",
-            rung.stage,
-            figure(Some(rung.seconds)),
-            figure(usual(boots, &rung.stage)),
-            figure(rung.budget),
+            stage.stage,
+            figure(Some(stage.seconds)),
+            figure(usual(boots, &stage.stage)),
+            figure(stage.budget),
         );
         text += line.trim_end();
         text.push('\n');

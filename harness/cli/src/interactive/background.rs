@@ -1,8 +1,8 @@
 //! `harness run --background`: a machine that outlives the command.
 //!
-//! The owner is this very command once more, with the same arguments, told by its environment. It
-//! speaks to the one who started it over a pipe: one line when the machine is ready, or an end of
-//! file when it will not be. Everything else that it says is in `run.log` of the state folder.
+//! The command starts itself again as the owner of the machine, with the same arguments and an environment
+//! variable. The owner writes one line to a pipe when the machine is ready, or closes the pipe if the start
+//! fails. All other output of the owner is in `run.log` of the state folder.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,9 +15,9 @@ use super::state::StateFolder;
 use super::{other, runtime};
 use machine::MachineError;
 
-/// Set for the owner.
+/// The environment variable that is set for the owner.
 const OWNER: &str = "HARNESS_BACKGROUND_OWNER";
-/// What the owner says when the machine is ready, before how to log in.
+/// The prefix of the line that reports that the machine is ready; the login follows.
 const READY: &str = "harness-background-ready: ";
 const LOG: &str = "run.log";
 
@@ -26,30 +26,31 @@ pub(super) fn is_owner() -> bool {
     std::env::var_os(OWNER).is_some()
 }
 
-/// Starts the owner and waits until the machine is ready; Ctrl-C meanwhile ends it.
+/// Starts the owner and waits until the machine is ready. Ctrl-C during the wait stops the owner.
 pub(super) fn start(state_folder: &Path) -> Result<ExitCode, MachineError> {
     let state = StateFolder::new(state_folder);
-    // Told here rather than through a log; the owner then takes it for itself.
+    // Report a conflict here rather than in the log of the owner, which claims the folder itself.
     drop(state.claim()?);
     let log = state.file(LOG);
-    let mut owner = spawn(&log).map_err(|e| other(format!("the owner cannot be started: {e}")))?;
+    let mut owner =
+        spawn(&log).map_err(|e| other(format!("cannot start the owner process: {e}")))?;
     let runtime = runtime()?;
     let login = runtime.block_on(async {
         let mut signals = Signals::new()?;
         let stdout = owner.stdout.take();
-        let said = tokio::task::spawn_blocking(move || stdout.and_then(ready_line));
+        let ready = tokio::task::spawn_blocking(move || stdout.and_then(ready_line));
         tokio::select! {
-            login = said => login.map_err(other)?.ok_or_else(|| other(last_words(&log))),
+            login = ready => login.map_err(other)?.ok_or_else(|| other(failure_reason(&log))),
             () = signals.any() => Err(other("interrupted")),
         }
     });
     match login {
         Ok(login) => {
-            eprintln!("ready: {login}; `harness stop` ends it");
+            eprintln!("ready: {login}; stop it with `harness stop`");
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            // Its machine ends with it.
+            // Its machine exits with it.
             let _ = owner.kill();
             let _ = owner.wait();
             Err(error)
@@ -67,27 +68,28 @@ fn spawn(log: &Path) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// The rest of the line by which the owner says that all is well.
+/// The login from the owner's ready line.
 fn ready_line(pipe: impl std::io::Read) -> Option<String> {
     let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
     lines.find_map(|line| line.strip_prefix(READY).map(str::to_owned))
 }
 
-fn last_words(log: &Path) -> String {
+/// The content of the owner's log, without the `error: ` prefix.
+fn failure_reason(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let words = text.trim().trim_start_matches("error: ").to_owned();
-    if words.is_empty() {
-        format!("the machine ended; see {}", log.display())
+    let reason = text.trim().trim_start_matches("error: ").to_owned();
+    if reason.is_empty() {
+        format!("the machine exited; see {}", log.display())
     } else {
-        words
+        reason
     }
 }
 
-/// The owner itself: until the machine ends, or a signal asks for its end.
+/// Runs as the owner until the machine exits or a signal arrives.
 pub(super) fn own(
     begin: impl Future<Output = Result<Booting, MachineError>>,
 ) -> Result<ExitCode, MachineError> {
-    // Away from the terminal, whose Ctrl-C and end are not for us.
+    // Leave the session of the terminal, so that Ctrl-C and SIGHUP do not reach this process.
     nix::unistd::setsid().map_err(other)?;
     runtime()?.block_on(async {
         let mut signals = Signals::new()?;
@@ -96,16 +98,16 @@ pub(super) fn own(
             ready = booting.ready() => ready?,
             () = signals.any() => return Ok(ExitCode::FAILURE),
         }
-        tell(&booting);
+        report_ready(&booting);
         tokio::select! {
-            bad = booting.machine.wait_ended() => eprintln!("{bad}"),
+            failure = booting.machine.wait_ended() => eprintln!("{failure}"),
             () = signals.any() => booting.power_off().await,
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// Whoever started us may be gone; the machine stays.
-fn tell(booting: &Booting) {
+/// Writes the ready line. A write error is ignored: if the starting process is gone, the machine keeps running.
+fn report_ready(booting: &Booting) {
     let _ = writeln!(std::io::stdout(), "{READY}{}", booting.login);
 }

@@ -1,4 +1,4 @@
-//! The machine of `harness run`, started.
+//! Starts the machine of `harness run`.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,49 +11,49 @@ use host::speed;
 use machine::{Disk, Machine, MachineError, MachineSpec};
 use runner::evidence::Evidence;
 
-/// The password of a machine for somebody without keys.
+/// The kernel argument that sets the password if the user has no SSH keys.
 const PASSWORD: &str = "rancher.password=rancher";
-/// For a boot, on the reference host.
+/// The timeout of a boot, on the reference host.
 const BOOT_SECONDS: u64 = 180;
-/// For a guest to power off, on the reference host.
+/// The timeout of a guest's power-off, on the reference host.
 const POWER_OFF_SECONDS: u64 = 15;
 
-/// A running machine, and the claim on its folder.
+/// A started machine and the claim on its state folder.
 pub(super) struct Booting {
     pub(super) machine: Arc<Machine>,
     pub(super) evidence: Evidence,
-    /// How to log in, for people.
+    /// How to log in, for the user.
     pub(super) login: String,
     pub(super) kind: Kind,
-    /// What it said before, on its serial line.
+    /// Earlier output of its serial console.
     pub(super) before: String,
-    /// What must stay as long as it runs.
-    #[allow(dead_code, reason = "held until the machine is gone")]
+    /// Resources that must live as long as the machine.
+    #[allow(dead_code, reason = "held until the machine exits")]
     pub(super) held: Option<Box<dyn Any + Send>>,
-    #[allow(dead_code, reason = "held until the machine is gone")]
+    #[allow(dead_code, reason = "held until the machine exits")]
     pub(super) claim: Claim,
 }
 
-/// Where the machine comes from.
+/// The origin of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It boots, and is powered off in the end.
+    /// It boots, and is powered off at the end.
     Boots,
-    /// A trial's: it is up, and nobody wants it afterwards.
+    /// The machine of a trial: it has booted already, and is discarded at the end.
     Entered {
-        /// It stands still.
+        /// Whether it is paused.
         paused: bool,
     },
 }
 
-/// Starts it; does not wait for the guest.
+/// Starts the machine without waiting for the guest.
 pub(super) async fn start(options: &RunOptions) -> Result<Booting, MachineError> {
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
     let (spec, login) = spec(options, &state)?;
     let evidence = state.evidence("run")?;
     let machine = Machine::start(spec, evidence.logs()).await?;
-    claim.tell(Some(machine.ssh_port())).map_err(other)?;
+    claim.record(Some(machine.ssh_port())).map_err(other)?;
     Ok(Booting {
         machine: machine.into(),
         evidence,
@@ -83,17 +83,14 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
     if !user_data.has_keys && !password {
         kernel_args.push(PASSWORD.into());
     }
-    let with = if user_data.has_keys {
+    let method = if password {
+        "with the given password"
+    } else if user_data.has_keys {
         "with your key"
     } else {
         "with the password `rancher`"
     };
-    let with = if password {
-        "with the password that you gave"
-    } else {
-        with
-    };
-    let login = format!("ssh -p {} rancher@localhost, {with}", options.port);
+    let login = format!("ssh -p {} rancher@localhost, {method}", options.port);
     let (kernel, initrd) = (&options.artifacts.kernel, &options.artifacts.initrd);
     let spec = MachineSpec {
         kernel_args,
@@ -108,7 +105,7 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
 }
 
 impl Booting {
-    /// Waits until it is ready; a bad line or the end of QEMU ends the wait.
+    /// Waits until the machine is ready. A guest failure or the exit of QEMU fails the wait.
     pub(super) async fn ready(&self) -> Result<(), MachineError> {
         if self.kind != Kind::Boots {
             return Ok(());
@@ -117,12 +114,12 @@ impl Booting {
         self.machine.fail_fast(self.machine.wait_ready(limit)).await
     }
 
-    /// Lets the guest power off, and ends it when it does not.
+    /// Asks the guest to power off, and cuts the power if it does not.
     pub(super) async fn power_off(self) {
         let limit: Duration = speed::seconds(POWER_OFF_SECONDS);
         if self.kind == Kind::Boots && self.machine.power_off(limit).await.is_err() {
             eprintln!(
-                "the guest did not power off within {} s; its power is cut",
+                "the guest did not power off within {} s; cutting the power",
                 limit.as_secs()
             );
         }
@@ -130,7 +127,7 @@ impl Booting {
     }
 }
 
-/// The longest that [`Booting::power_off`] takes, and a little more.
+/// An upper bound of the duration of [`Booting::power_off`].
 pub(super) fn power_off_limit() -> Duration {
     speed::seconds(POWER_OFF_SECONDS + 10)
 }

@@ -1,4 +1,4 @@
-//! The user data of the interactive machine: what was given, and the user's public keys.
+//! The user data of the interactive machine: the given file and the user's public keys.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_yaml::{Mapping, Value};
 const HEADER: &str = "#cloud-config";
 const KEYS: &str = "ssh_authorized_keys";
 
-/// User data, and whether the keys are in it.
+/// User data, and whether it contains SSH keys.
 #[derive(Debug, PartialEq)]
 pub(super) struct UserData {
     pub(super) text: Option<String>,
@@ -41,7 +41,7 @@ fn keys_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Puts keys into given user data; a script cannot take them.
+/// Adds keys to the given user data. A script is left unchanged.
 pub(super) fn merge(given: Option<&str>, keys: &[String]) -> Result<UserData, String> {
     let Some(given) = given else {
         let text = (!keys.is_empty())
@@ -61,7 +61,7 @@ pub(super) fn merge(given: Option<&str>, keys: &[String]) -> Result<UserData, St
     let document = match serde_yaml::from_str(given).map_err(|e| e.to_string())? {
         Value::Mapping(mapping) => mapping,
         Value::Null => Mapping::new(),
-        _ => return Err("a #cloud-config is a mapping".into()),
+        _ => return Err("#cloud-config must be a mapping".into()),
     };
     let document = with_keys(document, keys)?;
     let has_keys = document.contains_key(KEYS);
@@ -79,7 +79,7 @@ fn with_keys(mut document: Mapping, keys: &[String]) -> Result<Mapping, String> 
         .entry(KEYS.into())
         .or_insert_with(|| Value::Sequence(vec![]));
     let Value::Sequence(list) = list else {
-        return Err(format!("{KEYS} is a list"));
+        return Err(format!("{KEYS} must be a list"));
     };
     for key in keys {
         let key = Value::from(key.as_str());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_join_those_that_were_given() {
+    fn merge_appends_keys_to_the_given_keys() {
         let given = "#cloud-config\nhostname: here\nssh_authorized_keys:\n- ssh-rsa BBBB you\n";
         let merged = merge(Some(given), &keys()).unwrap();
         assert!(merged.has_keys);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_and_no_keys_is_no_user_data() {
+    fn merge_returns_no_user_data_without_a_file_and_keys() {
         assert_eq!(
             merge(None, &[]).unwrap(),
             UserData {
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_stays_as_it_is() {
+    fn merge_leaves_a_script_unchanged() {
         let merged = merge(Some("#!/bin/sh\n"), &keys()).unwrap();
         assert_eq!(
             merged,
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_cloud_config_is_told() {
+    fn merge_rejects_an_invalid_cloud_config() {
         assert!(
             merge(Some("#cloud-config\n- a\n"), &[])
                 .unwrap_err()
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_read_from_pub_files_only() {
+    fn keys_in_reads_only_pub_files() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("id.pub"), "ssh-ed25519 AAAA me\n\n").unwrap();
         std::fs::write(folder.path().join("id"), "secret").unwrap();

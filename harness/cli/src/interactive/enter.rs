@@ -1,5 +1,5 @@
-//! `harness enter`: a machine that a trial left, or one that stands before a step, in the place of
-//! the machine of `harness run`.
+//! `harness enter`: restores the failure snapshot of a trial, or runs a trial up to a step. The machine
+//! takes the place of the machine of `harness run`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,33 +12,33 @@ use crate::artifacts::Artifacts;
 use crate::exit;
 use machine::{Machine, MachineError};
 use runner::evidence::Evidence;
-use runner::trial::{Failure, Past, Settings, Trial};
+use runner::trial::{Failure, PastTrial, Settings, Trial};
 
-/// Lines of its serial log that are shown.
+/// How many lines of the serial log are shown.
 const SHOWN_LINES: usize = 30;
 
-/// What `harness enter` was asked for.
+/// The options of `harness enter`.
 pub struct EnterOptions {
-    /// What is entered.
+    /// The machine to enter.
     pub entered: Entered,
-    /// What is booted, or would be after a reboot.
+    /// The artifacts that a boot or reboot uses.
     pub artifacts: Artifacts,
-    /// Come back at once and leave the machine running.
+    /// Leave the machine running in the background.
     pub background: bool,
-    /// Where `harness ssh` looks for the machine.
+    /// The state folder, where `harness ssh` looks for the machine.
     pub state_folder: std::path::PathBuf,
 }
 
-/// What is entered.
+/// The machine to enter.
 pub enum Entered {
-    /// The machine that a trial left.
-    Past {
+    /// The failure snapshot of a trial.
+    PastTrial {
         /// The trial's evidence.
-        past: Past,
-        /// It stands still until somebody resumes it.
+        past: PastTrial,
+        /// Whether it is paused until the user resumes it.
         paused: bool,
     },
-    /// A trial that is run until it stands before a step.
+    /// A trial that is run up to a step.
     Before {
         /// The trial.
         trial: Box<Trial>,
@@ -49,32 +49,32 @@ pub enum Entered {
     },
 }
 
-/// Brings the machine back, or up to the step, with its serial console in this terminal.
+/// Restores the machine, or runs the trial up to the step, with the serial console in this terminal.
 ///
 /// # Errors
-/// There is no machine to enter, or it broke.
+/// There is no machine to enter, or it failed.
 pub fn enter(options: EnterOptions) -> Result<ExitCode, MachineError> {
-    let (state, red) = (options.state_folder.clone(), AtomicBool::new(false));
+    let (state, failed) = (options.state_folder.clone(), AtomicBool::new(false));
     let ended = match (background::is_owner(), options.background) {
-        (true, _) => background::own(begin(options, &red)),
+        (true, _) => background::own(begin(options, &failed)),
         (false, true) => background::start(&state),
-        (false, false) => foreground::run(begin(options, &red)),
+        (false, false) => foreground::run(begin(options, &failed)),
     };
     match ended {
-        Err(verdict) if red.into_inner() => {
+        Err(verdict) if failed.into_inner() => {
             eprintln!("{verdict}");
-            Ok(exit::RED.into())
+            Ok(exit::FAILED.into())
         }
         ended => ended,
     }
 }
 
-async fn begin(options: EnterOptions, red: &AtomicBool) -> Result<Booting, MachineError> {
+async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, MachineError> {
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
     match options.entered {
-        Entered::Past { past, paused } => {
-            back(&past, paused, &options.artifacts, &state, claim).await
+        Entered::PastTrial { past, paused } => {
+            restore(&past, paused, &options.artifacts, &state, claim).await
         }
         Entered::Before {
             trial,
@@ -84,14 +84,14 @@ async fn begin(options: EnterOptions, red: &AtomicBool) -> Result<Booting, Machi
             let artifacts = &options.artifacts;
             let stopped = trial.stop_before(step, artifacts, &settings).await;
             let stopped = stopped.map_err(|failure| {
-                red.store(matches!(failure, Failure::Failed(_)), Ordering::Relaxed);
+                failed.store(matches!(failure, Failure::Failed(_)), Ordering::Relaxed);
                 other(failure.text())
             })?;
             let key = trial.scenario.machine.ssh_key;
             let key = key.then(|| stopped.keys().private.clone());
-            let login = let_in(&state, stopped.machine(), key.as_deref())?;
+            let login = prepare_login(&state, stopped.machine(), key.as_deref())?;
             claim
-                .tell(Some(stopped.machine().ssh_port()))
+                .record(Some(stopped.machine().ssh_port()))
                 .map_err(other)?;
             Ok(Booting {
                 machine: stopped.machine().clone(),
@@ -106,51 +106,57 @@ async fn begin(options: EnterOptions, red: &AtomicBool) -> Result<Booting, Machi
     }
 }
 
-async fn back(
-    past: &Past,
+async fn restore(
+    past: &PastTrial,
     paused: bool,
     artifacts: &Artifacts,
     state: &StateFolder,
     claim: Claim,
 ) -> Result<Booting, MachineError> {
-    let kept = past.machine().map_err(other)?;
+    let snapshot = past.machine().map_err(other)?;
     let evidence = state.evidence("enter")?;
     let initrd = Some(artifacts.initrd.as_path());
-    let machine =
-        Machine::restore(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await?;
+    let machine = Machine::restore(
+        &snapshot,
+        &artifacts.kernel,
+        initrd,
+        paused,
+        evidence.logs(),
+    )
+    .await?;
     let key = past.key().map(std::fs::read_to_string).transpose();
-    let login = let_in(state, &machine, key.map_err(other)?.as_deref())?;
-    claim.tell(Some(machine.ssh_port())).map_err(other)?;
+    let login = prepare_login(state, &machine, key.map_err(other)?.as_deref())?;
+    claim.record(Some(machine.ssh_port())).map_err(other)?;
     Ok(Booting {
         machine: machine.into(),
         evidence,
         login,
         kind: Kind::Entered { paused },
-        before: last_lines(&past.left()),
+        before: last_lines(&past.snapshot_folder()),
         claim,
-        held: Some(Box::new(kept)),
+        held: Some(Box::new(snapshot)),
     })
 }
 
-/// Leaves the key where `harness ssh` finds it; tells people how to log in.
-fn let_in(
+/// Writes the key for `harness ssh`, and returns how to log in.
+fn prepare_login(
     state: &StateFolder,
     machine: &Machine,
     key: Option<&str>,
 ) -> Result<String, MachineError> {
     let port = machine.ssh_port();
     let Some(key) = key else {
-        let with = "with a password, for its scenario puts no key on it";
-        return Ok(format!("ssh -p {port} rancher@localhost, {with}"));
+        let method = "with a password, because its scenario installs no key";
+        return Ok(format!("ssh -p {port} rancher@localhost, {method}"));
     };
-    let key = state.let_in(key)?;
+    let key = state.write_login_key(key)?;
     let key = base::shell::quote(&key.to_string_lossy());
     Ok(format!(
         "harness ssh, or ssh -i {key} -p {port} rancher@localhost"
     ))
 }
 
-/// The end of what the machine said when it was a trial's.
+/// The last lines of the serial log of the trial.
 fn last_lines(evidence: &Path) -> String {
     let log = std::fs::read(evidence.join("serial.log")).unwrap_or_default();
     let text = String::from_utf8_lossy(&log);
@@ -159,7 +165,7 @@ fn last_lines(evidence: &Path) -> String {
 }
 
 impl StateFolder {
-    /// A new evidence folder: that of the last run is kept, not all of them.
+    /// Creates the evidence folder, and removes that of the previous run.
     pub(super) fn evidence(&self, name: &str) -> Result<Evidence, MachineError> {
         let kept = self.file("evidence");
         let _ = std::fs::remove_dir_all(&kept);

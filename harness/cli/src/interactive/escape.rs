@@ -1,38 +1,38 @@
-//! What is typed at the console: for the guest, or for the harness after Ctrl-A.
+//! Splits the keyboard input into input for the guest and commands of the harness, which begin with Ctrl-A.
 
 /// Ctrl-A.
 const ESCAPE: u8 = 1;
 /// Ctrl-C.
 const INTERRUPT: u8 = 3;
 
-/// A piece of what was typed.
+/// A piece of keyboard input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Typed {
-    /// For the guest.
+    /// Input for the guest.
     Guest(Vec<u8>),
-    /// End the machine.
+    /// Stop the machine.
     End,
-    /// Tell the keys.
+    /// Show the keys.
     Help,
-    /// Let the machine stand still.
+    /// Pause the machine.
     Pause,
-    /// Let it go on.
+    /// Resume the machine.
     Resume,
 }
 
-/// Tells them apart, also when Ctrl-A and its letter come in two reads.
+/// The state of the parser: Ctrl-A and its letter may arrive in two reads.
 #[derive(Default)]
 pub(super) struct Escape {
     pending: bool,
 }
 
 impl Escape {
-    /// Until the guest is `ready` there is nothing in it to interrupt, so Ctrl-C ends the boot.
+    /// Splits input. Until the guest is `ready`, it has no program to interrupt, so Ctrl-C stops the boot.
     pub(super) fn split(&mut self, bytes: &[u8], ready: bool) -> Vec<Typed> {
         let mut pieces = Vec::new();
         let mut guest = Vec::new();
         for &byte in bytes {
-            let meant = match (std::mem::take(&mut self.pending), byte) {
+            let command = match (std::mem::take(&mut self.pending), byte) {
                 (false, ESCAPE) => {
                     self.pending = true;
                     continue;
@@ -42,7 +42,8 @@ impl Escape {
                 (true, b'p' | b'P') => Typed::Pause,
                 (true, b'c' | b'C') => Typed::Resume,
                 (false, INTERRUPT) if !ready => Typed::End,
-                // Ctrl-A twice is one for the guest, and so is one before any other key.
+                // Ctrl-A Ctrl-A sends one Ctrl-A to the guest; Ctrl-A before any other key is sent with the
+                // key.
                 (true, ESCAPE) | (false, _) => {
                     guest.push(byte);
                     continue;
@@ -53,7 +54,7 @@ impl Escape {
                 }
             };
             pieces.extend((!guest.is_empty()).then(|| Typed::Guest(std::mem::take(&mut guest))));
-            pieces.push(meant);
+            pieces.push(command);
         }
         pieces.extend((!guest.is_empty()).then_some(Typed::Guest(guest)));
         pieces
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_escape_is_told_from_text() {
+    fn split_separates_commands_from_text() {
         let mut escape = Escape::default();
         let guest = |bytes: &[u8]| Typed::Guest(bytes.to_vec());
         assert_eq!(escape.split(b"ls\x01", true), [guest(b"ls")]);
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn ctrl_c_is_the_guests_once_it_is_ready() {
+    fn ctrl_c_goes_to_the_guest_when_it_is_ready() {
         let mut escape = Escape::default();
         assert_eq!(escape.split(b"\x03", false), [Typed::End]);
         assert_eq!(escape.split(b"\x03", true), [Typed::Guest(vec![3])]);

@@ -13,19 +13,19 @@ use super::terminal::{Keys, Raw, keys};
 use super::{other, runtime};
 use machine::MachineError;
 
-/// As a shell reports a program that Ctrl-C ended.
+/// The exit status that a shell reports for a program killed by Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
-/// How the session came to its end.
+/// How the session ended.
 enum End {
-    /// The user asked for it; a guest that is up is powered off.
+    /// The user asked for it. A guest that is ready is powered off.
     Asked,
     /// A signal, or Ctrl-C during the boot.
     Interrupted,
     /// The guest powered off.
     PoweredOff,
-    /// It broke.
-    Broken(MachineError),
+    /// The machine failed.
+    Failed(MachineError),
 }
 
 pub(super) fn run(
@@ -33,7 +33,7 @@ pub(super) fn run(
 ) -> Result<ExitCode, MachineError> {
     let runtime = runtime()?;
     let ended = runtime.block_on(session(begin));
-    // The thread that reads the keyboard is not waited for.
+    // Do not wait for the thread that reads the keyboard.
     runtime.shutdown_background();
     ended
 }
@@ -54,10 +54,10 @@ async fn session(
     let raw = Raw::new();
     let mut typed = keys();
     let mut ready = false;
-    let end = converse(&booting, &raw, &mut typed, &mut signals, &mut ready).await;
+    let end = connect(&booting, &raw, &mut typed, &mut signals, &mut ready).await;
     let code = match end {
         End::Asked if booting.kind != Kind::Boots => {
-            say("the machine is ended; it can be entered again");
+            say("the machine is stopped; it can be entered again");
             booting.machine.stop().await;
             ExitCode::SUCCESS
         }
@@ -71,22 +71,22 @@ async fn session(
             ExitCode::from(INTERRUPTED)
         }
         End::PoweredOff => ExitCode::SUCCESS,
-        End::Broken(error) => return Err(error),
+        End::Failed(error) => return Err(error),
     };
     drop(raw);
     Ok(code)
 }
 
-const HELP: &str = "serial console of the machine: Ctrl-A X ends it, Ctrl-A H helps; \
-    until it is ready, Ctrl-C ends it, too; Ctrl-A P pauses it, Ctrl-A C resumes it";
+const HELP: &str = "serial console of the machine: Ctrl-A X stops it, Ctrl-A P pauses it, Ctrl-A C resumes it, \
+    Ctrl-A H shows this help; until the machine is ready, Ctrl-C stops it, too";
 
-/// A line of our own in the middle of the guest's.
+/// Prints a message of the harness between the output of the guest.
 fn say(text: &str) {
     eprint!("\r\n[harness] {text}\r\n");
 }
 
-/// Until the machine or the user has enough.
-async fn converse(
+/// Connects the terminal to the console until the machine exits or the user stops it.
+async fn connect(
     booting: &Booting,
     raw: &Raw,
     typed: &mut Keys,
@@ -106,11 +106,11 @@ async fn converse(
             Some(bytes) = typed.recv() => {
                 for piece in escape.split(&bytes, *ready || !raw.is_terminal()) {
                     match piece {
-                        // A guest that is gone is told of below.
+                        // The exit of the guest is handled below.
                         Typed::Guest(bytes) => drop(serial.send(&bytes).await),
                         Typed::Help => say(HELP),
-                        Typed::Pause => tell(booting, "stop", "paused; Ctrl-A C resumes it").await,
-                        Typed::Resume => tell(booting, "cont", "it runs").await,
+                        Typed::Pause => control(booting, "stop", "paused; Ctrl-A C resumes it").await,
+                        Typed::Resume => control(booting, "cont", "resumed").await,
                         Typed::End => return End::Asked,
                     }
                 }
@@ -120,18 +120,18 @@ async fn converse(
                     *ready = true;
                     say(&format!("{}: {}", booting.kind.state(), booting.login));
                 }
-                Err(error) => return broken(booting, error, &mut output),
+                Err(error) => return failed(booting, error, &mut output),
             },
-            bad = booting.machine.wait_ended(), if *ready => {
-                return broken(booting, bad.into(), &mut output);
+            failure = booting.machine.wait_ended(), if *ready => {
+            return failed(booting, failure.into(), &mut output);
             }
             () = signals.any() => return End::Interrupted,
         }
     }
 }
 
-/// Tells QEMU to stop or go on.
-async fn tell(booting: &Booting, command: &str, done: &str) {
+/// Sends `stop` or `cont` to QEMU.
+async fn control(booting: &Booting, command: &str, done: &str) {
     match booting.machine.qmp(command, Value::Null).await {
         Ok(_) => say(done),
         Err(error) => say(&error.to_string()),
@@ -147,8 +147,8 @@ impl Kind {
     }
 }
 
-/// All that the guest said comes before the verdict.
-fn broken(
+/// Shows the remaining output of the guest, then returns how the session ended.
+fn failed(
     booting: &Booting,
     error: MachineError,
     output: &mut mpsc::UnboundedReceiver<Vec<u8>>,
@@ -158,20 +158,20 @@ fn broken(
     }
     match booting.machine.shutdown_reason().as_deref() {
         Some("guest-shutdown") => End::PoweredOff,
-        _ => End::Broken(error),
+        _ => End::Failed(error),
     }
 }
 
-/// A terminal that is gone is told of by SIGHUP.
+/// Writes to the terminal. Errors are ignored: SIGHUP reports a closed terminal.
 fn show(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
 }
 
-/// Powers off; impatience (Ctrl-A X once more, or a signal) cuts the power.
+/// Powers off. A second Ctrl-A X or a signal cuts the power.
 async fn leave(booting: Booting, typed: &mut Keys, signals: &mut Signals) {
     let mut escape = Escape::default();
-    let impatient = async {
+    let cut = async {
         loop {
             tokio::select! {
                 Some(bytes) = typed.recv() => {
@@ -185,11 +185,11 @@ async fn leave(booting: Booting, typed: &mut Keys, signals: &mut Signals) {
     };
     tokio::select! {
         () = booting.power_off() => {}
-        () = impatient => {}
+        () = cut => {}
     }
 }
 
-/// The signals by which a session is ended from outside.
+/// The signals that end a session.
 pub(super) struct Signals([Signal; 3]);
 
 impl Signals {
@@ -202,7 +202,7 @@ impl Signals {
         ]))
     }
 
-    /// Comes back at the first of them.
+    /// Waits for the first signal.
     pub(super) async fn any(&mut self) {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {

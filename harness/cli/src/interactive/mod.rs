@@ -1,8 +1,9 @@
 //! The interactive machine: `harness run`, `ssh` and `stop`.
 //!
-//! There is one for each state folder, with a state disk that is kept between runs. Whoever runs
-//! it holds the folder's lock; `ssh` and `stop` find it there. In the background, the owner is this
-//! very command once more, in a session of its own, so that it outlives the shell.
+//! Each state folder has one machine, whose state disk persists between runs. The owner process of the
+//! machine holds the lock of the folder; `ssh` and `stop` find the owner through the lock file. In the
+//! background, the owner is a second process of the same command in its own session, so it outlives the
+//! shell.
 
 mod background;
 mod boot;
@@ -27,33 +28,33 @@ use machine::profile::ResolvedProfile;
 use state::StateFolder;
 pub use stop::stop;
 
-/// What `harness run` was asked for.
+/// The options of `harness run`.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
-    /// The machine.
+    /// The hardware profile.
     pub profile: ResolvedProfile,
     /// Kernel and initrd.
     pub artifacts: Artifacts,
-    /// Begin with an empty state disk.
+    /// Start with an empty state disk.
     pub fresh: bool,
-    /// Host port for SSH, usually 2222.
+    /// The port of this host for SSH; the default is 2222.
     pub port: u16,
-    /// MiB, when not the profile's.
+    /// The memory in MiB; the default is that of the profile.
     pub memory: Option<u64>,
-    /// More kernel arguments.
+    /// Additional kernel arguments.
     pub append: Vec<String>,
-    /// Given user data; the keys of the user are merged into it.
+    /// User data, to which the user's keys are added.
     pub cloud_config: Option<PathBuf>,
-    /// Come back when the machine is ready, and leave it running.
+    /// Leave the machine running in the background when it is ready.
     pub background: bool,
-    /// Where the state disk and the lock are.
+    /// The folder of the state disk and the lock.
     pub state_folder: PathBuf,
 }
 
 /// Boots the machine, with its serial console in this terminal, or in the background.
 ///
 /// # Errors
-/// It cannot be started, or broke.
+/// The machine cannot be started, or it failed.
 pub fn run(options: RunOptions) -> Result<ExitCode, MachineError> {
     match (background::is_owner(), options.background) {
         (true, _) => background::own(boot::start(&options)),
@@ -62,22 +63,24 @@ pub fn run(options: RunOptions) -> Result<ExitCode, MachineError> {
     }
 }
 
-/// Opens an SSH session with the running machine by the system's client, which takes the place of
-/// this process; `command` is run instead of a shell when it is not empty.
+/// Replaces this process by the system's SSH client, connected to the running machine. If `command` is not
+/// empty, it runs instead of a shell.
 ///
 /// # Errors
-/// No machine runs, or there is no client.
+/// No machine is running, or there is no SSH client.
 pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, MachineError> {
     let state = StateFolder::new(state_folder);
     let port = state.running()?.and_then(|running| running.port);
-    let port = port.ok_or_else(|| other("no machine runs; start one with `harness run`"))?;
+    let port =
+        port.ok_or_else(|| other("no machine is running; hint: start one with `harness run`"))?;
     let client = command::find("ssh")
-        .ok_or_else(|| other("no ssh on this host; apt install openssh-client"))?;
+        .ok_or_else(|| other("ssh is not installed; hint: `apt install openssh-client`"))?;
     let key = Some(state.login_key()).filter(|key| key.is_file());
     let key = key
         .iter()
         .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);
-    // The machine makes new host keys with each new state disk; it listens on this host only.
+    // The machine creates new host keys with each new state disk, and it listens only on the loopback
+    // interface.
     let error = Command::new(client)
         .args(key)
         .args(["-p", &port.to_string(), "-o", "StrictHostKeyChecking=no"])
@@ -85,7 +88,7 @@ pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, Machin
         .args(["rancher@127.0.0.1", "--"])
         .args(command)
         .exec();
-    Err(other(format!("ssh did not start: {error}")))
+    Err(other(format!("cannot start ssh: {error}")))
 }
 
 fn other(text: impl ToString) -> MachineError {

@@ -1,4 +1,4 @@
-//! The folder of the interactive machine: its disk, its lock, and who holds that.
+//! The state folder of the interactive machine: its disk, its lock, and the owner of the lock.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -15,28 +15,28 @@ use base::lock;
 use machine::{Blank, MachineError};
 use runner::trial::write_key;
 
-/// Size of the state disk; the file is sparse.
+/// The size of the state disk in MiB; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
 const STATE_LABEL: &str = "RANCHER_STATE";
 
-/// The folder, whether a machine runs or not.
+/// The state folder, with or without a running machine.
 pub(super) struct StateFolder {
     folder: PathBuf,
 }
 
-/// A machine that runs, in the lock file of its owner.
+/// A running machine, as recorded in the lock file.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Running {
-    /// The owner, not QEMU.
+    /// The process id of the owner, not of QEMU.
     pub(super) pid: i32,
-    /// The port for SSH, once QEMU is there.
+    /// The port for SSH, when QEMU is running.
     pub(super) port: Option<u16>,
-    /// Within so many seconds of a signal it has ended the machine: by its own measure of this
-    /// host, which another process may find to be faster.
+    /// How many seconds the owner needs at most to stop the machine after a signal. The owner computes it,
+    /// because another process may measure a different speed of this host.
     pub(super) ends_within: u64,
 }
 
-/// The right to run a machine on the folder; ends with the process.
+/// The exclusive right to run a machine on the folder. It ends with the process.
 pub(super) struct Claim {
     file: Flock<File>,
 }
@@ -56,17 +56,17 @@ impl StateFolder {
         self.file("lock")
     }
 
-    /// Takes the folder for a machine of this process.
+    /// Claims the folder for a machine of this process.
     pub(super) fn claim(&self) -> Result<Claim, MachineError> {
         fs::create_dir_all(&self.folder)
             .and_then(|()| fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700)))
             .map_err(|e| self.unusable(&e))?;
         match lock::take(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
-                // Of a machine that is gone.
+                // A previous machine may have left its key.
                 let _ = fs::remove_file(self.login_key());
                 let claim = Claim { file };
-                claim.tell(None).map_err(|e| self.unusable(&e))?;
+                claim.record(None).map_err(|e| self.unusable(&e))?;
                 Ok(claim)
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(self.taken()),
@@ -74,13 +74,13 @@ impl StateFolder {
         }
     }
 
-    /// The private key that the machine lets in, where it lets in none of the user's own.
+    /// The file of the private key that the machine accepts, if it does not accept the user's own keys.
     pub(super) fn login_key(&self) -> PathBuf {
         self.file("login-key")
     }
 
-    /// Leaves the private key that the machine lets in, for its owner alone.
-    pub(super) fn let_in(&self, key: &str) -> Result<PathBuf, MachineError> {
+    /// Writes the private key that the machine accepts. Only the owner of the file can read it.
+    pub(super) fn write_login_key(&self, key: &str) -> Result<PathBuf, MachineError> {
         let file = self.login_key();
         write_key(&file, key).map_err(|e| self.unusable(&e))?;
         Ok(file)
@@ -97,7 +97,7 @@ impl StateFolder {
             _ => String::new(),
         };
         other(format!(
-            "a machine is already running{who}; `harness stop` ends it, `harness ssh` enters it"
+            "a machine is already running{who}; hint: stop it with `harness stop`, or enter it with `harness ssh`"
         ))
     }
 
@@ -105,7 +105,7 @@ impl StateFolder {
         other(format!("{}: {error}", self.folder.display()))
     }
 
-    /// The machine that runs; a lock that can be had means that none does.
+    /// The running machine; `None` if the lock is free.
     pub(super) fn running(&self) -> Result<Option<Running>, MachineError> {
         let mut file = match File::open(self.lock_file()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -120,13 +120,13 @@ impl StateFolder {
         }
     }
 
-    /// The state disk, made when there is none or a fresh one is wanted.
+    /// Returns the state disk. It is created if it does not exist or a fresh one is requested.
     pub(super) fn disk(&self, fresh: bool) -> Result<PathBuf, MachineError> {
         let disk = self.file("state.img");
         if disk.exists() && !fresh {
             return Ok(disk);
         }
-        // Whole or not at all: one that is half formatted must not be taken for a state disk.
+        // Rename the finished file, so that a partially formatted file is never used as the state disk.
         let unfinished = self.file("state.new");
         let _ = fs::remove_file(&unfinished);
         let blank = Blank {
@@ -141,15 +141,15 @@ impl StateFolder {
 }
 
 impl Claim {
-    /// Tells who runs the machine, and its port.
-    pub(super) fn tell(&self, port: Option<u16>) -> std::io::Result<()> {
+    /// Records this process and the port of the machine in the lock file.
+    pub(super) fn record(&self, port: Option<u16>) -> std::io::Result<()> {
         let running = Running {
             pid: Pid::this().as_raw(),
             port,
             ends_within: power_off_limit().as_secs(),
         };
         let mut text = serde_json::to_string(&running)?;
-        // Padded, so that it is one write over what was there.
+        // Padded, so that one write replaces the previous content.
         text += &" ".repeat(64_usize.saturating_sub(text.len()));
         let mut file: &File = &self.file;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(0))?;
@@ -162,12 +162,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_machine_at_a_time() {
+    fn claim_fails_while_another_machine_is_running() {
         let temp = tempfile::tempdir().unwrap();
         let state = StateFolder::new(&temp.path().join("run"));
         assert!(state.running().unwrap().is_none());
         let claim = state.claim().unwrap();
-        claim.tell(Some(2222)).unwrap();
+        claim.record(Some(2222)).unwrap();
         let running = state.running().unwrap().unwrap();
         assert_eq!(
             (running.pid, running.port),

@@ -13,18 +13,18 @@ use base::wait::{Poll, WaitError, wait_until};
 use host::{port, speed};
 use machine::MachineError;
 
-/// For the end of what was killed, on the reference host.
+/// The timeout after a SIGKILL, on the reference host.
 const KILLED_SECONDS: u64 = 10;
 
-/// Ends the running machine: the owner lets the guest power off, and cuts its power when it does
-/// not. An owner that does not even come to that is killed, and its machine with it.
+/// Stops the running machine. The owner asks the guest to power off, and cuts the power if it does
+/// not. An owner that does not react is killed together with its machine.
 ///
 /// # Errors
-/// The machine cannot be ended.
+/// The machine cannot be stopped.
 pub fn stop(state_folder: &Path) -> Result<ExitCode, MachineError> {
     let state = StateFolder::new(state_folder);
     let Some(running) = state.running()? else {
-        eprintln!("no machine runs");
+        eprintln!("no machine is running");
         return Ok(ExitCode::SUCCESS);
     };
     let owner = Pid::from_raw(running.pid);
@@ -35,36 +35,38 @@ pub fn stop(state_folder: &Path) -> Result<ExitCode, MachineError> {
         if gone(&state, limit).await.is_err() {
             signal(owner, Signal::SIGKILL)?;
             gone(&state, speed::seconds(KILLED_SECONDS)).await?;
-            // The kernel ends QEMU when its owner has ended, and nobody waits for that.
-            silent(running.port).await?;
+            // The kernel kills QEMU after its owner has exited, so wait until the port is free.
+            port_is_free(running.port).await?;
         }
         eprintln!("stopped");
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// An owner that is gone meanwhile is what was wanted.
+/// Sends a signal. An owner that has exited already is not an error.
 fn signal(owner: Pid, signal: Signal) -> Result<(), MachineError> {
     match kill(owner, signal) {
         Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(other(format!("pid {owner} cannot be ended: {errno}"))),
+        Err(errno) => Err(other(format!(
+            "cannot send {signal} to pid {owner}: {errno}"
+        ))),
     }
 }
 
-/// The lock of the folder is free again.
+/// Waits until the lock of the folder is free.
 async fn gone(state: &StateFolder, limit: Duration) -> Result<(), WaitError> {
     wait_until("the end of the machine", limit, async || {
         match state.running() {
             Ok(None) => Poll::Ready(()),
-            Ok(Some(running)) => Poll::NotYet(format!("pid {} runs", running.pid)),
+            Ok(Some(running)) => Poll::NotYet(format!("pid {} is running", running.pid)),
             Err(error) => Poll::Failed(error.to_string()),
         }
     })
     .await
 }
 
-/// Nobody listens on the port of the machine any more.
-async fn silent(ssh: Option<u16>) -> Result<(), WaitError> {
+/// Waits until the SSH port of the machine is free.
+async fn port_is_free(ssh: Option<u16>) -> Result<(), WaitError> {
     let limit = speed::seconds(KILLED_SECONDS);
     wait_until("the end of QEMU", limit, async || {
         match ssh.map_or(Ok(()), port::check_free) {

@@ -1,11 +1,11 @@
-//! The user's terminal, raw while the guest has it.
+//! The user's terminal, in raw mode while it is connected to the guest.
 
 use std::io::{IsTerminal as _, Read as _};
 
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
-/// Raw until dropped; nothing happens where standard input is no terminal.
+/// Raw mode until dropped. Does nothing if standard input is not a terminal.
 pub(super) struct Raw {
     before: Option<Termios>,
 }
@@ -25,7 +25,7 @@ impl Raw {
         Self { before }
     }
 
-    /// Whether there is a terminal.
+    /// Whether standard input is a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         self.before.is_some()
     }
@@ -39,11 +39,11 @@ impl Drop for Raw {
     }
 }
 
-/// What is typed.
+/// The keyboard input.
 pub(super) type Keys = mpsc::Receiver<Vec<u8>>;
 
-/// What is typed, read by a thread: a read of a terminal cannot be given up, and the process does
-/// not wait for it at its end.
+/// Reads the keyboard in a thread, because a read of a terminal cannot be cancelled. The process does not
+/// wait for the thread when it exits.
 pub(super) fn keys() -> Keys {
     let (send, keys) = mpsc::channel(16);
     std::thread::spawn(move || {
@@ -53,7 +53,7 @@ pub(super) fn keys() -> Keys {
                 return;
             }
         }
-        // At the end of a file that was piped in the machine goes on.
+        // At the end of piped input, the machine keeps running.
         std::thread::park();
     });
     keys

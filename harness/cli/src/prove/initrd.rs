@@ -1,5 +1,5 @@
-//! An initrd with a file of its own: one more archive behind those that are in it. The kernel
-//! unpacks them one after another, so the file takes the place of one that was there.
+//! Adds a file to an initrd by appending a cpio archive. The kernel
+//! unpacks the archives in order, so the file replaces an existing one.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use scenario::InitrdFile;
 
-/// Archives begin at multiples of this (buffer-format.rst in the kernel's documentation).
+/// The alignment of archives in bytes (buffer-format.rst in the kernel's documentation).
 const ALIGNMENT: u64 = 4;
-/// File type bits of a cpio mode, as in stat(2), with the permissions that are given.
+/// cpio modes: the file type bits of stat(2) and the permissions.
 const FOLDER: u32 = 0o040_755;
 const PLAIN: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
 
-/// Writes `initrd` with `file` in it to a new file.
+/// Writes a copy of `initrd` with `file` added to the new file `to`.
 ///
 /// # Errors
-/// One cannot be read, or the other written.
+/// `initrd` cannot be read, or `to` cannot be written.
 pub(super) fn with_file(initrd: &Path, file: &InitrdFile, to: &Path) -> io::Result<()> {
     let mut out = File::create_new(to)?;
     let length = io::copy(&mut File::open(initrd)?, &mut out)?;
@@ -26,7 +26,7 @@ pub(super) fn with_file(initrd: &Path, file: &InitrdFile, to: &Path) -> io::Resu
     write_archive(file, io::BufWriter::new(out))
 }
 
-/// The folders above the file, then the file: the kernel makes none that are not named.
+/// Writes the parent folders and then the file, because the kernel creates only folders that are listed.
 fn write_archive(file: &InitrdFile, mut to: impl Write) -> io::Result<()> {
     let path = file.path.trim_start_matches('/');
     let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_comes_last_with_the_folders_above_it() {
+    fn with_file_appends_the_file_after_its_parent_folders() {
         let folder = tempfile::tempdir().unwrap();
         let (old, new) = (folder.path().join("old"), folder.path().join("new"));
         std::fs::write(&old, "seven..").unwrap();

@@ -1,5 +1,5 @@
-//! Proof that scenarios can fail: each [sabotage](scenario::Sabotage) is done and must turn
-//! its scenario red at the step that it names. What `harness prove` does.
+//! `harness prove`: proves that scenarios can fail. Each [sabotage](scenario::Sabotage) is applied and must
+//! make its scenario fail at the step that it names.
 
 mod initrd;
 mod proof;
@@ -26,15 +26,15 @@ use scenario::Scenario;
 
 use proof::Proof;
 
-/// What the proofs of one run share.
+/// The state that the proofs of one run share.
 struct Shared {
     settings: Settings,
     artifacts: OnceLock<Artifacts>,
-    /// Some trial had no machine to judge.
+    /// An error prevented the verdict of a trial.
     infrastructure: AtomicBool,
 }
 
-/// Runs the proofs, one for each sabotage of each scenario; prints; gives the exit code.
+/// Runs one proof for each sabotage of each scenario, prints the results, and returns the exit code.
 pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
     let (profiles, scenarios) = match suite::load(project) {
         Ok(loaded) => loaded,
@@ -49,9 +49,9 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
     if let Some(shard) = options.shard {
         let names: Vec<String> = proofs.iter().map(Proof::name).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        // How long a proof takes is not known, so its name alone says where it belongs.
-        let ours = shard.part(&names, &BTreeMap::new());
-        proofs.retain(|one| ours.contains(&one.name().as_str()));
+        // The durations of proofs are not recorded, so the name alone selects the shard.
+        let part = shard.part(&names, &BTreeMap::new());
+        proofs.retain(|one| part.contains(&one.name().as_str()));
     }
     let tests: Vec<_> = proofs.into_iter().map(|one| test(one, &shared)).collect();
     let wanted: Vec<_> = tests
@@ -59,15 +59,13 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         .filter(|one| !arguments.is_filtered_out(one))
         .collect();
     if wanted.is_empty() && options.shard.is_none() {
-        eprintln!("no sabotage matches; there are:");
+        eprintln!("no sabotage matches; available:");
         tests.iter().for_each(|one| eprintln!("  {}", one.name()));
         return exit::USAGE.into();
     }
     if !wanted.is_empty() && wanted.iter().all(|one| arguments.is_ignored(one)) {
         drop(libtest_mimic::run(arguments, tests));
-        eprintln!(
-            "error: nothing can run on this host, so nothing is proven; see `harness doctor`"
-        );
+        eprintln!("error: no trial can run on this host; hint: run `harness doctor`");
         return exit::INFRASTRUCTURE.into();
     }
     if arguments.list {
@@ -84,31 +82,32 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
     let failed = libtest_mimic::run(arguments, tests).has_failed();
     match (failed, shared.infrastructure.load(Ordering::Relaxed)) {
         (false, _) => exit::OK.into(),
-        (true, false) => exit::RED.into(),
+        (true, false) => exit::FAILED.into(),
         (true, true) => exit::INFRASTRUCTURE.into(),
     }
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
     let listeners = Listeners::default();
-    let listeners = match options.tell {
-        true => listeners.with(terminal::lines()),
-        false => listeners.with(Warnings::new(terminal::stderr())),
+    let listeners = if options.print_steps {
+        listeners.with(terminal::lines())
+    } else {
+        listeners.with(Warnings::new(terminal::stderr()))
     };
     Settings {
-        // What is red on purpose is not looked into.
+        // An expected failure needs no snapshot.
         machine_limit: 0,
         evidence: project.evidence_folder(),
         seed: None,
         keep: options.keep,
         listeners,
         checkpoints: (!options.cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
-        // What is sabotaged takes as long as it takes.
-        usual: history::baseline(&History::new(project.history_file()), std::iter::empty()),
+        // Recorded durations do not apply to sabotaged trials.
+        baseline: history::baseline(&History::new(project.history_file()), std::iter::empty()),
     }
 }
 
-/// Each sabotage on the first profile of its scenario, or on the one that is wanted.
+/// Each sabotage on the first profile of its scenario, or on the requested profile.
 fn proofs(
     project: &Project,
     profiles: &[Profile],
@@ -126,7 +125,7 @@ fn proofs(
     scenarios.into_iter().flat_map(of).collect()
 }
 
-/// A proof as libtest-mimic knows it; ignored, with the reason, where this host cannot run it.
+/// A proof as a test of libtest-mimic. It is ignored, with the reason, if this host cannot run it.
 fn test(proof: Proof, shared: &Arc<Shared>) -> Test {
     let unreachable = proof.unreachable();
     let shared = Arc::clone(shared);
@@ -138,17 +137,17 @@ fn test(proof: Proof, shared: &Arc<Shared>) -> Test {
 }
 
 fn one(proof: &Proof, shared: &Shared) -> Result<(), Failed> {
-    let no_verdict = |text: String| {
+    let error = |text: String| {
         shared.infrastructure.store(true, Ordering::Relaxed);
-        Failed::from(format!("no verdict: {text}"))
+        Failed::from(format!("error: {text}"))
     };
     let Some(artifacts) = shared.artifacts.get() else {
-        return Err(no_verdict("there is nothing to boot".into()));
+        return Err(error("no artifacts to boot".into()));
     };
-    let runtime = suite::runtime().map_err(|error| no_verdict(error.to_string()))?;
+    let runtime = suite::runtime().map_err(|why| error(why.to_string()))?;
     match runtime.block_on(proof.run(artifacts, &shared.settings)) {
         Ok(()) => Ok(()),
-        Err(Failure::Failed(red)) => Err(red.text.into()),
-        Err(Failure::Infrastructure(text)) => Err(no_verdict(text)),
+        Err(Failure::Failed(failed)) => Err(failed.text.into()),
+        Err(Failure::Infrastructure(text)) => Err(error(text)),
     }
 }

@@ -1,4 +1,4 @@
-//! One sabotage tried, and what is to be said when it was not noticed where it should be.
+//! Applies one sabotage, and reports if the scenario did not detect it at the expected step.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;
 
-/// A scenario, one of its sabotages, and the trial of both.
+/// A scenario, one of its sabotages, and the sabotaged trial.
 pub(super) struct Proof {
-    /// Without the sabotage.
+    /// The scenario without the sabotage.
     scenario: Arc<Scenario>,
     sabotage: Sabotage,
     trial: Trial,
@@ -37,16 +37,16 @@ impl Proof {
         (1..).zip(&scenario.sabotage).map(one).collect()
     }
 
-    /// `PROFILE::SCENARIO::sabotage-1 (red at STEP)`.
+    /// `PROFILE::SCENARIO::sabotage-1 (fails at STEP)`.
     pub(super) fn name(&self) -> String {
         let step = match self.sabotage.red_at {
             RedAt::Step(index) => self.scenario.steps[index].title(),
             RedAt::Ready | RedAt::Change => "ready".into(),
         };
-        format!("{} (red at {step})", self.trial.name())
+        format!("{} (fails at {step})", self.trial.name())
     }
 
-    /// Why this host cannot try it, and what to do.
+    /// Why this host cannot run the proof, with a hint.
     pub(super) fn unreachable(&self) -> Option<String> {
         let profile = &self.trial.profile;
         if let Err(why) = profile.check_host() {
@@ -60,17 +60,17 @@ impl Proof {
             Change::KernelArgument(_) | Change::File(_) | Change::Service(_)
         );
         (loaded && profile.boot == Boot::Disk).then(|| {
-            "it boots from a disk, with an initrd and a command line of its own; \
-             sabotage it with `run`"
+            "the machine boots from a disk with its own initrd and kernel command line; \
+             hint: use a sabotage with `run`"
                 .into()
         })
     }
 
-    /// Runs the trial. It is as it should be when the trial is red where the sabotage says; what
-    /// that left is removed then.
+    /// Runs the trial. The proof succeeds if the trial fails where the sabotage expects it; its evidence
+    /// is then removed.
     ///
     /// # Errors
-    /// It was green, or red elsewhere, or there was no verdict.
+    /// The trial passed, failed elsewhere, or ended without a verdict.
     pub(super) async fn run(&self, given: &Artifacts, settings: &Settings) -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
         let artifacts = self.artifacts(given, &folder.path().join("initrd"))?;
@@ -79,16 +79,16 @@ impl Proof {
             listeners: settings.listeners.clone().with(evidence.clone()),
             ..settings.clone()
         };
-        let room = suite::room(&self.trial, &artifacts, &listening).await;
-        let _room = room.map_err(Failure::Infrastructure)?;
-        // On the heap: it is large, and a thread's stack is not.
+        let admitted = suite::admit(&self.trial, &artifacts, &listening).await;
+        let _admitted = admitted.map_err(Failure::Infrastructure)?;
+        // Boxed, because the future is too large for the stack of a thread.
         match Box::pin(self.trial.run(&artifacts, &listening)).await {
-            Ok(()) => Err(red(self.unnoticed(), None)),
+            Ok(()) => Err(failed(self.undetected(), None)),
             Err(Failure::Failed(verdict)) => match self.sabotage.place(verdict.step) {
                 place if place == self.sabotage.red_at => Ok(evidence.remove(settings.keep)?),
-                place => Err(red(self.elsewhere(place, &verdict.text), verdict.step)),
+                place => Err(failed(self.elsewhere(place, &verdict.text), verdict.step)),
             },
-            Err(none) => Err(none),
+            Err(error) => Err(error),
         }
     }
 
@@ -101,26 +101,26 @@ impl Proof {
         Ok(artifacts)
     }
 
-    fn unnoticed(&self) -> String {
+    fn undetected(&self) -> String {
         let trial = self.trial.name();
         format!(
-            "{trial}: the sabotage was not noticed: {}\n  --> {}\n\n  it was to be red at {}\n  \
-             all steps held\n\nagain:    cargo harness prove {trial}",
+            "{trial}: the sabotage was not detected: {}\n  --> {}\n\n  expected to fail at {}\n  \
+             all steps passed\n\nagain:    cargo harness prove {trial}",
             self.sabotage.change.describe(),
             self.line(),
             self.place(self.sabotage.red_at),
         )
     }
 
-    fn elsewhere(&self, came: RedAt, verdict: &str) -> String {
+    fn elsewhere(&self, place: RedAt, verdict: &str) -> String {
         format!(
-            "{}: the sabotage was noticed elsewhere: {}\n  --> {}\n\n  it was to be red at {}\n  \
-             it was red at {}\n\n{verdict}",
+            "{}: the sabotage was detected elsewhere: {}\n  --> {}\n\n  expected to fail at {}\n  \
+             failed at {}\n\n{verdict}",
             self.trial.name(),
             self.sabotage.change.describe(),
             self.line(),
             self.place(self.sabotage.red_at),
-            self.place(came),
+            self.place(place),
         )
     }
 
@@ -128,11 +128,11 @@ impl Proof {
         format!("{}:{}", self.scenario.file.display(), self.sabotage.line)
     }
 
-    /// A place in words.
+    /// Describes a place.
     fn place(&self, place: RedAt) -> String {
         match place {
             RedAt::Ready => "ready: the machine did not become ready".into(),
-            RedAt::Change => "the sabotage itself, which could not be done".into(),
+            RedAt::Change => "the sabotage itself, which could not be applied".into(),
             RedAt::Step(index) => {
                 let title = self.scenario.steps[index].title();
                 format!("step {}: {title}", index + 1)
@@ -141,9 +141,8 @@ impl Proof {
     }
 }
 
-fn red(text: String, step: Option<usize>) -> Failure {
-    let why = "it is red on purpose".into();
-    let machine = SnapshotOutcome::NotKept { reason: why };
+fn failed(text: String, step: Option<usize>) -> Failure {
+    let machine = SnapshotOutcome::not_kept("sabotaged trials leave none");
     Failure::Failed(FailedVerdict {
         text,
         step,
@@ -151,7 +150,7 @@ fn red(text: String, step: Option<usize>) -> Failure {
     })
 }
 
-/// Remembers where the evidence of a trial is.
+/// A listener that records the evidence folder of a trial.
 #[derive(Debug, Clone, Default)]
 struct Folder(Arc<Mutex<Option<PathBuf>>>);
 
@@ -205,18 +204,21 @@ sabotage:
     }
 
     #[test]
-    fn a_proof_is_called_by_where_it_must_be_red() {
-        assert_eq!(proof().name(), "q35::tea::sabotage-1 (red at tea is made)");
+    fn name_includes_the_step_that_must_fail() {
+        assert_eq!(
+            proof().name(),
+            "q35::tea::sabotage-1 (fails at tea is made)"
+        );
     }
 
     #[test]
-    fn what_was_not_noticed_is_told() {
-        assert_snapshot!(proof().unnoticed());
+    fn undetected_sabotage_is_reported() {
+        assert_snapshot!(proof().undetected());
     }
 
     #[test]
-    fn what_was_noticed_elsewhere_is_told_with_the_verdict() {
-        let came = proof().sabotage.place(Some(2));
-        assert_snapshot!(proof().elsewhere(came, "q35::tea: step 2 of 3 failed"));
+    fn sabotage_detected_elsewhere_is_reported_with_the_verdict() {
+        let place = proof().sabotage.place(Some(2));
+        assert_snapshot!(proof().elsewhere(place, "q35::tea: step 2 of 3 failed"));
     }
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM in a run: what is known by then is printed and written before the process ends.
+//! Ctrl-C and SIGTERM during a run: the results so far are printed and written before the process exits.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,18 +10,18 @@ use nix::sys::signal::{SigSet, Signal, raise};
 use base::clock::now;
 use events::{Event, EventKind, Listener, Listeners, Verdict};
 
-/// Signals that end a run: Ctrl-C, `kill`, and a terminal that goes away.
+/// The signals that end a run: Ctrl-C, `kill`, and a closed terminal.
 const SIGNALS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// How far a run is: which trials run, and which failed with which reason.
+/// The progress of a run: the running trials, and the failed trials with their reasons.
 #[derive(Clone, Default)]
 pub(super) struct Progress(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     state: Mutex<State>,
-    /// Who is told of an early end, and whether they print reasons themselves.
-    told: OnceLock<(Listeners, bool)>,
+    /// The listeners to notify of an interruption, and whether they print the reasons of failures.
+    listeners: OnceLock<(Listeners, bool)>,
 }
 
 #[derive(Default)]
@@ -32,43 +32,43 @@ struct State {
 }
 
 impl Progress {
-    /// Takes the signals over from here on, so it must come before other threads are started: they
-    /// inherit that the signals are blocked in them. Programs that are started do not.
+    /// Handles the signals in a thread from now on. Call it before other threads are started: they
+    /// inherit the blocked signals. Child processes do not.
     pub(super) fn watch() -> Self {
         let progress = Self::default();
         let signals = SIGNALS.into_iter().collect::<SigSet>();
         if signals.thread_block().is_err() {
             return progress;
         }
-        let theirs = progress.clone();
-        let waits = move || {
+        let handler = progress.clone();
+        let wait = move || {
             let signal = signals.wait().unwrap_or(Signal::SIGTERM);
-            // A second one ends the process at once, whatever the first one is still writing.
+            // A second signal ends the process immediately, even if the output is incomplete.
             let _ = signals.thread_unblock();
-            eprint!("{}", theirs.interrupted(signal));
+            eprint!("{}", handler.interrupted(signal));
             let _ = raise(signal);
         };
         let named = std::thread::Builder::new().name("signals".into());
-        if named.spawn(waits).is_err() {
+        if named.spawn(wait).is_err() {
             let _ = signals.thread_unblock();
         }
         progress
     }
 
-    /// Who is told when the run is interrupted; `print` says that they print why trials failed.
-    pub(super) fn tells(&self, listeners: Listeners, print: bool) {
-        let _ = self.0.told.set((listeners, print));
+    /// Sets the listeners to notify of an interruption; `print` means that they print why trials failed.
+    pub(super) fn notify(&self, listeners: Listeners, print: bool) {
+        let _ = self.0.listeners.set((listeners, print));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the run for everybody who listens. Gives the text that is left to print.
+    /// Emits the end of all running trials and of the run. Returns the text that remains to be printed.
     fn interrupted(&self, signal: Signal) -> String {
-        let by = format!("interrupted by {signal}");
-        let Some((listeners, print)) = self.0.told.get() else {
-            return format!("\n{by}\n");
+        let reason = format!("interrupted by {signal}");
+        let Some((listeners, print)) = self.0.listeners.get() else {
+            return format!("\n{reason}\n");
         };
         let running = std::mem::take(&mut self.state().running);
         for (trial, (began, evidence)) in &running {
@@ -77,18 +77,18 @@ impl Progress {
                 verdict: Verdict::Error,
                 duration: now() - began,
                 step: None,
-                reason: Some(by.clone()),
+                reason: Some(reason.clone()),
                 evidence: Some(evidence.clone()),
                 machine: None,
             });
         }
         let begin = self.state().begin;
-        let took = begin.map_or(0.0, |begin| now() - begin);
-        listeners.emit(EventKind::RunEnds { duration: took });
+        let duration = begin.map_or(0.0, |begin| now() - begin);
+        listeners.emit(EventKind::RunEnds { duration });
         if *print {
-            return format!("{by}\n");
+            return format!("{reason}\n");
         }
-        let mut text = format!("\n{by}\n");
+        let mut text = format!("\n{reason}\n");
         for (trial, why) in &self.state().failed {
             let _ = write!(text, "\n---- {trial} ----\n{}\n", why.trim_end());
         }
@@ -104,19 +104,19 @@ impl Listener for Progress {
             EventKind::TrialBegins {
                 trial, evidence, ..
             } => {
-                let begun = (event.timestamp, evidence.clone());
-                state.running.insert(trial.clone(), begun);
+                let started = (event.timestamp, evidence.clone());
+                state.running.insert(trial.clone(), started);
             }
             EventKind::TrialEnds {
                 trial,
                 verdict,
-                reason: why,
+                reason,
                 ..
             } => {
                 state.running.remove(trial);
                 if !matches!(verdict, Verdict::Passed | Verdict::KnownFailure) {
-                    let why = why.clone().unwrap_or_default();
-                    state.failed.push((trial.clone(), why));
+                    let reason = reason.clone().unwrap_or_default();
+                    state.failed.push((trial.clone(), reason));
                 }
             }
             _ => {}
@@ -129,9 +129,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<EventKind>>>);
+    struct Recorded(Arc<Mutex<Vec<EventKind>>>);
 
-    impl Listener for Heard {
+    impl Listener for Recorded {
         fn on_event(&self, event: &Event) {
             self.0.lock().unwrap().push(event.kind.clone());
         }
@@ -160,13 +160,13 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_run_tells_why_trials_failed_and_which_ones_still_ran() {
+    fn interrupted_reports_failed_and_running_trials() {
         for print in [false, true] {
-            let (progress, heard) = (Progress::default(), Heard::default());
+            let (progress, recorded) = (Progress::default(), Recorded::default());
             let listeners = Listeners::default()
                 .with(progress.clone())
-                .with(heard.clone());
-            progress.tells(listeners.clone(), print);
+                .with(recorded.clone());
+            progress.notify(listeners.clone(), print);
             listeners.emit(EventKind::RunBegins {
                 trials: vec![],
                 ignored: vec![],
@@ -176,32 +176,32 @@ mod tests {
             }
             listeners.emit(ends("q35::milk", Verdict::Failed, "q35::milk: sour\n"));
             listeners.emit(ends("q35::tea", Verdict::Passed, ""));
-            heard.0.lock().unwrap().clear();
+            recorded.0.lock().unwrap().clear();
 
             let text = progress.interrupted(Signal::SIGINT);
             let reasons = text.contains("---- q35::milk ----\nq35::milk: sour\n");
             assert_eq!(reasons, !print, "{text}");
             assert!(text.contains("interrupted by SIGINT"), "{text}");
-            let heard = heard.0.lock().unwrap();
+            let recorded = recorded.0.lock().unwrap();
             let [
                 EventKind::TrialEnds {
                     trial,
                     verdict,
-                    reason: why,
+                    reason,
                     ..
                 },
                 EventKind::RunEnds { .. },
-            ] = &heard[..]
+            ] = &recorded[..]
             else {
-                panic!("{heard:?}");
+                panic!("{recorded:?}");
             };
             assert_eq!((trial.as_str(), *verdict), ("q35::sugar", Verdict::Error));
-            assert_eq!(why.as_deref(), Some("interrupted by SIGINT"));
+            assert_eq!(reason.as_deref(), Some("interrupted by SIGINT"));
         }
     }
 
     #[test]
-    fn an_interrupt_before_the_run_begins_has_nothing_to_tell() {
+    fn interrupted_before_the_run_prints_only_the_signal() {
         let text = Progress::default().interrupted(Signal::SIGTERM);
         assert_eq!(text, "\ninterrupted by SIGTERM\n");
     }

@@ -1,4 +1,4 @@
-//! Which trials there are: each scenario on each of its profiles, and on more where they are asked for.
+//! The trial matrix: each scenario on each of its profiles, and on its `more_profiles` on request.
 
 use crate::project::Project;
 use std::collections::BTreeMap;
@@ -12,27 +12,27 @@ use scenario::Scenario;
 
 use super::Options;
 
-/// The profiles that scenarios run on.
+/// The selection of profiles.
 pub(super) enum On<'a> {
-    /// Those that each always runs on.
-    Usual,
-    /// All that each may run on.
+    /// The `profiles` of each scenario.
+    Default,
+    /// All profiles that each scenario may run on.
     All,
-    /// This one, where they may.
+    /// Only this profile, for scenarios that may run on it.
     One(&'a str),
 }
 
 impl On<'_> {
     fn wants(&self, scenario: &Scenario, profile: &str) -> bool {
         match self {
-            Self::Usual => scenario.profiles.iter().any(|name| name == profile),
+            Self::Default => scenario.profiles.iter().any(|name| name == profile),
             Self::All => scenario.may_run_on(profile),
             Self::One(only) => *only == profile && scenario.may_run_on(profile),
         }
     }
 }
 
-/// Each scenario on each of these profiles, in the order of their names.
+/// The trials of the selected profiles, sorted by name.
 pub(super) fn all(
     project: &Project,
     profiles: Vec<Profile>,
@@ -55,7 +55,7 @@ pub(super) fn all(
     trials
 }
 
-/// Those of the shard that the options name.
+/// The trials of the shard in the options.
 ///
 /// # Errors
 /// The file of durations cannot be read.
@@ -74,32 +74,33 @@ pub(super) fn part(
     };
     let names: Vec<_> = trials.iter().map(Trial::name).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let ours = shard.part(&names, &durations);
+    let part = shard.part(&names, &durations);
     let mut trials = trials;
-    trials.retain(|trial| ours.contains(&trial.name().as_str()));
+    trials.retain(|trial| part.contains(&trial.name().as_str()));
     Ok(trials)
 }
 
-/// Seconds by the name of the trial.
+/// Reads durations in seconds by the name of the trial.
 fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
     let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
     let read = |text: String| serde_json::from_str(&text).map_err(|error| error.to_string());
     text.and_then(read)
-        .map_err(|why| format!("no durations in {}: {why}", file.display()))
+        .map_err(|why| format!("cannot read durations from {}: {why}", file.display()))
 }
 
-/// What a trial's machine takes.
-pub(super) fn demand(trial: &Trial, boots: bool) -> ResourceRequest {
+/// The resources that a trial's machine needs.
+pub(super) fn request(trial: &Trial, boots: bool) -> ResourceRequest {
     let memory = trial.scenario.machine.memory;
     let memory = memory.unwrap_or(trial.profile.memory.get());
     let cpus = trial.profile.cpus.get();
-    match boots {
-        true => ResourceRequest::of_boot(memory, cpus),
-        false => ResourceRequest::of_fork(memory, cpus),
+    if boots {
+        ResourceRequest::of_boot(memory, cpus)
+    } else {
+        ResourceRequest::of_fork(memory, cpus)
     }
 }
 
-/// Why this host cannot run a trial, ever.
+/// Why this host can never run a trial.
 pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
     if let Err(why) = trial.profile.check_host() {
         return Some(format!("{}; {}", why.why, why.hint));
@@ -107,8 +108,7 @@ pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
     if let Err(why) = trial.registry_within_reach() {
         return Some(why);
     }
-    let room = host.map_or(Ok(()), |host| host.could(demand(trial, true)));
-    room.err()
+    host.and_then(|host| host.could(request(trial, true)).err())
 }
 
 #[cfg(test)]
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_profiles_are_for_whoever_asks() {
+    fn more_profiles_run_only_on_request() {
         let project = crate::project::find();
         let (profiles, mut scenarios) = project.load().unwrap();
         scenarios.truncate(1);
@@ -128,7 +128,7 @@ mod tests {
             let trials = all(&project, profiles.clone(), scenarios.clone(), &on);
             trials.iter().map(Trial::name).collect::<Vec<_>>()
         };
-        assert_eq!(names(On::Usual), ["q35::tea"]);
+        assert_eq!(names(On::Default), ["q35::tea"]);
         assert_eq!(names(On::All), ["pc::tea", "q35-scsi::tea", "q35::tea"]);
         assert_eq!(names(On::One("pc")), ["pc::tea"]);
         assert_eq!(names(On::One("q35-nvme")), [""; 0]);

@@ -1,7 +1,7 @@
-//! All trials of a tree, run by libtest-mimic: what `cargo test --test boot` and `harness test` do.
+//! Runs all trials of a tree with libtest-mimic, for `cargo test --test boot` and `harness test`.
 //!
-//! `matrix` and `shard` say which trials there are, `run` brings one to its end, `retry` judges its
-//! attempts. Not here: whether this host has room for one more machine ([`host::admission`]).
+//! `matrix` and `shard` select the trials, `run` runs one trial, and `retry` judges its
+//! attempts. [`host::admission`] decides whether this host has the resources for another machine.
 
 mod interrupt;
 mod matrix;
@@ -40,10 +40,10 @@ pub use shard::Shard;
 
 use interrupt::Progress;
 use matrix::On;
-use run::{Ready, Shared, known_as};
-pub(crate) use run::{room, runtime};
+use run::{Ready, Shared, history_key};
+pub(crate) use run::{admit, runtime};
 
-/// Runs (or lists) the trials; prints; gives the exit code.
+/// Runs or lists the trials, prints the results, and returns the exit code.
 pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
     terminal::print_logs();
     let (profiles, scenarios) = match load(project) {
@@ -52,7 +52,7 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
     };
     let all = matrix::all(project, profiles, scenarios, &on(arguments, options));
     if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
-        eprintln!("no scenario runs on a profile `{profile}`; see `harness list`");
+        eprintln!("no scenario runs on a profile `{profile}`; hint: run `harness list`");
         return exit::USAGE.into();
     }
     match matrix::part(all, options, &project.durations_file()) {
@@ -64,35 +64,35 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
     }
 }
 
-/// Reads all profiles and scenarios, and tells what is wrong with them or should be better.
+/// Reads all profiles and scenarios, and prints their errors and warnings.
 pub(crate) fn load(project: &Project) -> Result<(Vec<Profile>, Vec<Scenario>), ExitCode> {
-    let told = |found: &[SourceError]| {
+    let print_found = |found: &[SourceError]| {
         if !found.is_empty() {
             eprintln!("{}\n", render_all(found, colour(&std::io::stderr())));
         }
     };
     let loaded = project.load().map_err(|errors| {
-        told(&errors);
+        print_found(&errors);
         let errors = count(errors.len());
-        eprintln!("nothing was booted: {errors} in scenarios or profiles");
-        ExitCode::from(exit::RED)
+        eprintln!("{errors} in scenarios or profiles; nothing was booted");
+        ExitCode::from(exit::FAILED)
     })?;
-    told(&scenario::warnings(&loaded.1));
+    print_found(&scenario::warnings(&loaded.1));
     Ok(loaded)
 }
 
-/// All trials of a tree, on each profile that they may run on, by name.
+/// All trials of a tree on all profiles that they may run on, sorted by name.
 ///
 /// # Errors
-/// All that is wrong in its scenarios and profiles.
+/// All errors in its scenarios and profiles.
 pub fn trials(project: &Project) -> Result<Vec<Trial>, Vec<SourceError>> {
     let (profiles, scenarios) = project.load()?;
     Ok(matrix::all(project, profiles, scenarios, &On::All))
 }
 
-/// Whoever names a trial in full (`PROFILE::SCENARIO`) has named its profile. Not of a shard: what is
-/// in one must not depend on a filter, for cargo-nextest asks for a shard's trials and then runs each
-/// by its name.
+/// Selects the profiles. A filter with a full name (`PROFILE::SCENARIO`) selects all profiles. It does not
+/// in a shard: the content of a shard must not depend on a filter, because cargo-nextest lists the trials
+/// of a shard and then runs each by its name.
 fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
     let in_full = options.shard.is_none() && {
         let filter = arguments.filter.as_deref();
@@ -101,7 +101,7 @@ fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
     match &options.profile {
         Some(only) => On::One(only),
         None if options.all_profiles || in_full => On::All,
-        None => On::Usual,
+        None => On::Default,
     }
 }
 
@@ -127,7 +127,7 @@ fn run_trials(
     let host = Host::here();
     let listed = |trial: &Trial| listed(trial, host, &shared);
     let mut listed: Vec<_> = trials.iter().map(listed).collect();
-    if let Some(status) = nothing_to_do(arguments, options, &listed) {
+    if let Some(status) = check_filter(arguments, options, &listed) {
         return status.into();
     }
     let chosen = Chosen::of(arguments, &listed);
@@ -143,15 +143,15 @@ fn run_trials(
             return exit::INFRASTRUCTURE.into();
         }
     };
-    longest_first(&mut listed, &ready.settings.usual);
+    longest_first(&mut listed, &ready.settings.baseline);
     let conclusion = run_chosen(arguments, listed, chosen, ready);
     verdict(&conclusion, &shared)
 }
 
-/// The names of the trials that a run is about.
+/// The names of the trials of a run.
 struct Chosen {
     boots: Vec<String>,
-    /// With the reason.
+    /// The ignored trials, each with the reason.
     ignored: Vec<(String, String)>,
 }
 
@@ -167,8 +167,8 @@ impl Chosen {
     }
 }
 
-/// A filter that nothing matches is a mistake, but for one that other shards may have something for.
-fn nothing_to_do(
+/// Reports a filter that matches no trial. With shards it is no error, because other shards may have a match.
+fn check_filter(
     arguments: &Arguments,
     options: &Options,
     listed: &[libtest_mimic::Trial],
@@ -177,28 +177,28 @@ fn nothing_to_do(
     if options.shard.is_some() || listed.iter().any(|one| !arguments.is_filtered_out(one)) {
         return None;
     }
-    eprintln!("no trial matches `{filter}`; there are:");
+    eprintln!("no trial matches `{filter}`; available:");
     listed.iter().for_each(|one| eprintln!("  {}", one.name()));
     Some(exit::USAGE)
 }
 
-/// After a list, or where nothing could run: a run that can prove nothing is no success.
+/// The exit code after a list, or if no trial can run. A run in which all trials are ignored is an error.
 fn without_boots(arguments: &Arguments, chosen: &Chosen) -> ExitCode {
     if arguments.list || chosen.ignored.is_empty() {
         return exit::OK.into();
     }
-    eprintln!("error: no trial can run on this host, so nothing is proven; see `harness doctor`");
+    eprintln!("error: no trial can run on this host; hint: run `harness doctor`");
     exit::INFRASTRUCTURE.into()
 }
 
-/// What a run needs before its first trial.
+/// Prepares a run before its first trial.
 fn prepare(
     project: &Project,
     options: &Options,
     trials: &[Trial],
     progress: &Progress,
 ) -> Result<Ready, String> {
-    // Before minutes go into a run whose files cannot be written.
+    // Fail before a long run if the output files cannot be written.
     let outputs = options
         .outputs
         .listen(Listeners::default(), &project.history_folder())?;
@@ -206,28 +206,31 @@ fn prepare(
     trial::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
-        let known_as = known_as(trial, &artifacts, options);
-        (trial.name(), known_as, &*trial.scenario)
+        let key = history_key(trial, &artifacts, options);
+        (trial.name(), key, &*trial.scenario)
     });
-    let usual = history::baseline(&history, known);
-    let live = match options.live && !options.tell {
-        true => terminal::live(usual.clone()),
-        false => None,
+    let baseline = history::baseline(&history, known);
+    let live = if options.live && !options.print_steps {
+        terminal::live(baseline.clone())
+    } else {
+        None
     };
     let recorder = Recorder::default();
     let mut listeners = outputs
         .with(recorder.clone())
         .with(progress.clone())
         .with(Boots::new(&project.history_folder()));
-    if options.tell {
+    if options.print_steps {
         listeners = listeners.with(terminal::lines());
     }
     match &live {
         Some(live) => listeners = listeners.with(live.clone()),
-        None if !options.tell => listeners = listeners.with(Warnings::new(terminal::stderr())),
+        None if !options.print_steps => {
+            listeners = listeners.with(Warnings::new(terminal::stderr()))
+        }
         None => {}
     }
-    progress.tells(listeners.clone(), live.is_some());
+    progress.notify(listeners.clone(), live.is_some());
     Ok(Ready {
         settings: Settings {
             evidence: project.evidence_folder(),
@@ -236,7 +239,7 @@ fn prepare(
             listeners,
             checkpoints: (!options.cold)
                 .then(|| CheckpointStore::new(project.checkpoints_folder())),
-            usual,
+            baseline,
             machine_limit: trial::limit(options.machine_limit),
         },
         artifacts,
@@ -246,10 +249,11 @@ fn prepare(
     })
 }
 
-/// So that no long one is begun when the others are done; what is not known may be long.
-fn longest_first(listed: &mut [libtest_mimic::Trial], usual: &Baseline) {
-    let took = |one: &libtest_mimic::Trial| usual.trial(one.name()).unwrap_or(f64::MAX);
-    listed.sort_by(|one, other| took(other).total_cmp(&took(one)));
+/// Sorts the trials by duration, longest first, so that no long trial starts last. Unknown durations count as
+/// long.
+fn longest_first(listed: &mut [libtest_mimic::Trial], baseline: &Baseline) {
+    let duration = |one: &libtest_mimic::Trial| baseline.trial(one.name()).unwrap_or(f64::MAX);
+    listed.sort_by(|one, other| duration(other).total_cmp(&duration(one)));
 }
 
 fn run_chosen(
@@ -260,7 +264,7 @@ fn run_chosen(
 ) -> Conclusion {
     let mut arguments = arguments.clone();
     if ready.live.is_some() {
-        // What it would print is shown in another way.
+        // The progress display replaces the output of libtest-mimic.
         arguments.logfile = Some("/dev/null".into());
     }
     let listeners = &ready.settings.listeners;
@@ -270,8 +274,8 @@ fn run_chosen(
     });
     let begin = Instant::now();
     let conclusion = libtest_mimic::run(&arguments, listed);
-    let took = begin.elapsed().as_secs_f64();
-    listeners.emit(EventKind::RunEnds { duration: took });
+    let duration = begin.elapsed().as_secs_f64();
+    listeners.emit(EventKind::RunEnds { duration });
     conclusion
 }
 
@@ -281,12 +285,12 @@ fn verdict(conclusion: &Conclusion, shared: &Shared) -> ExitCode {
         shared.infrastructure.load(Ordering::Relaxed),
     ) {
         (false, _) => exit::OK.into(),
-        (true, false) => exit::RED.into(),
+        (true, false) => exit::FAILED.into(),
         (true, true) => exit::INFRASTRUCTURE.into(),
     }
 }
 
-/// A trial as libtest-mimic knows it; ignored, with the reason, where this host cannot run it.
+/// A trial as a test of libtest-mimic. It is ignored, with the reason, if this host cannot run it.
 fn listed(trial: &Trial, host: Option<Host>, shared: &Arc<Shared>) -> libtest_mimic::Trial {
     let unreachable = matrix::unreachable(trial, host);
     let (one, shared) = (trial.clone(), Arc::clone(shared));
@@ -303,19 +307,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_come_first_and_before_them_what_nobody_knows() {
+    fn longest_first_puts_unknown_durations_first() {
         let names = ["q35::new", "q35::short", "q35::long"];
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().join("history.json"));
-        for (name, took) in [("q35::short", 1.0), ("q35::long", 9.0)] {
-            history.add(name, took, &Default::default()).unwrap();
+        for (name, duration) in [("q35::short", 1.0), ("q35::long", 9.0)] {
+            history.add(name, duration, &Default::default()).unwrap();
         }
         let scenarios = crate::project::find().load().unwrap().1;
         let trials = names.map(|name| (name.to_owned(), name.to_owned(), &scenarios[0]));
-        let usual = history::baseline(&history, trials.into_iter());
+        let baseline = history::baseline(&history, trials.into_iter());
         let listed = |name| libtest_mimic::Trial::test(name, || Ok(()));
         let mut trials: Vec<_> = ["q35::short", "q35::long", "q35::new"].map(listed).into();
-        longest_first(&mut trials, &usual);
+        longest_first(&mut trials, &baseline);
         let order: Vec<_> = trials.iter().map(libtest_mimic::Trial::name).collect();
         assert_eq!(order, ["q35::new", "q35::long", "q35::short"]);
     }
@@ -330,15 +334,15 @@ mod tests {
             ..Options::default()
         };
         match on(&arguments, &options) {
-            On::Usual => "usual",
+            On::Default => "default",
             On::All => "all",
             On::One(_) => "one",
         }
     }
 
     #[test]
-    fn a_filter_never_changes_what_is_in_a_shard() {
-        assert_eq!(on_of("tea", None), "usual");
+    fn filter_does_not_change_the_content_of_a_shard() {
+        assert_eq!(on_of("tea", None), "default");
         assert_eq!(on_of("q35-scsi::tea", None), "all");
         assert_eq!(on_of("q35::tea", Some("2/5")), on_of("tea", Some("2/5")));
     }

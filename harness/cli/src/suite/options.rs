@@ -1,4 +1,4 @@
-//! What the command line and the environment may change.
+//! The options of a run, from the command line and the environment.
 
 use runner::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
@@ -7,71 +7,72 @@ use std::str::FromStr;
 use super::shard::Shard;
 use report::Outputs;
 
-/// The variable that keeps the evidence of trials that passed.
+/// The variable that keeps the evidence of passed trials.
 pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
-/// The variable that tells each step on stderr.
+/// The variable that prints each step on stderr.
 pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
-/// The variable that has every machine booted.
+/// The variable that disables forks.
 pub const COLD_VARIABLE: &str = "HARNESS_COLD";
-/// The variable that random patterns are drawn from.
+/// The variable with the seed of random patterns.
 pub const SEED_VARIABLE: &str = "HARNESS_SEED";
-/// The variable that names the part of the trials to run: `2/5`.
+/// The variable with the shard to run, for example `2/5`.
 pub const SHARD_VARIABLE: &str = "HARNESS_SHARD";
-/// The variable that names the file of durations by which shards are made even.
+/// The variable with the path of the durations that balance shards.
 pub const DURATIONS_VARIABLE: &str = "HARNESS_DURATIONS";
-/// The variable that says how often a trial that did not pass is tried again.
+/// The variable with the number of retries.
 pub const RETRIES_VARIABLE: &str = "HARNESS_RETRIES";
-/// The variable that has flaky trials told and not failed.
+/// The variable that accepts flaky trials.
 pub const FLAKY_OK_VARIABLE: &str = "HARNESS_FLAKY_OK";
 
-/// The variable that has scenarios run on their `more_profiles`, too.
+/// The variable that also runs scenarios on their `more_profiles`.
 pub const ALL_PROFILES_VARIABLE: &str = "HARNESS_ALL_PROFILES";
 
-/// The variable that names the file of the page.
+/// The variable with the path of the HTML report.
 pub const REPORT_VARIABLE: &str = "HARNESS_REPORT";
-/// The variable that names the file for `JUnit` XML.
+/// The variable with the path of the `JUnit` XML report.
 pub const JUNIT_VARIABLE: &str = "HARNESS_JUNIT";
-/// The variable that names the file that the stream of events is appended to.
+/// The variable with the path of the file that events are appended to.
 pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
-/// Set by cargo-nextest, where each trial is a process: the trials with one value are one run.
+/// Set by cargo-nextest, which runs each trial in its own process. Trials with the same value belong to one
+/// run.
 const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
-/// What the command line and the environment may change.
+/// The options of a run, from the command line and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Only trials on this profile.
     pub profile: Option<String>,
-    /// Trials on all profiles that scenarios name, not only on those that they always run on.
+    /// Also run scenarios on their `more_profiles`.
     pub all_profiles: bool,
     /// Keep the evidence of trials that passed.
     pub keep: bool,
-    /// Tell each step on stderr.
-    pub tell: bool,
-    /// Boot every machine, also where a fork of one that is ready would do.
+    /// Print each step on stderr.
+    pub print_steps: bool,
+    /// Boot every machine instead of forking a checkpoint.
     pub cold: bool,
-    /// What random patterns are drawn from; a new one each time where nothing is said.
+    /// The seed of random patterns; the default is a new seed for each trial.
     pub seed: Option<u64>,
     /// Only this part of the trials.
     pub shard: Option<Shard>,
-    /// How long trials take, to make shards even; the tree's own file where nothing is said.
+    /// The file of durations that balance shards; the default is the file of the tree.
     pub durations: Option<PathBuf>,
-    /// How often a trial that did not pass is tried again.
+    /// How often a trial that did not pass is retried.
     pub retries: u32,
-    /// A trial that passed only when it was tried again does not fail the run.
+    /// Whether flaky trials do not fail the run.
     pub flaky_ok: bool,
-    /// Show on the terminal, if there is one, how each machine goes on.
+    /// Show the progress of each machine if the terminal is interactive.
     pub live: bool,
-    /// Files that are to be written.
+    /// The files to write.
     pub outputs: Outputs,
-    /// A limit in MiB for each machine that is kept, where one is told.
+    /// The size limit of a failure snapshot in MiB; the default is [`runner::trial::LIMIT_MIB`].
     pub machine_limit: Option<u64>,
 }
 
 impl Options {
-    /// As the environment says, for `cargo test`, which hands no options of ours over.
+    /// Reads the options from the environment, for `cargo test`, which does not pass options on.
     ///
     /// # Errors
-    /// A variable makes no sense.
+    /// A variable has an invalid value.
     pub fn from_environment() -> Result<Self, String> {
         Self::from(|name| std::env::var(name).ok())
     }
@@ -83,7 +84,7 @@ impl Options {
             profile: None,
             all_profiles: set(ALL_PROFILES_VARIABLE),
             keep: set(KEEP_VARIABLE),
-            tell: set(VERBOSE_VARIABLE),
+            print_steps: set(VERBOSE_VARIABLE),
             cold: set(COLD_VARIABLE),
             seed: parsed(SEED_VARIABLE, value(SEED_VARIABLE))?,
             shard: parsed(SHARD_VARIABLE, value(SHARD_VARIABLE))?,
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_is_read() {
+    fn from_reads_the_environment() {
         let options = from(&[
             ("HARNESS_KEEP", "1"),
             ("HARNESS_COLD", "0"),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_names_the_variable() {
+    fn from_names_the_variable_when_its_value_is_invalid() {
         for (name, value) in [
             ("HARNESS_SHARD", "6/5"),
             ("HARNESS_RETRIES", "-1"),

@@ -1,18 +1,18 @@
-//! What several attempts at a trial come to, and whether there is another one.
+//! Judges the attempts of a trial, and decides whether it is retried.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use events::{Event, EventKind, Listener, Listeners, Verdict};
 use scenario::{Day, KnownFailure, Scenario};
 
-/// What decides about a trial's attempts.
+/// The rules that judge the attempts of a trial.
 #[derive(Debug, Clone)]
 pub(super) struct Rules {
-    /// How many attempts may follow the first.
+    /// The maximum number of retries.
     pub(super) retries: u32,
-    /// The trial is known to fail.
+    /// The known failure of the scenario.
     pub(super) known: Option<KnownFailure>,
-    /// The scenario's file, for messages.
+    /// The path of the scenario, for messages.
     pub(super) file: String,
     pub(super) today: Day,
 }
@@ -41,8 +41,8 @@ impl Rules {
         }
     }
 
-    /// What the attempts come to; none where another one follows. What is known to fail is not
-    /// tried again for failing; a missing machine may be there the next time.
+    /// The conclusion of the attempts; `None` if the trial is retried. A known failure is not retried, but an
+    /// error is, because it may not recur.
     fn conclude(&self, attempts: &[Attempt]) -> Option<Conclusion> {
         let last = attempts.last()?;
         let left = attempts.len() <= self.retries as usize;
@@ -69,32 +69,34 @@ impl Rules {
         let file = &self.file;
         let why = format!(
             "{why}\n\nits known failure ({ticket}: {reason}) was accepted until {until}; \
-             repair it, or agree on another day and write it into {file}"
+             hint: fix it, or extend `until` in {file}"
         );
         (Verdict::Failed, Some(why))
     }
 
     fn passes(&self, known: &KnownFailure) -> String {
         let (file, ticket) = (&self.file, &known.ticket);
-        format!("it passes, and is known to fail ({ticket}): remove `known_failure` from {file}")
+        format!(
+            "the trial passed, but it is known to fail ({ticket}); hint: remove `known_failure` from {file}"
+        )
     }
 }
 
-/// A pass after anything else is no pass.
+/// A pass after a failed attempt is flaky.
 fn passed(attempts: &[Attempt]) -> (Verdict, Option<String>) {
     match attempts {
         [first, .., _] => {
             let (number, why) = (attempts.len(), &first.why);
             let why =
-                format!("flaky: it passed at attempt {number}\nthe first attempt said:\n{why}");
+                format!("flaky: it passed at attempt {number}\nthe first attempt failed:\n{why}");
             (Verdict::Flaky, Some(why))
         }
         _ => (Verdict::Passed, None),
     }
 }
 
-/// Stands between the attempts at a trial and who listens: they hear of one end of the trial, and
-/// of the attempts before it as such.
+/// A listener that forwards the events of attempts: the last attempt ends the trial, and the ends of earlier
+/// attempts become `AttemptEnds`.
 #[derive(Clone)]
 pub(super) struct Attempts(Arc<Inner>);
 
@@ -114,12 +116,12 @@ impl Attempts {
         }))
     }
 
-    /// What it came to, when there is no other attempt.
+    /// The conclusion, if there are no more attempts.
     pub(super) fn concluded(&self) -> Option<Conclusion> {
         self.state().1.clone()
     }
 
-    /// How many ended.
+    /// The number of finished attempts.
     pub(super) fn count(&self) -> usize {
         self.state().0.len()
     }
@@ -128,14 +130,14 @@ impl Attempts {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more ended: what is told of it.
-    fn judged(&self, ended: EventKind) -> EventKind {
+    /// Judges a finished attempt, and returns the event to forward.
+    fn judge(&self, ended: EventKind) -> EventKind {
         let EventKind::TrialEnds {
             trial,
             verdict,
-            duration: took,
+            duration,
             step,
-            reason: why,
+            reason,
             evidence,
             machine,
         } = ended
@@ -143,14 +145,14 @@ impl Attempts {
             return ended;
         };
         let mut state = self.state();
-        let said = why.clone().unwrap_or_default();
-        state.0.push(Attempt { verdict, why: said });
+        let why = reason.clone().unwrap_or_default();
+        state.0.push(Attempt { verdict, why });
         state.1 = self.0.rules.conclude(&state.0);
         match state.1.clone() {
             Some(Conclusion { verdict, why }) => EventKind::TrialEnds {
                 trial,
                 verdict,
-                duration: took,
+                duration,
                 step,
                 reason: why,
                 evidence,
@@ -160,8 +162,8 @@ impl Attempts {
                 trial,
                 attempt: u32::try_from(state.0.len()).unwrap_or(u32::MAX),
                 verdict,
-                duration: took,
-                reason: why,
+                duration,
+                reason,
                 evidence,
                 machine,
             },
@@ -171,8 +173,8 @@ impl Attempts {
 
 impl Listener for Attempts {
     fn on_event(&self, event: &Event) {
-        let what = self.judged(event.kind.clone());
-        self.0.listeners.emit(what);
+        let kind = self.judge(event.kind.clone());
+        self.0.listeners.emit(kind);
     }
 }
 
@@ -191,7 +193,7 @@ mod tests {
         }
     }
 
-    /// The verdict after these attempts, and what is said; none where another attempt follows.
+    /// The verdict and the reason after these attempts; `None` if the trial is retried.
     fn of(rules: &Rules, verdicts: &[Verdict]) -> Option<(Verdict, String)> {
         let attempt = |(n, verdict): (usize, &Verdict)| Attempt {
             verdict: *verdict,
@@ -207,7 +209,7 @@ mod tests {
     use Verdict::{Error, Failed, Flaky, Passed};
 
     #[test]
-    fn without_retries_the_first_attempt_is_all() {
+    fn conclude_accepts_the_first_attempt_without_retries() {
         let rules = rules(0, false, DAY);
         assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
         assert_eq!(of(&rules, &[Failed]), Some((Failed, "reason 0".into())));
@@ -215,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_after_a_failure_is_flaky_and_never_a_pass() {
+    fn pass_after_a_failure_is_flaky() {
         let rules = rules(2, false, DAY);
         assert_eq!(of(&rules, &[Passed]), Some((Passed, String::new())));
         assert_eq!(of(&rules, &[Failed]), None);
@@ -235,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_failure_is_accepted_until_the_end_of_its_last_day() {
+    fn known_failure_is_accepted_until_the_end_of_its_last_day() {
         let on = |day| of(&rules(2, true, day), &[Failed]).unwrap();
         let (verdict, why) = on(DAY);
         assert_eq!(verdict, Verdict::KnownFailure);
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_failure_that_passes_is_red() {
+    fn known_failure_that_passes_fails() {
         for day in [DAY, NEXT_DAY] {
             for attempts in [&[Passed][..], &[Error, Passed]] {
                 let (verdict, why) = of(&rules(1, true, day), attempts).unwrap();
@@ -260,17 +262,17 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Heard(Arc<Mutex<Vec<EventKind>>>);
-    impl Listener for Heard {
+    struct Recorded(Arc<Mutex<Vec<EventKind>>>);
+    impl Listener for Recorded {
         fn on_event(&self, event: &Event) {
             self.0.lock().unwrap().push(event.kind.clone());
         }
     }
 
     #[test]
-    fn who_listens_hears_of_one_end() {
-        let heard = Heard::default();
-        let listeners = Listeners::default().with(heard.clone());
+    fn listeners_receive_one_end_of_the_trial() {
+        let recorded = Recorded::default();
+        let listeners = Listeners::default().with(recorded.clone());
         let attempts = Attempts::new(rules(1, false, DAY), listeners);
         let inner = Listeners::default().with(attempts.clone());
         for (verdict, why) in [(Failed, Some("cold")), (Passed, None)] {
@@ -286,7 +288,7 @@ mod tests {
             });
         }
         assert_eq!(attempts.concluded().unwrap().verdict, Flaky);
-        let heard = heard.0.lock().unwrap();
+        let recorded = recorded.0.lock().unwrap();
         let [
             EventKind::AttemptEnds {
                 attempt: 1,
@@ -298,9 +300,9 @@ mod tests {
                 reason: why,
                 ..
             },
-        ] = &heard[..]
+        ] = &recorded[..]
         else {
-            panic!("{heard:?}");
+            panic!("{recorded:?}");
         };
         assert!(why.as_ref().unwrap().contains("cold"));
     }

@@ -1,4 +1,4 @@
-//! One trial: let in, tried, tried again, and told to libtest-mimic.
+//! Runs one trial: admission, attempts, retries, and the result for libtest-mimic.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -15,19 +15,19 @@ use runner::history::{History, Recorder};
 use runner::trial::{Settings, Trial};
 
 use super::Options;
-use super::matrix::demand;
+use super::matrix::request;
 use super::retry::{Attempts, Conclusion, Rules};
 
-/// What the trials of one run share.
+/// The state that the trials of one run share.
 pub(super) struct Shared {
     pub(super) options: Options,
-    /// There before the first trial runs; not while they are only listed.
+    /// Set before the first trial runs; not set if the trials are only listed.
     pub(super) ready: OnceLock<Ready>,
-    /// Some trial had no machine to judge.
+    /// An error prevented the verdict of a trial.
     pub(super) infrastructure: AtomicBool,
 }
 
-/// What they need to run.
+/// What the trials need to run.
 pub(super) struct Ready {
     pub(super) artifacts: Artifacts,
     pub(super) settings: Settings,
@@ -36,13 +36,13 @@ pub(super) struct Ready {
     pub(super) live: Option<ProgressReporter>,
 }
 
-type Verdicted = Result<Completion, Failed>;
+type TestResult = Result<Completion, Failed>;
 
 impl Shared {
     /// Runs one trial to its end.
-    pub(super) fn one(&self, trial: &Trial) -> Verdicted {
+    pub(super) fn one(&self, trial: &Trial) -> TestResult {
         let Some(ready) = self.ready.get() else {
-            return self.infrastructure("there is nothing to boot");
+            return self.infrastructure("no artifacts to boot");
         };
         match runtime() {
             Ok(runtime) => runtime.block_on(self.attempts(trial, ready)),
@@ -50,8 +50,8 @@ impl Shared {
         }
     }
 
-    /// Attempts until one is the last.
-    async fn attempts(&self, trial: &Trial, ready: &Ready) -> Verdicted {
+    /// Runs attempts until the rules conclude.
+    async fn attempts(&self, trial: &Trial, ready: &Ready) -> TestResult {
         let name = trial.name();
         let rules = Rules::of(&trial.scenario, self.options.retries);
         let attempts = Attempts::new(rules, ready.settings.listeners.clone());
@@ -63,9 +63,11 @@ impl Shared {
             let before = attempts.count();
             let attempt = attempt(trial, ready, &settings);
             let ended = wait::watched(ready.watcher(&name), attempt).await;
-            // Before it began: there was no room, or nowhere to put its evidence.
+            // The attempt failed before it began, for example during admission.
             if attempts.count() == before {
-                let why = ended.err().unwrap_or_else(|| "it did not begin".into());
+                let why = ended
+                    .err()
+                    .unwrap_or_else(|| "the trial did not begin".into());
                 return self.infrastructure(&why);
             }
             if let Some(conclusion) = attempts.concluded() {
@@ -73,15 +75,15 @@ impl Shared {
             }
         };
         if conclusion.verdict == Verdict::Passed {
-            let known_as = known_as(trial, &ready.artifacts, &self.options);
+            let key = history_key(trial, &ready.artifacts, &self.options);
             let (recorder, history) = (&ready.recorder, &ready.history);
-            recorder.keep(&name, &known_as, &trial.scenario, history);
+            recorder.keep(&name, &key, &trial.scenario, history);
         }
         self.completion(conclusion)
     }
 
-    /// The verdict as libtest-mimic knows it, to which all but a pass and a failure is ignored.
-    fn completion(&self, conclusion: Conclusion) -> Verdicted {
+    /// Converts the conclusion for libtest-mimic, which knows only passed, failed and ignored.
+    fn completion(&self, conclusion: Conclusion) -> TestResult {
         let why = conclusion.why.unwrap_or_default();
         let head = || why.lines().next().unwrap_or_default().to_owned();
         match conclusion.verdict {
@@ -93,13 +95,13 @@ impl Shared {
         }
     }
 
-    fn infrastructure(&self, why: &str) -> Verdicted {
+    fn infrastructure(&self, why: &str) -> TestResult {
         self.infrastructure.store(true, Ordering::Relaxed);
-        Err(format!("no verdict: {why}").into())
+        Err(format!("error: {why}").into())
     }
 }
 
-/// What a trial runs on.
+/// The tokio runtime of a trial.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -108,7 +110,7 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 impl Ready {
-    /// Who is told what a trial waits for.
+    /// The watcher that shows what a trial waits for.
     fn watcher(&self, trial: &str) -> wait::Watcher {
         let (live, trial) = (self.live.clone(), trial.to_owned());
         Arc::new(move |what, seen| {
@@ -119,29 +121,29 @@ impl Ready {
     }
 }
 
-/// One attempt, when there is room for its machine. How it ended is told to who listens.
+/// Runs one attempt after its admission. The listeners receive its events.
 async fn attempt(trial: &Trial, ready: &Ready, settings: &Settings) -> Result<(), String> {
-    let _room = room(trial, &ready.artifacts, settings).await?;
-    // On the heap: it is large, and this thread's stack is not.
+    let _admitted = admit(trial, &ready.artifacts, settings).await?;
+    // Boxed, because the future is too large for the stack of this thread.
     let ended = Box::pin(trial.run(&ready.artifacts, settings)).await;
     ended.map_err(|failure| failure.text().to_owned())
 }
 
-/// Waits until there is room for a trial's machine on this host.
-pub(crate) async fn room(
+/// Waits until this host has the resources for a trial's machine.
+pub(crate) async fn admit(
     trial: &Trial,
     artifacts: &Artifacts,
     settings: &Settings,
 ) -> Result<Admitted, String> {
-    let wanted = demand(trial, trial.boots(artifacts, settings));
-    let ledger = AdmissionQueue::of_host().map_err(|error| error.to_string())?;
-    let room = ledger.admit(wanted, Host::here).await;
-    room.map_err(|error| error.to_string())
+    let wanted = request(trial, trial.boots(artifacts, settings));
+    let queue = AdmissionQueue::of_host().map_err(|error| error.to_string())?;
+    let admitted = queue.admit(wanted, Host::here).await;
+    admitted.map_err(|error| error.to_string())
 }
 
-/// What a trial's times stand under in the history: not those of another accelerator, nor those of
-/// a boot where they should be of a fork.
-pub(super) fn known_as(trial: &Trial, artifacts: &Artifacts, options: &Options) -> String {
+/// The key of a trial in the history. Durations with another accelerator, or of a boot instead of a fork, have
+/// different keys.
+pub(super) fn history_key(trial: &Trial, artifacts: &Artifacts, options: &Options) -> String {
     let accelerator = match trial.profile.resolve(&artifacts.kernel) {
         Ok(resolved) if resolved.accelerator == Accelerator::Kvm => "kvm",
         _ => "tcg",

@@ -1,9 +1,9 @@
-//! A shard: each of several runs takes a part of the trials, and all of them together take each
+//! Shards: each of several runs executes a part of the trials, and together they execute each
 //! trial once.
 //!
-//! Every run computes the whole split by itself, from what all of them have: the names, and a file
-//! of durations that they share. Without durations a trial's place hangs on its name alone, and does
-//! not change when others come or go.
+//! Every run computes the whole split from the same inputs: the names of the trials and a shared file
+//! of durations. Without durations, the shard of a trial depends only on its name, and does
+//! not change when other trials are added or removed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 /// One part of several: `2/5`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// From 0.
+    /// The index, from 0.
     index: usize,
     of: usize,
 }
@@ -23,16 +23,17 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no shard; write `2/5` for the second of five");
+        let wrong = || format!("invalid shard `{text}`; hint: write `2/5` for the second of five");
         let (number, of) = text.split_once('/').ok_or_else(wrong)?;
         let number: usize = number.parse().map_err(|_| wrong())?;
         let of: usize = of.parse().map_err(|_| wrong())?;
-        match (1..=of).contains(&number) {
-            true => Ok(Self {
+        if (1..=of).contains(&number) {
+            Ok(Self {
                 index: number - 1,
                 of,
-            }),
-            false => Err(wrong()),
+            })
+        } else {
+            Err(wrong())
         }
     }
 }
@@ -44,40 +45,46 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// Those of the names that are this shard's; `durations` in seconds are those that all shards
-    /// were given.
+    /// The names in this shard. `durations`, in seconds, must be the same for all
+    /// shards.
     pub fn part<'a>(self, names: &[&'a str], durations: &BTreeMap<String, f64>) -> Vec<&'a str> {
         let split = split(names, self.of, durations);
         split.into_iter().nth(self.index).unwrap_or_default()
     }
 }
 
-/// Those without a known duration by their names, then the others, longest first, each to where
-/// least is to be done.
+/// Assigns names without a known duration by hash, then the others, longest first, each to the least loaded
+/// part.
 fn split<'a>(names: &[&'a str], of: usize, durations: &BTreeMap<String, f64>) -> Vec<Vec<&'a str>> {
     let is_known = |name: &&str| durations.contains_key(*name);
     let (mut known, unknown): (Vec<&str>, Vec<&str>) = names.iter().copied().partition(is_known);
-    let took = |name: &str| durations.get(name).copied().unwrap_or_default();
-    known.sort_by(|one, other| took(other).total_cmp(&took(one)).then(one.cmp(other)));
-    let usual = known.get(known.len() / 2).map_or(1.0, |name| took(name));
+    let duration = |name: &str| durations.get(name).copied().unwrap_or_default();
+    known.sort_by(|one, other| {
+        duration(other)
+            .total_cmp(&duration(one))
+            .then(one.cmp(other))
+    });
+    let median = known
+        .get(known.len() / 2)
+        .map_or(1.0, |name| duration(name));
 
     let mut parts = vec![(0.0_f64, Vec::new()); of];
     for name in unknown {
         let part = &mut parts[by_name(name, of)];
-        part.0 += usual;
+        part.0 += median;
         part.1.push(name);
     }
     for name in known {
         let least = (0..of).min_by(|one, other| parts[*one].0.total_cmp(&parts[*other].0));
         let part = &mut parts[least.unwrap_or_default()];
-        part.0 += took(name);
+        part.0 += duration(name);
         part.1.push(name);
     }
     parts.into_iter().map(|(_, names)| names).collect()
 }
 
-/// Rendezvous hashing: the part whose hash with the name is highest. One more part takes from the
-/// others only what becomes its own.
+/// Rendezvous hashing: selects the part whose hash with the name is highest. An additional part only takes
+/// names from the others; no other name moves.
 fn by_name(name: &str, of: usize) -> usize {
     let hash = |part: &usize| Sha256::digest(format!("{part} {name}"));
     (0..of).max_by_key(hash).unwrap_or_default()
@@ -97,7 +104,7 @@ mod tests {
         known.map(|(n, name)| (name.clone(), took(n))).collect()
     }
 
-    /// For many numbers of trials, shards and known durations.
+    /// Runs the check for many combinations of trials, shards and known durations.
     fn all(mut check: impl FnMut(&[&str], usize, &BTreeMap<String, f64>)) {
         for count in [0, 1, 2, 7, 40, 113] {
             let names = names(count);
@@ -112,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn each_trial_is_in_one_shard_whatever_the_order() {
+    fn part_assigns_each_trial_to_one_shard_in_any_order() {
         all(|names, of, durations| {
             let shard = |n: usize| format!("{}/{of}", n + 1).parse::<Shard>().unwrap();
             let parts: Vec<_> = (0..of).map(|n| shard(n).part(names, durations)).collect();
@@ -134,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn known_durations_make_even_shards() {
+    fn split_balances_known_durations() {
         let names = names(60);
         let refs: Vec<_> = names.iter().map(String::as_str).collect();
         let durations = durations(&names, 1);
@@ -149,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn without_durations_a_trial_stays_where_it_is() {
+    fn part_is_stable_without_durations() {
         let none = BTreeMap::new();
         let names = names(50);
         let all: Vec<_> = names.iter().map(String::as_str).collect();
@@ -165,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_shard_says_so() {
+    fn parse_rejects_an_invalid_shard() {
         for wrong in ["", "2", "0/3", "4/3", "a/3", "1/0", "1/2/3", "-1/2"] {
             let error = wrong.parse::<Shard>().unwrap_err();
             assert!(error.contains("`2/5`"), "{wrong}: {error}");

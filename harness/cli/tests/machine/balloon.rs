@@ -1,4 +1,4 @@
-//! Memory that is taken from a machine that goes on from a saved one.
+//! Taking memory from a forked machine.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -9,7 +9,7 @@ use machine::{Checkpoint, KeyPair, Login, Machine, MachineSpec};
 use crate::docker::spec;
 use crate::{LONG, bench};
 
-/// How much of the file says something: a hole is read as zeroes.
+/// Counts the non-zero bytes of a file; holes are read as zeroes.
 fn bytes_that_are_not_zero(file: &Path) -> u64 {
     let mut file = File::open(file).unwrap();
     let mut buffer = vec![0; 1 << 20];
@@ -23,7 +23,7 @@ fn bytes_that_are_not_zero(file: &Path) -> u64 {
 }
 
 #[tokio::test]
-async fn memory_taken_from_a_fork_stays_in_the_saved_machine() {
+async fn balloon_of_a_fork_does_not_change_the_checkpoint() {
     let keys = KeyPair::generate();
     let Some(spec) = spec(&keys) else { return };
     let spec = MachineSpec {

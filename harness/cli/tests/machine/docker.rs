@@ -1,4 +1,4 @@
-//! Both engines of the real OS, where a build of it is there.
+//! Both Docker engines of the real OS, if the OS was built.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
 use crate::{LONG, bench, profile, within};
 
-/// The build of this tree; `HARNESS_KERNEL` and `HARNESS_INITRD` name another.
+/// The build of this tree, or the one that `HARNESS_KERNEL` and `HARNESS_INITRD` name.
 pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/artifacts");
     let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
@@ -28,7 +28,7 @@ pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
     })
 }
 
-/// An image of one file.
+/// Imports an image with one file.
 async fn import(docker: &bollard::Docker) {
     let content: Vec<u8> = (0..1_u32 << 20).map(|n| n.to_le_bytes()[0]).collect();
     let mut layer = tar::Builder::new(Vec::new());
@@ -68,18 +68,18 @@ async fn both_engines_answer_over_one_login() {
     for engine in [Engine::System, Engine::User] {
         let docker = machine.docker(&ssh, engine).await.unwrap();
         assert_eq!(docker.ping().await.unwrap(), "OK");
-        // Answers that overlap on one SSH session: none is left lying until the next one comes.
+        // Overlapping answers on one SSH session: none is delayed until the next one arrives.
         for _ in 0..20 {
             let asked = async { tokio::join!(docker.ping(), docker.info(), docker.version()) };
             let (ping, info, version) = within(asked).await;
             assert!(ping.is_ok() && info.is_ok() && version.is_ok());
         }
-        // A request that is larger than what the guest takes in at once, many times.
+        // A request many times larger than the receive window of the guest.
         for _ in 0..5 {
             within(import(&docker)).await;
         }
-        // A response without end, read while others come and go on the same connection. It begins
-        // with what was before, so that nothing depends on which request arrives first.
+        // An endless response, read while others start and finish on the same connection. It begins
+        // with earlier events, so the order of the requests does not matter.
         let mut events = docker.events(Some(bollard::query_parameters::EventsOptions {
             since: Some("0".into()),
             filters: Some([("type".into(), vec!["volume".into()])].into()),

@@ -1,4 +1,4 @@
-//! Machines that go on from a saved one.
+//! Forked machines.
 
 use machine::{Checkpoint, Engine, KeyPair, Login, Machine, Ssh};
 
@@ -12,7 +12,7 @@ async fn printed(ssh: &Ssh, command: &str) -> String {
 }
 
 #[tokio::test]
-async fn forks_go_on_from_where_a_machine_was_saved() {
+async fn forks_continue_from_the_saved_state() {
     let keys = KeyPair::generate();
     let Some(spec) = spec(&keys) else { return };
     let login = Login::Key {
@@ -36,9 +36,9 @@ async fn forks_go_on_from_where_a_machine_was_saved() {
     }
     drop(ssh);
     machine.settle(LONG).await;
-    // The connection that Docker was reached on would be saved with it.
+    // The connection to Docker would be saved with the machine.
     let ssh = machine.ssh(&login, LONG).await.unwrap();
-    // The server of this connection; it is another program that listens.
+    // The server process of this connection; another process listens.
     let one = "until [ $(pidof dropbear | wc -w) = 1 ]; do sleep 0.1; done";
     assert_eq!(printed(&ssh, one).await, "");
     drop(ssh);

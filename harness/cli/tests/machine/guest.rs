@@ -1,8 +1,8 @@
 //! A guest of a few MiB: busybox and dropbear below a Debian kernel, started by a shell script.
 //!
-//! The packages are fetched once by `mmdebstrap` into `target/machine-test`; where that is not
-//! installed (or `HARNESS_TEST_TREE` does not name an unpacked tree), the tests that need a guest
-//! say so and do nothing.
+//! `mmdebstrap` downloads the packages once into `target/machine-test`. If it is not
+//! installed, and `HARNESS_TEST_TREE` does not name an unpacked tree, the tests that need a guest
+//! print a message and are skipped.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What the tree is made of.
+/// The packages of the tree.
 const PACKAGES: &str = "busybox-static,dropbear-bin,linux-image-cloud-amd64";
-/// What dropbear links to, in the library folder.
+/// The libraries of dropbear.
 const LIBRARIES: [&str; 6] = [
     "libtomcrypt.so.1",
     "libgmp.so.10",
@@ -21,7 +21,7 @@ const LIBRARIES: [&str; 6] = [
     "libz.so.1",
     "libc.so.6",
 ];
-/// Kernel modules of the network card and of disks (NVMe is in the kernel), in order.
+/// The kernel modules of the network card and the disks in load order; NVMe is built in.
 const MODULES: [&str; 11] = [
     "net/core/failover",
     "drivers/net/net_failover",
@@ -79,7 +79,7 @@ pub struct Guest {
     pub initrd: PathBuf,
 }
 
-/// The guest, made at the first call; none where it cannot be had.
+/// The guest, built at the first call; `None` if it cannot be built.
 pub fn get() -> Option<Guest> {
     static MADE: OnceLock<Option<Guest>> = OnceLock::new();
     MADE.get_or_init(|| {
@@ -125,7 +125,7 @@ fn make() -> Result<Guest, String> {
         entry(&mut archive, &path, 0o100_000 | mode, &content);
     }
     entry(&mut archive, "TRAILER!!!", 0, b"");
-    // By a rename: another process may boot the one that is there.
+    // Replace it by a rename, because another process may boot the existing one.
     let initrd = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guest.cpio");
     let unfinished = initrd.with_extension(std::process::id().to_string());
     fs::write(&unfinished, archive).map_err(|e| e.to_string())?;
@@ -159,7 +159,7 @@ fn tree() -> Result<PathBuf, String> {
             String::from_utf8_lossy(&made.stderr)
         ));
     }
-    // Another process may have been first; its tree is as good.
+    // Another process may have created the same tree first.
     if fs::rename(fresh.path(), &tree).is_ok() {
         let _ = fresh.keep();
     }

@@ -1,4 +1,4 @@
-//! What waits takes no processor: it is the guests' that a run is short of.
+//! Waiting uses no CPU time, which the guests of a run need.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use machine::Machine;
 
 use crate::{LONG, bench, guest, printed, ready, spec};
 
-/// How long is looked at it.
+/// How long the CPU time is measured.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What a thread of this process has run, in ticks of a hundredth of a second (proc_pid_stat(5)).
+/// The CPU time of a thread of this process, in ticks of a hundredth of a second (proc_pid_stat(5)).
 fn ticks(thread: &std::path::Path) -> u64 {
     let stat = std::fs::read_to_string(thread.join("stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default();
@@ -17,7 +17,7 @@ fn ticks(thread: &std::path::Path) -> u64 {
     fields.filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// All that the threads of connections have run.
+/// The CPU time of all connection threads.
 fn ran() -> u64 {
     let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let ours = threads.map(|thread| thread.path()).filter(|path| {
@@ -27,17 +27,17 @@ fn ran() -> u64 {
     ours.map(|thread| ticks(&thread)).sum()
 }
 
-/// Looks for so long, in which the guest says its last word, too: there is no event to wait for.
+/// Checks that the connections stay idle. There is no event to wait for, so the test sleeps.
 async fn rests() {
     let before = ran();
     tokio::time::sleep(LOOK).await;
-    // A thread that has ended is not counted any more.
+    // A thread that has exited is not counted any more.
     let ran = ran().saturating_sub(before);
     assert!(ran < 100, "the connections took {ran} of 200 ticks");
 }
 
 #[tokio::test]
-async fn a_connection_rests_after_a_command_that_nobody_waits_for_any_more() {
+async fn connection_is_idle_after_a_command_is_abandoned() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs());
@@ -48,7 +48,7 @@ async fn a_connection_rests_after_a_command_that_nobody_waits_for_any_more() {
     rests().await;
     assert_eq!(printed(&ssh, "echo fine").await, "fine");
 
-    // Nor does one whose other end is gone.
+    // A connection whose peer is gone is idle as well.
     let other = ready(&machine).await;
     let server = printed(&ssh, "echo $PPID").await;
     printed(&other, &format!("kill -9 {server}")).await;

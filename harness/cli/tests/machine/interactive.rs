@@ -1,4 +1,4 @@
-//! `harness run`, `ssh` and `stop`, with the small guest for an OS.
+//! `harness run`, `ssh` and `stop`, with the small guest as the OS.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use rexpect::session::{PtySession, spawn_command};
 
 use crate::{guest, profile};
 
-/// The state folder of the process that runs a machine: this test program once more.
+/// The variable with the state folder, set for the process that runs the machine: this test program again.
 const RUN: &str = "HARNESS_TEST_RUN";
 const BACKGROUND: &str = "HARNESS_TEST_BACKGROUND";
-/// The port of that machine.
+/// The variable with the port of that machine.
 const PORT: &str = "HARNESS_TEST_PORT";
 
-/// Not 2222, which somebody may use, and not that of another test.
+/// A free port: not 2222, which may be in use, and not that of another test.
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
@@ -42,7 +42,7 @@ fn options(guest: &guest::Guest, folder: PathBuf) -> RunOptions {
     }
 }
 
-/// Not a test by itself.
+/// Not a test: the entry point of the process that runs the machine.
 #[test]
 fn runner() {
     let Some(folder) = std::env::var_os(RUN) else {
@@ -62,7 +62,7 @@ fn runner_command(folder: &Path, port: u16) -> Command {
     command
 }
 
-/// Comes back when it can be logged in to.
+/// Returns when the machine accepts logins.
 fn start_in_background(folder: &Path, port: u16) {
     let started = runner_command(folder, port)
         .env(BACKGROUND, "1")
@@ -76,7 +76,7 @@ fn start_in_background(folder: &Path, port: u16) {
 }
 
 #[test]
-fn a_machine_in_the_background_outlives_the_command_and_stops() {
+fn background_machine_outlives_the_command_and_stops() {
     if guest::get().is_none() {
         return;
     }
@@ -94,12 +94,12 @@ fn a_machine_in_the_background_outlives_the_command_and_stops() {
     stop(folder.path()).unwrap();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     assert!(folder.path().join("state.img").exists());
-    // Nothing to stop is no mistake.
+    // Stopping without a machine is not an error.
     stop(folder.path()).unwrap();
 }
 
 #[test]
-fn a_machine_whose_owner_hangs_is_ended_with_it() {
+fn stop_kills_an_owner_that_hangs_with_its_machine() {
     if guest::get().is_none() {
         return;
     }
@@ -113,7 +113,7 @@ fn a_machine_whose_owner_hangs_is_ended_with_it() {
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
-/// Runs it in a terminal of its own.
+/// Runs it in a separate terminal.
 fn in_terminal(folder: &Path, port: u16) -> PtySession {
     let mut command = runner_command(folder, port);
     command.stdin(Stdio::inherit());
@@ -126,13 +126,13 @@ fn type_in(terminal: &mut PtySession, text: &str) {
 }
 
 #[test]
-fn the_console_is_the_terminal_until_it_is_left() {
+fn run_connects_the_console_to_the_terminal() {
     if guest::get().is_none() {
         return;
     }
     let (folder, port) = (tempfile::tempdir().unwrap(), free_port());
     let mut terminal = in_terminal(folder.path(), port);
-    terminal.exp_string("Ctrl-A X ends it").unwrap();
+    terminal.exp_string("Ctrl-A X stops it").unwrap();
     terminal
         .exp_string(&format!("ready: ssh -p {port}"))
         .unwrap();
@@ -142,7 +142,7 @@ fn the_console_is_the_terminal_until_it_is_left() {
     terminal.exp_string("Password: ").unwrap();
     type_in(&mut terminal, &format!("{}\r", guest::PASSWORD));
     terminal.exp_string("$ ").unwrap();
-    // It reboots, and is the same machine in the same terminal.
+    // After a reboot, the same machine is in the same terminal.
     type_in(&mut terminal, "echo b > /proc/sysrq-trigger\r");
     terminal.exp_string("Linux version").unwrap();
     terminal.exp_string("test guest started").unwrap();
@@ -151,14 +151,14 @@ fn the_console_is_the_terminal_until_it_is_left() {
     TcpStream::connect(("127.0.0.1", port)).unwrap();
     type_in(&mut terminal, "\u{1}x");
     terminal.exp_string("powering off").unwrap();
-    // Once more: the guest of this test does not know its power button.
+    // A second time, because the guest of this test ignores the power button.
     type_in(&mut terminal, "\u{1}x");
     terminal.exp_eof().unwrap();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
 }
 
 #[test]
-fn ctrl_c_during_the_boot_leaves_nothing() {
+fn ctrl_c_during_the_boot_leaves_no_process() {
     if guest::get().is_none() {
         return;
     }

@@ -1,4 +1,4 @@
-//! Whatever kills the harness ends its machines.
+//! The machines exit when the harness is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -8,10 +8,10 @@ use machine::Machine;
 
 use crate::{LONG, bench, guest, spec};
 
-/// Set for the process that is killed: this test program once more, running [`victim`].
+/// The variable that is set for the process to be killed: this test program again, running [`victim`].
 const VICTIM: &str = "HARNESS_TEST_VICTIM";
 
-/// Not a test by itself: starts a machine, tells its pid and folder, and waits to be killed.
+/// Not a test: starts a machine, prints its pid and folder, and waits to be killed.
 #[tokio::test]
 async fn victim() {
     if std::env::var_os(VICTIM).is_none() {
@@ -36,20 +36,23 @@ fn start_victim() -> (Child, String) {
     let told = lines
         .map_while(Result::ok)
         .find_map(|l| l.strip_prefix("machine ").map(str::to_owned));
-    (child, told.expect("the victim tells its machine"))
+    (child, told.expect("the victim prints its machine"))
 }
 
 #[tokio::test]
-async fn sigkill_of_the_harness_leaves_nothing() {
+async fn sigkill_of_the_harness_leaves_no_machine() {
     let Some(guest) = guest::get() else { return };
     let (mut child, told) = start_victim();
     let (pid, folder) = told.split_once(' ').unwrap();
     assert!(is_qemu(pid) && std::path::Path::new(folder).exists());
     child.kill().unwrap();
     child.wait().unwrap();
-    let gone = wait_until("the end of QEMU", LONG, async || match is_qemu(pid) {
-        false => Poll::Ready(()),
-        true => Poll::NotYet(format!("pid {pid} runs")),
+    let gone = wait_until("the end of QEMU", LONG, async || {
+        if is_qemu(pid) {
+            Poll::NotYet(format!("pid {pid} is running"))
+        } else {
+            Poll::Ready(())
+        }
     });
     gone.await.unwrap();
 

@@ -1,4 +1,4 @@
-//! The machine layer against a real QEMU and a small real guest.
+//! Tests of the machine layer with a real QEMU and a small guest.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -23,7 +23,7 @@ use machine::{GuestFailure, Login, Machine, MachineError, MachineSpec, Ssh};
 use regex::Regex;
 use runner::evidence::Evidence;
 
-/// Long enough for any host; what is waited for comes sooner.
+/// Long enough for any host; the awaited events come sooner.
 const LONG: Duration = Duration::from_secs(180);
 
 fn profile() -> Profile {
@@ -39,12 +39,12 @@ fn spec(guest: &guest::Guest, args: &[&str]) -> MachineSpec {
     }
 }
 
-/// For what has no deadline of its own: a test that waits for ever says nothing.
+/// A timeout for operations without their own deadline, so that no test hangs.
 async fn within<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONG, work).await.unwrap()
 }
 
-/// The folder of a test's machine, kept when the test fails.
+/// The folder of a test's machine. It is kept if the test fails.
 struct Bench {
     evidence: Evidence,
 }
@@ -59,9 +59,10 @@ fn bench() -> Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         let folder = self.evidence.folder();
-        match std::thread::panicking() {
-            true => eprintln!("evidence: {}", folder.display()),
-            false => drop(std::fs::remove_dir_all(folder)),
+        if std::thread::panicking() {
+            eprintln!("evidence: {}", folder.display());
+        } else {
+            drop(std::fs::remove_dir_all(folder));
         }
     }
 }
@@ -80,7 +81,7 @@ async fn ready(machine: &Machine) -> Ssh {
     machine.ssh(&login, LONG).await.unwrap()
 }
 
-/// What a command that goes well prints.
+/// The output of a command that must succeed.
 async fn printed(ssh: &Ssh, command: &str) -> String {
     let output = ssh.run(command, LONG).await.unwrap();
     assert_eq!(output.exit, Some(0), "{command}: {output:?}");
@@ -88,7 +89,7 @@ async fn printed(ssh: &Ssh, command: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_guest_is_driven_by_every_line_it_has() {
+async fn machine_drives_a_guest_over_all_its_channels() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let spec = MachineSpec {
@@ -192,7 +193,7 @@ async fn a_guest_is_driven_by_every_line_it_has() {
 }
 
 #[tokio::test]
-async fn a_panic_ends_what_was_being_done() {
+async fn fail_fast_ends_an_operation_at_a_panic() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &["test.panic"]), bench.evidence.logs())
@@ -211,7 +212,7 @@ async fn a_panic_ends_what_was_being_done() {
 }
 
 #[tokio::test]
-async fn a_guest_without_events_is_ready_when_ssh_answers() {
+async fn guest_without_boot_events_is_ready_when_ssh_answers() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &["test.silent"]), bench.evidence.logs())
@@ -222,7 +223,7 @@ async fn a_guest_without_events_is_ready_when_ssh_answers() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why_at_once() {
+async fn start_fails_immediately_with_a_reason() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let start = async |spec| {

@@ -1,4 +1,4 @@
-//! What a guest reaches beyond its own machine.
+//! What a guest can reach outside its machine.
 
 use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use machine::{Machine, MachineSpec, Ssh};
 
 use crate::{bench, guest, printed, ready, spec};
 
-/// This host, from each of the guest's networks.
+/// The addresses of this host in each network of the guest.
 const HOSTS: [&str; 2] = ["10.0.2.2", "10.0.3.2"];
 
-/// Waits until the card that is plugged in has its address.
+/// Waits until the hot-plugged card has its address.
 const SECOND_CARD: &str = "until ifconfig eth1 | grep -q 10.0.3.15; do sleep 0.1; done; echo there";
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn guest_reaches_no_service_of_this_host_unless_asked() {
     }
 }
 
-/// A TCP and a UDP service of this host's loopback.
+/// A TCP and a UDP service on the loopback interface of this host.
 struct Services {
     tcp: TcpListener,
     tcp6: TcpListener,
@@ -75,7 +75,7 @@ impl Services {
         assert_eq!(self.tcp6.accept().is_ok(), outside, "IPv6: {said}");
     }
 
-    /// An emulated machine is another QEMU then.
+    /// An emulated machine runs in a new QEMU process after a reset.
     async fn check_after_reset(&self, machine: &Machine) {
         machine.expect_reboot().await;
         let reset = machine.reset();

@@ -1,4 +1,4 @@
-//! What came while a machine ran is there when the machine comes back.
+//! Hot-plugged devices are restored with the failure snapshot.
 
 use machine::{Blank, FailureSnapshot, Machine};
 
@@ -6,12 +6,12 @@ use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, rancher, ready, spec};
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
-/// Waits until the guest has seen both.
+/// Waits until the guest has both devices.
 const BOTH: &str =
     "until [ -w /dev/vda ] && [ -d /sys/class/net/eth1 ]; do sleep 0.1; done; echo there";
 
 #[tokio::test]
-async fn a_kept_machine_has_what_was_plugged_in() {
+async fn failure_snapshot_has_hot_plugged_devices() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs()).await;
@@ -37,7 +37,7 @@ async fn a_kept_machine_has_what_was_plugged_in() {
         assert_eq!(printed(&ssh, BOTH).await, "there");
         let read = "dd if=/dev/vda bs=512 count=1 iflag=direct | head -c 4";
         assert_eq!(printed(&ssh, read).await, "mine");
-        // What is done to it here stays here.
+        // Changes do not affect the snapshot.
         printed(&ssh, "echo lost | dd of=/dev/vda bs=512 conv=sync,fsync").await;
         machine.stop().await;
     }

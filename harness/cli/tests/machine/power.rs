@@ -1,4 +1,4 @@
-//! What a power cut loses, and what killing QEMU does not.
+//! A power cut loses unflushed writes; killing QEMU does not.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -13,13 +13,13 @@ use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, ready, spec};
 
 const BUSES: [Bus; 4] = [Bus::Virtio, Bus::Nvme, Bus::Scsi, Bus::Sata];
-/// Pages of each disk that are written and flushed, and as many that are not flushed.
+/// How many pages are written and flushed on each disk, and how many more are not flushed.
 const PAGES: usize = 64;
-/// Bytes of a page.
+/// The size of a page in bytes.
 const PAGE: usize = 4096;
-/// Sectors of as many pages.
+/// The number of sectors of these pages.
 const SECTORS: usize = PAGES * PAGE / 512;
-/// What is written, all over.
+/// The byte that fills the pages.
 const BYTE: char = 'w';
 
 /// A disk on each bus.
@@ -35,7 +35,7 @@ fn with_disks(guest: &Guest, write_cache: bool) -> MachineSpec {
     spec
 }
 
-/// The disks in the order of their serial numbers, which are their names.
+/// The devices of the disks, in the order of their serial numbers.
 async fn devices(ssh: &Ssh) -> Vec<String> {
     let ask = "cd /sys/block; for d in vd? sd? nvme?n?; do \
         s=$(cat $d/serial 2>/dev/null || cat $d/device/serial 2>/dev/null || \
@@ -53,8 +53,8 @@ async fn devices(ssh: &Ssh) -> Vec<String> {
         .collect()
 }
 
-/// Writes to each disk: a part that is flushed, and one that leaves the guest page by page, for the
-/// last `close` of a device writes out what the guest has cached, and does not flush.
+/// Writes to each disk: one part is flushed, the other leaves the guest page by page, because the
+/// last `close` of a device writes out the page cache and does not flush.
 async fn write(ssh: &Ssh) {
     let fill = format!("head -c 1048576 /dev/zero | tr '\\000' {BYTE} > /tmp/w");
     printed(ssh, &fill).await;
@@ -72,7 +72,7 @@ async fn write(ssh: &Ssh) {
     }
 }
 
-/// Which sectors of a disk hold what was written.
+/// Which sectors of a disk have the written content.
 fn there(file: &Path) -> Vec<bool> {
     let mut bytes = vec![0; 2 * SECTORS * 512];
     File::open(file)
@@ -98,16 +98,17 @@ async fn kill(machine: &Machine) {
         .status()
         .unwrap();
     let gone = wait_until("the end of QEMU", LONG, async || {
-        match Path::new(&format!("/proc/{pid}/exe")).exists() {
-            true => Poll::NotYet(format!("pid {pid} runs")),
-            false => Poll::Ready(()),
+        if Path::new(&format!("/proc/{pid}/exe")).exists() {
+            Poll::NotYet(format!("pid {pid} is running"))
+        } else {
+            Poll::Ready(())
         }
     });
     gone.await.unwrap();
 }
 
 #[tokio::test]
-async fn killing_qemu_loses_nothing_that_reached_it() {
+async fn killing_qemu_loses_no_write_that_reached_it() {
     let Some(guest) = guest::get() else { return };
     for write_cache in [false, true] {
         let bench = bench();
@@ -126,7 +127,7 @@ async fn killing_qemu_loses_nothing_that_reached_it() {
 }
 
 #[tokio::test]
-async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
+async fn power_cut_loses_only_unflushed_writes() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let spec = with_disks(&guest, true);
@@ -165,9 +166,9 @@ async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
     assert_eq!(again.boot_events().first().unwrap().stage, "init");
     assert_ne!(again.pid(), machine.pid());
     let nothing = machine.fail_fast(async { Ok(()) }).await;
-    assert!(nothing.is_ok(), "an end that was wanted is no badness");
+    assert!(nothing.is_ok(), "a requested stop is not a guest failure");
     goes_on(&bench.evidence);
-    // And once more, in the machine that came after.
+    // A second power cut, in the new machine.
     write(&ssh).await;
     let (_, lost) = again.power_cut(8).await.unwrap();
     assert!(
@@ -176,7 +177,7 @@ async fn a_power_cut_loses_what_was_not_flushed_and_nothing_else() {
     );
 }
 
-/// The evidence tells of both boots, in the same files.
+/// The evidence has both boots in the same files.
 fn goes_on(evidence: &Evidence) {
     let read = |name: &str| std::fs::read_to_string(evidence.file(name)).unwrap();
     assert_eq!(read("serial.log").matches("test guest started").count(), 2);
@@ -194,7 +195,7 @@ fn goes_on(evidence: &Evidence) {
 }
 
 #[tokio::test]
-async fn a_machine_without_write_caches_has_no_power_to_cut() {
+async fn power_cut_fails_without_write_caches() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(with_disks(&guest, false), bench.evidence.logs())

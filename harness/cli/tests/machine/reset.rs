@@ -1,5 +1,5 @@
-//! A guest that is reset. Emulated, it goes on in another QEMU; nobody who uses the machine is to
-//! notice, except by the time that it takes.
+//! Resets of a guest. An emulated guest continues in a new QEMU process; users of the machine notice only
+//! the delay.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, rancher, ready, spec, within};
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
-/// Reads the disk past every cache.
+/// Reads the disk without caches.
 const READ: &str = "dd if=/dev/vda of=/dev/null bs=4096 count=1 iflag=direct";
 
 fn with_disk(guest: &Guest, args: &[&str]) -> MachineSpec {
@@ -25,19 +25,19 @@ fn with_disk(guest: &Guest, args: &[&str]) -> MachineSpec {
     }
 }
 
-/// Has the guest reset its machine by a key of the kernel's, and waits until it is ready again.
+/// Resets the machine with a sysrq key, and waits until it is ready again.
 async fn reset(machine: &Machine, ssh: &Ssh, key: char) -> Ssh {
     machine.expect_reboot().await;
     machine.serial().expect_panic();
     let order = format!("echo {key} > /proc/sysrq-trigger");
-    let begun = async {
+    let booting = async {
         tokio::select! {
-            begun = machine.wait_event("init", LONG) => begun.map(drop),
-            // A connection that breaks, or falls silent, is what one would expect.
+            booting = machine.wait_event("init", LONG) => booting.map(drop),
+            // The connection is expected to break or to become silent.
             _ = async { let _ = ssh.run(&order, LONG).await; std::future::pending::<()>().await } => Ok(()),
         }
     };
-    machine.fail_fast(begun).await.unwrap();
+    machine.fail_fast(booting).await.unwrap();
     machine.serial().end_expected_panic();
     ready(machine).await
 }
@@ -47,7 +47,7 @@ fn process_is_there(pid: u32) -> bool {
 }
 
 #[tokio::test]
-async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine() {
+async fn reset_of_an_emulated_machine_starts_a_new_qemu_process() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let spec = with_disk(&guest, &["panic=1"]);
@@ -57,7 +57,7 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
     let mut ssh = ready(&machine).await;
     printed(&ssh, "echo kept | dd of=/dev/vda bs=512 conv=sync,fsync").await;
     let mut pids = vec![machine.pid()];
-    // Reset at once, and after a panic.
+    // An immediate reset, and one after a panic.
     for key in ['b', 'c'] {
         let before = printed(&ssh, BOOT_ID).await;
         ssh = reset(&machine, &ssh, key).await;
@@ -103,7 +103,7 @@ async fn an_emulated_machine_that_is_reset_is_another_qemu_and_the_same_machine(
 }
 
 #[tokio::test]
-async fn a_machine_comes_back_from_each_reset_panic_and_power_cut_of_a_long_chain() {
+async fn machine_survives_a_chain_of_resets_panics_and_power_cuts() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let mut spec = with_disk(&guest, &["panic=1"]);
@@ -126,7 +126,7 @@ async fn a_machine_comes_back_from_each_reset_panic_and_power_cut_of_a_long_chai
 }
 
 #[tokio::test]
-async fn what_is_broken_stays_broken_over_a_reset() {
+async fn disk_fault_persists_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let mut spec = with_disk(&guest, &["reboot=triple"]);
@@ -157,7 +157,7 @@ async fn what_is_broken_stays_broken_over_a_reset() {
 }
 
 #[tokio::test]
-async fn a_cable_that_is_out_stays_out_over_a_reset() {
+async fn link_down_persists_over_a_reset() {
     let Some(guest) = guest::get() else { return };
     let bench = bench();
     let machine = Machine::start(spec(&guest, &[]), bench.evidence.logs())

@@ -1,5 +1,5 @@
-//! What changes a machine's state, in every order, on a QEMU that only answers its control line: it
-//! costs no boot, and shows what each QEMU was told.
+//! All orders of changes to a machine's state, with a fake QEMU that only answers QMP: it
+//! needs no boot, and records the commands that each process received.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::{LONG, bench};
 
-/// Speaks QMP on descriptor 4. It runs at once unless it is given `-S`, and ends when it is reset, as
-/// an emulated machine's QEMU does.
+/// The fake QEMU. It speaks QMP on descriptor 4, runs immediately unless it has `-S`, and exits on a reset,
+/// like the QEMU of an emulated machine.
 const FAKE: &str = r#"#!/bin/bash
 runs=true
 for word in "$@"; do [ "$word" = -S ] && runs=false; done
@@ -88,9 +88,12 @@ async fn apply(change: Change, machine: Machine) -> Machine {
         C::Reset => {
             let pid = machine.pid();
             machine.reset().await.unwrap();
-            let look = async || match machine.pid() == pid {
-                true => Poll::NotYet("the same QEMU".into()),
-                false => Poll::Ready(()),
+            let look = async || {
+                if machine.pid() == pid {
+                    Poll::NotYet("the same QEMU".into())
+                } else {
+                    Poll::Ready(())
+                }
             };
             wait_until("another QEMU", LONG, look).await.unwrap();
         }
@@ -111,7 +114,7 @@ async fn apply(change: Change, machine: Machine) -> Machine {
     machine
 }
 
-/// The state that QEMU has after these changes, and the one that it should have.
+/// The state of QEMU after these changes, and the expected state.
 async fn after(changes: &[Change], evidence: &Evidence) -> (Value, Value) {
     let folder = tempfile::tempdir().unwrap();
     let mut machine = Machine::start(spec(folder.path()), evidence.logs())
@@ -131,7 +134,7 @@ async fn after(changes: &[Change], evidence: &Evidence) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn every_pair_of_changes_leaves_a_machine_that_runs_with_what_it_had() {
+async fn every_pair_of_changes_keeps_the_state_of_the_machine() {
     let bench = bench();
     for first in ALL {
         for second in ALL {
@@ -142,7 +145,7 @@ async fn every_pair_of_changes_leaves_a_machine_that_runs_with_what_it_had() {
 }
 
 #[tokio::test]
-async fn a_long_chain_of_restarts_leaves_a_machine_that_runs_with_what_it_had() {
+async fn long_chain_of_restarts_keeps_the_state_of_the_machine() {
     let bench = bench();
     let chain = [
         C::Reset,

@@ -1,18 +1,18 @@
-//! Commands that stand in the READMEs' text and end the machine or the user's containers: they are run
-//! as well, and whoever comes after them finds the machine as it must be then.
+//! Commands in the text of the READMEs that stop the machine or the user's containers. They are run
+//! as well, and the following steps check the state of the machine.
 
 use serde_json::{Value, json};
 
 use super::guest;
 use super::text::Command;
 
-/// What the scenarios of commands that end the machine are called by.
+/// The name prefix of the scenarios whose command stops the machine.
 pub const SCENARIOS: &str = "readme-ends";
 
-/// What ends the machine. Each has a machine of its own: a fork, which costs little.
+/// The programs that stop the machine. Each command runs in its own fork.
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
 
-/// What is no command that could be run as it stands, though it looks like one, and why.
+/// Texts that look like commands but cannot be run as written, with the reason.
 const NO_COMMAND: [(&str, &str); 4] = [
     (
         "docker -d -s overlay",
@@ -26,7 +26,7 @@ const NO_COMMAND: [(&str, &str); 4] = [
     ("docker volume create …", "names no file system"),
 ];
 
-/// Whether people type it. A program's name alone may be that of a step, too.
+/// Whether the text is a command. The name of a program alone may be the name of a step.
 fn is_typed(command: &Command) -> bool {
     command.text.starts_with("sudo ") || command.program() == "docker" && command.text.contains(' ')
 }
@@ -35,7 +35,7 @@ fn is_command(command: &&Command) -> bool {
     is_typed(command) && NO_COMMAND.iter().all(|(text, _)| command.text != *text)
 }
 
-/// Scenarios of one command each, which ends the machine.
+/// Scenarios with one command each, which stops the machine.
 pub fn scenarios(inline: &[Command]) -> Vec<(String, Value)> {
     let mut made: Vec<(String, Value)> = Vec::new();
     for command in inline.iter().filter(is_command) {
@@ -49,7 +49,7 @@ pub fn scenarios(inline: &[Command]) -> Vec<(String, Value)> {
     made
 }
 
-/// The machine must be there again, or be off with its disks written.
+/// The step that checks the machine afterwards: it is ready again, or off with its disks flushed.
 fn end(command: &Command) -> Option<Value> {
     let (name, text) = (command.name(), &command.text);
     let says = "all file systems are read-only";
@@ -67,7 +67,7 @@ fn end(command: &Command) -> Option<Value> {
     }
 }
 
-/// Commands for the user's Docker, which has a container for them. They touch nothing of the system.
+/// Commands for the user's Docker, with a container for each. They do not affect the system containers.
 pub fn of_docker(inline: &[Command]) -> Vec<Value> {
     let mut steps: Vec<Value> = Vec::new();
     let commands = inline.iter().filter(is_command);
@@ -93,7 +93,7 @@ pub fn of_docker(inline: &[Command]) -> Vec<Value> {
     steps
 }
 
-/// Commands that nobody runs, and entries of the tables above that no command needs.
+/// Commands that are not run, and entries of the tables above that match no command.
 pub fn faults(inline: &[Command]) -> Vec<String> {
     let others = ["docker", "rancherctl", "system-docker"];
     let is_run = |one: &&Command| {
@@ -102,13 +102,13 @@ pub fn faults(inline: &[Command]) -> Vec<String> {
             .any(|known| one.program() == *known)
     };
     let unknown = inline.iter().filter(is_command).filter(|one| !is_run(one));
-    let unknown = unknown.map(|one| format!("{}: nobody runs this command", one.name()));
+    let unknown = unknown.map(|one| format!("{}: this command is not run", one.name()));
     let ended = scenarios(inline);
     let idle = ENDS.iter().filter(|program| {
         let name = format!("{SCENARIOS}-{program}");
         !ended.iter().any(|(ended, _)| *ended == name)
     });
-    let idle = idle.map(|program| format!("the READMEs end no machine by `{program}`"));
+    let idle = idle.map(|program| format!("the READMEs stop no machine with `{program}`"));
     let texts = NO_COMMAND.iter().map(|(text, _)| text);
     let gone = texts.filter(|text| inline.iter().all(|one| one.text != **text));
     let gone = gone.map(|text| format!("the READMEs do not mention `{text}`"));

@@ -1,10 +1,10 @@
-//! Scenarios out of the READMEs: their commands for the machine, in their order, and their parts of files.
+//! Scenarios generated from the READMEs: their commands for the machine, in order, and their file excerpts.
 
 use serde_json::{Value, json};
 
 use super::text::{Block, Command};
 
-/// The scenario of all commands for the machine.
+/// The name of the scenario with all commands for the machine.
 pub const SCENARIO: &str = "readme-commands";
 
 /// A scenario file.
@@ -17,7 +17,7 @@ pub fn scenario(name: &str, steps: &[Value]) -> Value {
     })
 }
 
-/// What a reader of the READMEs has at hand: an image, and files of its own.
+/// What the READMEs assume: an image and the reader's files.
 pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
     let is_user_data = |block: &&Block| is_cloud_config(block);
     let user_data = blocks
@@ -32,25 +32,27 @@ pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
     ]
 }
 
-/// A command, which must end well and print what is shown below it.
+/// A step that runs a command, which must succeed and print the output that the README shows.
 pub fn typed(command: &Command) -> Value {
     let shown = command.shows.join("\n");
-    match shown.trim().is_empty() {
-        true => json!({ "name": command.name(), "ssh": { "run": command.text } }),
-        false => json!({
+    if shown.trim().is_empty() {
+        json!({ "name": command.name(), "ssh": { "run": command.text } })
+    } else {
+        json!({
             "name": command.name(),
             "ssh": { "run": command.text, "stdout": { "equals": shown.trim_end() } },
-        }),
+        })
     }
 }
 
-/// Files of the machine that the READMEs show: the machine finds no mistake in them.
+/// Steps that validate a file of the machine in the READMEs.
 pub fn file(block: &Block) -> Vec<Value> {
     let file = block.id();
     let named = |what: &str| format!("{}: {what}", block.place());
-    let check = match is_cloud_config(block) {
-        true => format!("rancherctl cloud-init validate {file}"),
-        false => format!("rancherctl config validate -i {file}"),
+    let check = if is_cloud_config(block) {
+        format!("rancherctl cloud-init validate {file}")
+    } else {
+        format!("rancherctl config validate -i {file}")
     };
     let mut steps = vec![
         upload(&file, &block.text(), false),
@@ -62,7 +64,7 @@ pub fn file(block: &Block) -> Vec<Value> {
     steps
 }
 
-/// Services run when whoever starts them has read of them.
+/// Steps that start the services of a file.
 fn services(block: &Block, file: &str) -> Vec<Value> {
     let read: Value = serde_yaml::from_str(&block.text()).unwrap_or_default();
     let names = read["services"]
@@ -76,7 +78,7 @@ fn services(block: &Block, file: &str) -> Vec<Value> {
     ];
     let runs = names.map(|name| {
         json!({
-            "name": format!("{}: the service {name} runs", block.place()),
+            "name": format!("{}: the service {name} is running", block.place()),
             "wait_for": { "container": { "engine": "system", "name": name } },
         })
     });
@@ -84,7 +86,7 @@ fn services(block: &Block, file: &str) -> Vec<Value> {
     steps
 }
 
-/// A part of a scenario file in a whole one, with the steps that it speaks of.
+/// Completes an excerpt of a scenario file, with the steps that it refers to.
 pub fn whole(block: &Block) -> Result<(String, Value), String> {
     let name = block.id();
     let part = serde_yaml::from_str::<Value>(&block.text());

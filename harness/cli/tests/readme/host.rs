@@ -1,4 +1,4 @@
-//! The READMEs' commands for the host: run, or at least read by the program that would run them.
+//! The commands of the READMEs for the host: they are run, or at least parsed by their program.
 
 use std::path::Path;
 use std::process::{Command as Program, Stdio};
@@ -9,10 +9,10 @@ use harness::project;
 
 use super::text::Command;
 
-/// A scenario of one step, for commands that run trials whichever these are.
+/// A scenario with one step, for commands that run any trials.
 pub const ANY_SCENARIO: &str = "readme-any";
 
-/// What begins like this is run, in a tree with the READMEs' scenarios beside those of the suite.
+/// Commands with these prefixes are run, in a tree that also has the scenarios of the READMEs.
 const RUN: [&str; 5] = [
     "cargo harness list",
     "cargo harness report --from",
@@ -21,7 +21,7 @@ const RUN: [&str; 5] = [
     "(cd mine &&",
 ];
 
-/// What begins like this is not run here, and why; the program that would run it reads it.
+/// Commands with these prefixes are only parsed by their program, with the reason.
 const ONLY_READ: [(&str, &str); 11] = [
     ("ci/demo", "it builds the OS, and runs a trial of the suite"),
     ("ci/test", "it runs this"),
@@ -40,38 +40,39 @@ const ONLY_READ: [(&str, &str); 11] = [
     ("cargo harness test two-dockers", "a trial of the suite"),
     (
         "cargo harness enter",
-        "it takes a red trial; tests/red has one, and enters it",
+        "it needs a failed trial; tests/red enters one",
     ),
     ("cargo harness replay", "the same trial"),
 ];
 
-/// Whether it is a command for the machine and not for the host.
+/// Whether the command is for the machine and not for the host.
 pub fn is_for_the_machine(command: &Command) -> bool {
     let programs = ["rancherctl", "system-docker", "docker"];
     let accounts = ["useradd", "usermod", "userdel"];
     programs.contains(&command.program()) || accounts.contains(&command.program())
 }
 
-/// What becomes of a command.
+/// How a command is checked.
 #[derive(PartialEq)]
 pub enum Fate {
     Run,
     OnlyRead,
 }
 
-/// What becomes of a command of a block.
+/// How a command of a block is checked.
 pub fn fate(command: &Command) -> Result<Fate, String> {
     let begins = |beginning: &&str| command.text.starts_with(beginning);
     if RUN.iter().any(begins) {
         return Ok(Fate::Run);
     }
-    match ONLY_READ.iter().any(|(read, _)| begins(read)) {
-        true => Ok(Fate::OnlyRead),
-        false => Err(format!("{}: nobody runs this command", command.name())),
+    if ONLY_READ.iter().any(|(read, _)| begins(read)) {
+        Ok(Fate::OnlyRead)
+    } else {
+        Err(format!("{}: this command is not run", command.name()))
     }
 }
 
-/// Entries of the tables above that no command needs.
+/// Entries of the tables above that match no command.
 pub fn idle(commands: &[Command]) -> Vec<String> {
     let entries = RUN.iter().chain(ONLY_READ.iter().map(|(read, _)| read));
     let is_idle = |entry: &&&str| !commands.iter().any(|one| one.text.starts_with(**entry));
@@ -79,11 +80,12 @@ pub fn idle(commands: &[Command]) -> Vec<String> {
     entries.filter(is_idle).map(told).collect()
 }
 
-/// Runs it in a tree; one that runs trials runs a short one.
+/// Runs a command in a tree. A command that runs trials runs a short one.
 pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
-    let line = match command.text.starts_with("cargo harness test") {
-        true => format!("{} {ANY_SCENARIO}", command.text),
-        false => command.text.clone(),
+    let line = if command.text.starts_with("cargo harness test") {
+        format!("{} {ANY_SCENARIO}", command.text)
+    } else {
+        command.text.clone()
     };
     let line = line.replace("cargo harness", env!("CARGO_BIN_EXE_harness"));
     let mut shell = Program::new("sh");
@@ -95,7 +97,7 @@ pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
     )
 }
 
-/// It boots what this tree builds, in whichever tree it runs.
+/// Makes the command boot the artifacts of this tree.
 pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
     let artifacts = artifacts::obtain(&project::find()).map_err(|why| why.to_string())?;
     Ok(program
@@ -103,7 +105,7 @@ pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
         .env(INITRD_VARIABLE, artifacts.initrd))
 }
 
-/// Has it read by the program that would run it.
+/// Lets the command's program parse it.
 pub fn read(command: &Command) -> Result<(), String> {
     let words = command
         .text
@@ -116,7 +118,7 @@ pub fn read(command: &Command) -> Result<(), String> {
         ["cargo", "test", "--test", target, rest @ ..] => trials(command, target, rest),
         ["ssh", rest @ ..] => done(command, Program::new("ssh").arg("-G").args(rest)),
         [script, rest @ ..] if script.starts_with("ci/") => in_script(command, script, rest),
-        _ => Err(format!("{}: nobody reads this command", command.name())),
+        _ => Err(format!("{}: this command is not parsed", command.name())),
     }
 }
 
@@ -125,7 +127,7 @@ fn is_variable(word: &str) -> bool {
     name.is_some_and(|name| name.starts_with("HARNESS_"))
 }
 
-/// clap reads all that stands before `--help`, and does nothing.
+/// clap parses everything before `--help` and does nothing else.
 fn harness(command: &Command, words: &[&str]) -> Result<(), String> {
     let own = words
         .iter()
@@ -144,14 +146,14 @@ fn trials(command: &Command, target: &str, words: &[&str]) -> Result<(), String>
             command.name()
         ));
     }
-    // `--` is where a program's name would be.
+    // `--` takes the place of the program name.
     match libtest_mimic::Arguments::try_parse_from(words) {
         Ok(_) => Ok(()),
         Err(why) => Err(format!("{}: {why}", command.name())),
     }
 }
 
-/// A script that can be run, and speaks of these options.
+/// Checks that a script is executable and mentions these options.
 fn in_script(command: &Command, script: &str, words: &[&str]) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -160,14 +162,20 @@ fn in_script(command: &Command, script: &str, words: &[&str]) -> Result<(), Stri
         .metadata()
         .map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o111 == 0 {
-        return Err(format!("{}: there is no script `{script}`", command.name()));
+        return Err(format!(
+            "{}: script `{script}` does not exist",
+            command.name()
+        ));
     }
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let unknown = words
         .iter()
         .find(|word| word.starts_with('-') && !text.contains(**word));
     match unknown {
-        Some(option) => Err(format!("{}: {script} knows no `{option}`", command.name())),
+        Some(option) => Err(format!(
+            "{}: {script} has no option `{option}`",
+            command.name()
+        )),
         None => Ok(()),
     }
 }
@@ -175,14 +183,15 @@ fn in_script(command: &Command, script: &str, words: &[&str]) -> Result<(), Stri
 fn done(command: &Command, program: &mut Program) -> Result<(), String> {
     let failed = |why: String| format!("{}: {why}", command.name());
     let output = program.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| failed(format!("it cannot be started: {error}")))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(failed(format!(
+    let output = output.map_err(|error| failed(format!("cannot start it: {error}")))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(failed(format!(
             "{}\n{}{}",
             output.status,
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
-        ))),
+        )))
     }
 }

@@ -1,5 +1,5 @@
-//! The READMEs do what they say: their commands are taken from their text and run, in their order, on
-//! this host or on a machine, which must print what is shown. A command that nobody runs is red.
+//! Tests of the READMEs: their commands are extracted and run in order, on this host or on a machine, and
+//! must print the output that the README shows. A command that is not run is a failure.
 
 mod ends;
 mod guest;
@@ -31,7 +31,7 @@ const READMES: [&str; 7] = [
 
 fn main() -> ExitCode {
     let project = project::find();
-    let profiles = project.profiles().expect("the profiles are fine");
+    let profiles = project.profiles().expect("the profiles are valid");
     let q35 = profiles.iter().find(|profile| profile.name == "q35");
     let unreachable = q35.expect("q35 is there").check_host().err();
     let readmes = Arc::new(Readmes::read());
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
-/// What all READMEs say.
+/// The content of all READMEs.
 struct Readmes {
     blocks: Vec<Block>,
     /// The commands of the blocks.
@@ -65,7 +65,7 @@ struct Readmes {
     inline: Vec<Command>,
 }
 
-/// What a block of YAML is.
+/// The kind of a YAML block.
 #[derive(PartialEq)]
 enum Yaml {
     Scenario,
@@ -100,7 +100,7 @@ impl Readmes {
         on_host.filter(move |one| host::fate(one).is_ok_and(|is| is == fate))
     }
 
-    /// Commands that stand in the text, for the host.
+    /// Inline commands for the host.
     fn mentioned(&self) -> impl Iterator<Item = &Command> {
         let is_ours = |one: &&Command| {
             let words: Vec<&str> = one.text.split_whitespace().take(3).collect();
@@ -138,9 +138,10 @@ impl Readmes {
         let tree = self.tree()?;
         let checked = harness(tree.path(), &["check"]);
         wrong.extend(checked.err());
-        match wrong.is_empty() {
-            true => Ok(()),
-            false => Err(wrong.join("\n").into()),
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(wrong.join("\n").into())
         }
     }
 
@@ -152,7 +153,7 @@ impl Readmes {
         }
         for made in ["report.html", "junit.xml", "events.jsonl", "initrd"] {
             if !tree.path().join(made).is_file() {
-                return Err(format!("the READMEs' commands made no {made}").into());
+                return Err(format!("the commands of the READMEs created no {made}").into());
             }
         }
         Ok(())
@@ -180,7 +181,7 @@ impl Readmes {
         Ok(())
     }
 
-    /// All that is for the machine.
+    /// All steps for the machine.
     fn steps(&self) -> Vec<Value> {
         let mut steps = guest::at_hand(&self.blocks);
         for block in self.yaml(Yaml::FileOfMachine) {
@@ -196,7 +197,8 @@ impl Readmes {
         steps
     }
 
-    /// A tree with the profiles, checkpoints and scenarios of this one, and the READMEs' scenarios.
+    /// A tree that shares the profiles, checkpoints and scenarios of this one, with the scenarios of the
+    /// READMEs.
     fn tree(&self) -> Result<tempfile::TempDir, Failed> {
         let project = project::find();
         let root = std::path::absolute(project.root())?;
@@ -229,7 +231,7 @@ impl Readmes {
 
         let write = |path: String, text: String| {
             let path = tree.path().join(format!("scenarios/{path}.yaml"));
-            // What this tree has already is a link.
+            // Scenarios of this tree are links already.
             let _ = std::fs::remove_file(&path);
             std::fs::write(path, text)
         };
@@ -279,13 +281,13 @@ fn yaml(block: &Block) -> Yaml {
     }
 }
 
-/// The path in the comment that a block with a file of this tree begins with.
+/// The path in the first comment of a block that shows a file of this tree.
 fn path_in_tree(block: &Block) -> Option<&str> {
     let path = block.lines.first()?.strip_prefix("# ")?;
     (path.contains('/') && path.ends_with(".yaml")).then_some(path)
 }
 
-/// What differs between a block with a file of this tree and that file.
+/// Reports a block that differs from the file of this tree that it shows.
 fn copy_fault(block: &Block) -> Option<String> {
     let path = path_in_tree(block)?;
     let file =
@@ -304,7 +306,7 @@ fn name(block: &Block) -> String {
     name.unwrap_or_default().to_owned()
 }
 
-/// What is wrong with a block that nobody runs.
+/// Reports an error in a block that is not run.
 fn block_fault(block: &Block) -> Option<String> {
     match block.kind.as_str() {
         "sh" | "console" | "mermaid" | "rust" | "text" => None,
@@ -320,7 +322,7 @@ fn block_fault(block: &Block) -> Option<String> {
     }
 }
 
-/// Runs the command in a tree, with what this tree boots.
+/// Runs the harness in a tree with the artifacts of this tree.
 fn harness(tree: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut program = Program::new(env!("CARGO_BIN_EXE_harness"));
     program.args(arguments).current_dir(tree);
@@ -328,12 +330,13 @@ fn harness(tree: &Path, arguments: &[&str]) -> Result<(), String> {
         host::boots_this(&mut program)?;
     }
     let output = program.output().map_err(|why| why.to_string())?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
             "{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
-        )),
+        ))
     }
 }

@@ -1,18 +1,18 @@
-//! Commands for the machine that stand in the READMEs' text: they are run too, with something in the
-//! place of each word that stands for something.
+//! Inline commands for the machine in the text of the READMEs. They are run as well, with a value for
+//! each placeholder.
 
 use serde_json::{Value, json};
 
 use super::guest;
 use super::text::Command;
 
-/// An addon that is small.
+/// A small addon.
 const ADDON: &str = "clock";
 
-/// A service of one's own.
+/// A custom service.
 const SERVICE: &str = "tick";
 
-/// What stands for something, and what is put there.
+/// The placeholders and their values.
 const WORDS: [(&str, &str); 8] = [
     ("COMMAND", "config"),
     ("FILE", "document.yml"),
@@ -24,7 +24,7 @@ const WORDS: [(&str, &str); 8] = [
     ("VALUE", "box"),
 ];
 
-/// Commands that the READMEs mention without what they need: they are asked for their help.
+/// Commands that the READMEs mention without arguments: they are run with `--help`.
 const NAMES: [&str; 6] = [
     "rancherctl addon",
     "rancherctl addon pull",
@@ -34,12 +34,12 @@ const NAMES: [&str; 6] = [
     "sudo system-docker",
 ];
 
-/// Whether it is one, and not the name of a program alone or of what it writes.
+/// Whether the text is a command, and not the name of a program or of its output.
 fn is_command(command: &Command) -> bool {
     ["rancherctl", "system-docker"].contains(&command.program()) && command.text.contains(' ')
 }
 
-/// The steps that run them, in the READMEs' order.
+/// The steps that run them, in the order of the READMEs.
 pub fn steps(inline: &[Command]) -> Vec<Value> {
     let mut steps = vec![
         guest::upload("addon.yml", &addon().to_string(), false),
@@ -51,13 +51,13 @@ pub fn steps(inline: &[Command]) -> Vec<Value> {
     steps
 }
 
-/// The machine has the registry that the addon comes from.
+/// Adds the registry with the addon's image to the machine.
 pub fn with_registry(mut scenario: Value) -> Value {
     scenario["machine"]["registry"] = json!({ "images": ["base"] });
     scenario
 }
 
-/// A document with an addon and a service out of the registry.
+/// A document with an addon and a service whose images come from the registry.
 fn addon() -> Value {
     let registry = "10.0.2.100:5000";
     let clock = json!({
@@ -77,16 +77,18 @@ fn of(command: &Command) -> Vec<Value> {
     if line == "sudo system-docker restart console" {
         return restart_console(command, &line);
     }
-    let run = match NAMES.contains(&command.text.as_str()) {
-        true => format!("{line} --help"),
-        // An editor that changes nothing.
-        false if line.ends_with(" edit") => format!("EDITOR=true {line}"),
-        false => line,
+    let run = if NAMES.contains(&command.text.as_str()) {
+        format!("{line} --help")
+    } else if line.ends_with(" edit") {
+        // An editor that makes no changes.
+        format!("EDITOR=true {line}")
+    } else {
+        line
     };
     vec![json!({ "name": command.name(), "ssh": { "run": run, "as": "root" } })]
 }
 
-/// The command ends the login that it was typed in.
+/// Steps for a command that ends its own login.
 fn restart_console(command: &Command, line: &str) -> Vec<Value> {
     let run = format!("sudo touch /of-this-console && (setsid {line} > /dev/null 2>&1 &)");
     let name = format!("{}: it is another one", command.name());
@@ -96,7 +98,7 @@ fn restart_console(command: &Command, line: &str) -> Vec<Value> {
     ]
 }
 
-/// The words, of which none is left out that may be.
+/// The words of a command, including the optional ones.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split_whitespace();
     words.map(|word| word.trim_matches(['[', ']']))
@@ -114,7 +116,7 @@ fn filled(text: &str) -> String {
     words(text).map(put).collect::<Vec<_>>().join(" ")
 }
 
-/// Entries of the tables above that no command needs.
+/// Entries of the tables above that match no command.
 pub fn idle(inline: &[Command]) -> Vec<String> {
     let commands = inline.iter().filter(|one| is_command(one));
     let texts: Vec<_> = commands.map(|one| one.text.as_str()).collect();

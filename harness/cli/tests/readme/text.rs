@@ -1,4 +1,4 @@
-//! What the READMEs tell people to type, and what they show: fenced blocks and inline code.
+//! Extracts commands and their output from the READMEs: fenced blocks and inline code.
 
 use regex::Regex;
 
@@ -25,22 +25,22 @@ pub struct Block {
     pub file: &'static str,
     /// The number of its first line in the README, from 1.
     pub line: usize,
-    /// What stands behind the fence.
+    /// The info string of the fence.
     pub kind: String,
-    /// Without the indentation of the fence.
+    /// The lines without the indentation of the fence.
     pub lines: Vec<String>,
 }
 
-/// Something to type.
+/// A command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
     /// The path of its README.
     pub file: &'static str,
     /// The number of its line in the README, from 1.
     pub line: usize,
-    /// Without the comment behind it.
+    /// The command without a trailing comment.
     pub text: String,
-    /// The lines that are shown below it.
+    /// The output that is shown below it.
     pub shows: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ impl Command {
         format!("{}:{}: {}", self.file, self.line, self.text)
     }
 
-    /// The program, behind `sudo`.
+    /// The program, without `sudo`.
     pub fn program(&self) -> &str {
         let mut words = self.text.split_whitespace().filter(|word| *word != "sudo");
         words.next().unwrap_or_default()
@@ -77,7 +77,7 @@ impl Block {
         format!("{}:{}", self.file, self.line)
     }
 
-    /// A name for what is made of it: `readme-os-12` for line 12 of `os/README.md`.
+    /// A name for the generated scenario: `readme-os-12` for line 12 of `os/README.md`.
     pub fn id(&self) -> String {
         let folder = self.file.trim_end_matches("README.md").replace('/', "-");
         format!("readme-{folder}{}", self.line)
@@ -87,15 +87,15 @@ impl Block {
         self.lines.join("\n") + "\n"
     }
 
-    /// The keys of a YAML document that stand at its margin.
+    /// The top-level keys of a YAML document.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let at_margin = |line: &&String| line.starts_with(|first: char| first.is_alphabetic());
         let lines = self.lines.iter().filter(at_margin);
         lines.filter_map(|line| Some(line.split_once(':')?.0))
     }
 
-    /// The commands of a `sh` block, which are its lines, or of a `console` block: lines with a
-    /// prompt, and what is shown below each.
+    /// The commands of a block: each line of a `sh` block, or the lines with a prompt of a `console` block with
+    /// their output.
     pub fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         for (number, line) in self.lines.iter().enumerate() {
@@ -148,7 +148,8 @@ pub fn blocks(readme: &Readme) -> Vec<Block> {
     blocks
 }
 
-/// The inline code; in the first column of a table whose header is a command it goes on from that.
+/// The inline code. In the first column of a table whose header is a command, the code is appended to the
+/// header.
 pub fn inline(readme: &Readme) -> Vec<Command> {
     let mut fenced = false;
     let outside = readme.text.lines().map(|line| {
@@ -173,7 +174,7 @@ pub fn inline(readme: &Readme) -> Vec<Command> {
     found.collect()
 }
 
-/// The command in the header of the table whose first column this is.
+/// The command in the header of the table, if the position is in the first column.
 fn above<'a>(lines: &[&'a str], line: usize, column: usize) -> Option<&'a str> {
     let row = lines[line].strip_prefix('|')?;
     let header = lines[..line]

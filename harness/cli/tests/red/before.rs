@@ -1,5 +1,5 @@
-//! A trial is stopped before a step, by the command itself: whoever logs in as it says finds what the
-//! steps before have done and nothing of that step, and leaving leaves nothing.
+//! `harness enter --before` stops a trial before a step: a login finds the results of the earlier steps and
+//! nothing of that step, and `harness stop` leaves no evidence.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -23,20 +23,19 @@ steps:
     ssh: { run: echo after > note; echo done, stdout: { equals: done } }
 ";
 
-/// A tree of its own: `harness run` and its like have one machine a tree.
+/// A separate tree, because each tree has at most one interactive machine.
 struct Tree {
     folder: tempfile::TempDir,
     artifacts: Artifacts,
 }
 
-pub fn is_entered(artifacts: &Artifacts) {
+pub fn check(artifacts: &Artifacts) {
     let tree = Tree::new(artifacts);
-    let why = tree.harness(&["enter", "tea", "--before", "the note is chanced"]);
-    let said = String::from_utf8_lossy(&why.stderr);
-    assert_eq!(why.status.code(), Some(2), "{said}");
-    let wanted =
-        "error: q35::tea has no step `the note is chanced`; did you mean `the note is changed`?";
-    assert!(said.starts_with(wanted), "{said}");
+    let unknown = tree.harness(&["enter", "tea", "--before", "the note is chanced"]);
+    let stderr = String::from_utf8_lossy(&unknown.stderr);
+    assert_eq!(unknown.status.code(), Some(2), "{stderr}");
+    let wanted = "error: q35::tea has no step `the note is chanced`; hint: did you mean `the note is changed`?";
+    assert!(stderr.starts_with(wanted), "{stderr}");
 
     let entered = [
         "enter",
@@ -46,18 +45,20 @@ pub fn is_entered(artifacts: &Artifacts) {
         "--background",
     ];
     let entered = tree.harness(&entered);
-    let said = String::from_utf8_lossy(&entered.stderr);
-    assert!(entered.status.success(), "{said}");
-    let login = said.split("ready: before step 3: harness ssh, or ").nth(1);
+    let stderr = String::from_utf8_lossy(&entered.stderr);
+    assert!(entered.status.success(), "{stderr}");
+    let login = stderr
+        .split("ready: before step 3: harness ssh, or ")
+        .nth(1);
     let login = login.and_then(|rest| rest.split(';').next());
-    let login = login.unwrap_or_else(|| panic!("nobody is told how to log in: {said}"));
+    let login = login.unwrap_or_else(|| panic!("the output has no login: {stderr}"));
     for (login, note) in [(login, "before"), ("harness ssh", "changed here")] {
-        assert_eq!(tree.typed(login, "cat note"), format!("{note}\n"));
-        assert_eq!(tree.typed(login, "echo changed here > note"), "");
+        assert_eq!(tree.printed(login, "cat note"), format!("{note}\n"));
+        assert_eq!(tree.printed(login, "echo changed here > note"), "");
     }
 
-    let left = tree.harness(&["stop"]);
-    assert!(left.status.success(), "{left:?}");
+    let stopped = tree.harness(&["stop"]);
+    assert!(stopped.status.success(), "{stopped:?}");
     let port = login
         .split("-p ")
         .nth(1)
@@ -70,7 +71,7 @@ pub fn is_entered(artifacts: &Artifacts) {
 }
 
 impl Tree {
-    /// With the checkpoints of this one.
+    /// A tree that shares the checkpoints of this one.
     fn new(artifacts: &Artifacts) -> Self {
         let folder = tree::with(&["target/checkpoints"]);
         std::fs::write(folder.path().join("scenarios/tea.yaml"), SCENARIO).unwrap();
@@ -96,9 +97,9 @@ impl Tree {
         program
     }
 
-    /// What a command in the machine prints, by a login as it is told to people.
-    fn typed(&self, login: &str, command: &str) -> String {
-        // Nobody is there to say that a new host key is fine.
+    /// The output of a command in the machine, run through the printed login.
+    fn printed(&self, login: &str, command: &str) -> String {
+        // Accept the new host key without a prompt.
         let options =
             "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o BatchMode=yes";
         let login = match login.strip_prefix("harness ") {

@@ -1,5 +1,5 @@
-//! The machine of a red trial comes back as it stood, as often as one likes; the trial itself runs
-//! again from its evidence.
+//! The failure snapshot of a trial can be restored any number of times, and the trial can be replayed
+//! from its evidence.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -15,45 +15,52 @@ use harness::artifacts::Artifacts;
 use harness::project::{self, Project};
 use machine::{Login, Machine, Ssh};
 use runner::evidence::Evidence;
-use runner::trial::{Ended, Failure, Past, Settings};
+use runner::trial::{Failure, PastOutcome, PastTrial, Settings};
 use serde_json::{Value, json};
 
-/// Long enough for any host; what is waited for comes sooner.
+/// Long enough for any host; the awaited events come sooner.
 const LONG: Duration = Duration::from_secs(180);
 
-/// Looks at the evidence folder of a trial that was red at a step, or before the first one.
-pub async fn is_kept(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
-    let past = Past::open(folder).unwrap();
-    let red = Ended {
+/// Checks the evidence folder of a trial that failed at a step, or before the first step.
+pub async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
+    let past = PastTrial::open(folder).unwrap();
+    let failed = PastOutcome {
         verdict: Verdict::Failed,
         step,
     };
-    assert_eq!(past.ended(), Some(red));
+    assert_eq!(past.ended(), Some(failed));
     let elsewhere = tempfile::tempdir().unwrap();
     let evidence = Evidence::begin(elsewhere.path(), "enter").unwrap();
     for paused in [false, true] {
         let machine = enter(&past, artifacts, paused, &evidence).await.unwrap();
-        it_is_that_machine(&past, &machine, paused).await;
+        check_machine(&past, &machine, paused).await;
         machine.stop().await;
     }
-    what_is_damaged_is_told(&past, artifacts, &evidence).await;
-    it_is_red_again(&past, step, artifacts, elsewhere.path()).await;
+    check_damage(&past, artifacts, &evidence).await;
+    check_replay(&past, step, artifacts, elsewhere.path()).await;
 }
 
 async fn enter(
-    past: &Past,
+    past: &PastTrial,
     artifacts: &Artifacts,
     paused: bool,
     evidence: &Evidence,
 ) -> Result<Machine, String> {
-    let kept = past.machine()?;
+    let snapshot = past.machine()?;
     let initrd = Some(artifacts.initrd.as_path());
-    let entered = Machine::restore(&kept, &artifacts.kernel, initrd, paused, evidence.logs()).await;
+    let entered = Machine::restore(
+        &snapshot,
+        &artifacts.kernel,
+        initrd,
+        paused,
+        evidence.logs(),
+    )
+    .await;
     entered.map_err(|error| error.to_string())
 }
 
-/// The same boot, the same process, the file as it was: what is done to it here stays here.
-async fn it_is_that_machine(past: &Past, machine: &Machine, paused: bool) {
+/// The restored machine has the same boot, process and file. Changes do not affect the snapshot.
+async fn check_machine(past: &PastTrial, machine: &Machine, paused: bool) {
     if paused {
         let status = machine.qmp("query-status", Value::Null).await.unwrap();
         assert_eq!(status["running"], json!(false));
@@ -78,8 +85,8 @@ async fn printed(ssh: &Ssh, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn what_is_damaged_is_told(past: &Past, artifacts: &Artifacts, evidence: &Evidence) {
-    let machine = past.left().join("machine");
+async fn check_damage(past: &PastTrial, artifacts: &Artifacts, evidence: &Evidence) {
+    let machine = past.snapshot_folder().join("machine");
     let why = async || enter(past, artifacts, false, evidence).await.err().unwrap();
     let about = machine.join("machine.json");
     let text = std::fs::read_to_string(&about).unwrap();
@@ -111,9 +118,9 @@ async fn what_is_damaged_is_told(past: &Past, artifacts: &Artifacts, evidence: &
     );
 }
 
-/// Under a limit that its machine does not fit in, which changes no verdict and leaves nothing.
-async fn it_is_red_again(
-    past: &Past,
+/// Replays the trial with a size limit that its snapshot exceeds, which changes no verdict and leaves no files.
+async fn check_replay(
+    past: &PastTrial,
     step: Option<usize>,
     artifacts: &Artifacts,
     elsewhere: &Path,
@@ -144,17 +151,21 @@ async fn it_is_red_again(
         listeners: Listeners::default(),
         checkpoints: None,
         machine_limit: 1 << 20,
-        usual: Baseline::default(),
+        baseline: Baseline::default(),
     };
     let given = past.artifacts(given, &tree, false).unwrap();
     let again = trial.run(&given, &settings).await;
-    let Err(Failure::Failed(red)) = again else {
-        panic!("expected a red verdict, got {again:?}")
+    let Err(Failure::Failed(failed)) = again else {
+        panic!("expected a failed verdict, got {again:?}")
     };
-    assert_eq!(red.step, step);
-    assert!(red.text.contains("exceeds the size limit"), "{}", red.text);
+    assert_eq!(failed.step, step);
+    assert!(
+        failed.text.contains("more than the limit"),
+        "{}",
+        failed.text
+    );
     let mut left = std::fs::read_dir(&settings.evidence).unwrap();
-    let left = Past::open(&left.next().unwrap().unwrap().path()).unwrap();
+    let left = PastTrial::open(&left.next().unwrap().unwrap().path()).unwrap();
     let why = left.machine().unwrap_err();
     assert!(
         why.contains("exceeds the size limit") && why.contains("harness replay"),

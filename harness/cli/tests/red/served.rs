@@ -1,5 +1,5 @@
-//! A trial whose machine had a registry is replayed with the images that were served then, or not at
-//! all unless others are asked for.
+//! `harness replay` of a trial with a registry requires the recorded images, unless `--any-artifacts` is
+//! given.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -14,18 +14,18 @@ use serde_json::{Value, json};
 
 use crate::tree;
 
-/// With a kernel that QEMU refuses at once: this is about what comes before the machine.
-pub fn is_the_same(trial: &Trial) {
+/// Uses a kernel that QEMU rejects immediately: the test is about the checks before the machine starts.
+pub fn check(trial: &Trial) {
     let parent = tempfile::tempdir().unwrap();
     let none = parent.path().join("none");
     std::fs::write(&none, "no kernel").unwrap();
     let evidence = evidence(trial, &none, &parent.path().join("evidence"));
 
     let same = replay(&evidence, &[]);
-    let said = String::from_utf8_lossy(&same.stderr);
+    let stderr = String::from_utf8_lossy(&same.stderr);
     assert!(
-        same.status.code() == Some(3) && said.contains("QEMU did not start"),
-        "{said}"
+        same.status.code() == Some(3) && stderr.contains("QEMU did not start"),
+        "{stderr}"
     );
 
     let record = evidence.join("replay/replay.json");
@@ -36,21 +36,21 @@ pub fn is_the_same(trial: &Trial) {
     other["images"][&name] = json!("what was served then");
     std::fs::write(&record, other.to_string()).unwrap();
     let refused = replay(&evidence, &[]);
-    let said = String::from_utf8_lossy(&refused.stderr);
-    let wanted = format!("{name} has another content");
-    let told = said.contains(&wanted) && said.contains("--any-artifacts");
-    assert!(refused.status.code() == Some(3) && told, "{said}");
-    assert!(!said.contains("QEMU did not start"), "{said}");
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    let wanted = format!("{name} has different content");
+    let explained = stderr.contains(&wanted) && stderr.contains("--any-artifacts");
+    assert!(refused.status.code() == Some(3) && explained, "{stderr}");
+    assert!(!stderr.contains("QEMU did not start"), "{stderr}");
 
     let any = replay(&evidence, &["--any-artifacts"]);
-    let said = String::from_utf8_lossy(&any.stderr);
+    let stderr = String::from_utf8_lossy(&any.stderr);
     assert!(
-        any.status.code() == Some(3) && said.contains("QEMU did not start"),
-        "{said}"
+        any.status.code() == Some(3) && stderr.contains("QEMU did not start"),
+        "{stderr}"
     );
 }
 
-/// What the trial leaves.
+/// Runs the trial and returns its evidence folder.
 fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
     let artifacts = Artifacts {
         kernel: kernel.into(),
@@ -62,7 +62,7 @@ fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
         seed: None,
         listeners: Listeners::default(),
         checkpoints: None,
-        usual: Baseline::default(),
+        baseline: Baseline::default(),
         machine_limit: 0,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -75,7 +75,7 @@ fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
     left.next().unwrap().unwrap().path()
 }
 
-/// In a tree with the images of this one.
+/// Replays in a tree that shares the images of this one.
 fn replay(evidence: &Path, more: &[&str]) -> Output {
     let tree = tree::with(&["images", "target/images"]);
     let mut harness = Command::new(env!("CARGO_BIN_EXE_harness"));

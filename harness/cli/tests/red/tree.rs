@@ -1,4 +1,4 @@
-//! A tree of a test's own, for what leaves something in the tree or has one of it there.
+//! A separate project tree for tests that write to the tree or need its only machine.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use harness::project;
 use tempfile::TempDir;
 
-/// With the profiles of this one and these folders of it, and no scenarios.
+/// A tree without scenarios that shares the profiles and these folders of this one.
 pub fn with(folders: &[&str]) -> TempDir {
     let root = std::path::absolute(project::find().root()).unwrap();
     let tree = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! A trial whose machine cannot be forked says why, once, and leaves no evidence that looks killed.
+//! A trial whose machine cannot be forked reports the reason once and leaves no evidence that looks like a
+//! killed trial.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -10,10 +11,10 @@ use events::{Event, EventKind, Listener, Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use machine::profile::{Accel, Profile};
 use runner::checkpoint::CheckpointStore;
-use runner::trial::{Failure, Past, Settings, Trial};
+use runner::trial::{Failure, PastTrial, Settings, Trial};
 use scenario::Scenario;
 
-/// Hears of notes.
+/// A listener that records notes.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -29,8 +30,8 @@ impl Listener for Notes {
     }
 }
 
-/// On profiles of which one can be saved, twice each, with a kernel that QEMU refuses at once.
-pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
+/// Runs two profiles twice each, one of which supports saving, with a kernel that QEMU rejects immediately.
+pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     let parent = tempfile::tempdir().unwrap();
     let file = |name: &str| parent.path().join(name);
     std::fs::write(file("none"), "no kernel").unwrap();
@@ -45,7 +46,7 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         seed: None,
         listeners: Listeners::default().with(notes.clone()),
         checkpoints: Some(CheckpointStore::new(file("checkpoints"))),
-        usual: Baseline::default(),
+        baseline: Baseline::default(),
         machine_limit: 0,
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -65,27 +66,27 @@ pub fn is_told(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     }
     let notes = notes.0.lock().unwrap().clone();
     let [refused, nvme] = &notes[..] else {
-        panic!("not two reasons: {notes:?}")
+        panic!("expected two reasons: {notes:?}")
     };
     assert!(
-        refused.starts_with("q35::") && refused.contains("booted, not forked: QEMU did not start"),
+        refused.starts_with("q35::") && refused.contains("cannot be forked: QEMU did not start"),
         "{refused}"
     );
     assert!(
-        nvme.starts_with("q35-nvme::") && nvme.contains("cannot save a machine on NVMe"),
+        nvme.starts_with("q35-nvme::") && nvme.contains("cannot save a machine with NVMe"),
         "{nvme}"
     );
-    all_is_closed(&settings.evidence);
+    check_evidence(&settings.evidence);
 }
 
-/// No folder looks as if its trial was killed, and none is of a machine that nobody could save.
-fn all_is_closed(evidence: &Path) {
+/// Checks that no folder looks like a killed trial, and that none belongs to a machine that cannot be saved.
+fn check_evidence(evidence: &Path) {
     let folders = std::fs::read_dir(evidence).unwrap();
     let folders: Vec<PathBuf> = folders.map(|entry| entry.unwrap().path()).collect();
-    // Of four trials, two of which tried to make a checkpoint.
+    // Four trials, and the checkpoints that two of them tried to create.
     assert_eq!(folders.len(), 6, "{folders:?}");
     for folder in folders {
-        let ended = Past::open(&folder).unwrap().ended();
+        let ended = PastTrial::open(&folder).unwrap().ended();
         let verdict = ended.map(|ended| ended.verdict);
         assert_eq!(verdict, Some(Verdict::Error), "{}", folder.display());
     }

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use base::wait::{Poll, wait_until};
 
-/// Long enough for any host; what is waited for comes sooner.
+/// Long enough for any host; the awaited events come sooner.
 const LONG: Duration = Duration::from_secs(60);
 
-/// What a browser of tests has no use for, and what would let it talk to others.
+/// Disables features that a test does not need, and background network traffic.
 const ARGUMENTS: [&str; 10] = [
     "--headless",
     "--no-sandbox",
@@ -26,11 +26,11 @@ const ARGUMENTS: [&str; 10] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // Hundreds of links are followed faster than a person could.
+    // Hundreds of links are followed faster than a user could.
     "--disable-ipc-flooding-protection",
 ];
 
-/// Why this host has no such browser.
+/// Why this host cannot run the browser.
 pub fn missing() -> Option<String> {
     let found = |program: &str| {
         let version = Command::new(program).arg("--version").output();
@@ -44,7 +44,7 @@ pub fn missing() -> Option<String> {
     ))
 }
 
-/// One window; it goes with this value.
+/// A browser window, closed on drop.
 pub struct Browser {
     pub client: Client,
     driver: Child,
@@ -102,19 +102,19 @@ impl Browser {
         wait_until(expression, LONG, look).await.unwrap();
     }
 
-    /// Clicks where a person would.
+    /// Clicks an element like a user.
     pub async fn click(&self, css: &str) {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.click().await.unwrap();
     }
 
-    /// Types into the page, wherever its focus is.
+    /// Types into the focused element of the page.
     pub async fn keys(&self, css: &str, keys: &str) {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.send_keys(keys).await.unwrap();
     }
 
-    /// Whether a person sees it.
+    /// Whether the element is visible.
     pub async fn sees(&self, css: &str) -> bool {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.is_displayed().await.unwrap()
@@ -126,7 +126,7 @@ impl Browser {
         self.post("goog/cdp/execute", body).await;
     }
 
-    /// What was logged since this was asked last: `browser` (the console) or `performance` (requests).
+    /// The log entries since the last call: `browser` (the console) or `performance` (requests).
     pub async fn log(&self, kind: &str) -> Vec<Value> {
         let log = self.post("se/log", json!({ "type": kind })).await;
         log.as_array().cloned().unwrap_or_default()
@@ -137,7 +137,7 @@ impl Browser {
         self.client.issue_cmd(command).await.unwrap()
     }
 
-    /// A window of such a width and height.
+    /// Resizes the window.
     pub async fn resize(&self, width: u32, height: u32, phone: bool) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
@@ -145,14 +145,14 @@ impl Browser {
             .await;
     }
 
-    /// What the person prefers: `light` or `dark`.
+    /// Sets the preferred colour scheme: `light` or `dark`.
     pub async fn prefer(&self, scheme: &str) {
         let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         let media = json!({ "features": feature });
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
-    /// Ends the session; an error of a test leaves that to `Drop`.
+    /// Ends the session. After a failed test, `Drop` does it.
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
     }
@@ -160,7 +160,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The browser ends with its driver.
+        // The browser exits with its driver.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
@@ -176,7 +176,7 @@ fn port(driver: &mut Child) -> String {
     told.expect("chromedriver tells its port")
 }
 
-/// A command that WebDriver itself has not.
+/// A command that WebDriver does not define.
 #[derive(Debug)]
 struct Post {
     path: &'static str,

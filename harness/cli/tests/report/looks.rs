@@ -1,4 +1,4 @@
-//! Whether the page can be read.
+//! Tests the readability of the page.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::browser::Browser;
 const OPEN_ALL: &str =
     "document.querySelectorAll('details').forEach((one) => { one.open = true; })";
 
-/// On the smallest phone that is about, nothing is beyond the right edge.
+/// On the smallest common phone, no content exceeds the right edge.
 pub async fn phone(browser: &Browser) {
     browser.resize(360, 740, true).await;
     for open in ["true", OPEN_ALL] {
@@ -20,7 +20,7 @@ pub async fn phone(browser: &Browser) {
     assert_eq!(browser.eval(small).await, json!(0), "too small for a thumb");
 }
 
-/// Texts whose contrast is below what WCAG asks for (4.5), in what is shown now.
+/// Visible texts whose contrast is below the 4.5 of WCAG.
 const FAINT: &str = "(() => {
     const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
     const linear = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;

@@ -1,4 +1,5 @@
-//! The report page in a real browser, made of what a real run left (`tests/fixtures/report`).
+//! Tests of the report page in a real browser, generated from the events of a real run
+//! (`tests/fixtures/report`).
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
@@ -14,7 +15,7 @@ use serde_json::json;
 use browser::Browser;
 use report::{RunLog, html};
 
-/// The red trial of the fixture.
+/// The failed trial of the fixture.
 const RED: &str = "q35::fails-on-purpose";
 
 fn main() -> ExitCode {
@@ -53,7 +54,7 @@ fn main() -> ExitCode {
         }),
     ];
     let mut arguments = Arguments::from_args();
-    // A browser takes more than a core.
+    // A browser uses more than one core.
     arguments.test_threads.get_or_insert(1);
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -76,7 +77,7 @@ fn in_page(page: PathBuf, test: impl AsyncFnOnce(&Browser)) {
     });
 }
 
-/// An expression: the element that a trial is.
+/// The JavaScript expression of a trial's element.
 fn trial(name: &str) -> String {
     format!("document.getElementById('{name}')")
 }
@@ -91,7 +92,7 @@ async fn two_clicks(browser: &Browser) {
     let fault = format!("document.querySelector(\"{FAULT}\").textContent");
     let fault = browser.eval(&fault).await;
     assert!(fault.as_str().unwrap().contains("moon"));
-    // The other way: by the verdict, and by the matrix.
+    // The other ways: by the verdict and by the matrix.
     browser.client.refresh().await.unwrap();
     browser.eval("location.replace('#')").await;
     browser.eval(&format!("{}.open = false", trial(RED))).await;
@@ -125,7 +126,7 @@ async fn links(browser: &Browser) {
                 history.replaceState(null, '', '#');
                 next(rest);
             }), { once: true });
-            // Links of a drawing have no click() of their own.
+            // Links of an SVG have no click() method.
             link.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));
         };
         next([...document.querySelectorAll('a')]);
@@ -175,7 +176,7 @@ async fn filters(browser: &Browser) {
     assert!(!browser.sees(".none").await);
     browser.keys(".filters input", " and the sun").await;
     assert!(shown().await.is_empty() && browser.sees(".none").await);
-    // A link to what is filtered away shows it.
+    // A link to a hidden trial shows it.
     browser
         .eval(&format!("location.replace('#{}')", all[0]))
         .await;
@@ -207,15 +208,15 @@ async fn copying(browser: &Browser) {
     );
 }
 
-/// What stands under a trial to be typed, of all its attempts.
+/// The commands shown under a trial, for all its attempts.
 async fn commands(browser: &Browser, name: &str) -> Vec<String> {
     let lines = "[...TRIAL.querySelectorAll('.commands code')].map((line) => line.textContent)";
     let lines = browser.eval(&lines.replace("TRIAL", &trial(name))).await;
     serde_json::from_value(lines).unwrap()
 }
 
-/// The machine of a setup is in another folder than the trial's; where none is kept, nobody is told
-/// to enter it.
+/// The snapshot of a setup is in another folder than that of the trial. Without a snapshot, the page shows no
+/// `enter` command.
 async fn machines(browser: &Browser) {
     let evidence = "/home/me/os/target/evidence";
     let setup = commands(browser, "q35::goes-on-from-what-fails").await;
@@ -258,7 +259,7 @@ async fn alone(browser: &Browser) {
             let message: serde_json::Value =
                 serde_json::from_str(entry["message"].as_str()?).ok()?;
             let request = &message["message"];
-            // The browser's own first tab asks for what it is made of.
+            // The first tab of the browser requests its own resources.
             let ours = request["params"]["documentURL"] == page;
             let sent = ours && request["method"] == "Network.requestWillBeSent";
             sent.then(|| {
@@ -274,7 +275,7 @@ async fn alone(browser: &Browser) {
     let said = "[...document.querySelectorAll('.serial')].some((one) => one.textContent.includes('<script>alert(1)</script>'))";
     assert_eq!(browser.eval(said).await, json!(true));
     assert_eq!(browser.eval("document.scripts.length").await, json!(1));
-    // And if there were a script of somebody else, it would not run.
+    // An injected script would not run.
     browser.eval("(() => { const own = document.createElement('script'); own.textContent = 'window.ran = 1'; document.body.append(own); return 1; })()").await;
     assert_eq!(browser.eval("window.ran === undefined").await, json!(true));
     let refused = browser.log("browser").await;

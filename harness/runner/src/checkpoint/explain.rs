@@ -1,4 +1,4 @@
-//! Why a checkpoint is there, or why none of those that are there is used.
+//! Explains whether a checkpoint can be reused, and what differs from the nearest one if it cannot.
 
 use std::collections::BTreeMap;
 
@@ -6,61 +6,61 @@ use serde_json::Value;
 
 use super::{CheckpointKey, CheckpointStore, Listed};
 
-/// How it stands with a checkpoint.
+/// The state of a checkpoint.
 #[derive(Debug, Clone)]
 pub enum Explained {
-    /// It is there and is used.
-    There(Listed),
-    /// It has a folder, and is not whole, so that it will be made.
+    /// It exists and is used.
+    Exists(Listed),
+    /// Its folder exists but is incomplete, so the checkpoint is created again.
     Damaged {
-        /// What is there.
+        /// The incomplete checkpoint.
         one: Listed,
-        /// What is wrong with it.
+        /// What is missing or corrupt.
         why: String,
     },
-    /// It will be made.
+    /// It does not exist and is created.
     Missing {
-        /// The one that is nearest to it, and what differs; none where no other is there.
+        /// The existing checkpoint with the fewest differences; `None` if there is no other.
         nearest: Option<(Listed, Vec<Difference>)>,
     },
 }
 
-/// One thing that two checkpoints were not made of alike.
+/// One input that differs between two checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What.
+    /// The path of the input.
     pub what: String,
-    /// How it was.
+    /// Its value in the existing checkpoint.
     pub was: String,
-    /// How it is now.
+    /// Its value now.
     pub is: String,
 }
 
 impl CheckpointStore {
-    /// Tells how it stands with the checkpoint of a recipe.
-    pub fn explain(&self, recipe: &CheckpointKey) -> Explained {
-        let (name, mut others) = (recipe.name(), self.list());
+    /// Reports the state of the checkpoint with this key.
+    pub fn explain(&self, key: &CheckpointKey) -> Explained {
+        let (name, mut others) = (key.name(), self.list());
         if let Some(at) = others.iter().position(|one| one.name == name) {
             let one = others.swap_remove(at);
             return match self.damage(&name) {
                 Some(why) => Explained::Damaged { one, why },
-                None => Explained::There(one),
+                None => Explained::Exists(one),
             };
         }
         let differing = others.into_iter().filter_map(|one| {
-            let differences = differences(&one.recipe.as_ref()?.inputs, &recipe.inputs);
+            let differences = differences(&one.key.as_ref()?.inputs, &key.inputs);
             Some((one, differences))
         });
-        // The same machine at the same place says more than another that happens to be nearer.
+        // A checkpoint with the same label is more informative than one with fewer differences.
         let nearest = differing.min_by_key(|(one, differences)| {
-            let other = one.recipe.as_ref().is_none_or(|r| r.label != recipe.label);
+            let other = one.key.as_ref().is_none_or(|r| r.label != key.label);
             (other, differences.len())
         });
         Explained::Missing { nearest }
     }
 }
 
-/// What differs between two trees of values.
+/// The leaves in which two JSON trees differ.
 fn differences(was: &Value, is: &Value) -> Vec<Difference> {
     let (mut before, mut now) = (BTreeMap::new(), BTreeMap::new());
     leaves(was, "", &mut before);
@@ -92,7 +92,7 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
             .iter()
             .enumerate()
             .for_each(|(n, v)| leaves(v, &format!("{path}[{n}]"), found)),
-        // What is not said.
+        // An absent value.
         Value::Null => {}
         Value::String(text) => drop(found.insert(path.into(), text.clone())),
         other => drop(found.insert(path.into(), other.to_string())),
@@ -105,15 +105,18 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_differs_is_named() {
+    fn differences_name_each_input_that_changed() {
         let was = json!({ "kernel": "aa", "setups": [["ls"]], "memory": 1024 });
         let is = json!({ "kernel": "bb", "setups": [["ls", "ps"]], "memory": 1024 });
         let found = differences(&was, &is);
-        let told: Vec<_> = found
+        let rendered: Vec<_> = found
             .iter()
             .map(|d| format!("{}: {} -> {}", d.what, d.was, d.is))
             .collect();
-        assert_eq!(told, ["kernel: aa -> bb", "setups[0][1]: nothing -> ps"]);
+        assert_eq!(
+            rendered,
+            ["kernel: aa -> bb", "setups[0][1]: nothing -> ps"]
+        );
         let more = json!({ "kernel": "aa", "setups": [["ls"]], "memory": 1024, "ready": null });
         assert_eq!(differences(&was, &more), []);
         assert_eq!(differences(&was, &was), []);

@@ -1,4 +1,4 @@
-//! The folder of one checkpoint: how it is begun and finished, and what is in it.
+//! The folder of one checkpoint: created by `begin`, completed by `finish`, read by `contents`.
 
 use std::fs::{DirBuilder, File, FileTimes};
 use std::io::{self};
@@ -12,17 +12,17 @@ use super::{CheckpointKey, CheckpointLease, written};
 use base::files;
 use machine::{Checkpoint, KeyPair};
 
-/// Who is let in to the machine; readable by its owner alone.
+/// The private key that the machine accepts; only its owner can read the file.
 pub(super) const KEY: &str = "login-key";
-/// What it was made from, for people who wonder why it is not used.
-const RECIPE: &str = "recipe.json";
+/// The checkpoint's key, for `harness checkpoints --explain`.
+const KEY_FILE: &str = "recipe.json";
 
 pub(super) fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Takes one away. Just then its mark may be set (see [`written`]): once, for in a folder that is gone
-/// nothing is made.
+/// Removes a checkpoint. The sync thread (see [`written`]) may create its mark file meanwhile, so the
+/// removal is retried once: the thread cannot create a file in a removed folder.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
@@ -32,30 +32,33 @@ pub(super) fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn begin(folder: &Path, recipe: &CheckpointKey) -> io::Result<()> {
-    // What a maker that was killed left.
+pub(super) fn begin(folder: &Path, key: &CheckpointKey) -> io::Result<()> {
+    // A killed process may have left a partial checkpoint.
     match remove(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => private(folder)?,
     }
-    let text = serde_json::to_string_pretty(recipe)?;
-    std::fs::write(folder.join(RECIPE), format!("{text}\n"))
+    let text = serde_json::to_string_pretty(key)?;
+    std::fs::write(folder.join(KEY_FILE), format!("{text}\n"))
 }
 
-/// The last file makes it whole.
+/// Completes the checkpoint. The private key is written last: a folder without it is incomplete.
 pub(super) fn finish(folder: &Path, keys: &KeyPair) -> io::Result<()> {
     std::fs::write(folder.join(format!("{KEY}.pub")), &keys.public)?;
     written::sign(folder)?;
     files::replace(&folder.join(KEY), files::PRIVATE, keys.private.as_bytes())
 }
 
-pub(super) fn read_recipe(folder: &Path) -> Option<CheckpointKey> {
-    serde_json::from_slice(&std::fs::read(folder.join(RECIPE)).ok()?).ok()
+pub(super) fn read_key(folder: &Path) -> Option<CheckpointKey> {
+    serde_json::from_slice(&std::fs::read(folder.join(KEY_FILE)).ok()?).ok()
 }
 
-/// What is in a folder; or why that is not whole.
+/// Reads a checkpoint folder.
+///
+/// # Errors
+/// Why the folder is incomplete.
 pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), String> {
-    let saved = Checkpoint::open(folder)?;
+    let checkpoint = Checkpoint::open(folder)?;
     let read = |name: &str| {
         let file = folder.join(name);
         std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
@@ -65,17 +68,17 @@ pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), String> {
         public: read(&format!("{KEY}.pub"))?,
     };
     written::check(folder)?;
-    Ok((saved, keys))
+    Ok((checkpoint, keys))
 }
 
-/// What is in a folder, which counts as used now.
+/// Opens a checkpoint and records the time of use.
 pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<CheckpointLease, String> {
-    let (saved, keys) = contents(folder)?;
+    let (checkpoint, keys) = contents(folder)?;
     written::write_out(folder);
-    // Only its age suffers when this cannot be written.
+    // If this fails, only the age of the checkpoint is wrong.
     let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
     Ok(CheckpointLease {
-        saved,
+        checkpoint,
         keys,
         _lock: lock,
     })

@@ -1,4 +1,4 @@
-//! The checkpoints that are there: which they are, how it stands with each, and which of them go.
+//! Lists the existing checkpoints, checks them, and evicts old ones.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,50 +7,50 @@ use std::time::{Duration, SystemTime};
 
 use nix::fcntl::FlockArg;
 
-use super::folder::{contents, read_recipe, remove};
+use super::folder::{contents, read_key, remove};
 use super::{CheckpointKey, CheckpointStore};
 use base::lock;
 use host::disk_space;
 
-/// A checkpoint that nobody used for so long goes.
+/// Checkpoints that were not used for this long are evicted.
 const OLDEST: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Above this many bytes on disk, or half of what there is room for, those that were not used for
-/// longest go.
+/// The size limit of all checkpoints in bytes, or half of the available disk space if that is less. Above
+/// it, the least recently used checkpoints are evicted.
 const LARGEST: u64 = 12 << 30;
 
-/// A checkpoint that is there.
+/// An existing checkpoint.
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// What it was made from; none where that cannot be read.
-    pub recipe: Option<CheckpointKey>,
+    /// Its key; `None` if the file cannot be read.
+    pub key: Option<CheckpointKey>,
     /// When it was last used.
     pub used: SystemTime,
-    /// What it takes on disk.
+    /// Its size on disk.
     pub bytes: u64,
 }
 
 impl CheckpointStore {
-    /// Whether the checkpoint of a recipe is there.
-    pub fn has(&self, recipe: &CheckpointKey) -> bool {
-        contents(&self.folder.join(recipe.name())).is_ok()
+    /// Whether a complete checkpoint with this key exists.
+    pub fn has(&self, key: &CheckpointKey) -> bool {
+        contents(&self.folder.join(key.name())).is_ok()
     }
 
-    /// Why one that has a folder is not used.
+    /// Why a checkpoint whose folder exists cannot be used.
     pub(super) fn damage(&self, name: &str) -> Option<String> {
         let file = self.lock_file(name);
         match lock::take(&file, FlockArg::LockSharedNonblock) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let who = lock::holder(&file).map(|pid| format!("pid {pid}"));
                 let who = who.unwrap_or_else(|| "another process".into());
-                Some(format!("{who} makes it now"))
+                Some(format!("{who} is creating it"))
             }
             _ => contents(&self.folder.join(name)).err(),
         }
     }
 
-    /// Makes room for another one: removes what is old or too much, but for `keep` and what is in use.
+    /// Evicts checkpoints that are old, incomplete or above the size limit, except `keep` and those in use.
     pub(super) fn sweep(&self, keep: &str) {
         let mut found = self.list();
         found.sort_by_key(|one| std::cmp::Reverse(one.used));
@@ -60,27 +60,26 @@ impl CheckpointStore {
         for one in found {
             total += one.bytes;
             let old = one.used.elapsed().is_ok_and(|age| age > OLDEST);
-            // Nobody goes on from what a maker that was killed left, nor can want one that does not
-            // say what it was made of.
+            // No trial can use a partial checkpoint of a killed process, or one without a readable key.
             let folder = self.folder.join(&one.name);
-            let old = old || one.recipe.is_none() || contents(&folder).is_err();
+            let old = old || one.key.is_none() || contents(&folder).is_err();
             if one.name != keep && (old || total > largest) {
                 self.remove(&one.name);
             }
         }
     }
 
-    /// Those that are there.
+    /// Lists the existing checkpoints.
     pub fn list(&self) -> Vec<Listed> {
         let entries = std::fs::read_dir(&self.folder).into_iter().flatten();
         let named = entries.flatten().filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let used = self.lock_file(&name).metadata().ok()?.modified().ok()?;
             let bytes = on_disk(&entry.path());
-            let recipe = read_recipe(&entry.path());
+            let key = read_key(&entry.path());
             Some(Listed {
                 name,
-                recipe,
+                key,
                 used,
                 bytes,
             })
@@ -88,7 +87,7 @@ impl CheckpointStore {
         named.collect()
     }
 
-    /// Removes one, unless it is in use.
+    /// Removes a checkpoint unless it is in use. Returns whether it was removed.
     pub fn remove(&self, name: &str) -> bool {
         let free = lock::take(&self.lock_file(name), FlockArg::LockExclusiveNonblock);
         free.is_ok_and(|_free| remove(&self.folder.join(name)).is_ok())
@@ -99,9 +98,9 @@ fn largest(taken: u64, free: Option<u64>) -> u64 {
     free.map_or(LARGEST, |free| LARGEST.min((taken + free) / 2))
 }
 
-/// What a folder's files take, which are sparse.
+/// The disk usage of a folder. Its files are sparse, so their lengths do not count.
 fn on_disk(folder: &Path) -> u64 {
-    /// Of `st_blocks`, see stat(2).
+    /// The unit of `st_blocks`, see stat(2).
     const BLOCK: u64 = 512;
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK));
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_take_half_of_the_room_at_most() {
+    fn size_limit_is_half_of_the_disk_space_at_most() {
         assert_eq!(largest(1 << 30, None), LARGEST);
         assert_eq!(largest(1 << 30, Some(3 << 30)), 2 << 30);
         assert_eq!(largest(LARGEST, Some(3 * LARGEST)), LARGEST);

@@ -1,9 +1,9 @@
-//! Checkpoints: machines that are ready, each saved in a folder that is named after the content of
-//! all that made it, so that trials go on from there instead of booting.
+//! Checkpoints: saved machines that are ready. A trial forks a checkpoint instead of booting. The name of a
+//! checkpoint's folder is the hash of all its inputs.
 //!
-//! Beside each folder lies a lock file. It is held exclusively by who makes the checkpoint, whose
-//! process id stands in it, and shared by each trial that goes on from it; its modification time is
-//! that of the last use.
+//! Each folder has a lock file beside it. The process that creates the checkpoint holds the lock
+//! exclusively and writes its process id into the file. Each trial that forks the checkpoint holds the lock
+//! shared. The modification time of the lock file is the time of the last use.
 
 mod explain;
 mod folder;
@@ -30,84 +30,84 @@ use folder::{begin, contents, finish, open, private, remove};
 pub use explain::{Difference, Explained};
 pub use keep::Listed;
 
-/// The folder of all checkpoints.
+/// The folder that holds all checkpoints.
 #[derive(Debug, Clone)]
 pub struct CheckpointStore {
     folder: PathBuf,
-    /// Why there was none, as it was told.
-    told: Arc<Mutex<BTreeSet<String>>>,
+    /// The reasons for missing checkpoints that were reported already.
+    reported: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// What makes a checkpoint.
+/// The cache key of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointKey {
-    /// What people call it; changes nothing.
+    /// A name for people; not part of the hash.
     pub label: String,
-    /// All that it depends on.
+    /// Everything that the checkpoint depends on.
     pub inputs: Value,
 }
 
 impl CheckpointKey {
-    /// The name of the checkpoint.
+    /// The name of the checkpoint: the hash of its inputs.
     pub fn name(&self) -> String {
         Hash::default().text(&self.inputs.to_string()).finish()
     }
 }
 
-/// A checkpoint in use. Nobody removes it meanwhile.
+/// A checkpoint in use. It cannot be removed while the lease is held.
 pub struct CheckpointLease {
-    /// The machine.
-    pub saved: Checkpoint,
-    /// The pair whose public key it lets in.
+    /// The saved machine.
+    pub checkpoint: Checkpoint,
+    /// The key pair that it accepts.
     pub keys: KeyPair,
     _lock: Flock<File>,
 }
 
-/// What one look at a checkpoint comes to.
+/// The result of looking up a checkpoint.
 enum Found {
-    /// It is there.
-    There(CheckpointLease),
-    /// It is ours to make, while this is held.
-    Ours(Flock<File>),
+    /// The checkpoint exists.
+    Exists(CheckpointLease),
+    /// This process must create it, and holds the exclusive lock.
+    Missing(Flock<File>),
 }
 
 impl CheckpointStore {
-    /// The checkpoints in a folder, which need not be there yet.
+    /// The store in a folder, which may not exist yet.
     pub fn new(folder: PathBuf) -> Self {
-        let told = Arc::default();
-        Self { folder, told }
+        let reported = Arc::default();
+        Self { folder, reported }
     }
 
-    /// Whether nobody asked yet about this reason why a machine has no checkpoint.
-    pub fn is_news(&self, why: &str) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert(why.to_owned())
+    /// Whether this reason for a missing checkpoint is new, and records it.
+    pub fn is_new_reason(&self, why: &str) -> bool {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.insert(why.to_owned())
     }
 
-    /// The checkpoint of a recipe: the one that is there, or else what `make` leaves in the folder
-    /// that it is given, with the pair whose public key the machine lets in. Whoever wants the same
-    /// one meanwhile waits for it, with `patience`.
+    /// Returns the checkpoint with this key. If it does not exist, `make` creates it in the given folder and
+    /// returns the key pair that the machine accepts. Other processes that want the same checkpoint wait for
+    /// it until `timeout`.
     ///
     /// # Errors
-    /// That of `make`; the folder cannot be written; another process did not make it in time.
+    /// `make` fails, the folder cannot be written, or another process does not create it before the timeout.
     pub async fn get_or_create<E: From<io::Error>>(
         &self,
-        recipe: &CheckpointKey,
-        patience: Duration,
+        key: &CheckpointKey,
+        timeout: Duration,
         make: impl AsyncFnOnce(&Path) -> Result<KeyPair, E>,
     ) -> Result<CheckpointLease, E> {
-        let name = recipe.name();
+        let name = key.name();
         let folder = self.folder.join(&name);
         private(&self.folder)?;
         let file = self.lock_file(&name);
         let look = || self.look(&name);
-        let found = lock::wait("its checkpoint", &file, patience, "makes it", look);
-        let ours = match found.await? {
-            Found::There(held) => return Ok(held),
-            Found::Ours(lock) => lock,
+        let found = lock::wait("its checkpoint", &file, timeout, "is creating it", look);
+        let lock = match found.await? {
+            Found::Exists(lease) => return Ok(lease),
+            Found::Missing(lock) => lock,
         };
         self.sweep(&name);
-        begin(&folder, recipe)?;
+        begin(&folder, key)?;
         let made = match make(&folder).await {
             Ok(keys) => finish(&folder, &keys).map_err(E::from),
             Err(error) => Err(error),
@@ -116,29 +116,27 @@ impl CheckpointStore {
             let _ = remove(&folder);
             return Err(error);
         }
-        ours.relock(FlockArg::LockShared).map_err(io::Error::from)?;
-        let opened = open(&folder, ours);
-        Ok(
-            opened
-                .map_err(|why| io::Error::other(format!("the checkpoint is not whole: {why}")))?,
-        )
+        lock.relock(FlockArg::LockShared).map_err(io::Error::from)?;
+        let opened = open(&folder, lock);
+        Ok(opened
+            .map_err(|why| io::Error::other(format!("the checkpoint is incomplete: {why}")))?)
     }
 
-    /// One look: the checkpoint, or the lock of who makes it. An error of the kind that would block
-    /// says that another one has that.
+    /// Looks once: returns the checkpoint, or the exclusive lock for creating it. The error `WouldBlock`
+    /// means that another process holds the lock.
     fn look(&self, name: &str) -> io::Result<Found> {
         let (folder, file) = (self.folder.join(name), self.lock_file(name));
         let shared = lock::take(&file, FlockArg::LockSharedNonblock)?;
-        if let Ok(held) = open(&folder, shared) {
-            return Ok(Found::There(held));
+        if let Ok(lease) = open(&folder, shared) {
+            return Ok(Found::Exists(lease));
         }
-        let mut ours = lock::take(&file, FlockArg::LockExclusiveNonblock)?;
+        let mut exclusive = lock::take(&file, FlockArg::LockExclusiveNonblock)?;
         if contents(&folder).is_ok() {
-            // It was made between the two locks: the next look finds it.
+            // Another process created it between the two locks: the next look finds it.
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        lock::sign(&mut ours)?;
-        Ok(Found::Ours(ours))
+        lock::sign(&mut exclusive)?;
+        Ok(Found::Missing(exclusive))
     }
 
     fn lock_file(&self, name: &str) -> PathBuf {
@@ -157,7 +155,7 @@ mod tests {
     use super::*;
     use base::wait::{Poll, wait_until};
 
-    /// The smallest saved machine there is.
+    /// Writes the smallest valid checkpoint.
     fn make(folder: &Path) -> io::Result<KeyPair> {
         let about = json!({ "nonces": [], "host_key": [], "reported_boot": true, "drives": [], "lengths": [["part", 4]] });
         std::fs::write(folder.join("part"), "1234")?;
@@ -165,15 +163,15 @@ mod tests {
         Ok(KeyPair::generate())
     }
 
-    /// Nobody has it meanwhile.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    /// No other process holds the lock in these tests.
+    const TIMEOUT: Duration = Duration::from_secs(60);
 
-    fn recipe(inputs: Value) -> CheckpointKey {
+    fn key(inputs: Value) -> CheckpointKey {
         let label = "a test".into();
         CheckpointKey { label, inputs }
     }
 
-    async fn obtain(
+    async fn get_or_create(
         store: &CheckpointStore,
         inputs: &Value,
         made: &std::cell::Cell<u32>,
@@ -182,43 +180,43 @@ mod tests {
             made.set(made.get() + 1);
             make(folder)
         };
-        let recipe = recipe(inputs.clone());
+        let key = key(inputs.clone());
         store
-            .get_or_create::<io::Error>(&recipe, PATIENCE, make)
+            .get_or_create::<io::Error>(&key, TIMEOUT, make)
             .await
             .unwrap()
     }
 
     #[tokio::test]
-    async fn what_is_there_is_used_and_what_is_not_whole_is_made_anew() {
+    async fn get_or_create_reuses_a_complete_checkpoint_and_recreates_an_incomplete_one() {
         let parent = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(parent.path().join("checkpoints"));
         let (made, inputs) = (std::cell::Cell::new(0), json!({ "kernel": "one" }));
-        let first = obtain(&store, &inputs, &made).await;
-        let second = obtain(&store, &inputs, &made).await;
+        let first = get_or_create(&store, &inputs, &made).await;
+        let second = get_or_create(&store, &inputs, &made).await;
         assert_eq!((made.get(), &first.keys.private), (1, &second.keys.private));
         drop((first, second));
 
         let listed = store.list().remove(0);
-        assert_eq!(listed.recipe.unwrap().inputs, inputs);
+        assert_eq!(listed.key.unwrap().inputs, inputs);
         let folder = parent.path().join("checkpoints").join(listed.name);
         let mode = folder.join(KEY).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(folder.join("part"), "12").unwrap();
-        drop(obtain(&store, &inputs, &made).await);
+        drop(get_or_create(&store, &inputs, &made).await);
         std::fs::remove_file(folder.join(KEY)).unwrap();
-        drop(obtain(&store, &inputs, &made).await);
+        drop(get_or_create(&store, &inputs, &made).await);
         assert_eq!(made.get(), 3);
-        drop(obtain(&store, &json!({ "kernel": "two" }), &made).await);
+        drop(get_or_create(&store, &json!({ "kernel": "two" }), &made).await);
         assert_eq!((made.get(), store.list().len()), (4, 2));
     }
 
     #[tokio::test]
-    async fn what_is_in_use_stays_and_what_failed_leaves_nothing() {
+    async fn remove_spares_a_checkpoint_in_use_and_a_failed_creation_leaves_no_folder() {
         let parent = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(parent.path().to_owned());
         let made = std::cell::Cell::new(0);
-        let held = obtain(&store, &json!(1), &made).await;
+        let held = get_or_create(&store, &json!(1), &made).await;
         let name = store.list()[0].name.clone();
         assert!(!store.remove(&name));
         drop(held);
@@ -226,7 +224,7 @@ mod tests {
 
         let fail = async |_: &Path| Err(io::Error::other("no boot"));
         let failed = store
-            .get_or_create::<io::Error>(&recipe(json!(2)), PATIENCE, fail)
+            .get_or_create::<io::Error>(&key(json!(2)), TIMEOUT, fail)
             .await
             .err()
             .unwrap();
@@ -234,97 +232,98 @@ mod tests {
     }
 
     fn why_not(store: &CheckpointStore, inputs: &Value) -> String {
-        match store.explain(&recipe(inputs.clone())) {
+        match store.explain(&key(inputs.clone())) {
             Explained::Damaged { why, .. } => why,
             other => panic!("{other:?}"),
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_whole_is_explained_and_goes_when_another_is_made() {
+    async fn explain_reports_an_incomplete_checkpoint_and_the_next_creation_removes_it() {
         let parent = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(parent.path().to_owned());
         let (made, cut) = (std::cell::Cell::new(0), json!("cut"));
-        drop(obtain(&store, &cut, &made).await);
+        drop(get_or_create(&store, &cut, &made).await);
         assert!(matches!(
-            store.explain(&recipe(cut.clone())),
-            Explained::There(_)
+            store.explain(&key(cut.clone())),
+            Explained::Exists(_)
         ));
-        let folder = parent.path().join(recipe(cut.clone()).name());
+        let folder = parent.path().join(key(cut.clone()).name());
         std::fs::write(folder.join("part"), "12").unwrap();
         let why = why_not(&store, &cut);
         assert!(why.contains("has 2 bytes; expected 4"), "{why}");
 
-        // As a maker leaves it that was killed; the lock went with it.
+        // The state after the creating process was killed; its lock is released.
         let half = json!("half");
-        let folder = parent.path().join(recipe(half.clone()).name());
-        begin(&folder, &recipe(half.clone())).unwrap();
+        let folder = parent.path().join(key(half.clone()).name());
+        begin(&folder, &key(half.clone())).unwrap();
         std::fs::write(folder.join("memory"), "much").unwrap();
-        std::fs::write(store.lock_file(&recipe(half.clone()).name()), "1").unwrap();
+        std::fs::write(store.lock_file(&key(half.clone()).name()), "1").unwrap();
         let why = why_not(&store, &half);
         assert!(why.contains("machine.json"), "{why}");
 
         let next = json!("next");
         let make = async |folder: &Path| {
             let pid = std::process::id();
-            assert_eq!(why_not(&store, &next), format!("pid {pid} makes it now"));
+            assert_eq!(why_not(&store, &next), format!("pid {pid} is creating it"));
             make(folder)
         };
-        let wanted = recipe(next.clone());
-        let obtained = store.get_or_create::<io::Error>(&wanted, PATIENCE, make);
-        drop(obtained.await.unwrap());
+        let wanted = key(next.clone());
+        let created = store.get_or_create::<io::Error>(&wanted, TIMEOUT, make);
+        drop(created.await.unwrap());
         let left: Vec<_> = store.list().into_iter().map(|one| one.name).collect();
         assert_eq!(left, [wanted.name()]);
     }
 
     #[tokio::test]
-    async fn what_a_power_cut_may_have_hurt_is_made_anew() {
+    async fn get_or_create_recreates_a_checkpoint_that_a_host_reboot_may_have_damaged() {
         let parent = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(parent.path().to_owned());
         let (made, inputs) = (std::cell::Cell::new(0), json!("kettle"));
-        drop(obtain(&store, &inputs, &made).await);
-        let folder = parent.path().join(recipe(inputs.clone()).name());
-        let marked = async || match folder.join(MARK).exists() {
-            true => Poll::Ready(()),
-            false => Poll::NotYet("no mark".to_owned()),
+        drop(get_or_create(&store, &inputs, &made).await);
+        let folder = parent.path().join(key(inputs.clone()).name());
+        let marked = async || {
+            if folder.join(MARK).exists() {
+                Poll::Ready(())
+            } else {
+                Poll::NotYet("no mark".to_owned())
+            }
         };
-        wait_until("the mark", PATIENCE, marked).await.unwrap();
-        std::fs::write(folder.join(BOOT), "another run of the host").unwrap();
-        drop(obtain(&store, &inputs, &made).await);
+        wait_until("the mark", TIMEOUT, marked).await.unwrap();
+        std::fs::write(folder.join(BOOT), "another boot id").unwrap();
+        drop(get_or_create(&store, &inputs, &made).await);
         assert_eq!(made.get(), 1);
 
         std::fs::remove_file(folder.join(MARK)).unwrap();
         let why = why_not(&store, &inputs);
-        assert!(why.contains("when this host was started anew"), "{why}");
-        drop(obtain(&store, &inputs, &made).await);
+        assert!(why.contains("before the host rebooted"), "{why}");
+        drop(get_or_create(&store, &inputs, &made).await);
         assert_eq!(made.get(), 2);
     }
 
     #[tokio::test]
-    async fn who_makes_it_is_waited_for_by_name_and_not_for_ever() {
+    async fn get_or_create_times_out_and_names_the_creating_process() {
         let parent = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(parent.path().to_owned());
-        let name = recipe(json!(1)).name();
+        let name = key(json!(1)).name();
         let file = store.lock_file(&name);
         let mut held = lock::take(&file, FlockArg::LockExclusive).unwrap();
         lock::sign(&mut held).unwrap();
         let limit = Duration::from_millis(50);
-        let never = async |_: &Path| panic!("somebody else makes it");
-        let recipe = recipe(json!(1));
-        let late = store
-            .get_or_create::<io::Error>(&recipe, limit, never)
-            .await;
+        let never = async |_: &Path| panic!("another process creates it");
+        let key = key(json!(1));
+        let late = store.get_or_create::<io::Error>(&key, limit, never).await;
         let why = late.err().unwrap().to_string();
         let pid = std::process::id();
         assert!(
             why.starts_with("its checkpoint did not happen within"),
             "{why}"
         );
-        assert!(why.ends_with(&format!("pid {pid} makes it")), "{why}");
+        assert!(why.ends_with(&format!("pid {pid} is creating it")), "{why}");
 
         drop(held);
         let made = std::cell::Cell::new(0);
-        drop(obtain(&store, &json!(1), &made).await);
+        drop(get_or_create(&store, &json!(1), &made).await);
         assert_eq!(made.get(), 1);
     }
 }

@@ -1,10 +1,10 @@
-//! Whether a checkpoint is on disk, and would outlive a power cut of the host.
+//! Whether a checkpoint is synced to disk and survives a power cut of the host.
 //!
-//! Nobody waits for that: half a gigabyte takes a disk a second or more, which is as long as all of a
-//! fork. As long as the host runs, what was written is there, whatever of it the disk has; that
-//! it is the same run is told by the host's boot id. A thread sees to it that the disk has it all, and
-//! leaves a mark then. Without the mark, a checkpoint of before the host was started anew is made
-//! anew: sizes would not tell, for a file may have its size and lack what it holds.
+//! No trial waits for the sync: writing half a gigabyte takes a second or more, as long as a whole
+//! fork. Until the host reboots, the page cache holds everything that was written; the boot id of the host
+//! identifies one uptime. A thread syncs the files and then creates a mark file. After a
+//! reboot of the host, a checkpoint without the mark is created again. File sizes are no proof: after a power
+//! cut a file can have its full size and lack its content.
 
 use std::fs::File;
 use std::io;
@@ -13,38 +13,39 @@ use std::path::{Path, PathBuf};
 
 use host;
 
-/// The host's boot id when it was made.
+/// The file with the host's boot id at the time of creation.
 pub(super) const BOOT: &str = "host-boot";
-/// The disk has all of it.
+/// The mark file: everything is synced to disk.
 pub(super) const MARK: &str = "on-disk";
 
-/// Notes which run of the host makes it.
+/// Records the boot id of the host.
 pub(super) fn sign(folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join(BOOT), host::boot_id()?)
 }
 
-/// What was written can be read, all of it.
+/// Checks that the whole content is readable: it is synced, or the host has not rebooted since.
 pub(super) fn check(folder: &Path) -> Result<(), String> {
     if folder.join(MARK).exists() {
         return Ok(());
     }
     let made = std::fs::read_to_string(folder.join(BOOT)).ok();
-    match made.is_some() && made == host::boot_id().ok() {
-        true => Ok(()),
-        false => Err(format!(
-            "{} was not known to be on disk when this host was started anew",
+    if made.is_some() && made == host::boot_id().ok() {
+        Ok(())
+    } else {
+        Err(format!(
+            "{} was not synced to disk before the host rebooted",
             folder.display()
-        )),
+        ))
     }
 }
 
-/// Sees to it that the disk has all of it, beside what goes on. Where that fails, or this process ends
-/// before, the next one that uses it does it.
+/// Syncs the checkpoint in a background thread. If that fails, or this process exits before, the next
+/// process that uses the checkpoint syncs it.
 pub(super) fn write_out(folder: &Path) {
     if folder.join(MARK).exists() {
         return;
     }
-    // Another one may take its place and its name; this stays this one.
+    // Another checkpoint may replace the folder under the same name; the descriptor keeps this one.
     if let Ok(folder) = File::open(folder) {
         std::thread::spawn(move || write_all(&folder));
     }
@@ -79,34 +80,37 @@ mod tests {
     use base::wait::{Poll, wait_until};
 
     #[tokio::test]
-    async fn after_a_power_cut_only_what_was_on_disk_counts() {
+    async fn check_accepts_only_synced_checkpoints_after_a_host_reboot() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("checkpoint");
         std::fs::create_dir(&folder).unwrap();
         std::fs::write(folder.join("memory"), "much").unwrap();
-        // Of a maker that did not know of this.
+        // Without a boot id.
         assert!(check(&folder).is_err());
         sign(&folder).unwrap();
         check(&folder).unwrap();
-        let another_run = || std::fs::write(folder.join(BOOT), "another").unwrap();
-        another_run();
+        let reboot = || std::fs::write(folder.join(BOOT), "another").unwrap();
+        reboot();
         let why = check(&folder).unwrap_err();
-        assert!(why.contains("started anew"), "{why}");
+        assert!(why.contains("before the host rebooted"), "{why}");
 
         sign(&folder).unwrap();
         write_out(&folder);
-        let marked = async || match folder.join(MARK).exists() {
-            true => Poll::Ready(()),
-            false => Poll::NotYet("no mark".to_owned()),
+        let marked = async || {
+            if folder.join(MARK).exists() {
+                Poll::Ready(())
+            } else {
+                Poll::NotYet("no mark".to_owned())
+            }
         };
         let limit = Duration::from_secs(60);
         wait_until("the mark", limit, marked).await.unwrap();
-        another_run();
+        reboot();
         check(&folder).unwrap();
     }
 
     #[test]
-    fn the_mark_goes_to_no_other_checkpoint_of_that_name() {
+    fn write_all_marks_no_other_checkpoint_of_the_same_name() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("checkpoint");
         std::fs::create_dir(&folder).unwrap();
@@ -118,12 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn one_goes_while_its_mark_is_set() {
+    fn remove_succeeds_while_the_mark_is_created() {
         let parent = tempfile::tempdir().unwrap();
         for number in 0..100 {
             let folder = parent.path().join(number.to_string());
             std::fs::create_dir(&folder).unwrap();
-            // Enough that it takes a while to take them away.
+            // Enough files for the removal to overlap with the other thread.
             for file in 0..50 {
                 File::create(folder.join(file.to_string())).unwrap();
             }

@@ -1,4 +1,4 @@
-//! Ports of the machine as sockets that a computer without a network can reach.
+//! Ports of the machine as Unix sockets, which a client without a network can reach.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener};
 use tokio::task::JoinSet;
 
-/// Ports that are open until this is dropped.
+/// Forwarded ports, open until this is dropped.
 #[derive(Default)]
 pub struct Doors {
     ports: Vec<u16>,
@@ -15,10 +15,10 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Opens a port of the machine, to which `local` of this host leads, as the socket `file`; `path`
-    /// is a short way there.
+    /// Opens a port of the machine as the socket `file`. `local` is the port of this host that forwards to the
+    /// machine; `path` is a short path of the socket for bind(2).
     pub(super) fn add(&mut self, port: u16, local: u16, file: &Path, path: &str) -> io::Result<()> {
-        // One of the command before.
+        // The previous command may have left a socket.
         match std::fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -29,7 +29,7 @@ impl Doors {
         Ok(())
     }
 
-    /// Those that are open.
+    /// The open ports.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.iter().copied()
     }
@@ -39,7 +39,7 @@ async fn serve(listener: UnixListener, local: u16) {
     let mut connections = JoinSet::new();
     while let Ok((mut near, _)) = listener.accept().await {
         connections.spawn(async move {
-            // Whoever asked sees the end of his connection when the machine ends or refuses it.
+            // If the machine closes or refuses the connection, the client sees its connection close.
             if let Ok(mut far) = TcpStream::connect(("127.0.0.1", local)).await {
                 let _ = copy_bidirectional(&mut near, &mut far).await;
             }

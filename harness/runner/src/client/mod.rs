@@ -1,9 +1,9 @@
-//! A person's computer beside the machine: a small Debian in which steps run `ssh`, `scp`, `docker` and
-//! whatever else people use, as they would.
+//! The client: a small Debian beside the machine in which steps run `ssh`, `scp`, `docker` and
+//! other tools as users do.
 //!
-//! bubblewrap runs it: its root is read-only, its home is a folder of the trial's own, and its network
-//! has nobody in it but itself. Ports of the machine reach it as sockets ([`Doors`]), so no command of a
-//! scenario, and nothing that a guest answers, touches this host or its network.
+//! bubblewrap isolates it: the root is read-only, the home directory is a folder of the trial, and the network
+//! namespace is empty. Ports of the machine are Unix sockets ([`Doors`]), so neither a command of a
+//! scenario nor an answer of a guest can reach this host or its network.
 
 mod door;
 mod process;
@@ -25,20 +25,20 @@ use crate::project::Project;
 pub use door::Doors;
 use machine::{KeyPair, MachineError, Output};
 
-/// The definition in `images/` that its root is made of.
+/// The definition in `images/` that the root is built from.
 const DEFINITION: &str = "client";
-/// The program that keeps it apart from this host.
+/// The program that isolates it from this host.
 const PROGRAM: &str = "bwrap";
 /// The port of the machine's SSH server.
 const SSH: u16 = 22;
-/// Where the sockets are that lead to the machine.
+/// The folder of the sockets that lead to the machine.
 const DOORS: &str = "/run/machine";
-/// Where the person is at home.
+/// The home directory of the user.
 const HOME: &str = "/home/person";
-/// What the files of one command in `/tmp` take at most.
+/// The size limit of `/tmp` in bytes.
 const TMP_BYTES: &str = "268435456";
 
-/// How `ssh`, and all that uses it, reaches the machine by its name.
+/// Lets `ssh`, and the tools that use it, reach the host name `machine`.
 const SSH_CONFIG: &str = "\
 Host machine
     User rancher
@@ -48,7 +48,7 @@ Host machine
     ProxyCommand socat - UNIX-CONNECT:/run/machine/22
 ";
 
-/// Runs a command line, `$1`, with a listener for each port behind it. No file grows beyond 1 GiB.
+/// Runs the command line `$1` with a listener for each port in `$2`... Files are limited to 1 GiB.
 const START: &str = r#"
 ulimit -f 1048576
 line=$1
@@ -61,13 +61,13 @@ done
 exec bash -c "$line"
 "#;
 
-/// Writes its input to the file `$1`, within the computer: a link that lies in the way leads nowhere else.
+/// Writes standard input to the file `$1` inside the sandbox, so a symbolic link cannot lead out of it.
 const PUT: &str = r#"mkdir -p -- "$(dirname -- "./$1")" && cat > "./$1""#;
 
-/// The root of the computer, and that this host can run it; looked at once a process.
+/// Returns the root of the client after checking that this host can run it. Checked once per process.
 ///
 /// # Errors
-/// What is missing, and how to get it.
+/// What is missing, and how to install it.
 pub fn computer(project: &Project) -> Result<&'static Computer, String> {
     static READY: OnceLock<Computer> = OnceLock::new();
     if let Some(computer) = READY.get() {
@@ -84,12 +84,12 @@ fn check_program() -> Result<(), String> {
     match base::command::find(PROGRAM) {
         Some(_) => Ok(()),
         None => Err(format!(
-            "`{PROGRAM}` is not installed; `ci/setup tests` installs it, or `apt install bubblewrap`"
+            "`{PROGRAM}` is not installed; hint: run `ci/setup tests` or `apt install bubblewrap`"
         )),
     }
 }
 
-/// Runs nothing in it, as commands will be run.
+/// Runs `true` in the sandbox.
 fn check_runs(root: &Path) -> Result<(), String> {
     let trial = Client::without_keys(root).map_err(|error| error.to_string())?;
     let mut command = std::process::Command::new(PROGRAM);
@@ -101,23 +101,23 @@ fn check_runs(root: &Path) -> Result<(), String> {
         Err(error) => error.to_string(),
     };
     Err(format!(
-        "a client step needs bubblewrap, which cannot run on this host: {why}; hint: on Ubuntu allow user \
-         namespaces by `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
+        "cannot run bubblewrap, which client steps need: {why}; hint: on Ubuntu, allow user \
+         namespaces with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
     ))
 }
 
-/// A person's computer. What its commands leave at home stays until it is dropped; what they leave
-/// running ends with each.
+/// The client of a trial. Files in its home directory persist until it is dropped; background processes of
+/// a command end with the command.
 pub struct Client {
     folder: PrivateFolder,
     root: std::path::PathBuf,
 }
 
 impl Client {
-    /// A computer whose person may log in to a machine, and knows its host key.
+    /// A client that can log in to a machine and knows its host key.
     ///
     /// # Errors
-    /// Its folder cannot be written.
+    /// The folder cannot be written.
     pub fn new(computer: &Computer, keys: &KeyPair, host_key: &[u8]) -> io::Result<Self> {
         let client = Self::without_keys(&computer.root)?;
         let known = ssh_key::PublicKey::from_bytes(host_key).map_err(io::Error::other)?;
@@ -148,11 +148,11 @@ impl Client {
         })
     }
 
-    /// Opens ports of the machine, each with the port of this host that leads to it; SSH's is always
-    /// among them.
+    /// Opens ports of the machine, given as pairs of the machine's port and the forwarding port of this host.
+    /// The SSH port is always included.
     ///
     /// # Errors
-    /// There can be no socket.
+    /// A socket cannot be created.
     pub fn open(&self, ssh: u16, ports: &[(u16, u16)]) -> io::Result<Doors> {
         let mut doors = Doors::default();
         for (port, local) in ports.iter().copied().chain([(SSH, ssh)]) {
@@ -167,10 +167,10 @@ impl Client {
         Ok(doors)
     }
 
-    /// Writes a file at home.
+    /// Writes a file in the home directory.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The file cannot be written.
     pub async fn put(
         &self,
         path: &str,
@@ -190,10 +190,10 @@ impl Client {
         }
     }
 
-    /// Runs a command line there; the caller judges its end. Its input is empty.
+    /// Runs a command line with empty standard input. The caller judges the exit status.
     ///
     /// # Errors
-    /// The deadline passed (with what was printed so far), or it printed without end.
+    /// The deadline passed (the error has the output so far), or the output exceeded its limit.
     pub async fn run(
         &self,
         line: &str,
@@ -222,7 +222,7 @@ impl Client {
         process::run(command, what, limit).await
     }
 
-    /// What bubblewrap is told before the command.
+    /// The arguments of bubblewrap before the command.
     fn sandbox(&self) -> Vec<OsString> {
         let (home, doors) = (self.folder.file("home"), self.folder.file("doors"));
         sandbox(&self.root, &home, &doors)

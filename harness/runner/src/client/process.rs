@@ -1,4 +1,4 @@
-//! One command of the computer: both outputs apart, its end, and a deadline.
+//! Runs one command of the client: captures stdout, stderr and the exit status, with a deadline.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,13 +13,13 @@ use base::process::Owned;
 use base::wait::WaitError;
 use machine::{MachineError, Output};
 
-/// What one command may print to either output.
+/// The limit of each output of a command in bytes.
 const MOST: usize = 16 << 20;
-/// Shown of each output at a deadline.
+/// How many bytes of each output the timeout message shows.
 const SHOWN: usize = 2000;
 
-/// Runs `command`, which ends all that it started when it ends or is killed. At the deadline it is
-/// killed.
+/// Runs `command`. It must end its child processes when it exits or is killed. It is killed at the
+/// deadline.
 pub(super) async fn run(
     mut command: Command,
     what: &str,
@@ -59,7 +59,7 @@ fn pipe() -> io::Result<(Receiver, io::PipeWriter)> {
 async fn read(from: &mut Receiver, kept: &mut Vec<u8>) -> io::Result<()> {
     while from.read_buf(kept).await? > 0 {
         if kept.len() > MOST {
-            let text = format!("it printed more than {} MiB", MOST >> 20);
+            let text = format!("the command printed more than {} MiB", MOST >> 20);
             return Err(io::Error::other(text));
         }
     }
@@ -72,7 +72,7 @@ fn printed(output: &Output) -> String {
         String::from_utf8_lossy(tail).trim().to_owned()
     };
     match (shown(&output.stdout), shown(&output.stderr)) {
-        (out, err) if out.is_empty() && err.is_empty() => "it printed nothing".into(),
+        (out, err) if out.is_empty() && err.is_empty() => "no output".into(),
         (out, err) => format!("stdout: {out:?}, stderr: {err:?}"),
     }
 }

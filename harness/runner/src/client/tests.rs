@@ -9,7 +9,7 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn sandbox_gives_a_command_its_home_and_nothing_else_to_write_to() {
+fn sandbox_binds_only_the_home_directory_writable() {
     let [root, home, doors] = ["/root", "/t/home", "/t/doors"].map(Path::new);
     let words = sandbox(root, home, doors);
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
@@ -23,7 +23,7 @@ fn sandbox_gives_a_command_its_home_and_nothing_else_to_write_to() {
     assert!(!text.contains("--share-net"), "{text}");
 }
 
-/// A computer that knows no machine, where a trial has fetched its root and this host can run it.
+/// A client without a machine; `None` if no trial has built its root yet, or this host cannot run it.
 fn client() -> Option<Client> {
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/images");
     let mut roots = fs::read_dir(kept).ok()?.flatten().map(|entry| entry.path());
@@ -84,13 +84,13 @@ async fn processes_end_with_their_command_and_at_its_deadline() {
         lines.any(|line| line.is_ok_and(|line| line == b"sleep\x0059.75\0"))
     };
     while sleeps() {
-        assert!(began.elapsed() < LIMIT, "it sleeps on");
+        assert!(began.elapsed() < LIMIT, "the process is still running");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn output_without_end_is_cut_off() {
+async fn run_fails_when_the_output_exceeds_its_limit() {
     let Some(client) = client() else { return };
     let endless = client.run("yes", &Doors::default(), LIMIT).await;
     let why = endless.unwrap_err().to_string();
@@ -98,7 +98,7 @@ async fn output_without_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn ports_that_were_opened_are_reached_and_no_others_of_the_host() {
+async fn client_reaches_opened_ports_and_no_other_port_of_the_host() {
     let Some(client) = client() else { return };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

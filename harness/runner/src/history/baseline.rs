@@ -1,4 +1,4 @@
-//! The baseline of a run, from the history of this host.
+//! Computes the baseline of a run from the history of this host.
 
 use events::{Baseline, DurationStats, TrialBaseline};
 
@@ -6,14 +6,14 @@ use super::file::{Durations, History, Passes};
 use super::key;
 use scenario::Scenario;
 
-/// The baseline of trials by name; the history knows each of them as `known_as`.
+/// The baseline of trials. Each item is the trial's name, its key in the history, and its scenario.
 pub fn baseline<'a>(
     history: &History,
     trials: impl Iterator<Item = (String, String, &'a Scenario)>,
 ) -> Baseline {
     let known = history.read();
-    Baseline::new(trials.filter_map(|(name, known_as, scenario)| {
-        Some((name, of_trial(known.get(&known_as)?, scenario)))
+    Baseline::new(trials.filter_map(|(name, history_key, scenario)| {
+        Some((name, of_trial(known.get(&history_key)?, scenario)))
     }))
 }
 
@@ -21,7 +21,7 @@ fn of_trial(passes: &Passes, scenario: &Scenario) -> TrialBaseline {
     let stats = |key: &str| passes.steps.get(key).and_then(stats);
     let before = ["boot", "fork"].into_iter();
     TrialBaseline {
-        duration: passes.took.median(),
+        duration: passes.duration.median(),
         before: before
             .filter_map(|title| Some((title.to_owned(), stats(title)?)))
             .collect(),

@@ -1,4 +1,4 @@
-//! The file.
+//! The history file.
 
 use std::collections::BTreeMap;
 use std::io::{self};
@@ -12,49 +12,51 @@ use base::files;
 use base::lock;
 use base::stats::median;
 
-/// So many passes are remembered.
+/// How many passes of a trial are kept.
 const PASSES: usize = 10;
-/// So many trials are, those that ran last.
+/// How many trials are kept: those that ran last.
 const TRIALS: usize = 2000;
-/// A file of another version is one that says nothing.
+/// A file of another version is ignored.
 const VERSION: u32 = 1;
 
-/// Some passes' times in seconds, the last one last.
+/// The durations of passes in seconds, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Durations(Vec<f64>);
 
 impl Durations {
-    fn add(&mut self, took: f64) {
-        self.0.push((took * 1000.0).round() / 1000.0);
+    fn add(&mut self, duration: f64) {
+        self.0.push((duration * 1000.0).round() / 1000.0);
         let over = self.0.len().saturating_sub(PASSES);
         self.0.drain(..over);
     }
 
-    /// How many.
+    /// The number of passes.
     pub fn passes(&self) -> usize {
         self.0.len()
     }
 
-    /// The one in the middle, in seconds.
+    /// The median in seconds.
     pub fn median(&self) -> Option<f64> {
         median(self.0.iter().copied())
     }
 
-    /// The longest, in seconds.
+    /// The longest duration in seconds.
     pub fn longest(&self) -> Option<f64> {
         self.0.iter().copied().max_by(f64::total_cmp)
     }
 }
 
-/// A trial's passes.
+/// The passes of a trial.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Passes {
-    /// Seconds since 1970.
+    /// The time of the last pass, in seconds since the Unix epoch.
     last: f64,
-    /// All of it.
-    pub(super) took: Durations,
-    /// Its steps, by their [keys](super::key); what is before the first by `boot` or `fork`.
+    /// The durations of the whole trial.
+    #[serde(rename = "took")]
+    pub(super) duration: Durations,
+    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot`
+    /// or `fork`.
     pub(super) steps: BTreeMap<String, Durations>,
 }
 
@@ -64,28 +66,28 @@ struct Content {
     trials: BTreeMap<String, Passes>,
 }
 
-/// Where it is kept.
+/// The history of trials, stored in one file.
 #[derive(Debug, Clone)]
 pub struct History {
     file: PathBuf,
 }
 
 impl History {
-    /// In a file, which need not be there yet.
+    /// The history in a file, which may not exist yet.
     pub fn new(file: PathBuf) -> Self {
         Self { file }
     }
 
-    /// All that is known, by trial.
+    /// All passes by trial.
     pub(super) fn read(&self) -> BTreeMap<String, Passes> {
         self.content().trials
     }
 
-    /// How long trials usually take, in seconds, by name.
+    /// The median durations of trials in seconds, by name.
     pub fn medians(&self) -> BTreeMap<String, f64> {
         let trials = self.read().into_iter();
         trials
-            .filter_map(|(name, passes)| Some((name, passes.took.median()?)))
+            .filter_map(|(name, passes)| Some((name, passes.duration.median()?)))
             .collect()
     }
 
@@ -101,33 +103,33 @@ impl History {
         }
     }
 
-    /// Adds a pass. Steps that the trial has no more are forgotten.
+    /// Adds a pass. Removes steps that the trial no longer has.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&self, trial: &str, took: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
+    pub fn add(&self, trial: &str, duration: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or(&self.file);
         std::fs::create_dir_all(folder)?;
-        let _alone = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let _lock = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         let mut content = self.content();
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
-        passes.took.add(took);
-        let begins = |key: &String| ["boot", "fork"].contains(&key.as_str());
+        passes.duration.add(duration);
+        let is_start = |key: &String| ["boot", "fork"].contains(&key.as_str());
         passes
             .steps
-            .retain(|key, _| begins(key) || steps.contains_key(key));
-        for (key, took) in steps {
-            passes.steps.entry(key.clone()).or_default().add(*took);
+            .retain(|key, _| is_start(key) || steps.contains_key(key));
+        for (key, duration) in steps {
+            passes.steps.entry(key.clone()).or_default().add(*duration);
         }
-        bound(&mut content.trials);
+        evict(&mut content.trials);
         let text = serde_json::to_string_pretty(&content)?;
         files::replace(&self.file, files::PRIVATE, format!("{text}\n").as_bytes())
     }
 }
 
-/// Forgets those that ran longest ago.
-fn bound(trials: &mut BTreeMap<String, Passes>) {
+/// Removes the trials that ran longest ago.
+fn evict(trials: &mut BTreeMap<String, Passes>) {
     while trials.len() > TRIALS {
         let oldest = trials
             .iter()
@@ -143,12 +145,12 @@ mod tests {
 
     fn steps(of: &[(&str, f64)]) -> BTreeMap<String, f64> {
         of.iter()
-            .map(|(key, took)| ((*key).into(), *took))
+            .map(|(key, duration)| ((*key).into(), *duration))
             .collect()
     }
 
     #[test]
-    fn the_last_passes_are_kept_and_steps_that_are_gone_are_not() {
+    fn add_keeps_the_last_passes_and_drops_removed_steps() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().join("deep/history.json"));
         for n in 0..15 {
@@ -159,9 +161,9 @@ mod tests {
             .add("q35::tea", 3.0, &steps(&[("boot", 30.0), ("one", 2.0)]))
             .unwrap();
         let tea = history.read().remove("q35::tea").unwrap();
-        assert_eq!(tea.took.passes(), PASSES);
-        assert_eq!(tea.took.longest(), Some(14.0));
-        assert_eq!(tea.took.median(), Some(9.5));
+        assert_eq!(tea.duration.passes(), PASSES);
+        assert_eq!(tea.duration.longest(), Some(14.0));
+        assert_eq!(tea.duration.median(), Some(9.5));
         assert_eq!(
             tea.steps.keys().collect::<Vec<_>>(),
             ["boot", "fork", "one"]
@@ -170,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_says_nothing_and_is_written_anew() {
+    fn add_replaces_an_unreadable_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("history.json");
         let history = History::new(file.clone());
@@ -186,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded() {
+    fn evict_removes_the_oldest_trials() {
         let passes = |last| Passes {
             last,
             ..Passes::default()
         };
         let trial = |n: u32| (format!("{n}"), passes(f64::from(n)));
         let mut trials: BTreeMap<_, _> = (0..2003).map(trial).collect();
-        bound(&mut trials);
+        evict(&mut trials);
         assert_eq!(trials.len(), TRIALS);
         assert!(!trials.contains_key("2") && trials.contains_key("3"));
     }

@@ -1,9 +1,9 @@
-//! How long trials and their steps took when they passed: what is usual on this host.
+//! The history: how long trials and their steps took when they passed on this host.
 //!
-//! One file under `target/`, bounded, written whole and under a lock, so that many processes can add
-//! to it. It is a help and no truth: where it cannot be read or written, nothing is known, no
-//! verdict changes. Times are as they were on this host: much of them is waiting, which a slow moment of
-//! the host does not make longer.
+//! It is one file of bounded size under `target/`, replaced atomically under a lock, so many processes can add
+//! to it. It never changes a verdict: if the file cannot be read or written, no durations are known.
+//! Durations are not scaled by the speed of the host: much of them is waiting, which a busy host does
+//! not make longer.
 
 mod baseline;
 mod file;
@@ -16,7 +16,7 @@ pub use recorder::Recorder;
 use base::hash::Hash;
 use scenario::Step;
 
-/// What a step is known by: a step that does something else has no history.
+/// The key of a step: the hash of its action. A step whose action changes has no history.
 fn key(step: &Step) -> String {
     Hash::default().text(&format!("{:?}", step.action)).finish()
 }

@@ -1,4 +1,4 @@
-//! Hears how long steps take, and adds those of trials that passed to the history.
+//! Records how long steps take, and adds the durations of passed trials to the history.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,46 +8,46 @@ use super::key;
 use events::{Event, EventKind, Listener};
 use scenario::Scenario;
 
-/// How long steps took by their numbers and, before the first, by what they did.
+/// Durations of steps by number and title. The number is 0 before the first step.
 type Steps = BTreeMap<(usize, String), f64>;
-/// By trial.
-type Heard = BTreeMap<String, Steps>;
+/// Steps by trial.
+type Recorded = BTreeMap<String, Steps>;
 
-/// Hears how long steps take; a copy hears the same.
+/// Records how long steps take. Clones share their state.
 #[derive(Debug, Clone, Default)]
-pub struct Recorder(Arc<Mutex<Heard>>);
+pub struct Recorder(Arc<Mutex<Recorded>>);
 
 impl Recorder {
-    /// Adds a trial that passed to the history, where it is `known_as`.
-    pub fn keep(&self, trial: &str, known_as: &str, scenario: &Scenario, history: &History) {
-        let Some(heard) = self.lock().remove(trial) else {
+    /// Adds a passed trial to the history under the key `history_key`.
+    pub fn keep(&self, trial: &str, history_key: &str, scenario: &Scenario, history: &History) {
+        let Some(recorded) = self.lock().remove(trial) else {
             return;
         };
-        let (took, steps) = summary(&heard, scenario);
-        if let Err(error) = history.add(known_as, took, &steps) {
-            log::warn!("how long {trial} took is not remembered: {error}");
+        let (duration, steps) = summary(&recorded, scenario);
+        if let Err(error) = history.add(history_key, duration, &steps) {
+            log::warn!("cannot record the durations of {trial}: {error}");
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Recorded> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All of it and step by step. Of steps that do the same it is the longest.
-fn summary(heard: &Steps, scenario: &Scenario) -> (f64, BTreeMap<String, f64>) {
+/// The total duration, and the duration of each step by key. Of steps with the same key, the longest counts.
+fn summary(recorded: &Steps, scenario: &Scenario) -> (f64, BTreeMap<String, f64>) {
     let mut steps = BTreeMap::new();
-    let mut whole = 0.0;
-    for ((number, what), took) in heard {
-        whole += took;
+    let mut total = 0.0;
+    for ((number, title), duration) in recorded {
+        total += duration;
         let key = match number.checked_sub(1) {
-            None => Some(what.clone()),
+            None => Some(title.clone()),
             Some(index) => scenario.steps.get(index).map(key),
         };
         let longest = steps.entry(key.unwrap_or_default()).or_insert(0.0_f64);
-        *longest = longest.max(*took);
+        *longest = longest.max(*duration);
     }
-    (whole, steps)
+    (total, steps)
 }
 
 impl Listener for Recorder {
@@ -57,17 +57,17 @@ impl Listener for Recorder {
             EventKind::StepEnds {
                 trial,
                 step,
-                title: what,
-                duration: took,
+                title,
+                duration,
                 failure: None,
             } => {
-                let mut heard = self.lock();
-                let trial = heard.entry(trial.clone()).or_default();
-                if *step == 0 && ["boot", "fork"].contains(&what.as_str()) {
-                    // What was before went into a checkpoint, which is there the next time.
+                let mut recorded = self.lock();
+                let trial = recorded.entry(trial.clone()).or_default();
+                if *step == 0 && ["boot", "fork"].contains(&title.as_str()) {
+                    // Earlier steps created a checkpoint, which exists the next time.
                     trial.clear();
                 }
-                trial.insert((*step, what.clone()), *took);
+                trial.insert((*step, title.clone()), *duration);
             }
             _ => {}
         }
@@ -93,19 +93,19 @@ mod tests {
         scenario::load(&file, &known).unwrap()
     }
 
-    fn usual(history: &History, scenario: &Scenario) -> Baseline {
+    fn baseline_of(history: &History, scenario: &Scenario) -> Baseline {
         let trial = ("q35::tea".to_owned(), "q35::tea tcg".to_owned(), scenario);
         baseline(history, std::iter::once(trial))
     }
 
     #[test]
-    fn what_was_heard_is_what_is_usual() {
+    fn recorder_turns_events_into_a_baseline() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().join("history.json"));
         let scenario = scenario(folder.path(), TEA);
         let recorder = Recorder::default();
         let listeners = Listeners::default().with(recorder.clone());
-        for (step, what, took) in [
+        for (step, title, duration) in [
             (0, "boot, for a checkpoint", 30.0),
             (0, "setup of a checkpoint", 5.0),
             (0, "fork", 1.0),
@@ -116,31 +116,39 @@ mod tests {
             listeners.emit(EventKind::StepEnds {
                 trial: "q35::tea".into(),
                 step,
-                title: what.into(),
-                duration: took,
+                title: title.into(),
+                duration,
                 failure: None,
             });
         }
         recorder.keep("q35::tea", "q35::tea tcg", &scenario, &history);
-        let usual = usual(&history, &scenario);
+        let baseline = baseline_of(&history, &scenario);
         let close = |got: Option<f64>, wanted: f64| (got.unwrap() - wanted).abs() < 0.01;
-        assert!(close(usual.trial("q35::tea"), 10.0));
-        let median = |step, what: &str| Some(usual.step("q35::tea", step, what)?.median);
+        assert!(close(baseline.trial("q35::tea"), 10.0));
+        let median = |step, title: &str| Some(baseline.step("q35::tea", step, title)?.median);
         assert!(close(median(0, "fork"), 1.0) && median(0, "boot").is_none());
         assert!(close(median(1, "one"), 3.0) && close(median(3, "one"), 3.0));
-        assert!(!usual.step("q35::tea", 2, "two").unwrap().is_known());
-        assert!(usual.step("q35::coffee", 1, "one").is_none());
+        assert!(!baseline.step("q35::tea", 2, "two").unwrap().is_known());
+        assert!(baseline.step("q35::coffee", 1, "one").is_none());
     }
 
     #[test]
-    fn a_step_that_does_something_else_has_no_history() {
+    fn baseline_forgets_a_step_whose_action_changed() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().join("history.json"));
         let before = scenario(folder.path(), TEA);
         let steps = BTreeMap::from([(key(&before.steps[1]), 4.0)]);
         history.add("q35::tea tcg", 5.0, &steps).unwrap();
         let after = scenario(folder.path(), &TEA.replace("two", "other"));
-        assert!(usual(&history, &before).step("q35::tea", 2, "").is_some());
-        assert!(usual(&history, &after).step("q35::tea", 2, "").is_none());
+        assert!(
+            baseline_of(&history, &before)
+                .step("q35::tea", 2, "")
+                .is_some()
+        );
+        assert!(
+            baseline_of(&history, &after)
+                .step("q35::tea", 2, "")
+                .is_none()
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! What steps broke. It is mended at the end of the trial whatever the verdict, because the machine
-//! may go on after it, and by `undo` before.
+//! The faults that steps injected. They are reverted by `undo` or at the end of the trial, whatever the
+//! verdict, because the machine may continue after it.
 
 use std::sync::Arc;
 
@@ -11,32 +11,32 @@ use super::session::Session;
 use super::step_failure::StepFailure;
 use super::steps::carrier;
 
-/// Something that is broken.
+/// An injected fault.
 #[derive(Debug)]
 pub enum ActiveFault {
-    /// The machine stands still.
+    /// The machine is paused.
     Paused,
-    /// The cable of an interface is pulled.
+    /// The link of an interface is down.
     Link {
         /// The interface in the machine.
         interface: String,
-        /// QEMU's name for what it leads to.
+        /// QEMU's name of the network behind it.
         network: String,
-        /// How often the machine had seen its carrier go before.
+        /// The carrier down count of the interface before the fault.
         drops: u64,
     },
-    /// Packets of an interface are late or lost.
+    /// Packets of an interface are delayed or dropped.
     Packets {
         /// The interface in the machine.
         interface: String,
-        /// Who delays and loses them.
+        /// The relay that delays and drops them.
         relay: Relay,
     },
-    /// A disk fails or is slow.
+    /// A disk returns errors or is slow.
     Disk {
         /// Its number in the scenario.
         number: usize,
-        /// What is to be taken away.
+        /// The fault to remove.
         broken: FaultyDisk,
     },
     /// A disk's file system is full.
@@ -48,94 +48,98 @@ pub enum ActiveFault {
     },
     /// The clock jumped.
     Clock,
-    /// Memory was taken.
+    /// The balloon took memory.
     Memory,
 }
 
 impl ActiveFault {
-    /// Whether `what` mends it.
-    pub fn is(&self, what: Undone) -> bool {
+    /// Whether `undo` with this target reverts it.
+    pub fn is_reverted_by(&self, target: Undone) -> bool {
         match self {
-            _ if what == Undone::All => true,
+            _ if target == Undone::All => true,
             Self::Paused => false,
-            Self::Link { .. } | Self::Packets { .. } => what == Undone::Network,
-            Self::Disk { .. } | Self::Full { .. } => what == Undone::Disk,
-            Self::Clock => what == Undone::Clock,
-            Self::Memory => what == Undone::Memory,
+            Self::Link { .. } | Self::Packets { .. } => target == Undone::Network,
+            Self::Disk { .. } | Self::Full { .. } => target == Undone::Disk,
+            Self::Clock => target == Undone::Clock,
+            Self::Memory => target == Undone::Memory,
         }
     }
 
-    /// Whether it is still so after the power was off.
-    fn outlives_power_cut(&self) -> bool {
+    /// Whether the fault persists after a power cut.
+    fn survives_power_cut(&self) -> bool {
         !matches!(self, Self::Paused | Self::Clock)
     }
 
     fn name(&self) -> String {
         match self {
-            Self::Paused => "the machine stands still".into(),
+            Self::Paused => "the machine is paused".into(),
             Self::Link { interface, .. } => format!("{interface} is down"),
-            Self::Packets { interface, .. } => format!("packets of {interface} are late or lost"),
-            Self::Disk { number, .. } => format!("disk {number} fails"),
+            Self::Packets { interface, .. } => {
+                format!("packets of {interface} are delayed or dropped")
+            }
+            Self::Disk { number, .. } => format!("disk {number} fails or is slow"),
             Self::Full { number, .. } => format!("disk {number} is full"),
             Self::Clock => "the clock is wrong".into(),
-            Self::Memory => "memory is taken".into(),
+            Self::Memory => "the balloon holds memory".into(),
         }
     }
 }
 
-/// All that is broken, in the order in which it was.
+/// All active faults, in the order of their injection.
 #[derive(Debug, Default)]
 pub struct ActiveFaults(Vec<ActiveFault>);
 
 impl ActiveFaults {
-    /// The power was off: the machine has a clock that is right, and runs.
+    /// Drops the faults that a power cut ends: afterwards the machine runs and its clock is right.
     pub fn after_power_cut(&mut self) {
-        self.0.retain(ActiveFault::outlives_power_cut);
+        self.0.retain(ActiveFault::survives_power_cut);
     }
 }
 
 impl Session<'_> {
-    /// Remembers what a step broke.
-    pub fn broke(&mut self, what: ActiveFault) {
-        self.broken.0.push(what);
+    /// Records a fault that a step injected.
+    pub fn add_fault(&mut self, fault: ActiveFault) {
+        self.faults.0.push(fault);
     }
 
-    /// Whether the machine stands still, is off, or has no network that can be relied on.
-    pub fn is_silent(&self) -> bool {
-        let silences = |one: &ActiveFault| {
-            use ActiveFault as B;
-            matches!(one, B::Paused | B::Link { .. } | B::Packets { .. })
-        };
-        let mut broken = self.broken.0.iter();
-        self.machine.was_switched_off() || broken.any(silences)
+    /// Whether the machine is paused, is off, or has no reliable network.
+    pub fn is_unreachable(&self) -> bool {
+        use ActiveFault::{Link, Packets, Paused};
+        let mut faults = self.faults.0.iter();
+        self.machine.was_switched_off()
+            || faults.any(|fault| matches!(fault, Paused | Link { .. } | Packets { .. }))
     }
 
-    /// Mends what `which` says, the last first.
+    /// Reverts the faults that `which` selects, the last one first.
     ///
     /// # Errors
-    /// What cannot be mended; the others are.
+    /// The first fault that cannot be reverted. The others are reverted anyway.
     pub async fn revert(
         &mut self,
         which: impl Fn(&ActiveFault) -> bool,
         deadline: &Deadline,
     ) -> Result<(), StepFailure> {
-        let all = std::mem::take(&mut self.broken.0);
+        let all = std::mem::take(&mut self.faults.0);
         let (wanted, rest) = all.into_iter().partition(which);
-        self.broken.0 = rest;
+        self.faults.0 = rest;
         let wanted: Vec<_> = wanted;
         let mut first = Ok(());
         for one in wanted.into_iter().rev() {
             if !self.machine.has_exited() {
-                first = first.and(self.mend_one(one, deadline).await);
+                first = first.and(self.revert_one(one, deadline).await);
             }
         }
         first
     }
 
-    async fn mend_one(&mut self, one: ActiveFault, deadline: &Deadline) -> Result<(), StepFailure> {
-        let name = one.name();
+    async fn revert_one(
+        &mut self,
+        fault: ActiveFault,
+        deadline: &Deadline,
+    ) -> Result<(), StepFailure> {
+        let name = fault.name();
         let machine = Arc::clone(&self.machine);
-        let mended = match one {
+        let reverted = match fault {
             ActiveFault::Paused => resume(&machine).await,
             ActiveFault::Packets { relay, .. } => machine
                 .restore_packets(relay)
@@ -163,28 +167,28 @@ impl Session<'_> {
                 Err(error) => Err(error.into()),
             },
         };
-        mended.map_err(|fault| StepFailure {
-            what: format!("{name}, and stays so: {}", fault.what),
-            ..fault
+        reverted.map_err(|failure| StepFailure {
+            what: format!("cannot revert a fault ({name}): {}", failure.what),
+            ..failure
         })
     }
 
-    /// Mends all at the end of the trial, as far as the machine allows. What is left, in words.
+    /// Reverts all faults at the end of the trial. Returns a message if one cannot be reverted.
     pub async fn revert_all(&mut self, deadline: &Deadline) -> Option<String> {
-        if self.broken.0.is_empty() {
+        if self.faults.0.is_empty() {
             return None;
         }
         let work = self.revert(|_| true, deadline);
         match tokio::time::timeout(deadline.left(), work).await {
-            Ok(mended) => mended.err().map(|fault| fault.what),
-            Err(_) => Some("what the steps broke was not mended in time".into()),
+            Ok(reverted) => reverted.err().map(|failure| failure.what),
+            Err(_) => Some("timed out while reverting the injected faults".into()),
         }
     }
 
-    /// A command as root, which must end well.
+    /// Runs a command as root and returns its stdout.
     ///
     /// # Errors
-    /// It does not, or the connection broke.
+    /// The command fails, or the connection breaks.
     pub async fn as_root(
         &mut self,
         command: &str,
@@ -193,17 +197,15 @@ impl Session<'_> {
         let output = self.run(command, Account::Root, deadline).await?;
         match output.exit {
             Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            _ => {
-                Err(StepFailure::new("a command of the harness failed")
-                    .with_output(command, &output))
-            }
+            _ => Err(StepFailure::new("a command that the harness ran failed")
+                .with_output(command, &output)),
         }
     }
 }
 
 async fn resume(machine: &Machine) -> Result<(), StepFailure> {
-    let went_on: Result<_, MachineError> = machine.resume().await;
-    Ok(went_on.map(drop)?)
+    let resumed: Result<_, MachineError> = machine.resume().await;
+    Ok(resumed.map(drop)?)
 }
 
 #[cfg(test)]
@@ -211,19 +213,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_power_cut_starts_a_machine_and_its_clock_and_leaves_the_rest_broken() {
+    fn power_cut_ends_a_pause_and_a_clock_jump_and_no_other_fault() {
         let full = ActiveFault::Full {
             number: 0,
             file: "/var/filler".into(),
         };
-        let mut broken = ActiveFaults(vec![
+        let mut faults = ActiveFaults(vec![
             ActiveFault::Paused,
             full,
             ActiveFault::Clock,
             ActiveFault::Memory,
         ]);
-        broken.after_power_cut();
-        let left: Vec<_> = broken.0.iter().map(ActiveFault::name).collect();
-        assert_eq!(left, ["disk 0 is full", "memory is taken"]);
+        faults.after_power_cut();
+        let left: Vec<_> = faults.0.iter().map(ActiveFault::name).collect();
+        assert_eq!(left, ["disk 0 is full", "the balloon holds memory"]);
     }
 }

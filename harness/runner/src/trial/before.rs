@@ -1,4 +1,4 @@
-//! A trial that stops before one of its steps, for a person to look at its machine.
+//! Runs a trial up to one of its steps and leaves the machine running, so that a user can inspect it.
 
 use std::sync::Arc;
 
@@ -10,26 +10,26 @@ use yaml::closest;
 use super::begin::StartedMachine;
 use super::{Failure, Settings, Trial, closed};
 
-/// A trial that stands before a step.
+/// A trial that stopped before a step.
 pub struct Stopped {
-    begun: StartedMachine,
-    /// Where what it saw is written.
+    started: StartedMachine,
+    /// Its evidence folder.
     pub evidence: Evidence,
 }
 
 impl Stopped {
     /// Its machine.
     pub fn machine(&self) -> &Arc<Machine> {
-        &self.begun.machine
+        &self.started.machine
     }
 
-    /// The pair whose public key it lets in.
+    /// The key pair that the machine accepts.
     pub fn keys(&self) -> &KeyPair {
-        &self.begun.keys
+        &self.started.keys
     }
 }
 
-/// Nobody judged it: it leaves nothing.
+/// Removes the evidence: the trial has no verdict.
 impl Drop for Stopped {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(self.evidence.folder());
@@ -37,25 +37,28 @@ impl Drop for Stopped {
 }
 
 impl Trial {
-    /// The number of a step that is told by its number (from 1) or its name.
+    /// Finds a step by its number (from 1) or its name, and returns its number.
     ///
     /// # Errors
-    /// There is no such step; the text lists those that are there.
-    pub fn find_step(&self, told: &str) -> Result<usize, String> {
+    /// There is no such step. The message lists the steps.
+    pub fn find_step(&self, wanted: &str) -> Result<usize, String> {
         let steps = &self.scenario.steps;
         let names: Vec<_> = steps.iter().map(scenario::Step::title).collect();
-        let number = told.parse().ok().filter(|n| (1..=steps.len()).contains(n));
-        let named = || names.iter().position(|name| name == told).map(|n| n + 1);
+        let number = wanted
+            .parse()
+            .ok()
+            .filter(|n| (1..=steps.len()).contains(n));
+        let named = || names.iter().position(|name| name == wanted).map(|n| n + 1);
         number.or_else(named).ok_or_else(|| {
-            let meant = closest(told, names.iter().map(String::as_str));
-            let meant = meant.map(|near| format!("; did you mean `{near}`?"));
-            let meant = meant.unwrap_or_default();
+            let hint = closest(wanted, names.iter().map(String::as_str))
+                .map(|near| format!("; hint: did you mean `{near}`?"))
+                .unwrap_or_default();
             let lines = names.iter().enumerate();
             let lines: String = lines
                 .map(|(n, name)| format!("\n  {}  {name}", n + 1))
                 .collect();
             format!(
-                "{} has no step `{told}`{meant}\nits steps:{lines}",
+                "{} has no step `{wanted}`{hint}\nsteps:{lines}",
                 self.name()
             )
         })
@@ -64,7 +67,7 @@ impl Trial {
     /// Runs all steps before the one with this number (from 1).
     ///
     /// # Errors
-    /// As for [`Trial::run`], when one of them is red already.
+    /// As for [`Trial::run`], if one of these steps fails.
     pub async fn stop_before(
         &self,
         step: usize,
@@ -78,7 +81,7 @@ impl Trial {
         let steps = step.saturating_sub(1);
         let stopped = self.first_steps(steps, artifacts, settings, &log).await;
         match stopped {
-            Ok(begun) => Ok(Stopped { begun, evidence }),
+            Ok(started) => Ok(Stopped { started, evidence }),
             Err(failure) => Err(closed(&evidence, failure)),
         }
     }

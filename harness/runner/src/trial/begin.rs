@@ -1,5 +1,5 @@
-//! Where a trial's machine comes from: power-on, or a checkpoint that is made first where there is
-//! none.
+//! Starts the machine of a trial: a boot, or a fork of a checkpoint, which is created if it does not
+//! exist.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -28,23 +28,23 @@ use super::setups::{Maker, save};
 use super::step_failure::StepFailure;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
 
-/// Changes when checkpoints made before are of no use any more.
+/// The version of the checkpoint inputs. Increment it when older checkpoints become unusable.
 const VERSION: u32 = 9;
 
-/// Between why there is no machine and where its evidence is.
+/// Separates the cause from the evidence folder in an infrastructure error.
 const EVIDENCE: &str = "\nevidence: ";
 
 /// A machine that was started.
 pub(super) struct StartedMachine {
     pub(super) machine: Arc<Machine>,
     pub(super) keys: KeyPair,
-    /// What it goes on from, which must stay as long.
+    /// The checkpoint that it was forked from, which must exist as long as the machine runs.
     checkpoint: Option<CheckpointLease>,
 }
 
 impl StartedMachine {
-    /// A machine that goes on from a checkpoint.
-    pub(super) fn on(machine: Arc<Machine>, checkpoint: CheckpointLease) -> Self {
+    /// A machine that was forked from a checkpoint.
+    pub(super) fn forked(machine: Arc<Machine>, checkpoint: CheckpointLease) -> Self {
         Self {
             machine,
             keys: checkpoint.keys.clone(),
@@ -52,18 +52,18 @@ impl StartedMachine {
         }
     }
 
-    /// Whether it goes on from a checkpoint, and so went through the setups already.
+    /// Whether it was forked from a checkpoint, and so has run the setups already.
     pub(super) fn is_fork(&self) -> bool {
         self.checkpoint.is_some()
     }
 
-    /// What comes before the first step.
-    pub(super) fn what(&self) -> &'static str {
+    /// The title of what happens before the first step.
+    pub(super) fn start_title(&self) -> &'static str {
         if self.is_fork() { "fork" } else { "boot" }
     }
 
-    /// Until the first step can begin; `wanted` is what a boot is waited for, where that is not its
-    /// end.
+    /// Waits until the first step can begin. `wanted` replaces the end of the boot as the condition to wait
+    /// for.
     pub(super) async fn ready(
         &self,
         wanted: Option<&WaitForStep>,
@@ -80,8 +80,8 @@ impl StartedMachine {
 }
 
 impl Trial {
-    /// Starts the machine as the scenario wants it.
-    pub(super) async fn begin(
+    /// Starts the machine that the scenario asks for.
+    pub(super) async fn start_machine(
         &self,
         artifacts: &Artifacts,
         settings: &Settings,
@@ -92,12 +92,12 @@ impl Trial {
         }
         if let Some(store) = self.wants_checkpoints(settings) {
             let forked = match self.never_forks() {
-                Some(why) => Err(Failure::Infrastructure(why.into())),
+                Some(reason) => Err(Failure::Infrastructure(reason.into())),
                 None => Box::pin(self.fork(store, artifacts, settings, log)).await,
             };
             match forked {
-                Err(Failure::Infrastructure(why)) => not_forked(store, &why, log),
-                begun => return begun,
+                Err(Failure::Infrastructure(why)) => note_fallback(store, &why, log),
+                started => return started,
             }
         }
         let keys = KeyPair::generate();
@@ -110,14 +110,14 @@ impl Trial {
         })
     }
 
-    /// Whether its machine is booted, for itself or for a checkpoint that is not there yet.
+    /// Whether the trial boots a machine, for itself or to create its checkpoint.
     pub fn boots(&self, artifacts: &Artifacts, settings: &Settings) -> bool {
-        let there = |store: &CheckpointStore| {
-            let recipe = self.recipe(artifacts, self.scenario.setups.len());
-            recipe.is_ok_and(|recipe| store.has(&recipe))
+        let exists = |store: &CheckpointStore| {
+            let key = self.checkpoint_key(artifacts, self.scenario.setups.len());
+            key.is_ok_and(|key| store.has(&key))
         };
         let store = self.wants_checkpoints(settings);
-        self.never_forks().is_some() || !store.is_some_and(there)
+        self.never_forks().is_some() || !store.is_some_and(exists)
     }
 
     async fn fork(
@@ -132,13 +132,14 @@ impl Trial {
             artifacts,
             settings,
         };
-        let fork = async |held: &CheckpointLease| {
-            let spec = self.spec(artifacts, &held.keys)?;
-            let machine = Machine::fork(spec, &held.saved, log.evidence.logs()).await;
+        let fork = async |lease: &CheckpointLease| {
+            let spec = self.spec(artifacts, &lease.keys)?;
+            let machine = Machine::fork(spec, &lease.checkpoint, log.evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, log.evidence))
         };
-        let (held, machine) = self.go_on(maker, self.scenario.setups.len(), fork).await?;
-        Ok(StartedMachine::on(Arc::new(machine), held))
+        let setups = self.scenario.setups.len();
+        let (lease, machine) = self.fork_checkpoint(maker, setups, fork).await?;
+        Ok(StartedMachine::forked(Arc::new(machine), lease))
     }
 
     fn wants_checkpoints<'a>(&self, settings: &'a Settings) -> Option<&'a CheckpointStore> {
@@ -146,24 +147,24 @@ impl Trial {
         settings.checkpoints.as_ref().filter(|_| fork)
     }
 
-    /// Why its machine is booted on every host: found out after a whole boot otherwise, each time.
+    /// Why its machine cannot be forked on any host. Without this check, each attempt would cost a whole boot.
     pub fn never_forks(&self) -> Option<&'static str> {
         let nvme = self.profile.has_disks_on(Bus::Nvme);
-        nvme.then_some("QEMU cannot save a machine on NVMe disks")
+        nvme.then_some("QEMU cannot save a machine with NVMe disks")
     }
 
-    /// What makes the checkpoints that it goes on from, the boot first.
+    /// The keys of its checkpoints, the boot first, then each setup.
     ///
     /// # Errors
     /// The artifacts cannot be read, or this host cannot run the profile.
-    pub fn recipes(&self, artifacts: &Artifacts) -> Result<Vec<CheckpointKey>, Failure> {
+    pub fn checkpoint_keys(&self, artifacts: &Artifacts) -> Result<Vec<CheckpointKey>, Failure> {
         (0..=self.scenario.setups.len())
-            .map(|setups| self.recipe(artifacts, setups))
+            .map(|setups| self.checkpoint_key(artifacts, setups))
             .collect()
     }
 
-    /// What makes the checkpoint of a machine that went through so many of the trial's setups.
-    pub(super) fn recipe(
+    /// The key of the checkpoint after the first `setups` setups.
+    pub(super) fn checkpoint_key(
         &self,
         artifacts: &Artifacts,
         setups: usize,
@@ -182,13 +183,13 @@ impl Trial {
         })
     }
 
-    /// All that a checkpoint of a boot depends on.
+    /// Everything that the checkpoint of a boot depends on.
     fn inputs(&self, artifacts: &Artifacts) -> Result<Value, Failure> {
-        let nobody = KeyPair {
+        let placeholder = KeyPair {
             private: String::new(),
             public: "key".into(),
         };
-        let spec = self.spec(artifacts, &nobody)?;
+        let spec = self.spec(artifacts, &placeholder)?;
         let mut profile = spec.profile.profile.clone();
         profile.about.clear();
         profile.budgets.clear();
@@ -233,8 +234,8 @@ impl Trial {
         Ok(inputs)
     }
 
-    /// Boots a machine, waits until it is ready, and saves it. A boot that fails is this trial's
-    /// red verdict, and its evidence is kept.
+    /// Boots a machine, waits until it is ready, and saves it. If the boot fails, this trial
+    /// fails, and the evidence of the boot is kept.
     pub(super) async fn boot_checkpoint(
         &self,
         maker: Maker<'_>,
@@ -244,8 +245,8 @@ impl Trial {
         let name = format!("{}-{}-boot", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
         self.record(maker.artifacts, maker.settings, &evidence);
-        let made = Box::pin(self.boot_and_save(maker, folder, &keys, &evidence)).await;
-        made.map_err(|failure| closed(&evidence, failure))?;
+        let saved = Box::pin(self.boot_and_save(maker, folder, &keys, &evidence)).await;
+        saved.map_err(|failure| closed(&evidence, failure))?;
         Ok(keys)
     }
 
@@ -268,19 +269,22 @@ impl Trial {
         let ready = async {
             booted(&machine, wanted, &mut session).await?;
             let engines = wanted.is_none();
-            Ok(machine.fail_fast(lets_in(&machine, keys, engines)).await?)
+            Ok(machine
+                .fail_fast(accepts_login(&machine, keys, engines))
+                .await?)
         };
-        let ready = log.around(0, 1, "boot, for a checkpoint", ready, &mut ran);
+        let ready = log.step(0, 1, "boot, for a checkpoint", ready, &mut ran);
         let ready = ready.await;
-        // What it is connected with would be saved with it.
+        // Open connections would be saved with the machine.
         drop(session);
         if wanted.is_none() || ready.is_err() {
-            self.tell_boot(maker.artifacts, &machine, ready.is_ok(), &log);
+            self.emit_timeline(maker.artifacts, &machine, ready.is_ok(), &log);
         }
-        if let Err(fault) = ready {
+        if let Err(failure) = ready {
             outcome::screen(&machine, evidence).await;
-            let fate = self.keep(&machine, keys, maker.settings, &log).await;
-            let failure = FailureReport::boot(fault, &ran).conclude(self, &machine, evidence, fate);
+            let snapshot = self.keep(&machine, keys, maker.settings, &log).await;
+            let report = FailureReport::boot(failure, &ran);
+            let failure = report.conclude(self, &machine, evidence, snapshot);
             machine.stop().await;
             return Err(failure);
         }
@@ -288,25 +292,25 @@ impl Trial {
     }
 }
 
-/// There is no machine to judge; what it left is in this evidence.
+/// An infrastructure failure that names the evidence folder.
 pub(super) fn infrastructure(why: impl Display, evidence: &Evidence) -> Failure {
     let folder = evidence.folder().display();
     Failure::Infrastructure(format!("{why}{EVIDENCE}{folder}"))
 }
 
-/// Tells that a machine is booted where it would be forked; each reason once in a run.
-fn not_forked(store: &CheckpointStore, why: &str, log: &Log<'_>) {
-    // Where the evidence is differs each time, and makes no other reason.
+/// Reports that a machine is booted because it cannot be forked. Each reason is reported once per run.
+fn note_fallback(store: &CheckpointStore, why: &str, log: &Log<'_>) {
+    // The evidence folder differs each time and is not part of the reason.
     let reason = why.split_once(EVIDENCE).map_or(why, |(reason, _)| reason);
-    if store.is_news(reason) {
-        log.tell(EventKind::Note {
+    if store.is_new_reason(reason) {
+        log.emit(EventKind::Note {
             trial: Some(log.trial.clone()),
-            text: format!("machines are booted, not forked: {why}"),
+            text: format!("machines are booted because they cannot be forked: {why}"),
         });
     }
 }
 
-/// Until a machine that was started is as far as is wanted of it, or has booted.
+/// Waits until a started machine fulfils `wanted`, or has booted.
 async fn booted(
     machine: &Machine,
     wanted: Option<&WaitForStep>,
@@ -321,9 +325,13 @@ async fn booted(
     machine.fail_fast(wait).await?
 }
 
-/// Until SSH lets us in and, where they are wanted and the guest is one that tells of its boot, both
-/// Dockers answer.
-async fn lets_in(machine: &Machine, keys: &KeyPair, engines: bool) -> Result<(), MachineError> {
+/// Waits until an SSH login succeeds. With `engines`, and if the guest reports boot events, also until both
+/// Docker engines answer.
+async fn accepts_login(
+    machine: &Machine,
+    keys: &KeyPair,
+    engines: bool,
+) -> Result<(), MachineError> {
     let login = Login::Key {
         user: USER.into(),
         private_key: keys.private.clone(),
@@ -342,21 +350,21 @@ async fn lets_in(machine: &Machine, keys: &KeyPair, engines: bool) -> Result<(),
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::Infrastructure(format!("no checkpoint: {error}"))
+        Self::Infrastructure(format!("cannot create the checkpoint: {error}"))
     }
 }
 
-/// What firmware is, whatever its files are called: an upgrade of the host leaves the names.
+/// The content of the firmware files: an upgrade of the host changes the content and keeps the names.
 fn firmware(files: &ResolvedFirmware) -> Result<Value, Failure> {
     Ok(match files {
-        // QEMU's own goes with its version.
+        // QEMU's built-in firmware is identified by the version of QEMU.
         ResolvedFirmware::Builtin => "Builtin".into(),
         ResolvedFirmware::Flash { code, vars } => json!([content(code)?, content(vars)?]),
         ResolvedFirmware::Bios(image) => content(image)?.into(),
     })
 }
 
-/// What a registry serves at first: each image, and what it holds, as a hash.
+/// The images that a registry serves at first, each with a hash of its content.
 pub(super) fn images(storage: &Storage) -> Result<BTreeMap<String, String>, Failure> {
     let images = storage.images();
     images
@@ -364,7 +372,7 @@ pub(super) fn images(storage: &Storage) -> Result<BTreeMap<String, String>, Fail
         .collect()
 }
 
-/// What a file holds, as a hash: read once a process, for all trials boot the same files.
+/// The hash of a file's content. Each file is hashed once per process, because all trials boot the same files.
 pub(super) fn content(file: &Path) -> Result<String, Failure> {
     static KNOWN: Mutex<BTreeMap<PathBuf, String>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -383,7 +391,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn firmware_is_known_by_what_its_files_hold() {
+    fn firmware_input_depends_on_the_content_of_its_files() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let file = folder.path().join(name);

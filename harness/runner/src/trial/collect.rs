@@ -1,4 +1,4 @@
-//! Files of the machine that a scenario wants to see when it is red.
+//! Collects the files of the machine that a scenario lists for the evidence of a failed trial.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::deadline::Deadline;
 use super::scaled;
 use super::session::Session;
 
-/// Where they are, in the evidence.
+/// Their folder in the evidence.
 const FOLDER: &str = "collected";
-/// The most of each file, in bytes.
+/// The size limit of each file in bytes.
 const MOST: usize = 16 << 20;
-/// For all of them together, on the reference host: a verdict waits for them.
+/// The timeout for all files together, on the reference host: the verdict waits for them.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Fetches files into the evidence. What cannot be had, in words.
+/// Downloads files into the evidence. Returns a message for each file that cannot be collected.
 pub(super) async fn collect(
     files: &[String],
     session: &mut Session<'_>,
@@ -28,11 +28,11 @@ pub(super) async fn collect(
     if files.is_empty() {
         return Vec::new();
     }
-    if session.machine.has_exited() || session.is_silent() {
-        return vec!["no files are collected: the machine is off, or cannot be asked".into()];
+    if session.machine.has_exited() || session.is_unreachable() {
+        return vec!["no files are collected: the machine is off or unreachable".into()];
     }
     let limit = Deadline::within(scaled(LIMIT));
-    // What was wrong may be the connection.
+    // The connection may be the cause of the failure.
     session.forget();
     let mut missing = Vec::new();
     for path in files {
@@ -44,7 +44,7 @@ pub(super) async fn collect(
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = kept {
-            missing.push(format!("{path} is not collected: {why}"));
+            missing.push(format!("cannot collect {path}: {why}"));
         }
     }
     missing
@@ -66,7 +66,7 @@ fn keep(path: &str, bytes: &[u8], evidence: &Evidence) -> std::io::Result<()> {
     std::fs::write(folder.join(name(path)), bytes)
 }
 
-/// A path as the name of a file.
+/// Turns a path into a file name.
 fn name(path: &str) -> String {
     Path::new(path)
         .components()
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_becomes_the_name_of_a_file_in_the_folder() {
+    fn name_joins_the_parts_of_a_path() {
         assert_eq!(name("/var/log/system.log"), "var_log_system.log");
         assert_eq!(name("/../etc/./passwd"), "etc_passwd");
     }

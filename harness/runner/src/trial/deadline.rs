@@ -1,7 +1,7 @@
-//! How long things may take: on the reference host (two cores, emulated), then on this one.
+//! Timeouts. Constants apply to the reference host (two cores, emulated) and are scaled for this host.
 //!
-//! Where it is known what a step usually takes, one that hangs is found out sooner, and one that
-//! takes long by nature is waited for. Only ever by a lot: a late step is no wrong step.
+//! Recorded durations of a step shorten its timeout, so a hang is detected earlier, or extend it if the
+//! step is slow by nature. The margins are wide: a late step is not a failed step.
 
 use std::time::{Duration, Instant};
 
@@ -12,27 +12,27 @@ use scenario::{Action, Step};
 use super::scaled;
 use super::step_failure::StepFailure;
 
-/// From power-on until the machine is ready.
+/// The timeout from power-on until the machine is ready.
 pub const BOOT: Duration = Duration::from_secs(150);
-/// From a login to its verdict, where a step is not about it.
+/// The timeout of a login that is not the subject of a step.
 pub const LOGIN: Duration = Duration::from_secs(30);
 
-/// For a guest to come to rest before it is saved.
+/// How long a guest may take to become idle before it is saved.
 pub const REST: Duration = Duration::from_secs(10);
 
-/// To mend at the end what the steps broke.
+/// The timeout for reverting all faults at the end of a trial.
 pub const REVERT: Duration = Duration::from_secs(20);
 
-/// A step is late at so many times the longest that it took of late.
+/// The timeout of a step is this multiple of its longest recorded duration.
 const LATE: f64 = 8.0;
-/// What is usual never makes a limit shorter than this part of it.
+/// Recorded durations never shorten a timeout below this fraction.
 const SHORTEST: f64 = 1.0 / 3.0;
-/// And never longer than so many times.
+/// Recorded durations never extend a timeout beyond this multiple.
 const LONGEST: f64 = 4.0;
-/// This host is never believed to be busier than this.
+/// The upper bound of [`Slowdown`].
 const BUSIEST: f64 = 4.0;
 
-/// How long a step may take where nothing is written and nothing known.
+/// The default timeout of a step, by its kind.
 fn of_kind(action: &Action) -> Duration {
     let seconds = match action {
         Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) | Action::NameServer(_) => {
@@ -47,96 +47,96 @@ fn of_kind(action: &Action) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How long a step is waited for, and why.
+/// The timeout of a step, and how it was computed.
 #[derive(Debug, Clone, Copy)]
 pub struct StepTimeout {
-    /// On this host.
+    /// The timeout on this host.
     pub limit: Duration,
-    /// On the reference host, as the file or the kind of the step has it.
+    /// The timeout on the reference host: from the scenario file, or the default of the step's kind.
     base: Duration,
-    usually: Option<DurationStats>,
+    recorded: Option<DurationStats>,
 }
 
 impl StepTimeout {
-    /// By what the file says, which is scaled for this host and then never exceeded, or else by the
-    /// kind of the step; and by what it usually takes, where that is known.
-    pub fn of(step: &Step, usually: Option<DurationStats>, pace: Slowdown) -> Self {
-        let usually = usually.filter(DurationStats::is_known);
+    /// Computes the timeout of a step from its recorded durations. A timeout in the scenario file is scaled
+    /// for this host and never exceeded.
+    pub fn of(step: &Step, recorded: Option<DurationStats>, slowdown: Slowdown) -> Self {
+        let recorded = recorded.filter(DurationStats::is_known);
         let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));
         let here = scaled(base);
         let most = match step.timeout {
             Some(_) => here,
             None => here.mul_f64(LONGEST),
         };
-        let late = usually.map(|usually| Duration::from_secs_f64(usually.longest * LATE));
+        let late = recorded.map(|stats| Duration::from_secs_f64(stats.longest * LATE));
         let limit = late.map_or(here, |late| late.max(here.mul_f64(SHORTEST)));
         Self {
-            limit: limit.mul_f64(pace.0).min(most),
+            limit: limit.mul_f64(slowdown.0).min(most),
             base,
-            usually,
+            recorded,
         }
     }
 
-    /// For a step of which nothing is known.
-    pub fn with(step: &Step) -> Self {
+    /// The timeout of a step without recorded durations.
+    pub fn unrecorded(step: &Step) -> Self {
         Self::of(step, None, Slowdown(1.0))
     }
 
-    /// A fault at the deadline, with where the deadline came from and what is usual.
-    pub fn told(&self, fault: StepFailure) -> StepFailure {
-        let fault = fault.with("timeout", self.origin(HostSpeed::of_host()));
-        match self.usually {
-            Some(usually) => fault.with("it usually takes", usually.to_string()),
-            None => fault,
+    /// Adds the origin of the timeout and the recorded durations to a failure at the deadline.
+    pub fn explain(&self, failure: StepFailure) -> StepFailure {
+        let failure = failure.with("timeout", self.origin(HostSpeed::of_host()));
+        match self.recorded {
+            Some(stats) => failure.with("it usually takes", stats.to_string()),
+            None => failure,
         }
     }
 }
 
 impl StepTimeout {
-    /// The deadline as a product: that of the reference host, and how much slower this host is.
-    fn origin(&self, scale: HostSpeed) -> String {
-        let product = in_words(self.base, scale);
-        let here = scale.apply(self.base);
+    /// The timeout as a product of the timeout on the reference host and the slowness of this host.
+    fn origin(&self, speed: HostSpeed) -> String {
+        let product = in_words(self.base, speed);
+        let here = speed.apply(self.base);
         match self.limit.as_secs_f64() / here.as_secs_f64() {
             0.99..1.01 => product,
-            by => format!("{product} x {by:.1} for what is usual"),
+            factor => format!("{product} x {factor:.1} from recorded durations"),
         }
     }
 }
 
 /// `5 s x 2.7 for this host`.
-pub(super) fn in_words(limit: Duration, scale: HostSpeed) -> String {
-    let factor = scale.factor();
+pub(super) fn in_words(limit: Duration, speed: HostSpeed) -> String {
+    let factor = speed.factor();
     let limit = (limit.as_secs_f64() * 10.0).round() / 10.0;
     format!("{limit} s x {factor:.1} for this host")
 }
 
-/// How much longer than usual the steps of a trial have taken so far: a host that was measured when
-/// it was idle may be busy now.
+/// How much longer than recorded the steps of a trial have taken so far: the speed of a host is measured while
+/// it is idle, but it may be busy now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slowdown(f64);
 
 impl Slowdown {
-    /// By what steps took here, and what they usually take; at least 1.
+    /// Computes it from the durations of steps in this trial and their recorded durations; at least 1.
     pub fn of(steps: impl Iterator<Item = (Duration, Option<DurationStats>)>) -> Self {
-        let (mut took, mut usual) = (0.0, 0.0);
-        for (here, usually) in steps {
-            let Some(usually) = usually.filter(DurationStats::is_known) else {
+        let (mut actual, mut expected) = (0.0, 0.0);
+        for (duration, recorded) in steps {
+            let Some(recorded) = recorded.filter(DurationStats::is_known) else {
                 continue;
             };
-            took += here.as_secs_f64();
-            usual += usually.median;
+            actual += duration.as_secs_f64();
+            expected += recorded.median;
         }
-        // Of nothing, or next to it, nothing follows.
-        Self(if usual < 1.0 {
+        // Durations below a second in total are too short to judge by.
+        Self(if expected < 1.0 {
             1.0
         } else {
-            (took / usual).clamp(1.0, BUSIEST)
+            (actual / expected).clamp(1.0, BUSIEST)
         })
     }
 }
 
-/// A moment by which something must have happened.
+/// A point in time by which something must have happened.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadline {
     ends: Instant,
@@ -144,7 +144,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now on.
+    /// A deadline this long from now.
     pub fn within(limit: Duration) -> Self {
         Self {
             ends: Instant::now() + limit,
@@ -152,12 +152,12 @@ impl Deadline {
         }
     }
 
-    /// What is left of it.
+    /// The remaining time.
     pub fn left(&self) -> Duration {
         self.ends.saturating_duration_since(Instant::now())
     }
 
-    /// What was left at its beginning.
+    /// The whole time, as passed to [`Deadline::within`].
     pub fn limit(&self) -> Duration {
         self.limit
     }
@@ -180,7 +180,7 @@ mod tests {
         }
     }
 
-    fn usually(longest: f64, passes: usize) -> Option<DurationStats> {
+    fn recorded(longest: f64, passes: usize) -> Option<DurationStats> {
         Some(DurationStats {
             median: longest / 2.0,
             longest,
@@ -188,80 +188,80 @@ mod tests {
         })
     }
 
-    /// Of the reference host, on which a step's longest was so many of its seconds.
-    fn limit(timeout: Option<u64>, usually: Option<DurationStats>, pace: Slowdown) -> u64 {
+    /// The timeout in seconds of the reference host, for recorded durations in seconds of the reference host.
+    fn limit(timeout: Option<u64>, recorded: Option<DurationStats>, slowdown: Slowdown) -> u64 {
         let slower = scaled(Duration::from_secs(1)).as_secs_f64();
-        let here = usually.map(|usually| DurationStats {
-            longest: usually.longest * slower,
-            ..usually
+        let here = recorded.map(|stats| DurationStats {
+            longest: stats.longest * slower,
+            ..stats
         });
-        let limit = StepTimeout::of(&step(timeout), here, pace).limit;
+        let limit = StepTimeout::of(&step(timeout), here, slowdown).limit;
         let reference = (limit.as_secs_f64() / slower).round();
         Duration::from_secs_f64(reference).as_secs()
     }
 
     #[test]
-    fn what_is_usual_changes_a_limit_within_bounds() {
+    fn recorded_durations_change_a_timeout_within_bounds() {
         assert_eq!(limit(None, None, IDLE), 60);
-        // A few passes say nothing.
-        assert_eq!(limit(None, usually(1.0, 2), IDLE), 60);
-        assert_eq!(limit(None, usually(1.0, 3), IDLE), 20);
-        assert_eq!(limit(None, usually(5.0, 3), IDLE), 40);
-        assert_eq!(limit(None, usually(25.0, 3), IDLE), 200);
-        assert_eq!(limit(None, usually(100.0, 3), IDLE), 240);
+        // Two passes are too few.
+        assert_eq!(limit(None, recorded(1.0, 2), IDLE), 60);
+        assert_eq!(limit(None, recorded(1.0, 3), IDLE), 20);
+        assert_eq!(limit(None, recorded(5.0, 3), IDLE), 40);
+        assert_eq!(limit(None, recorded(25.0, 3), IDLE), 200);
+        assert_eq!(limit(None, recorded(100.0, 3), IDLE), 240);
     }
 
     #[test]
-    fn what_is_written_is_never_exceeded() {
+    fn timeout_of_the_file_is_never_exceeded() {
         assert_eq!(limit(Some(30), None, IDLE), 30);
-        assert_eq!(limit(Some(30), usually(1.0, 3), IDLE), 10);
-        assert_eq!(limit(Some(30), usually(100.0, 3), Slowdown(4.0)), 30);
+        assert_eq!(limit(Some(30), recorded(1.0, 3), IDLE), 10);
+        assert_eq!(limit(Some(30), recorded(100.0, 3), Slowdown(4.0)), 30);
     }
 
     #[test]
-    fn a_busy_host_is_given_more_time() {
+    fn busy_host_extends_a_timeout() {
         assert_eq!(limit(None, None, Slowdown(2.0)), 120);
-        assert_eq!(limit(None, usually(1.0, 3), Slowdown(3.0)), 60);
+        assert_eq!(limit(None, recorded(1.0, 3), Slowdown(3.0)), 60);
         let here = Duration::from_secs_f64;
-        let known = usually(8.0, 3);
-        let pace = |steps: Vec<_>| Slowdown::of(steps.into_iter());
-        assert_eq!(pace(vec![]), IDLE);
-        assert_eq!(pace(vec![(here(1.0), known)]), IDLE);
-        let twice = pace(vec![(here(8.0), known), (here(99.0), None)]);
+        let known = recorded(8.0, 3);
+        let slowdown = |steps: Vec<_>| Slowdown::of(steps.into_iter());
+        assert_eq!(slowdown(vec![]), IDLE);
+        assert_eq!(slowdown(vec![(here(1.0), known)]), IDLE);
+        let twice = slowdown(vec![(here(8.0), known), (here(99.0), None)]);
         assert!((twice.0 - 2.0).abs() < 0.01, "{twice:?}");
-        assert_eq!(pace(vec![(here(99.0), known)]), Slowdown(BUSIEST));
+        assert_eq!(slowdown(vec![(here(99.0), known)]), Slowdown(BUSIEST));
     }
 
     #[test]
-    fn a_deadline_is_told_as_a_product() {
-        let scale = HostSpeed::of_factor(2.7);
-        let told = |limit| {
-            let patience = StepTimeout {
+    fn origin_renders_a_timeout_as_a_product() {
+        let speed = HostSpeed::of_factor(2.7);
+        let origin = |limit| {
+            let timeout = StepTimeout {
                 limit,
                 base: Duration::from_secs(5),
-                usually: None,
+                recorded: None,
             };
-            patience.origin(scale)
+            timeout.origin(speed)
         };
         let written = Duration::from_millis(13_500);
-        assert_eq!(told(written), "5 s x 2.7 for this host");
+        assert_eq!(origin(written), "5 s x 2.7 for this host");
         assert_eq!(
-            told(written * 2),
-            "5 s x 2.7 for this host x 2.0 for what is usual"
+            origin(written * 2),
+            "5 s x 2.7 for this host x 2.0 from recorded durations"
         );
     }
 
     #[test]
-    fn a_late_step_says_what_is_usual() {
-        let told = |usually| {
-            let patience = StepTimeout::of(&step(None), usually, IDLE);
-            patience.told(StepFailure::new("late")).render()
+    fn late_step_reports_its_recorded_durations() {
+        let explained = |recorded| {
+            let timeout = StepTimeout::of(&step(None), recorded, IDLE);
+            timeout.explain(StepFailure::new("late")).render()
         };
         let limit = format!(
             "  late\n  timeout: {}",
             in_words(Duration::from_secs(60), HostSpeed::of_host())
         );
-        assert_eq!(told(None), limit);
-        assert!(told(usually(4.0, 5)).contains("in the last 5 passes"));
+        assert_eq!(explained(None), limit);
+        assert!(explained(recorded(4.0, 5)).contains("in the last 5 passes"));
     }
 }

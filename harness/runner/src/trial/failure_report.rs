@@ -1,4 +1,4 @@
-//! What a red trial says: enough to know why without running it again.
+//! The report of a failed trial. It must explain the failure without a second run.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -13,30 +13,30 @@ use super::step_failure::{StepFailure, indent, printable};
 use super::{FailedVerdict, Failure, Trial};
 use events::SnapshotOutcome;
 
-/// How much of the serial line is shown; all of it is in the evidence.
+/// How many lines of the serial log are shown; the evidence has the whole log.
 const SERIAL_LINES: usize = 40;
-/// How many of them stand after the line that the fault is about.
+/// How many of them follow the line that caused the failure.
 const LINES_AFTER: usize = 10;
 
-/// A step that ended.
+/// A step that finished.
 #[derive(Debug, Clone)]
-pub struct Ran {
-    /// What it did.
-    pub what: String,
+pub struct FinishedStep {
+    /// Its title.
+    pub title: String,
     /// How long it took.
-    pub took: Duration,
+    pub duration: Duration,
 }
 
-/// A trial that is red, and where.
+/// A failed trial, and where it failed.
 #[derive(Debug)]
 pub struct FailureReport {
-    fault: StepFailure,
+    failure: StepFailure,
     place: Place,
-    /// What ran, the red one last.
-    ran: Vec<Ran>,
+    /// The finished steps; the last one failed.
+    ran: Vec<FinishedStep>,
 }
 
-/// Where a trial can be red; steps by their index.
+/// Where a trial can fail; steps by their index.
 #[derive(Debug)]
 enum Place {
     Boot,
@@ -46,39 +46,44 @@ enum Place {
 
 impl FailureReport {
     /// The machine did not become ready.
-    pub fn boot(fault: StepFailure, ran: &[Ran]) -> Self {
+    pub fn boot(failure: StepFailure, ran: &[FinishedStep]) -> Self {
         Self {
-            fault,
+            failure,
             place: Place::Boot,
             ran: ran.to_vec(),
         }
     }
 
-    /// A step of a setup did not hold.
-    pub fn setup(fault: StepFailure, setup: &Arc<Setup>, step: usize, ran: &[Ran]) -> Self {
+    /// A step of a setup failed.
+    pub fn setup(
+        failure: StepFailure,
+        setup: &Arc<Setup>,
+        step: usize,
+        ran: &[FinishedStep],
+    ) -> Self {
         Self {
-            fault,
+            failure,
             place: Place::Setup(Arc::clone(setup), step),
             ran: ran.to_vec(),
         }
     }
 
-    /// A step did not hold.
-    pub fn step(fault: StepFailure, step: usize, ran: &[Ran]) -> Self {
+    /// A step failed.
+    pub fn step(failure: StepFailure, step: usize, ran: &[FinishedStep]) -> Self {
         Self {
-            fault,
+            failure,
             place: Place::Step(step),
             ran: ran.to_vec(),
         }
     }
 
-    /// All there is to say, with what the machine said last.
+    /// Composes the verdict, with the last output of the machine.
     fn compose(
         &self,
         trial: &Trial,
         machine: &Machine,
         evidence: &Evidence,
-        fate: SnapshotOutcome,
+        snapshot: SnapshotOutcome,
     ) -> FailedVerdict {
         let seen = Seen {
             serial: machine.serial().text(),
@@ -88,17 +93,21 @@ impl FailureReport {
         let folder = trial.project.short(evidence.folder().to_owned());
         let folder = shell::quote(&folder.to_string_lossy());
         let _ = write!(text, "\nevidence: {folder}");
-        let _ = match &fate {
+        let _ = match &snapshot {
             SnapshotOutcome::Kept { .. } => {
                 write!(text, "\nenter:    cargo harness enter {folder}")
             }
-            SnapshotOutcome::NotKept { reason: why } => {
-                write!(text, "\nenter:    no, the machine is not kept: {why}")
+            SnapshotOutcome::NotKept { reason } => {
+                write!(
+                    text,
+                    "\nenter:    not possible, no failure snapshot: {reason}"
+                )
             }
         };
-        let _ = match trial.scenario.sabotaged {
-            true => write!(text, "\nagain:    cargo harness prove {}", trial.name()),
-            false => write!(text, "\nagain:    cargo harness replay {folder}"),
+        let _ = if trial.scenario.sabotaged {
+            write!(text, "\nagain:    cargo harness prove {}", trial.name())
+        } else {
+            write!(text, "\nagain:    cargo harness replay {folder}")
         };
         FailedVerdict {
             text,
@@ -106,50 +115,50 @@ impl FailureReport {
                 Place::Step(step) => Some(step + 1),
                 Place::Boot | Place::Setup(..) => None,
             },
-            machine: fate,
+            machine: snapshot,
         }
     }
 
-    /// The verdict. Where QEMU failed there is none.
+    /// The verdict: `Failed`, or an infrastructure failure if QEMU itself failed.
     pub fn conclude(
         &self,
         trial: &Trial,
         machine: &Machine,
         evidence: &Evidence,
-        fate: SnapshotOutcome,
+        snapshot: SnapshotOutcome,
     ) -> Failure {
-        let red = self.compose(trial, machine, evidence, fate);
-        if self.fault.is_qemu {
-            Failure::Infrastructure(red.text)
+        let verdict = self.compose(trial, machine, evidence, snapshot);
+        if self.failure.is_qemu {
+            Failure::Infrastructure(verdict.text)
         } else {
-            Failure::Failed(red)
+            Failure::Failed(verdict)
         }
     }
 
-    /// What depends on the trial alone.
+    /// The part of the report that depends on the trial alone.
     pub(super) fn text(&self, name: &str, scenario: &Scenario, seen: &Seen) -> String {
         let mut text = self.head(name, scenario);
         let _ = write!(
             text,
             "\n\n{}\n\nsteps:\n{}",
-            self.fault.render(),
+            self.failure.render(),
             self.steps()
         );
         let _ = write!(
             text,
             "\n\nboot events:\n{}",
-            indent(&ladder(&seen.events), "  ")
+            indent(&timeline(&seen.events), "  ")
         );
-        let _ = write!(text, "\n\n{}\n", console(&seen.serial, &self.fault));
+        let _ = write!(text, "\n\n{}\n", console(&seen.serial, &self.failure));
         text
     }
 
     fn head(&self, name: &str, scenario: &Scenario) -> String {
-        let (file, steps, number, of_what) = match &self.place {
+        let (file, steps, number, setup) = match &self.place {
             Place::Step(number) => (&scenario.file, &scenario.steps, *number, String::new()),
             Place::Setup(setup, number) => {
-                let of_what = format!(" of the setup {}", setup.name);
-                (&setup.file, &setup.steps, *number, of_what)
+                let name = format!(" of the setup {}", setup.name);
+                (&setup.file, &setup.steps, *number, name)
             }
             Place::Boot => {
                 let file = scenario.file.display();
@@ -158,18 +167,18 @@ impl FailureReport {
         };
         let step = &steps[number];
         let (number, of, line) = (number + 1, steps.len(), step.line);
-        let (what, file) = (step.title(), file.display());
-        format!("{name}: step {number} of {of}{of_what} failed: {what}\n  --> {file}:{line}")
+        let (title, file) = (step.title(), file.display());
+        format!("{name}: step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
     }
 
     fn steps(&self) -> String {
         let last = self.ran.len().saturating_sub(1);
-        let line = |(n, ran): (usize, &Ran)| {
+        let line = |(n, ran): (usize, &FinishedStep)| {
             let verdict = if n == last { "FAILED" } else { "ok" };
             format!(
                 "  {verdict:<6} {:6.1} s  {}",
-                ran.took.as_secs_f64(),
-                ran.what
+                ran.duration.as_secs_f64(),
+                ran.title
             )
         };
         self.ran
@@ -181,20 +190,20 @@ impl FailureReport {
     }
 }
 
-/// What the machine said.
+/// What the machine reported.
 pub struct Seen {
-    /// On the serial line.
+    /// Its serial log.
     pub serial: String,
-    /// By boot events.
+    /// Its boot events.
     pub events: Vec<BootEvent>,
 }
 
-/// The boot, rung by rung.
-fn ladder(events: &[BootEvent]) -> String {
+/// The boot timeline, one line per stage.
+fn timeline(events: &[BootEvent]) -> String {
     if events.is_empty() {
-        return "(none came)".into();
+        return "(none)".into();
     }
-    let rung = |event: &BootEvent| {
+    let stage = |event: &BootEvent| {
         let failed = event
             .error
             .as_ref()
@@ -206,18 +215,18 @@ fn ladder(events: &[BootEvent]) -> String {
             failed.unwrap_or_default()
         )
     };
-    events.iter().map(rung).collect::<Vec<_>>().join("\n")
+    events.iter().map(stage).collect::<Vec<_>>().join("\n")
 }
 
-/// The end of the serial log, or what stands around the line that the fault is about: the lines
-/// after a panic say less than those before it.
-fn console(serial: &str, fault: &StepFailure) -> String {
+/// The end of the serial log, or the lines around the line that caused the failure: the lines
+/// before a panic are more informative than those after it.
+fn console(serial: &str, failure: &StepFailure) -> String {
     let serial = printable(serial);
     let lines: Vec<&str> = serial.trim_end().lines().collect();
     if lines.is_empty() {
-        return "serial console: (nothing came)".into();
+        return "serial console: (no output)".into();
     }
-    let about = |line: &&str| !line.trim().is_empty() && fault.what.ends_with(line.trim());
+    let about = |line: &&str| !line.trim().is_empty() && failure.what.ends_with(line.trim());
     let (head, end) = match lines.iter().position(about) {
         Some(at) => (
             "serial console, around that line",

@@ -1,4 +1,4 @@
-//! An image of one layer out of files of the machine: the machine reaches no registry.
+//! Builds an image of one layer from files of the machine, for machines that reach no registry.
 
 use std::io;
 
@@ -11,20 +11,21 @@ use scenario::DockerImport;
 
 use super::step_failure::StepFailure;
 
-/// What a busybox is called by in scenarios.
+/// The applets of busybox that scenarios call.
 const APPLETS: [&str; 17] = [
     "cat", "echo", "env", "false", "grep", "hostname", "id", "ip", "kill", "ls", "mount", "ps",
     "sh", "sleep", "true", "uname", "wget",
 ];
 
-/// Fetches the files and makes the image.
+/// Downloads the files and imports the image.
 pub async fn perform(import: &DockerImport, ssh: &Ssh, docker: &Docker) -> Result<(), StepFailure> {
     let mut files = Vec::new();
     for path in &import.files {
         files.push((path.as_str(), ssh.download(path).await?));
     }
-    let layer = layer(&files)
-        .map_err(|error| StepFailure::new(format!("no layer can be made of the files: {error}")))?;
+    let layer = layer(&files).map_err(|error| {
+        StepFailure::new(format!("cannot build a layer from the files: {error}"))
+    })?;
     let (repository, tag) = import
         .image
         .split_once(':')
@@ -41,7 +42,7 @@ pub async fn perform(import: &DockerImport, ssh: &Ssh, docker: &Docker) -> Resul
     Ok(())
 }
 
-/// The files as a tar, and the names that a busybox among them answers to.
+/// The files as a tar archive. If busybox is among them, its applets are added as symbolic links.
 fn layer(files: &[(&str, Vec<u8>)]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
     for (path, content) in files {
@@ -76,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_busybox_gets_its_links() {
+    fn layer_links_the_applets_of_busybox() {
         let tar = layer(&[("/bin/busybox", b"x".to_vec()), ("/etc/motd", Vec::new())]).unwrap();
         let mut archive = tar::Archive::new(tar.as_slice());
         let names: Vec<String> = archive

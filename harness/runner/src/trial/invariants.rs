@@ -1,7 +1,7 @@
-//! What must hold all through a trial: checked in the background while steps run, after each step
-//! that took the machine away, and after the last one.
+//! Invariants: conditions that must hold throughout a trial. They are checked in the background while steps
+//! run, after each step that interrupts the machine, and after the last step.
 //!
-//! That the console says nothing bad is seen without asking
+//! The scan of the console for guest failures is separate
 //! ([`Machine::fail_fast`](machine::Machine::fail_fast)).
 
 use std::path::Path;
@@ -22,33 +22,33 @@ use super::session::Session;
 use super::step_failure::StepFailure;
 use super::{scaled, steps};
 
-/// Between two looks. A look costs an emulated machine about 0.1 s.
+/// The interval between two checks. A check costs an emulated machine about 0.1 s.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// For an answer, whatever becomes of the line to it, on the reference host.
+/// The timeout of one invariant on the reference host, including reconnects.
 const ANSWER: Duration = Duration::from_secs(40);
-/// For an engine's, over one line.
+/// The timeout of one ping of an engine over one connection.
 const PING: Duration = Duration::from_secs(15);
 
-/// What must hold all through a trial.
+/// The invariants of a trial.
 pub(super) struct Invariants<'a> {
     steps: &'a [Step],
-    /// Whether the machine has a system-docker to be asked.
+    /// Whether the machine has a system-docker that can be pinged.
     engine: bool,
     keys: &'a KeyPair,
     snapshots: &'a Path,
     project: &'a Project,
-    /// The machine as it is now. CheckpointLease for reading by a look, for writing by a step that takes the
-    /// machine away.
-    now: RwLock<Arc<Machine>>,
-    /// It stands still, is off, or has no network to rely on, and so cannot be asked.
-    silent: AtomicBool,
-    /// It boots still: nobody is there to be asked.
-    boots: bool,
+    /// The current machine. A check locks it for reading, a step that interrupts the machine locks it for
+    /// writing.
+    machine: RwLock<Arc<Machine>>,
+    /// The machine is paused, is off, or has no reliable network, so it is not checked.
+    unreachable: AtomicBool,
+    /// The machine is still booting, so it cannot be checked yet.
+    is_booting: bool,
 }
 
 impl<'a> Invariants<'a> {
-    /// Those of a scenario, and that system-docker is alive where there is one and somebody is let
-    /// in to ask it.
+    /// The invariants of a scenario. If the guest reports its boot and accepts the trial's key, system-docker
+    /// must answer as well.
     pub(super) fn new(steps: &'a [Step], ssh_key: bool, session: &Session<'a>) -> Self {
         Self {
             steps,
@@ -56,47 +56,47 @@ impl<'a> Invariants<'a> {
             keys: session.keys,
             snapshots: session.snapshots,
             project: session.project,
-            now: RwLock::new(Arc::clone(&session.machine)),
-            silent: AtomicBool::new(false),
-            boots: false,
+            machine: RwLock::new(Arc::clone(&session.machine)),
+            unreachable: AtomicBool::new(false),
+            is_booting: false,
         }
     }
 
-    /// The same, the first look after the end of a boot that goes on.
-    pub(super) fn once_booted(self, boots: bool) -> Self {
-        Self { boots, ..self }
+    /// Delays the first check until the end of the boot if the machine is still booting.
+    pub(super) fn once_booted(self, is_booting: bool) -> Self {
+        Self { is_booting, ..self }
     }
 
-    /// Looks until something does not hold; ends only then.
+    /// Checks periodically. Returns only when an invariant does not hold.
     pub(super) async fn watch(&self) -> StepFailure {
         if self.steps.is_empty() && !self.engine {
             return std::future::pending().await;
         }
-        let mut looks = tokio::time::interval(INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first one comes at once.
-        looks.tick().await;
-        let machine = Arc::clone(&*self.now.read().await);
-        if self.boots {
-            // One that does not end turns the first look red, or what is asked of it.
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick completes immediately.
+        ticks.tick().await;
+        let machine = Arc::clone(&*self.machine.read().await);
+        if self.is_booting {
+            // If the boot does not end, the first check or the step fails.
             let _ = machine.wait_ready(scaled(deadline::BOOT)).await;
         }
         let mut session = Session::new(machine, self.keys, self.snapshots, self.project);
         loop {
-            looks.tick().await;
-            let now = self.now.read().await;
-            if self.silent.load(Ordering::Relaxed) {
+            ticks.tick().await;
+            let machine = self.machine.read().await;
+            if self.unreachable.load(Ordering::Relaxed) {
                 continue;
             }
-            session.go_on_with(&now);
-            if let Err(fault) = self.check(&mut session).await {
-                return fault;
+            session.switch_to(&machine);
+            if let Err(failure) = self.check(&mut session).await {
+                return failure;
             }
         }
     }
 
-    /// Does a step. No look meets it where it takes the machine away, and all must hold after it
-    /// where it did, or is the last.
+    /// Runs a step. If the step interrupts the machine, no check overlaps with it. All invariants are checked
+    /// after such a step and after the last step.
     pub(super) async fn during(
         &self,
         step: &Step,
@@ -104,75 +104,76 @@ impl<'a> Invariants<'a> {
         session: &mut Session<'_>,
         work: impl AsyncFnOnce(&mut Session<'_>) -> Result<(), StepFailure>,
     ) -> Result<(), StepFailure> {
-        let away = takes_away(step);
-        let now = if away {
-            Some(self.now.write().await)
+        let interrupts = interrupts_machine(step);
+        let machine = if interrupts {
+            Some(self.machine.write().await)
         } else {
             None
         };
         work(session).await?;
-        if let Some(mut now) = now {
-            *now = Arc::clone(&session.machine);
-            self.silent.store(session.is_silent(), Ordering::Relaxed);
+        if let Some(mut machine) = machine {
+            *machine = Arc::clone(&session.machine);
+            self.unreachable
+                .store(session.is_unreachable(), Ordering::Relaxed);
         }
-        if (away || is_last) && !session.is_silent() {
+        if (interrupts || is_last) && !session.is_unreachable() {
             self.check(session).await?;
         }
         Ok(())
     }
 
-    /// Looks once at each, but no longer than the machine is there.
+    /// Checks each invariant once; fails early if the guest fails.
     async fn check(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
         let machine = Arc::clone(&session.machine);
-        let looks = async { Ok(self.look(session).await) };
-        machine.fail_fast(looks).await?
+        let checks = async { Ok(self.check_each(session).await) };
+        machine.fail_fast(checks).await?
     }
 
-    async fn look(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
+    async fn check_each(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
         if self.engine {
-            let look = async |session: &mut Session<'_>| engine(session).await;
-            holds("system-docker is alive", session, look).await?;
+            let ping = async |session: &mut Session<'_>| ping_engine(session).await;
+            holds("system-docker is alive", session, ping).await?;
         }
         for step in self.steps {
-            let look = async |session: &mut Session<'_>| {
-                let limit = Deadline::within(StepTimeout::with(step).limit);
+            let check = async |session: &mut Session<'_>| {
+                let limit = Deadline::within(StepTimeout::unrecorded(step).limit);
                 steps::perform(step, session, &limit).await
             };
-            holds(&step.title(), session, look).await?;
+            holds(&step.title(), session, check).await?;
         }
         Ok(())
     }
 }
 
-/// Looks until there is an answer: a line to the machine may have ended with a reboot, or because a
-/// step ended it, and is made anew. An answer that is not the wanted one counts at once.
+/// Checks until the machine answers: a reboot or a step may have closed the connection, which
+/// is then opened again. An unexpected answer fails immediately.
 async fn holds(
     what: &str,
     session: &mut Session<'_>,
-    look: impl AsyncFn(&mut Session<'_>) -> Result<(), StepFailure>,
+    check: impl AsyncFn(&mut Session<'_>) -> Result<(), StepFailure>,
 ) -> Result<(), StepFailure> {
-    let broken = |mut fault: StepFailure| {
-        fault.what = format!("an invariant does not hold: {what}\n{}", fault.what);
-        fault
+    let broken = |mut failure: StepFailure| {
+        failure.what = format!("an invariant does not hold: {what}\n{}", failure.what);
+        failure
     };
     let mut answer = Ok(());
-    let looks = wait_until(what, scaled(ANSWER), async || match look(session).await {
-        Err(fault) if fault.is_line => {
+    let checks = wait_until(what, scaled(ANSWER), async || match check(session).await {
+        Err(failure) if failure.is_line => {
             session.forget();
-            Poll::NotYet(fault.what)
+            Poll::NotYet(failure.what)
         }
         other => {
             answer = other;
             Poll::Ready(())
         }
     });
-    if let Err(silence) = looks.await {
+    if let Err(silence) = checks.await {
         return Err(broken(MachineError::from(silence).into()));
     }
     answer.map_err(broken)
 }
 
-async fn engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
+async fn ping_engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
     let limit = Deadline::within(scaled(PING));
     let docker = session.docker(Engine::System, &limit).await?;
     match tokio::time::timeout(limit.left(), docker.ping()).await {
@@ -184,8 +185,8 @@ async fn engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
     }
 }
 
-/// Whether nobody can be asked while a step is done.
-fn takes_away(step: &Step) -> bool {
+/// Whether the machine is unreachable while this step runs.
+fn interrupts_machine(step: &Step) -> bool {
     match &step.action {
         Action::Reboot(_) | Action::PowerCut(_) => true,
         Action::Fault(fault) => fault.takes_away(),

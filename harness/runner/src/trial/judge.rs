@@ -1,4 +1,4 @@
-//! Texts against what was expected of them.
+//! Compares output with expectations.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use scenario::TextExpectation;
 use super::snapshot;
 use super::step_failure::{StepFailure, ending};
 
-/// How long two texts are compared at most.
+/// The time limit for computing a diff.
 const DIFF_TIME: Duration = Duration::from_secs(2);
 
-/// What a command must come to, whoever ran it.
+/// The expected result of a command.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted<'a> {
     /// The exit status.
@@ -25,10 +25,10 @@ pub struct Wanted<'a> {
     pub stderr: Option<&'a TextExpectation>,
 }
 
-/// Judges what a command came to.
+/// Judges the result of a command.
 ///
 /// # Errors
-/// The first thing that is not as wanted.
+/// The first expectation that is not met.
 pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(), StepFailure> {
     if output.signal.is_some() || output.exit.map(i64::from) != Some(wanted.exit) {
         let (seen, exit) = (ending(output), wanted.exit);
@@ -47,7 +47,7 @@ pub fn output(wanted: Wanted<'_>, output: &Output, snapshots: &Path) -> Result<(
     Ok(())
 }
 
-/// The same, and a fault shows the command and all that it printed.
+/// Like [`output`], but the failure includes the command and its output.
 ///
 /// # Errors
 /// See [`output`].
@@ -57,13 +57,13 @@ pub fn command(
     output: &Output,
     snapshots: &Path,
 ) -> Result<(), StepFailure> {
-    self::output(wanted, output, snapshots).map_err(|fault| fault.with_output(line, output))
+    self::output(wanted, output, snapshots).map_err(|failure| failure.with_output(line, output))
 }
 
 /// Judges one text.
 ///
 /// # Errors
-/// The first expectation that it does not meet.
+/// The first expectation that the text does not meet.
 pub fn text(
     name: &str,
     got: &str,
@@ -71,10 +71,10 @@ pub fn text(
     snapshots: &Path,
 ) -> Result<(), StepFailure> {
     if let Some(equal) = &expected.equals
-        && without_end(equal) != without_end(got)
+        && without_newline(equal) != without_newline(got)
     {
         return Err(
-            StepFailure::new(format!("{name} is not equal to what was expected"))
+            StepFailure::new(format!("{name} differs from the expected text"))
                 .with("difference (- expected, + got)", diff(equal, got)),
         );
     }
@@ -97,7 +97,7 @@ pub fn text(
         .find(|word| got.contains(*word))
     {
         return Err(
-            StepFailure::new(format!("{name} contains `{word}`, which it must not"))
+            StepFailure::new(format!("{name} contains `{word}`, expected it not to"))
                 .with("got", got),
         );
     }
@@ -107,15 +107,15 @@ pub fn text(
     }
 }
 
-/// One line end at the end of a text does not count.
-fn without_end(text: &str) -> &str {
+/// Strips one trailing newline, which comparisons ignore.
+fn without_newline(text: &str) -> &str {
     text.strip_suffix('\n').unwrap_or(text)
 }
 
-/// Two texts, line by line.
+/// A line-by-line diff of two texts.
 pub fn diff(expected: &str, got: &str) -> String {
-    let (expected, got) = (without_end(expected), without_end(got));
-    // Beyond that it is a coarser one.
+    let (expected, got) = (without_newline(expected), without_newline(got));
+    // After the time limit, the diff becomes coarser.
     let mut diff = TextDiff::configure();
     let diff = diff.timeout(DIFF_TIME).diff_lines(expected, got);
     diff.iter_all_changes()

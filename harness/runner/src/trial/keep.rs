@@ -1,8 +1,8 @@
-//! The machine of a red trial, kept in its evidence as it stood.
+//! Failure snapshots: the machine of a failed trial, saved in its evidence.
 //!
-//! It is written in a folder beside, and moved to its place when it is whole: whatever ends the
-//! harness meanwhile, nothing is taken for a machine that is none. What a killed harness left is
-//! removed at the next sweep, as are the machines of old evidence.
+//! A snapshot is written to a temporary folder and renamed when it is complete, so a killed
+//! harness leaves no incomplete snapshot. The next sweep removes partial folders of killed processes and
+//! the snapshots of old evidence.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
@@ -17,26 +17,26 @@ use machine::{KeyPair, Machine};
 
 use super::{Log, Settings, Trial};
 
-/// The kept machine in an evidence folder.
+/// The folder of the snapshot in an evidence folder.
 pub const MACHINE: &str = "machine";
-/// While it is written, or removed.
+/// The temporary folder while a snapshot is written or removed.
 const PART: &str = "machine.part";
-/// What lets its owner in; readable by its owner alone.
+/// The private key that the machine accepts; only its owner can read the file.
 pub const KEY: &str = "login-key";
-/// So many machines are kept, the newest.
+/// How many snapshots are kept: the newest.
 const MOST: usize = 10;
-/// A limit for each of them in MiB, unless told.
+/// The default size limit of a snapshot in MiB.
 pub const LIMIT_MIB: u64 = 1024;
-/// The variable with the limit in MiB.
+/// The environment variable with the size limit in MiB.
 pub const LIMIT_VARIABLE: &str = "HARNESS_MACHINE_LIMIT";
 
-/// The limit in bytes, of one in MiB where it is told.
-pub fn limit(told: Option<u64>) -> u64 {
-    told.unwrap_or(LIMIT_MIB).saturating_mul(1 << 20)
+/// The size limit in bytes, from a limit in MiB or the default.
+pub fn limit(mib: Option<u64>) -> u64 {
+    mib.unwrap_or(LIMIT_MIB).saturating_mul(1 << 20)
 }
 
 impl Trial {
-    /// Keeps the machine as it stands, which ends it.
+    /// Saves a failure snapshot of the machine. This stops the machine.
     pub(super) async fn keep(
         &self,
         machine: &Machine,
@@ -45,25 +45,25 @@ impl Trial {
         log: &Log<'_>,
     ) -> SnapshotOutcome {
         if settings.machine_limit == 0 {
-            return SnapshotOutcome::not_kept("the limit is 0");
+            return SnapshotOutcome::not_kept("the size limit is 0");
         }
         let keys = self.scenario.machine.ssh_key.then_some(keys);
         let kept = keep(machine, keys, log.evidence, settings.machine_limit).await;
-        let fate = match kept {
+        let outcome = match kept {
             Ok(bytes) => SnapshotOutcome::Kept {
                 bytes,
                 folder: log.evidence.folder().to_path_buf(),
             },
-            Err(why) => SnapshotOutcome::NotKept { reason: why },
+            Err(reason) => SnapshotOutcome::NotKept { reason },
         };
-        if let SnapshotOutcome::NotKept { reason: why } = &fate {
-            log.tell(EventKind::Note {
+        if let SnapshotOutcome::NotKept { reason } = &outcome {
+            log.emit(EventKind::Note {
                 trial: Some(log.trial.clone()),
-                text: format!("the machine is not kept: {why}"),
+                text: format!("no failure snapshot: {reason}"),
             });
         }
         sweep(&settings.evidence);
-        fate
+        outcome
     }
 }
 
@@ -86,7 +86,7 @@ async fn keep(
     Ok(bytes)
 }
 
-/// Writes a private key for its owner alone.
+/// Writes a private key that only its owner can read.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -96,7 +96,7 @@ pub fn write_key(file: &Path, private: &str) -> io::Result<()> {
     key.write_all(private.as_bytes())
 }
 
-/// The folder of a machine that is not whole yet; removed unless it is finished.
+/// The folder of an incomplete snapshot. It is removed on drop unless it was finished.
 struct Part {
     folder: PathBuf,
     _lock: Flock<File>,
@@ -121,7 +121,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // Gone already where it was finished.
+        // The folder does not exist any more if it was finished.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -130,13 +130,13 @@ fn lock(folder: &Path, how: FlockArg) -> io::Result<Flock<File>> {
     Flock::lock(File::open(folder)?, how).map_err(|(_, errno)| errno.into())
 }
 
-/// One at a time: a new folder is not yet locked when it appears.
+/// Serialises creation and sweeping: a new folder exists for a moment before it is locked.
 fn gate(parent: &Path) -> io::Result<Flock<File>> {
     lock(parent, FlockArg::LockExclusive)
 }
 
-/// Removes what killed processes left half written, and all but the newest machines, unless they
-/// are in use. The rest of the evidence stays.
+/// Removes partial snapshots of killed processes, and all but the newest snapshots, unless they
+/// are in use. Keeps the rest of the evidence.
 pub fn sweep(parent: &Path) {
     sweep_all_but(MOST, parent);
 }
@@ -159,13 +159,13 @@ fn sweep_all_but(most: usize, parent: &Path) {
     }
 }
 
-/// Removes a folder that nobody has locked; it has another name while that goes on.
+/// Removes a folder that is not locked. The folder is renamed first, so a partial removal is recognised.
 fn remove(folder: &Path, evidence: &Path) {
     if let Ok(_free) = lock(folder, FlockArg::LockExclusiveNonblock) {
         let part = evidence.join(PART);
         let gone = std::fs::rename(folder, &part).and_then(|()| std::fs::remove_dir_all(&part));
         if let Err(error) = gone {
-            log::warn!("{} stays: {error}", folder.display());
+            log::warn!("cannot remove {}: {error}", folder.display());
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finished_leaves_nothing() {
+    fn part_is_removed_on_drop_unless_it_is_finished() {
         let parent = tempfile::tempdir().unwrap();
         let evidence = evidence(parent.path());
         let part = Part::begin(&evidence).unwrap();
@@ -197,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_killed_and_what_is_old_goes_and_what_is_used_stays() {
+    fn sweep_removes_partial_and_old_snapshots_but_not_those_in_use() {
         let parent = tempfile::tempdir().unwrap();
         let folders: Vec<_> = (0..4).map(|_| evidence(parent.path())).collect();
         for (age, one) in (1_u32..).zip(&folders) {
             std::fs::create_dir(one.file(MACHINE)).unwrap();
-            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(age.into());
+            let modified = std::time::UNIX_EPOCH + std::time::Duration::from_secs(age.into());
             File::open(one.file(MACHINE))
                 .unwrap()
-                .set_modified(at)
+                .set_modified(modified)
                 .unwrap();
         }
         std::fs::create_dir(folders[0].file(PART)).unwrap();

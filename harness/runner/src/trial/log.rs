@@ -1,4 +1,4 @@
-//! What is written down and told of a trial: each step as it goes, and the last word.
+//! Records the events of a trial in its evidence and emits them to the listeners.
 
 use std::time::Instant;
 
@@ -11,85 +11,87 @@ use scenario::Step;
 
 use super::Failure;
 use super::deadline::{Slowdown, StepTimeout};
-use super::failure_report::Ran;
+use super::failure_report::FinishedStep;
 use super::step_failure::StepFailure;
 
-/// What is written down and told while a trial runs.
+/// The log of a running trial.
 pub(super) struct Log<'a> {
     pub(super) trial: String,
     pub(super) evidence: &'a Evidence,
     pub(super) listeners: &'a Listeners,
-    pub(super) usual: &'a Baseline,
+    pub(super) baseline: &'a Baseline,
     pub(super) begin: Instant,
 }
 
 impl Log<'_> {
-    /// How long to wait for a step, by what it and those before it usually take.
-    pub(super) fn patience(&self, number: usize, step: &Step, ran: &[Ran]) -> StepTimeout {
-        let usually = |number, what: &str| self.usual.step(&self.trial, number, what);
+    /// The timeout of a step, from the recorded durations of this step and the steps before it.
+    pub(super) fn timeout(&self, number: usize, step: &Step, ran: &[FinishedStep]) -> StepTimeout {
+        let recorded = |number, title: &str| self.baseline.step(&self.trial, number, title);
         let before = ran.iter().enumerate();
-        // What is before the first step is one thing or, with setups, several.
+        // The first step follows one entry, the start of the machine, or several with setups.
         let number_of = |index: usize| (index + number).saturating_sub(ran.len());
-        let times = before.map(|(index, ran)| (ran.took, usually(number_of(index), &ran.what)));
-        StepTimeout::of(step, usually(number, ""), Slowdown::of(times))
+        let durations =
+            before.map(|(index, ran)| (ran.duration, recorded(number_of(index), &ran.title)));
+        StepTimeout::of(step, recorded(number, ""), Slowdown::of(durations))
     }
 
-    pub(super) async fn around(
+    /// Runs `work` as a step: emits its begin and end, and records its duration.
+    pub(super) async fn step(
         &self,
         step: usize,
         line: usize,
-        what: &str,
+        title: &str,
         work: impl Future<Output = Result<(), StepFailure>>,
-        ran: &mut Vec<Ran>,
+        ran: &mut Vec<FinishedStep>,
     ) -> Result<(), StepFailure> {
         let begin = Instant::now();
-        self.tell(EventKind::StepBegins {
+        self.emit(EventKind::StepBegins {
             trial: self.trial.clone(),
             step,
             line,
-            title: what.into(),
+            title: title.into(),
         });
         let verdict = work
             .await
-            .map_err(|fault| fault.with_long_in(self.evidence));
-        let took = begin.elapsed();
-        self.tell(EventKind::StepEnds {
+            .map_err(|failure| failure.with_long_in(self.evidence));
+        let duration = begin.elapsed();
+        self.emit(EventKind::StepEnds {
             trial: self.trial.clone(),
             step,
-            title: what.into(),
-            duration: took.as_secs_f64(),
+            title: title.into(),
+            duration: duration.as_secs_f64(),
             failure: verdict.as_ref().err().map(StepFailure::render),
         });
-        ran.push(Ran {
-            what: what.into(),
-            took,
+        ran.push(FinishedStep {
+            title: title.into(),
+            duration,
         });
         verdict
     }
 
     pub(super) fn notes(&self, notes: &[String]) {
         for text in notes {
-            self.tell(EventKind::Note {
+            self.emit(EventKind::Note {
                 trial: Some(self.trial.clone()),
                 text: text.clone(),
             });
         }
     }
 
-    /// Tells who listens, and writes it down.
-    pub(super) fn tell(&self, what: EventKind) {
-        self.evidence.record(&self.listeners.emit(what));
+    /// Emits an event to the listeners and records it in the evidence.
+    pub(super) fn emit(&self, kind: EventKind) {
+        self.evidence.record(&self.listeners.emit(kind));
     }
 }
 
-/// Writes the verdict down.
+/// Writes the verdict to the evidence.
 pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result<(), Failure> {
     let verdict = verdict.map_err(Failure::printable);
     let result = match &verdict {
         Ok(()) => json!({ "verdict": Verdict::Passed }),
-        Err(Failure::Failed(red)) => {
-            let machine = &red.machine;
-            json!({ "verdict": Verdict::Failed, "step": red.step, "reason": red.text, "machine": machine })
+        Err(Failure::Failed(failed)) => {
+            let (step, reason, machine) = (failed.step, &failed.text, &failed.machine);
+            json!({ "verdict": Verdict::Failed, "step": step, "reason": reason, "machine": machine })
         }
         Err(Failure::Infrastructure(reason)) => {
             json!({ "verdict": Verdict::Error, "reason": reason })
@@ -99,33 +101,37 @@ pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result
     verdict?;
     written.map_err(|error| {
         let folder = evidence.folder().display();
-        Failure::Infrastructure(format!("passed, but the evidence in {folder}: {error}"))
+        Failure::Infrastructure(format!(
+            "the trial passed, but its evidence in {folder} cannot be written: {error}"
+        ))
     })
 }
 
-/// Writes a verdict down that is none of those that pass.
+/// Writes a failure to the evidence and returns it.
 pub(super) fn closed(evidence: &Evidence, failure: Failure) -> Failure {
-    let why = failure.clone();
-    close(evidence, Err(failure)).err().unwrap_or(why)
+    let fallback = failure.clone();
+    close(evidence, Err(failure)).err().unwrap_or(fallback)
 }
 
-/// What passed leaves nothing, unless it is to be kept.
+/// Removes the evidence of a trial that passed.
 pub(super) fn remove(log: &Log<'_>) {
     let folder = log.evidence.folder();
     if let Err(error) = std::fs::remove_dir_all(folder) {
         let folder = folder.display();
         log.listeners.emit(EventKind::Note {
             trial: Some(log.trial.clone()),
-            text: format!("{folder} stays, though the trial passed: {error}"),
+            text: format!("cannot remove the evidence {folder} of a passed trial: {error}"),
         });
     }
 }
 
-/// The last word of a trial.
+/// The event that ends a trial.
 pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> EventKind {
     let (verdict, step, machine) = match closed {
         Ok(()) => (Verdict::Passed, None, None),
-        Err(Failure::Failed(red)) => (Verdict::Failed, red.step, Some(red.machine.clone())),
+        Err(Failure::Failed(failed)) => {
+            (Verdict::Failed, failed.step, Some(failed.machine.clone()))
+        }
         Err(Failure::Infrastructure(_)) => (Verdict::Error, None, None),
     };
     let folder = log.evidence.folder();

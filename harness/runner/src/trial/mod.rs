@@ -1,8 +1,8 @@
 //! A trial: one scenario on one profile, from power-on to verdict.
 //!
-//! Each step runs under [`Machine::fail_fast`](machine::Machine::fail_fast), so a panic of the guest
-//! ends it at once, and under a deadline. What happened is written down as it happens; a red trial
-//! says all that one needs to know without running it again.
+//! Each step runs under [`Machine::fail_fast`](machine::Machine::fail_fast), so a guest panic
+//! fails it immediately, and under a deadline. Events are recorded as they happen. The report of a failed trial
+//! must explain the failure without a second run.
 
 mod active_faults;
 mod before;
@@ -49,41 +49,41 @@ use base::text::printable;
 pub use before::Stopped;
 pub use keep::{LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
-pub use replay::{Ended, Past};
+pub use replay::{PastOutcome, PastTrial};
 pub use snapshot::accept_all as accept_snapshots;
 
-/// What is tried.
+/// A scenario on a profile.
 #[derive(Debug, Clone)]
 pub struct Trial {
-    /// The machine.
+    /// The hardware profile of the machine.
     pub profile: Profile,
-    /// What must hold on it.
+    /// The scenario to run.
     pub scenario: Arc<Scenario>,
-    /// The project that its images are built from, and that its paths are shown relative to.
+    /// The project that provides the images, and that paths are shown relative to.
     pub project: Project,
 }
 
-/// How it is tried.
+/// How a trial is run.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where evidence folders go.
+    /// The parent of evidence folders.
     pub evidence: PathBuf,
-    /// Keep the evidence of a trial that passed, too.
+    /// Whether to keep the evidence of a trial that passed.
     pub keep: bool,
-    /// Who is told how it goes.
+    /// The listeners of its events.
     pub listeners: Listeners,
-    /// What random patterns are drawn from; another one each time unless given.
+    /// The seed of random patterns; the default is a new seed for each trial.
     pub seed: Option<u64>,
-    /// Machines that are ready, to go on from; none has every machine booted.
+    /// The checkpoints to fork from; `None` boots every machine.
     pub checkpoints: Option<CheckpointStore>,
-    /// How long steps take when they pass.
-    pub usual: Baseline,
-    /// The machine of a red trial is kept in at most so many bytes; 0 keeps none.
+    /// The recorded durations of passed trials and steps.
+    pub baseline: Baseline,
+    /// The size limit of a failure snapshot in bytes; 0 disables failure snapshots.
     pub machine_limit: u64,
 }
 
 impl Settings {
-    /// The same with a seed, which is drawn now where none was given.
+    /// These settings with a seed, drawn now if none was given.
     fn seeded(&self) -> Self {
         Self {
             seed: self.seed.or_else(|| Some(fastrand::u64(..))),
@@ -97,23 +97,23 @@ impl Settings {
 pub enum Failure {
     /// The machine did not do what the scenario expects.
     Failed(FailedVerdict),
-    /// There was no machine to judge.
+    /// The harness or the host failed, so there is no verdict.
     Infrastructure(String),
 }
 
-/// A machine that did not do what the scenario expects.
+/// The verdict of a failed trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedVerdict {
-    /// All there is to say.
+    /// The full text of the failure.
     pub text: String,
-    /// The number of the red step, the first is 1; none where the machine did not become ready.
+    /// The number of the failed step, from 1; `None` if the machine did not become ready.
     pub step: Option<usize>,
-    /// What became of the machine.
+    /// Whether a failure snapshot was saved.
     pub machine: SnapshotOutcome,
 }
 
 impl Failure {
-    /// All there is to say.
+    /// The full text of the failure.
     pub fn text(&self) -> &str {
         match self {
             Self::Failed(failed) => &failed.text,
@@ -121,7 +121,7 @@ impl Failure {
         }
     }
 
-    /// The same in letters that act on nothing: some of them are a guest's.
+    /// Escapes control characters: parts of the text come from a guest.
     fn printable(self) -> Self {
         match self {
             Self::Failed(failed) => Self::Failed(FailedVerdict {
@@ -139,10 +139,10 @@ impl Trial {
         format!("{}::{}", self.profile.name, self.scenario.name)
     }
 
-    /// Boots the machine, runs the steps, judges.
+    /// Starts the machine, runs the steps and returns the verdict.
     ///
     /// # Errors
-    /// The verdict is red, or none could be had.
+    /// The trial failed, or there is no verdict.
     pub async fn run(&self, artifacts: &Artifacts, settings: &Settings) -> Result<(), Failure> {
         let settings = &settings.seeded();
         let evidence = self.evidence(artifacts, settings)?;
@@ -151,8 +151,8 @@ impl Trial {
         let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
         let closed = close(&evidence, verdict);
         let kept = closed.is_err() || settings.keep;
-        // Not written down: the folder has its own last word, and may be gone in a moment. It is
-        // still there for who listens.
+        // This event is not recorded in the evidence: the folder has `result.json`, and may be removed
+        // below. Listeners can still read it.
         settings.listeners.emit(ended(&log, &closed, kept));
         if !kept {
             remove(&log);
@@ -160,14 +160,16 @@ impl Trial {
         closed
     }
 
-    /// A new evidence folder, with what it takes to run the trial again.
+    /// Creates the evidence folder, with everything that a replay needs.
     fn evidence(&self, artifacts: &Artifacts, settings: &Settings) -> Result<Evidence, Failure> {
         let folder = format!("{}-{}", self.profile.name, self.scenario.name);
         let evidence = Evidence::begin(&settings.evidence, &folder).map_err(|error| {
             let folder = settings.evidence.display();
-            Failure::Infrastructure(format!("no evidence can be written to {folder}: {error}"))
+            Failure::Infrastructure(format!(
+                "cannot create an evidence folder in {folder}: {error}"
+            ))
         })?;
-        // One that is red on purpose is run again with what makes it so.
+        // A sabotaged trial is run again by `harness prove`, not by a replay.
         if !self.scenario.sabotaged {
             self.record(artifacts, settings, &evidence);
         }
@@ -175,7 +177,7 @@ impl Trial {
     }
 
     fn announce(&self, log: &Log<'_>) {
-        log.tell(EventKind::TrialBegins {
+        log.emit(EventKind::TrialBegins {
             trial: self.name(),
             about: self.scenario.about.clone(),
             file: self.scenario.file.clone(),
@@ -184,7 +186,7 @@ impl Trial {
         });
     }
 
-    /// Whether this host can give the machine its registry, if it wants one.
+    /// Checks that this host can serve the registry, if the scenario has one.
     ///
     /// # Errors
     /// What is missing.
@@ -199,8 +201,8 @@ impl Trial {
         })
     }
 
-    /// What the machine's registry serves at first in this tree, each image with a hash of what it
-    /// holds, and the root of a person's computer beside it; nothing where it has neither.
+    /// The images that the registry serves at first, each with a hash of its content, and the fingerprint
+    /// of the client's root; empty if the trial has neither.
     fn served_images(&self) -> Result<BTreeMap<String, String>, Failure> {
         let mut served = match &self.scenario.machine.registry {
             Some(wanted) => begin::images(&spec::registry(&self.project, wanted)?.storage)?,
@@ -213,13 +215,13 @@ impl Trial {
         Ok(served)
     }
 
-    /// Whether steps use a person's computer.
+    /// Whether a step uses the client.
     fn wants_client(&self) -> bool {
         let steps = &mut self.scenario.steps.iter();
         steps.any(|step| matches!(step.action, Action::Client(_)))
     }
 
-    /// Where the snapshots of its steps are.
+    /// The folder of the snapshots that its steps compare with.
     fn snapshots(&self) -> PathBuf {
         self.scenario.file.with_file_name("snapshots")
     }
@@ -234,15 +236,15 @@ impl Trial {
             trial,
             evidence,
             listeners: &settings.listeners,
-            usual: &settings.usual,
+            baseline: &settings.baseline,
             begin: Instant::now(),
         }
     }
 }
 
-/// A time on the reference host, on this one.
-fn scaled(time: Duration) -> Duration {
-    HostSpeed::of_host().apply(time)
+/// Converts a duration of the reference host to this host.
+fn scaled(duration: Duration) -> Duration {
+    HostSpeed::of_host().apply(duration)
 }
 
 fn head(step: &Step) -> StepHead {

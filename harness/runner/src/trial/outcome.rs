@@ -1,4 +1,4 @@
-//! What is kept of a machine beside its steps: how it booted, and a picture of the moment of failure.
+//! Reports the boot timeline of a machine, and saves a screenshot when a trial fails.
 
 use std::time::Duration;
 
@@ -14,36 +14,33 @@ use machine::profile::Accelerator;
 use super::begin::content;
 use super::{Log, Trial, scaled, timeline};
 
-/// For QEMU to draw the screen; a QEMU that is gone says so at once.
-const PICTURE: Duration = Duration::from_secs(5);
+/// The timeout of a screenshot. If QEMU has exited, the request fails immediately.
+const SCREENSHOT: Duration = Duration::from_secs(5);
 
 impl Trial {
-    /// Tells how a boot went, and warns of what took too long.
-    pub(super) fn tell_boot(
+    /// Emits the boot timeline, and a warning if a stage exceeded its budget.
+    pub(super) fn emit_timeline(
         &self,
         artifacts: &Artifacts,
         machine: &Machine,
         ready: bool,
         log: &Log<'_>,
     ) {
-        let scale = HostSpeed::of_host();
-        let ladder = BootTimeline {
+        let speed = HostSpeed::of_host();
+        let timeline = BootTimeline {
             profile: self.profile.name.clone(),
             accelerator: self.accelerator(artifacts).into(),
             build: build(artifacts),
-            scale: scale.factor(),
+            scale: speed.factor(),
             evidence: log.evidence.folder().to_path_buf(),
             ready,
-            stages: timeline::rungs(&machine.boot_events(), &self.profile.budgets, scale),
+            stages: timeline::stages(&machine.boot_events(), &self.profile.budgets, speed),
         };
-        let (trial, warning) = (log.trial.clone(), ladder.warning());
-        log.tell(EventKind::Boot {
-            trial,
-            timeline: ladder,
-        });
+        let (trial, warning) = (log.trial.clone(), timeline.warning());
+        log.emit(EventKind::Boot { trial, timeline });
         if let Some(text) = warning {
             let trial = Some(log.trial.clone());
-            log.tell(EventKind::Note { trial, text });
+            log.emit(EventKind::Note { trial, text });
         }
     }
 
@@ -55,19 +52,19 @@ impl Trial {
     }
 }
 
-/// What boots, as a name; empty where it cannot be read any more.
+/// The hash of the artifacts; they count as empty if they cannot be read any more.
 fn build(artifacts: &Artifacts) -> String {
     let both = [&artifacts.kernel, &artifacts.initrd].map(|file| content(file).unwrap_or_default());
     Hash::default().text(&both.join(" ")).finish()
 }
 
-/// Keeps a picture of the screen, as well as it can be had: a verdict never waits long for one.
+/// Saves a screenshot if QEMU answers in time: the verdict does not wait longer.
 pub(super) async fn screen(machine: &Machine, evidence: &Evidence) {
     let file = evidence.file("screen.png");
-    let picture = machine.screenshot(&file);
-    let taken = tokio::time::timeout(scaled(PICTURE), picture).await;
-    if !matches!(taken, Ok(Ok(()))) {
-        // Perhaps half a picture.
+    let screenshot = machine.screenshot(&file);
+    let saved = tokio::time::timeout(scaled(SCREENSHOT), screenshot).await;
+    if !matches!(saved, Ok(Ok(()))) {
+        // The file may be incomplete.
         let _ = std::fs::remove_file(&file);
     }
 }

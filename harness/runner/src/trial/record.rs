@@ -1,5 +1,5 @@
-//! What a trial needs to run again, kept in its evidence: a small tree of its own, with the
-//! scenario, its snapshots and the profile, and a file that tells what was booted.
+//! Records what a replay needs in the evidence: a small tree with the scenario, its snapshots and
+//! the profile, and a file that identifies the booted artifacts.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,12 +14,12 @@ use scenario::{Step, sent_files};
 use super::begin::content;
 use super::{Failure, Settings, Trial};
 
-/// The tree in an evidence folder.
+/// The tree in the evidence folder.
 pub(super) const TREE: &str = "replay";
-/// What was booted, and how.
+/// The booted artifacts and the settings of the trial.
 pub(super) const FILE: &str = "replay.json";
 
-/// What was booted, and how.
+/// The booted artifacts and the settings of the trial.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     /// `PROFILE::SCENARIO`.
@@ -30,16 +30,16 @@ pub(super) struct Record {
     pub(super) profiles: Vec<String>,
     pub(super) kernel: FileRecord,
     pub(super) initrd: FileRecord,
-    /// What the machine's registry served at first: each image and a hash of what it holds.
+    /// The images that the registry served at first, each with a hash of its content.
     #[serde(default)]
     pub(super) images: BTreeMap<String, String>,
-    /// Whether machines were booted that could have been forked.
+    /// Whether forking was disabled.
     pub(super) cold: bool,
-    /// What power cuts were drawn from.
+    /// The seed of the power cuts.
     pub(super) seed: Option<u64>,
 }
 
-/// A file that is not in the evidence.
+/// A reference to a file outside the evidence.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FileRecord {
     pub(super) path: PathBuf,
@@ -57,12 +57,14 @@ impl FileRecord {
 }
 
 impl Trial {
-    /// Leaves in the evidence what the trial needs to run again. Where that cannot be had it is
-    /// said, and the trial goes on: its verdict does not depend on it.
+    /// Records what a replay needs. A failure is only a warning, because the verdict does not depend on it.
     pub(super) fn record(&self, artifacts: &Artifacts, settings: &Settings, evidence: &Evidence) {
         if let Err(error) = self.try_record(artifacts, settings, evidence) {
             let why = error.text();
-            log::warn!("{}: no replay of it: {why}", self.name());
+            log::warn!(
+                "{}: cannot record the trial for a replay: {why}",
+                self.name()
+            );
         }
     }
 
@@ -89,7 +91,7 @@ impl Trial {
         Ok(std::fs::write(tree.join(FILE), text + "\n")?)
     }
 
-    /// The scenario with its setups and snapshots, and the profile as it was read.
+    /// Copies the scenario with its setups and snapshots, and writes the profile as it was read.
     fn copy_sources(&self, tree: &Path) -> io::Result<()> {
         let (scenarios, profiles) = (tree.join("scenarios"), tree.join("qemu-profiles"));
         std::fs::create_dir_all(&scenarios)?;
@@ -114,14 +116,14 @@ impl Trial {
     }
 }
 
-/// Copies a file into a folder; its text.
+/// Copies a file into a folder and returns its text.
 fn copy(file: &Path, folder: &Path) -> io::Result<String> {
     let text = std::fs::read_to_string(file)?;
     std::fs::write(folder.join(file.file_name().unwrap_or_default()), &text)?;
     Ok(text)
 }
 
-/// The files of the project that steps send.
+/// Copies the files of the project that steps upload.
 fn copy_sent(steps: &[Step], from: &Path, to: &Path) -> io::Result<()> {
     for name in sent_files(steps) {
         let copy = to.join(name);
@@ -131,7 +133,7 @@ fn copy_sent(steps: &[Step], from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Those whose names the scenario mentions: some too many do no harm.
+/// Copies the snapshots whose names occur in the scenario. Extra copies are harmless.
 fn copy_snapshots(scenario: &str, from: &Path, to: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
         let file = entry.path();

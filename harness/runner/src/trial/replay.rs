@@ -1,4 +1,4 @@
-//! A trial run again from what its evidence holds.
+//! Reads the evidence of a past trial, for `harness replay` and `harness enter`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,46 +21,46 @@ use super::keep::{KEY, MACHINE};
 use super::record::{FILE, FileRecord, Record, TREE};
 use events::SnapshotOutcome;
 
-/// An evidence folder that was left by a trial.
+/// The evidence of a past trial.
 #[derive(Debug)]
-pub struct Past {
+pub struct PastTrial {
     folder: PathBuf,
     result: Value,
 }
 
 /// How a trial ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ended {
+pub struct PastOutcome {
     /// Its verdict.
     pub verdict: Verdict,
-    /// The number of the red step.
+    /// The number of the failed step.
     pub step: Option<usize>,
 }
 
-impl Past {
-    /// Looks at a folder.
+impl PastTrial {
+    /// Opens an evidence folder.
     ///
     /// # Errors
-    /// It is no evidence folder.
+    /// The folder is not an evidence folder, or has another format version.
     pub fn open(folder: &Path) -> Result<Self, String> {
         let Ok(start) = std::fs::read(folder.join("trial.json")) else {
             return Err(format!(
-                "{} is no evidence of a trial: there is no trial.json in it",
+                "{} is not the evidence of a trial: it has no trial.json",
                 folder.display()
             ));
         };
         let start: Value = serde_json::from_slice(&start).unwrap_or_default();
-        // Version 1 did not say which it was.
+        // Version 1 had no `version` field.
         let version = start["version"].as_u64().unwrap_or(1);
         if version != u64::from(evidence::VERSION) {
             return Err(format!(
-                "{} is evidence of version {version}, and this harness reads version {}; \
+                "{} is evidence of version {version}, but this harness reads version {}; \
                  hint: run the trial again",
                 folder.display(),
                 evidence::VERSION
             ));
         }
-        // A trial that was killed has none.
+        // A killed trial has no result.
         let result = std::fs::read(folder.join("result.json")).unwrap_or_default();
         Ok(Self {
             folder: folder.into(),
@@ -68,67 +68,67 @@ impl Past {
         })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// How it ended; none where it was killed.
-    pub fn ended(&self) -> Option<Ended> {
+    /// How the trial ended; `None` if it was killed.
+    pub fn ended(&self) -> Option<PastOutcome> {
         let step = self.result["step"].as_u64();
-        Some(Ended {
+        Some(PastOutcome {
             verdict: serde_json::from_value(self.result["verdict"].clone()).ok()?,
             step: step.and_then(|step| step.try_into().ok()),
         })
     }
 
-    /// The machine as it stood.
+    /// The failure snapshot.
     ///
     /// # Errors
-    /// Why there is none, or none that can be used.
+    /// Why there is no usable failure snapshot.
     pub fn machine(&self) -> Result<FailureSnapshot, String> {
-        let machine = self.left().join(MACHINE);
-        let instead = format!(
-            "`harness replay {}` runs the trial again",
+        let machine = self.snapshot_folder().join(MACHINE);
+        let hint = format!(
+            "hint: run the trial again with `harness replay {}`",
             self.folder.display()
         );
         if machine.is_dir() {
-            return FailureSnapshot::open(&machine).map_err(|why| format!("{why}; {instead}"));
+            return FailureSnapshot::open(&machine).map_err(|why| format!("{why}; {hint}"));
         }
-        let why = match (self.fate(), self.ended()) {
-            (Some(SnapshotOutcome::NotKept { reason: why }), _) => why,
+        let why = match (self.snapshot_outcome(), self.ended()) {
+            (Some(SnapshotOutcome::NotKept { reason }), _) => reason,
             (Some(SnapshotOutcome::Kept { .. }), _) => {
-                "it was removed since, as only the newest stay".into()
+                "it was removed, because only the newest are kept".into()
             }
-            (None, None) => "the trial was ended before its verdict".into(),
-            (None, Some(_)) => "only a red trial leaves one".into(),
+            (None, None) => "the trial ended without a verdict".into(),
+            (None, Some(_)) => "only a failed trial leaves one".into(),
         };
         let folder = self.folder.display();
-        Err(format!("no machine was kept in {folder}: {why}; {instead}"))
+        Err(format!("no failure snapshot in {folder}: {why}; {hint}"))
     }
 
-    fn fate(&self) -> Option<SnapshotOutcome> {
+    fn snapshot_outcome(&self) -> Option<SnapshotOutcome> {
         serde_json::from_value(self.result["machine"].clone()).ok()
     }
 
-    /// The evidence folder that its machine was kept in: this one, or that of a machine that was
-    /// made for a checkpoint and failed before the trial had one.
-    pub fn left(&self) -> PathBuf {
+    /// The evidence folder that holds the failure snapshot: this one, or that of a checkpoint machine
+    /// that failed before the trial had its own machine.
+    pub fn snapshot_folder(&self) -> PathBuf {
         let own = self.folder.clone();
-        let Some(SnapshotOutcome::Kept { folder, .. }) = self.fate() else {
+        let Some(SnapshotOutcome::Kept { folder, .. }) = self.snapshot_outcome() else {
             return own;
         };
-        // Evidence may have been taken elsewhere since, all of it together.
+        // All evidence may have been moved to another place.
         let name = folder.file_name().unwrap_or_default();
         let beside = own.join("..").join(name);
-        let there = |folder: &PathBuf| folder.join(MACHINE).is_dir();
+        let exists = |folder: &PathBuf| folder.join(MACHINE).is_dir();
         let places = [own.clone(), folder, beside];
-        places.into_iter().find(there).unwrap_or(own)
+        places.into_iter().find(exists).unwrap_or(own)
     }
 
-    /// The key that its machine lets in, where it has one.
+    /// The private key that the machine accepts, if the scenario installs one.
     pub fn key(&self) -> Option<PathBuf> {
-        let key = self.left().join(MACHINE).join(KEY);
+        let key = self.snapshot_folder().join(MACHINE).join(KEY);
         key.is_file().then_some(key)
     }
 
@@ -139,10 +139,10 @@ impl Past {
         serde_json::from_slice(&text).map_err(|error| in_file(error.to_string()))
     }
 
-    /// The trial as it was, and whether machines were booted that could have been forked.
+    /// The recorded trial, and whether forking was disabled.
     ///
     /// # Errors
-    /// What is missing, or wrong, in the folder.
+    /// What is missing or invalid in the folder.
     pub fn trial(&self, project: &Project) -> Result<(Trial, bool), String> {
         let record = self.record()?;
         let tree = self.folder.join(TREE);
@@ -150,7 +150,7 @@ impl Past {
         for name in [&record.profile, &record.scenario] {
             let name = name.as_str();
             if !base::files::is_relative(name) || name.contains('/') {
-                return Err(format!("`{}` is no name", name.escape_debug()));
+                return Err(format!("`{}` is not a valid name", name.escape_debug()));
             }
         }
         let tree = Project::at(&tree);
@@ -173,8 +173,8 @@ impl Past {
         Ok((trial, record.cold))
     }
 
-    /// What the harness served to its machine, which is not there any more when that comes back; as
-    /// far as the evidence tells.
+    /// The services that the harness provided to the machine, as far as the evidence records them. They are
+    /// not available when the machine is restored.
     pub fn served(&self, project: &Project) -> Vec<&'static str> {
         let Ok((trial, _)) = self.trial(project) else {
             return Vec::new();
@@ -189,23 +189,24 @@ impl Past {
         }
         let registry = scenario.machine.registry.as_ref().map(|_| "registry");
         let servers = asked.into_iter().filter(|(_, asked)| *asked);
-        let servers = servers.map(|(what, _)| what);
+        let servers = servers.map(|(name, _)| name);
         registry.into_iter().chain(servers).collect()
     }
 
-    /// What its power cuts were drawn from.
+    /// The seed of its power cuts.
     ///
     /// # Errors
-    /// What is missing, or wrong, in the folder.
+    /// What is missing or invalid in the folder.
     pub fn seed(&self) -> Result<Option<u64>, String> {
         Ok(self.record()?.seed)
     }
 
-    /// What the trial booted: `given`, else where it was then, else what lies in the tree; the first
-    /// that has the same content. With `any`, the first that is there at all.
+    /// Finds the artifacts that the trial booted. The candidates are `given`, or else the recorded paths
+    /// and the artifacts of the project. Returns the first candidate with the recorded content, or, with
+    /// `any`, the first that exists.
     ///
     /// # Errors
-    /// None of them is what the trial booted.
+    /// No candidate matches.
     pub fn artifacts(
         &self,
         given: Option<Artifacts>,
@@ -222,66 +223,65 @@ impl Past {
             }
             why.extend(found);
         }
-        if any && let Some(there) = here.into_iter().find(Artifacts::exist) {
-            return Ok(there);
+        if any && let Some(existing) = here.into_iter().find(Artifacts::exist) {
+            return Ok(existing);
         }
-        let hint = match any {
-            true => "give something to boot with --kernel and --initrd",
-            false => {
-                "give it with --kernel and --initrd, or boot what is here with --any-artifacts"
-            }
+        let hint = if any {
+            "pass --kernel and --initrd"
+        } else {
+            "pass them with --kernel and --initrd, or boot the present ones with --any-artifacts"
         };
         why.dedup();
         let why = why.join("\n  ");
         Err(format!(
-            "what the trial booted is not here:\n  {why}\n{hint}"
+            "cannot find the artifacts that the trial booted:\n  {why}\nhint: {hint}"
         ))
     }
 
-    /// Makes sure that the registry of the trial's machine would serve what it served then: its images
-    /// are made in this tree.
+    /// Checks that the registry would serve the images that it served then. They are built in this
+    /// tree.
     ///
     /// # Errors
-    /// It would serve something else, or an image cannot be made.
+    /// An image differs or cannot be built.
     pub fn same_images(&self, trial: &Trial) -> Result<(), String> {
         let was = self.record()?.images;
         let here = trial.served_images().map_err(|why| why.text().to_owned())?;
-        let other = other_images(&was, &here);
-        if other.is_empty() {
+        let changed = changed_images(&was, &here);
+        if changed.is_empty() {
             return Ok(());
         }
-        let other = other.join("\n  ");
+        let changed = changed.join("\n  ");
         Err(format!(
-            "the images that the trial's registry served, or its client's root, are not here:\n  {other}\n\
-             put images/ back as it was then, or serve what is here with --any-artifacts"
+            "cannot find the images of the trial's registry, or the root of its client:\n  {changed}\n\
+             hint: restore images/ as it was then, or serve the present images with --any-artifacts"
         ))
     }
 
-    /// The same for a machine that runs already and boots it only when it is rebooted: something
-    /// else will do, and is told of.
+    /// The artifacts for a machine that already runs and boots them only on a reboot. Different artifacts
+    /// are accepted with a warning.
     ///
     /// # Errors
-    /// There is nothing at all.
+    /// No artifacts exist.
     pub fn artifacts_for_reboot(
         &self,
         given: Option<Artifacts>,
         project: &Project,
     ) -> Result<Artifacts, String> {
-        let exactly = self.artifacts(given.clone(), project, false);
-        exactly.or_else(|why| {
+        let exact = self.artifacts(given.clone(), project, false);
+        exact.or_else(|why| {
             let any = self.artifacts(given, project, true)?;
-            log::info!("after a reboot it would be another build: {why}");
+            log::info!("a reboot will boot a different build: {why}");
             Ok(any)
         })
     }
 }
 
-/// The evidence may be somebody else's, and snapshots are written into its tree: a link would lead out
-/// of it.
+/// Rejects symbolic links: evidence may come from another person, snapshots are written into its tree, and
+/// a link could lead out of it.
 fn no_links(folder: &Path) -> Result<(), String> {
     let unreadable = |error: std::io::Error| format!("{}: {error}", folder.display());
     if folder.symlink_metadata().map_err(unreadable)?.is_symlink() {
-        return Err(format!("{} is a link", folder.display()));
+        return Err(format!("{} is a symbolic link", folder.display()));
     }
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -290,19 +290,22 @@ fn no_links(folder: &Path) -> Result<(), String> {
         if kind.is_dir() {
             no_links(&path)?;
         } else if !kind.is_file() {
-            return Err(format!("{} is a link or no plain file", path.display()));
+            return Err(format!(
+                "{} is a symbolic link or a special file",
+                path.display()
+            ));
         }
     }
     Ok(())
 }
 
 fn candidates(record: &Record, given: Option<Artifacts>, project: &Project) -> Vec<Artifacts> {
-    let then = Artifacts {
+    let recorded = Artifacts {
         kernel: record.kernel.path.clone(),
         initrd: record.initrd.path.clone(),
     };
     given.map_or_else(
-        || vec![then, Artifacts::of_project(project)],
+        || vec![recorded, Artifacts::of_project(project)],
         |given| vec![given],
     )
 }
@@ -313,23 +316,26 @@ fn differences(record: &Record, artifacts: &Artifacts) -> Vec<String> {
     kernel.into_iter().chain(initrd).collect()
 }
 
-/// Those that are not what they were.
-fn other_images(was: &BTreeMap<String, String>, here: &BTreeMap<String, String>) -> Vec<String> {
+/// Describes the images that are missing or have changed.
+fn changed_images(was: &BTreeMap<String, String>, here: &BTreeMap<String, String>) -> Vec<String> {
     let differ = was
         .iter()
         .filter(|(name, hash)| here.get(*name) != Some(hash));
-    let told = differ.map(|(name, was)| match here.get(name) {
-        Some(here) => format!("{name} has another content: {here} and not {was}"),
-        None => format!("{name} is not made here"),
+    let lines = differ.map(|(name, was)| match here.get(name) {
+        Some(here) => format!("{name} has different content: {here} instead of {was}"),
+        None => format!("{name} is not built here"),
     });
-    told.collect()
+    lines.collect()
 }
 
-/// Why a file is not the one that was booted.
+/// Why a file is not the one that the trial booted.
 fn differs(what: &str, was: &FileRecord, file: &Path) -> Option<String> {
     match content(file) {
         Ok(content) if content == was.content => None,
-        Ok(_) => Some(format!("the {what} {} has another content", file.display())),
+        Ok(_) => Some(format!(
+            "the {what} {} has different content",
+            file.display()
+        )),
         Err(error) => Some(error.text().to_owned()),
     }
 }
@@ -350,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_failed_before_the_trials_own_is_found_from_the_trial() {
+    fn snapshot_folder_finds_the_machine_of_a_failed_checkpoint() {
         let parent = tempfile::tempdir().unwrap();
         let [outer, inner] = ["q35-tea", "q35-setup-kettle"].map(|name| parent.path().join(name));
         let machine = json!({ "kept": "yes", "bytes": 1, "folder": inner });
@@ -360,29 +366,32 @@ mod tests {
         std::fs::create_dir(inner.join(MACHINE)).unwrap();
         std::fs::write(inner.join(MACHINE).join(KEY), "key").unwrap();
         for folder in [&outer, &inner] {
-            let past = Past::open(folder).unwrap();
-            assert_eq!((past.left(), past.key().is_some()), (inner.clone(), true));
+            let past = PastTrial::open(folder).unwrap();
+            assert_eq!(
+                (past.snapshot_folder(), past.key().is_some()),
+                (inner.clone(), true)
+            );
             let why = past.machine().unwrap_err();
             assert!(why.contains("machine.json"), "{why}");
         }
 
-        // Both were taken to another place.
+        // Both folders were moved.
         let elsewhere = parent.path().join("elsewhere");
         std::fs::create_dir(&elsewhere).unwrap();
         for folder in [&outer, &inner] {
             let name = folder.file_name().unwrap();
             std::fs::rename(folder, elsewhere.join(name)).unwrap();
         }
-        let past = Past::open(&elsewhere.join("q35-tea")).unwrap();
+        let past = PastTrial::open(&elsewhere.join("q35-tea")).unwrap();
         assert!(past.key().is_some());
 
         std::fs::remove_dir_all(elsewhere.join("q35-setup-kettle").join(MACHINE)).unwrap();
         let why = past.machine().unwrap_err();
-        assert!(why.contains("it was removed since"), "{why}");
+        assert!(why.contains("it was removed, because"), "{why}");
     }
 
-    /// The evidence of a trial of this scenario.
-    fn recorded(parent: &Path, name: &str, scenario: &str) -> Past {
+    /// Writes the evidence of a trial of this scenario.
+    fn recorded(parent: &Path, name: &str, scenario: &str) -> PastTrial {
         let folder = parent.join(name);
         evidence(&folder, &json!({ "verdict": "failed" }));
         let tree = Project::at(&folder.join(TREE));
@@ -400,11 +409,11 @@ mod tests {
         let text = format!("name: {name}\nabout: tea can be made\n{scenario}");
         write(tree.scenarios_folder(), &format!("{name}.yaml"), text);
         write(folder.join(TREE), FILE, record.to_string());
-        Past::open(&folder).unwrap()
+        PastTrial::open(&folder).unwrap()
     }
 
     #[test]
-    fn foreign_evidence_that_leads_out_of_its_folder_is_refused() {
+    fn trial_rejects_evidence_that_leads_out_of_its_folder() {
         let parent = tempfile::tempdir().unwrap();
         let steps = "steps:\n  - ssh: { run: make tea }\n";
         let past = recorded(parent.path(), "tea", steps);
@@ -412,7 +421,7 @@ mod tests {
         let snapshots = past.folder().join(TREE).join("scenarios/snapshots");
         std::os::unix::fs::symlink("/tmp", &snapshots).unwrap();
         let why = past.trial(&here()).unwrap_err();
-        assert!(why.contains("snapshots is a link"), "{why}");
+        assert!(why.contains("snapshots is a symbolic link"), "{why}");
         std::fs::remove_file(&snapshots).unwrap();
 
         let file = past.folder().join(TREE).join(FILE);
@@ -421,11 +430,11 @@ mod tests {
         assert_ne!(other, record);
         std::fs::write(&file, other).unwrap();
         let why = past.trial(&here()).unwrap_err();
-        assert!(why.contains("`../../tea` is no name"), "{why}");
+        assert!(why.contains("`../../tea` is not a valid name"), "{why}");
     }
 
     #[test]
-    fn images_that_are_not_what_they_were_are_told() {
+    fn changed_images_lists_missing_and_different_images() {
         let images = |all: &[(&str, &str)]| {
             let all = all
                 .iter()
@@ -433,21 +442,21 @@ mod tests {
             all.collect::<BTreeMap<_, _>>()
         };
         let was = images(&[("tea:1", "green"), ("cup:1", "blue")]);
-        assert!(other_images(&was, &was).is_empty());
+        assert!(changed_images(&was, &was).is_empty());
         let here = images(&[("tea:1", "black"), ("cup:2", "blue")]);
         assert_eq!(
-            other_images(&was, &here),
+            changed_images(&was, &here),
             [
-                "cup:1 is not made here",
-                "tea:1 has another content: black and not green"
+                "cup:1 is not built here",
+                "tea:1 has different content: black instead of green"
             ]
         );
-        // One of before images were recorded.
-        assert!(other_images(&BTreeMap::new(), &here).is_empty());
+        // Evidence from before images were recorded.
+        assert!(changed_images(&BTreeMap::new(), &here).is_empty());
     }
 
     #[test]
-    fn what_was_served_to_a_machine_is_known_from_its_evidence() {
+    fn served_lists_the_services_of_the_trial() {
         let parent = tempfile::tempdir().unwrap();
         let steps = "steps:\n  - ssh: { run: make tea }\n";
         let asks = "  - time_server: { tell: /tmp/server }\n";

@@ -1,4 +1,4 @@
-//! The run of a trial: the machine, its steps under guard and deadline, and what becomes of it.
+//! Runs a trial: starts the machine, runs the steps under their deadlines, and saves a failure snapshot.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use scenario::Step;
 
 use super::begin::StartedMachine;
 use super::deadline::{self, Deadline, StepTimeout};
-use super::failure_report::{FailureReport, Ran};
+use super::failure_report::{FailureReport, FinishedStep};
 use super::invariants::Invariants;
 use super::log::Log;
 use super::session::Session;
@@ -18,7 +18,7 @@ use super::step_failure::StepFailure;
 use super::{Failure, Settings, Trial, collect, outcome, scaled, steps};
 
 impl Trial {
-    /// From power-on or fork to the last step.
+    /// Runs the whole trial, from the boot or fork to the last step.
     pub(super) async fn verdict(
         &self,
         artifacts: &Artifacts,
@@ -26,12 +26,12 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let all = self.scenario.steps.len();
-        let begun = self.first_steps(all, artifacts, settings, log).await?;
-        begun.machine.stop().await;
+        let started = self.first_steps(all, artifacts, settings, log).await?;
+        started.machine.stop().await;
         Ok(())
     }
 
-    /// The machine after so many steps; that of a red one is kept.
+    /// Runs the first `count` steps and returns the machine. If a step fails, a failure snapshot is saved.
     pub(super) async fn first_steps(
         &self,
         count: usize,
@@ -39,73 +39,73 @@ impl Trial {
         settings: &Settings,
         log: &Log<'_>,
     ) -> Result<StartedMachine, Failure> {
-        let begun = self.begin(artifacts, settings, log).await?;
+        let started = self.start_machine(artifacts, settings, log).await?;
         let snapshots = self.snapshots();
         let session = Session::new(
-            Arc::clone(&begun.machine),
-            &begun.keys,
+            Arc::clone(&started.machine),
+            &started.keys,
             &snapshots,
             &self.project,
         );
         let mut session = session.with_seed(settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
-        let verdict = Box::pin(self.judge(artifacts, &begun, &mut session, count, log)).await;
-        if let Err(red) = verdict {
-            // Before its connections end: it is kept as it stands.
+        let verdict = Box::pin(self.judge(artifacts, &started, &mut session, count, log)).await;
+        if let Err(report) = verdict {
+            // Before the connections close: the snapshot must show the machine as it was.
             outcome::screen(&session.machine, log.evidence).await;
             let wanted = &self.scenario.collect;
             log.notes(&collect::collect(wanted, &mut session, log.evidence).await);
             let machine = &session.machine;
-            let fate = self.keep(machine, &begun.keys, settings, log).await;
-            let failure = red.conclude(self, machine, log.evidence, fate);
+            let snapshot = self.keep(machine, &started.keys, settings, log).await;
+            let failure = report.conclude(self, machine, log.evidence, snapshot);
             machine.stop().await;
             return Err(failure);
         }
-        // A step may have put another machine in its place.
+        // A step may have replaced the machine.
         let machine = Arc::clone(&session.machine);
         drop(session);
-        let mut begun = begun;
-        begun.machine = machine;
-        Ok(begun)
+        let mut started = started;
+        started.machine = machine;
+        Ok(started)
     }
 
-    /// Until the machine is ready, then so many steps.
+    /// Waits until the machine is ready, then runs the first `count` steps.
     async fn judge(
         &self,
         artifacts: &Artifacts,
-        begun: &StartedMachine,
+        started: &StartedMachine,
         session: &mut Session<'_>,
         count: usize,
         log: &Log<'_>,
     ) -> Result<(), FailureReport> {
         let mut ran = Vec::new();
         let wanted = self.scenario.ready.as_ref();
-        let (what, ready) = (begun.what(), begun.ready(wanted, session));
-        let ready = log.around(0, 1, what, ready, &mut ran).await;
-        // What is not over has no ladder yet.
-        if !begun.is_fork() && (wanted.is_none() || ready.is_err()) {
-            self.tell_boot(artifacts, &begun.machine, ready.is_ok(), log);
+        let (title, ready) = (started.start_title(), started.ready(wanted, session));
+        let ready = log.step(0, 1, title, ready, &mut ran).await;
+        // A boot that continues has no complete timeline yet.
+        if !started.is_fork() && (wanted.is_none() || ready.is_err()) {
+            self.emit_timeline(artifacts, &started.machine, ready.is_ok(), log);
         }
-        ready.map_err(|fault| FailureReport::boot(fault, &ran))?;
-        if !begun.is_fork() {
+        ready.map_err(|failure| FailureReport::boot(failure, &ran))?;
+        if !started.is_fork() {
             for setup in &self.scenario.setups {
                 self.set_up(setup, session, log, &mut ran).await?;
             }
         }
 
-        // Still, when the first step begins.
-        let boots = wanted.is_some() && !begun.is_fork();
+        // Whether the machine is still booting when the first step begins.
+        let is_booting = wanted.is_some() && !started.is_fork();
         let first = self.profile.disks.len();
         session.disks = first..first + self.scenario.machine.disks.len();
-        let verdict = self.steps(session, boots, count, log, &mut ran).await;
+        let verdict = self.steps(session, is_booting, count, log, &mut ran).await;
         if verdict.is_err() || count < self.scenario.steps.len() {
-            // It is kept as it stands, or a person goes on with what is broken.
+            // The snapshot must include the faults, or a user continues with them.
             return verdict;
         }
         let limit = Deadline::within(scaled(deadline::REVERT));
         if let Some(text) = session.revert_all(&limit).await {
             let trial = Some(log.trial.clone());
-            log.tell(EventKind::Note { trial, text });
+            log.emit(EventKind::Note { trial, text });
         }
         verdict
     }
@@ -113,81 +113,84 @@ impl Trial {
     async fn steps(
         &self,
         session: &mut Session<'_>,
-        boots: bool,
+        is_booting: bool,
         count: usize,
         log: &Log<'_>,
-        ran: &mut Vec<Ran>,
+        ran: &mut Vec<FinishedStep>,
     ) -> Result<(), FailureReport> {
         let whole = Deadline::within(scaled(self.scenario.timeout));
         let scenario = &self.scenario;
         let key = scenario.machine.ssh_key;
         let invariants = Invariants::new(&scenario.invariants, key, session);
-        let invariants = invariants.once_booted(boots);
-        let mut broken = std::pin::pin!(invariants.watch());
+        let invariants = invariants.once_booted(is_booting);
+        let mut violation = std::pin::pin!(invariants.watch());
         for (number, step) in scenario.steps.iter().enumerate().take(count) {
-            let what = step.title();
-            let patience = log.patience(number + 1, step, ran);
+            let title = step.title();
+            let timeout = log.timeout(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
-            let told = session.notes().len();
+            let noted_before = session.notes().len();
             let step_alone =
-                async |session: &mut Session<'_>| within(step, session, &whole, patience).await;
+                async |session: &mut Session<'_>| within(step, session, &whole, timeout).await;
             let work = invariants.during(step, is_last, session, step_alone);
             let work = async {
                 tokio::select! {
                     verdict = work => verdict,
-                    fault = &mut broken => Err(fault),
+                    failure = &mut violation => Err(failure),
                 }
             };
-            let verdict = log.around(number + 1, step.line, &what, work, ran).await;
-            log.notes(&session.notes()[told..]);
-            verdict.map_err(|fault| FailureReport::step(noted(fault, session), number, ran))?;
+            let verdict = log.step(number + 1, step.line, &title, work, ran).await;
+            log.notes(&session.notes()[noted_before..]);
+            verdict.map_err(|failure| FailureReport::step(noted(failure, session), number, ran))?;
         }
         Ok(())
     }
 }
 
-/// A step under the guard, its own deadline and that of the whole scenario.
+/// Runs a step under `fail_fast`, its own deadline and the deadline of the scenario.
 pub(super) async fn within(
     step: &Step,
     session: &mut Session<'_>,
     whole: &Deadline,
-    patience: StepTimeout,
+    timeout: StepTimeout,
 ) -> Result<(), StepFailure> {
-    /// What a wait gets to say what it saw last, before it is cut off.
-    const LAST_WORDS: Duration = Duration::from_secs(1);
+    /// Extra time for a wait to report what it last saw, before the step is cancelled.
+    const GRACE: Duration = Duration::from_secs(1);
 
     if whole.left().is_zero() {
         let limit = whole.limit().div_f64(HostSpeed::of_host().factor());
         let limit = deadline::in_words(limit, HostSpeed::of_host());
         return Err(StepFailure::new(format!(
-            "the scenario's timeout ({limit}) was over before this step"
+            "the scenario's timeout ({limit}) expired before this step"
         )));
     }
-    let limit = patience.limit.min(whole.left());
+    let limit = timeout.limit.min(whole.left());
     let deadline = Deadline::within(limit);
     let machine = Arc::clone(&session.machine);
     let work = async { Ok(steps::perform(step, session, &deadline).await) };
-    let ended = match tokio::time::timeout(limit + LAST_WORDS, machine.fail_fast(work)).await {
-        Ok(Ok(Err(fault))) if fault.is_line => {
-            Err(machine.cause().await.map_or(fault, StepFailure::from))
+    let ended = match tokio::time::timeout(limit + GRACE, machine.fail_fast(work)).await {
+        Ok(Ok(Err(failure))) if failure.is_line => {
+            Err(machine.cause().await.map_or(failure, StepFailure::from))
         }
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(bad)) => Err(bad.into()),
+        Ok(Err(error)) => Err(error.into()),
         Err(_) => {
             let limit = limit.as_secs_f64();
             Err(StepFailure::new(format!(
-                "the step did not end within {limit:.0} s"
+                "the step timed out after {limit:.0} s"
             )))
         }
     };
-    ended.map_err(|fault| match deadline.left().is_zero() {
-        true => patience.told(fault),
-        false => fault,
+    ended.map_err(|failure| {
+        if deadline.left().is_zero() {
+            timeout.explain(failure)
+        } else {
+            failure
+        }
     })
 }
 
-/// A fault with what was noted before it.
-fn noted(fault: StepFailure, session: &Session<'_>) -> StepFailure {
+/// Adds the notes of the session to a failure.
+fn noted(failure: StepFailure, session: &Session<'_>) -> StepFailure {
     let notes = session.notes().iter();
-    notes.fold(fault, |fault, note| fault.with("note", note.as_str()))
+    notes.fold(failure, |failure, note| failure.with("note", note.as_str()))
 }

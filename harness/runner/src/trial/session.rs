@@ -1,4 +1,4 @@
-//! What the steps of a trial share: the machine, and the connections to it that are open.
+//! The session: the state that the steps of a trial share, such as the machine and its open connections.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,31 +18,31 @@ use super::deadline::{self, Deadline};
 use super::scaled;
 use super::step_failure::StepFailure;
 
-/// Who logs in where nothing else is said.
+/// The default user.
 pub const USER: &str = "rancher";
 
-/// A running machine and what is open to it.
+/// A running machine and the open connections to it.
 pub struct Session<'a> {
     /// The machine.
     pub machine: Arc<Machine>,
-    /// The trial's own key.
+    /// The trial's key pair.
     pub keys: &'a KeyPair,
-    /// Where snapshots are.
+    /// The folder of the snapshots to compare with.
     pub snapshots: &'a Path,
     /// The project that images are built from.
     pub project: &'a Project,
-    /// The disks of the scenario, counted with those of the profile before them.
+    /// The indices of the scenario's disks; the disks of the profile come before them.
     pub disks: Range<usize>,
-    /// What steps broke.
-    pub broken: ActiveFaults,
-    /// Who tells the machine the time, where a step asked for it.
+    /// The faults that steps injected.
+    pub faults: ActiveFaults,
+    /// The time server, if a step started one.
     pub time_server: Option<TimeServer>,
-    /// A person's computer, from the first step on that used it.
+    /// The client, from the first step that used it.
     pub client: Option<Client>,
-    /// Who tells it addresses, where a step asked for it.
+    /// The name server, if a step started one.
     pub name_server: Option<NameServer>,
     seed: Option<u64>,
-    /// What people should know about this trial.
+    /// Notes for the user about this trial.
     notes: Vec<String>,
     ssh: Option<Ssh>,
     system: Option<Docker>,
@@ -50,7 +50,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Nothing is open yet: a scenario without `ssh` never logs in.
+    /// A session without connections: a scenario without `ssh` never logs in.
     pub fn new(
         machine: Arc<Machine>,
         keys: &'a KeyPair,
@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
             snapshots,
             project,
             disks: 0..0,
-            broken: ActiveFaults::default(),
+            faults: ActiveFaults::default(),
             time_server: None,
             client: None,
             name_server: None,
@@ -75,37 +75,37 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The same with the seed that is drawn from where a step has none of its own.
+    /// Sets the seed for steps that have none.
     #[must_use]
     pub fn with_seed(self, seed: Option<u64>) -> Self {
         Self { seed, ..self }
     }
 
-    /// The trial's seed, drawn at its first use unless it was given.
+    /// The trial's seed. If none was given, it is drawn on first use.
     pub fn seed(&mut self) -> u64 {
         *self.seed.get_or_insert_with(|| fastrand::u64(..))
     }
 
-    /// Remembers what people should know, and what a red verdict says.
+    /// Adds a note, which is emitted and included in the report of a failure.
     pub fn note(&mut self, text: impl Into<String>) {
         self.notes.push(text.into());
     }
 
-    /// All that was noted.
+    /// All notes.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// From now on it is this machine; to another one than before nothing is open yet.
-    pub fn go_on_with(&mut self, machine: &Arc<Machine>) {
+    /// Switches to this machine. If it is another one, the open connections are dropped.
+    pub fn switch_to(&mut self, machine: &Arc<Machine>) {
         if !Arc::ptr_eq(&self.machine, machine) {
             self.forget();
-            self.broken.after_power_cut();
+            self.faults.after_power_cut();
             self.machine = Arc::clone(machine);
         }
     }
 
-    /// The trial's own login.
+    /// The login with the trial's key.
     pub fn own_login(&self) -> Login {
         Login::Key {
             user: USER.into(),
@@ -113,7 +113,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The trial's own connection.
+    /// The trial's SSH connection, opened on first use.
     pub async fn ssh(&mut self, deadline: &Deadline) -> Result<Ssh, StepFailure> {
         if let Some(ssh) = &self.ssh {
             return Ok(ssh.clone());
@@ -123,44 +123,44 @@ impl<'a> Session<'a> {
         Ok(self.ssh.insert(ssh).clone())
     }
 
-    /// An engine's API.
+    /// A client of an engine's API, opened on first use.
     pub async fn docker(
         &mut self,
         engine: Engine,
         deadline: &Deadline,
     ) -> Result<Docker, StepFailure> {
-        if let Some(docker) = self.kept(engine) {
+        if let Some(docker) = self.cached(engine) {
             return Ok(docker.clone());
         }
         let ssh = self.ssh(deadline).await?;
         let docker = self.machine.docker(&ssh, engine).await?;
-        Ok(self.kept(engine).insert(docker).clone())
+        Ok(self.cached(engine).insert(docker).clone())
     }
 
-    fn kept(&mut self, engine: Engine) -> &mut Option<Docker> {
+    fn cached(&mut self, engine: Engine) -> &mut Option<Docker> {
         match engine {
             Engine::System => &mut self.system,
             Engine::User => &mut self.user,
         }
     }
 
-    /// Sets the clock to what it is here.
+    /// Sets the clock of the machine to that of this host.
     pub async fn set_clock(&mut self, deadline: &Deadline) -> Result<(), StepFailure> {
         let now = base::clock::now();
         let command = format!("date -u -s @{now:.0} > /dev/null");
         let output = self.run(&command, Account::Root, deadline).await?;
         match output.exit {
             Some(0) => Ok(()),
-            _ => Err(StepFailure::new("the clock cannot be set").with_output(&command, &output)),
+            _ => Err(StepFailure::new("cannot set the clock").with_output(&command, &output)),
         }
     }
 
-    /// Nothing is open any more: the machine was rebooted.
+    /// Drops all connections, for example after a reboot.
     pub fn forget(&mut self) {
         (self.ssh, self.system, self.user) = (None, None, None);
     }
 
-    /// Runs a command line over the trial's own connection.
+    /// Runs a command line over the trial's SSH connection.
     pub async fn run(
         &mut self,
         command: &str,
@@ -174,7 +174,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A command line with the rights of an account.
+/// A command line that runs with the rights of an account.
 pub fn for_account(command: &str, account: Account) -> String {
     match account {
         Account::Rancher => command.to_owned(),

@@ -1,5 +1,5 @@
-//! What a machine goes through before the first step: each setup once, kept as a checkpoint, or all
-//! of them in a machine of the trial's own.
+//! Setups: what a machine runs before the first step. Each setup is saved as a checkpoint, or all
+//! setups run in the machine of the trial.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use scenario::Setup;
 
 use super::begin::{StartedMachine, infrastructure};
 use super::deadline::{self, Deadline, StepTimeout};
-use super::failure_report::{FailureReport, Ran};
+use super::failure_report::{FailureReport, FinishedStep};
 use super::run::within;
 use super::session::Session;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled};
 
-/// For all steps of a setup together, on the reference host.
+/// The timeout for all steps of a setup, on the reference host.
 const SETUP: Duration = Duration::from_secs(600);
 
-/// What is needed to make checkpoints.
+/// What the creation of checkpoints needs.
 #[derive(Clone, Copy)]
 pub(super) struct Maker<'a> {
     pub(super) store: &'a CheckpointStore,
@@ -31,52 +31,52 @@ pub(super) struct Maker<'a> {
 }
 
 impl Trial {
-    /// The checkpoint of a machine that went through so many of the trial's setups. What is there
-    /// is used; what is not is made of the one before.
+    /// Returns the checkpoint after the first `setups` setups. If it does not exist, it is created from the
+    /// previous checkpoint.
     pub(super) async fn checkpoint(
         &self,
         maker: Maker<'_>,
         setups: usize,
     ) -> Result<CheckpointLease, Failure> {
-        let recipe = self.recipe(maker.artifacts, setups)?;
+        let key = self.checkpoint_key(maker.artifacts, setups)?;
         let make = async |folder: &Path| match setups.checked_sub(1) {
             None => self.boot_checkpoint(maker, folder).await,
             Some(last) => Box::pin(self.setup_checkpoint(maker, folder, last)).await,
         };
         maker
             .store
-            .get_or_create(&recipe, making(setups), make)
+            .get_or_create(&key, creation_timeout(setups), make)
             .await
     }
 
-    /// Starts a machine on the checkpoint of so many setups. Where QEMU does not take what is kept,
-    /// that is made once more.
-    pub(super) async fn go_on(
+    /// Forks the checkpoint after the first `setups` setups. If QEMU rejects the saved state, the checkpoint is
+    /// created again once.
+    pub(super) async fn fork_checkpoint(
         &self,
         maker: Maker<'_>,
         setups: usize,
         fork: impl AsyncFn(&CheckpointLease) -> Result<Machine, Failure>,
     ) -> Result<(CheckpointLease, Machine), Failure> {
-        let held = self.checkpoint(maker, setups).await?;
-        let refused = match fork(&held).await {
-            Ok(machine) => return Ok((held, machine)),
+        let lease = self.checkpoint(maker, setups).await?;
+        let refused = match fork(&lease).await {
+            Ok(machine) => return Ok((lease, machine)),
             Err(failure) => failure,
         };
-        drop(held);
-        let name = self.recipe(maker.artifacts, setups)?.name();
+        drop(lease);
+        let name = self.checkpoint_key(maker.artifacts, setups)?.name();
         if !maker.store.remove(&name) {
             return Err(refused);
         }
         maker.settings.listeners.emit(EventKind::Note {
             trial: Some(self.name()),
-            text: format!("its checkpoint is made anew: {}", refused.text()),
+            text: format!("its checkpoint is created again: {}", refused.text()),
         });
-        let held = self.checkpoint(maker, setups).await?;
-        let machine = fork(&held).await?;
-        Ok((held, machine))
+        let lease = self.checkpoint(maker, setups).await?;
+        let machine = fork(&lease).await?;
+        Ok((lease, machine))
     }
 
-    /// Goes on from the checkpoint before a setup, does its steps, and saves the machine.
+    /// Forks the checkpoint before a setup, runs the setup, and saves the machine.
     async fn setup_checkpoint(
         &self,
         maker: Maker<'_>,
@@ -87,8 +87,8 @@ impl Trial {
         let name = format!("{}-setup-{}", self.profile.name, setup.name);
         let evidence = Evidence::begin(&maker.settings.evidence, &name)?;
         self.record(maker.artifacts, maker.settings, &evidence);
-        let made = Box::pin(self.set_up_and_save(maker, folder, number, &evidence)).await;
-        made.map_err(|failure| closed(&evidence, failure))
+        let saved = Box::pin(self.set_up_and_save(maker, folder, number, &evidence)).await;
+        saved.map_err(|failure| closed(&evidence, failure))
     }
 
     async fn set_up_and_save(
@@ -101,85 +101,86 @@ impl Trial {
         let setup = &self.scenario.setups[number];
         let fork = async |before: &CheckpointLease| {
             let spec = self.spec(maker.artifacts, &before.keys)?;
-            let machine = Machine::fork_savable(spec, &before.saved, folder, evidence.logs()).await;
+            let machine =
+                Machine::fork_savable(spec, &before.checkpoint, folder, evidence.logs()).await;
             machine.map_err(|error| infrastructure(error, evidence))
         };
-        let (before, machine) = self.go_on(maker, number, fork).await?;
-        let begun = StartedMachine::on(Arc::new(machine), before);
+        let (before, machine) = self.fork_checkpoint(maker, number, fork).await?;
+        let started = StartedMachine::forked(Arc::new(machine), before);
         let log = self.log(maker.settings, evidence, self.name());
-        let done = Box::pin(self.go_through(&begun, setup, &log)).await;
+        let done = Box::pin(self.run_setup(&started, setup, &log)).await;
         if done.is_err() {
-            outcome::screen(&begun.machine, evidence).await;
+            outcome::screen(&started.machine, evidence).await;
         }
-        log.tell(EventKind::Setup {
+        log.emit(EventKind::Setup {
             trial: self.name(),
             setup: setup.name.clone(),
             evidence: evidence.folder().to_path_buf(),
             ready: done.is_ok(),
         });
-        if let Err(red) = done {
-            let fate = self
-                .keep(&begun.machine, &begun.keys, maker.settings, &log)
+        if let Err(report) = done {
+            let snapshot = self
+                .keep(&started.machine, &started.keys, maker.settings, &log)
                 .await;
-            let failure = red.conclude(self, &begun.machine, evidence, fate);
-            begun.machine.stop().await;
+            let failure = report.conclude(self, &started.machine, evidence, snapshot);
+            started.machine.stop().await;
             return Err(failure);
         }
-        save(&begun.machine, folder, evidence).await?;
-        Ok(begun.keys)
+        save(&started.machine, folder, evidence).await?;
+        Ok(started.keys)
     }
 
-    async fn go_through(
+    async fn run_setup(
         &self,
-        begun: &StartedMachine,
+        started: &StartedMachine,
         setup: &Arc<Setup>,
         log: &Log<'_>,
     ) -> Result<(), FailureReport> {
         let mut ran = Vec::new();
         let snapshots = self.snapshots();
         let mut session = Session::new(
-            Arc::clone(&begun.machine),
-            &begun.keys,
+            Arc::clone(&started.machine),
+            &started.keys,
             &snapshots,
             &self.project,
         );
-        let what = format!("fork, for the setup {}", setup.name);
-        log.around(0, 1, &what, begun.ready(None, &mut session), &mut ran)
+        let title = format!("fork, for the setup {}", setup.name);
+        log.step(0, 1, &title, started.ready(None, &mut session), &mut ran)
             .await
-            .map_err(|fault| FailureReport::boot(fault, &ran))?;
+            .map_err(|failure| FailureReport::boot(failure, &ran))?;
         self.set_up(setup, &mut session, log, &mut ran).await
     }
 
-    /// Does the steps of a setup.
+    /// Runs the steps of a setup.
     pub(super) async fn set_up(
         &self,
         setup: &Arc<Setup>,
         session: &mut Session<'_>,
         log: &Log<'_>,
-        ran: &mut Vec<Ran>,
+        ran: &mut Vec<FinishedStep>,
     ) -> Result<(), FailureReport> {
         let whole = Deadline::within(scaled(SETUP));
         for (number, step) in setup.steps.iter().enumerate() {
-            let what = format!("setup {}: {}", setup.name, step.title());
-            let work = within(step, session, &whole, StepTimeout::with(step));
-            log.around(0, step.line, &what, work, ran)
+            let title = format!("setup {}: {}", setup.name, step.title());
+            let work = within(step, session, &whole, StepTimeout::unrecorded(step));
+            log.step(0, step.line, &title, work, ran)
                 .await
-                .map_err(|fault| FailureReport::setup(fault, setup, number, ran))?;
+                .map_err(|failure| FailureReport::setup(failure, setup, number, ran))?;
         }
         Ok(())
     }
 }
 
-/// For another process to make the checkpoint of a machine that went through so many setups, with
-/// all that it goes on from; twice, for what QEMU refuses is made once more.
-fn making(setups: usize) -> Duration {
+/// How long another process may take to create the checkpoint after this many setups, with all earlier
+/// checkpoints. The time is doubled, because a checkpoint that QEMU rejects is created again.
+fn creation_timeout(setups: usize) -> Duration {
     let around = deadline::LOGIN * 2 + deadline::REST;
     let setups = u32::try_from(setups).unwrap_or(u32::MAX);
     let all = deadline::BOOT + around + (SETUP + around).saturating_mul(setups);
     scaled(all.saturating_mul(2))
 }
 
-/// Saves a machine; its evidence is of no more use then.
+/// Saves a machine as a checkpoint and removes its evidence, which is not needed any more.
 pub(super) async fn save(
     machine: &Machine,
     folder: &Path,
@@ -187,6 +188,8 @@ pub(super) async fn save(
 ) -> Result<(), Failure> {
     machine.settle(scaled(deadline::REST)).await;
     let saved = machine.save(folder).await;
-    saved.map_err(|error| infrastructure(format!("no checkpoint: {error}"), evidence))?;
+    saved.map_err(|error| {
+        infrastructure(format!("cannot create the checkpoint: {error}"), evidence)
+    })?;
     Ok(std::fs::remove_dir_all(evidence.folder())?)
 }

@@ -1,4 +1,4 @@
-//! Snapshots of what a machine printed: files beside the scenarios, kept and reviewed by insta.
+//! Snapshots of the output of a machine: files beside the scenarios, managed with insta.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,15 +11,15 @@ use scenario::Filter;
 use super::judge::diff;
 use super::step_failure::StepFailure;
 
-/// Whether what differs is right now, in this process.
+/// Whether this process accepts output that differs from its snapshot.
 static ACCEPTS: AtomicBool = AtomicBool::new(false);
 
-/// From now on what was printed becomes the snapshot where it differs, or where there is none.
+/// From now on, output that differs from its snapshot, or has none, replaces the snapshot.
 pub fn accept_all() {
     ACCEPTS.store(true, Ordering::Relaxed);
 }
 
-/// Writes a snapshot as insta does. What is right already stays as it is.
+/// Writes a snapshot in insta's format, unless the snapshot has this content already.
 fn accept(got: &str, file: &Path) -> std::io::Result<()> {
     let got = got.trim_end_matches('\n');
     if content(file).is_some_and(|kept| kept.trim_end_matches('\n') == got) {
@@ -27,7 +27,7 @@ fn accept(got: &str, file: &Path) -> std::io::Result<()> {
     }
     std::fs::create_dir_all(file.parent().unwrap_or(file))?;
     std::fs::write(file, format!("---\nsource: {}\n---\n{got}\n", file!()))?;
-    // What insta left for review is settled.
+    // Remove the snapshot that insta left for review.
     let _ = std::fs::remove_file(file.with_extension("snap.new"));
     log::info!("accepted: {}", file.display());
     Ok(())
@@ -36,7 +36,7 @@ fn accept(got: &str, file: &Path) -> std::io::Result<()> {
 /// Compares `got` with the snapshot `NAME.snap` of a folder, after its filters.
 ///
 /// # Errors
-/// It differs, or there is no such snapshot yet; insta has left a new one for review.
+/// The output differs, or the snapshot does not exist. insta leaves a new snapshot for review.
 pub fn compare(
     what: &str,
     got: &str,
@@ -65,25 +65,25 @@ pub fn compare(
     }
     let new = file.with_extension("snap.new");
     let review = format!(
-        "{}; `cargo harness test --accept NAME` takes it",
+        "{}; hint: accept it with `cargo harness test --accept NAME`",
         new.display()
     );
     Err(match content(&file) {
         Some(kept) => StepFailure::new(format!("{what} differs from {}", file.display()))
             .with("difference (- expected, + got)", diff(&kept, &got))
-            .with("if it is right now", review),
-        None => StepFailure::new(format!("there is no snapshot {}", file.display()))
+            .with("new snapshot", review),
+        None => StepFailure::new(format!("snapshot {} does not exist", file.display()))
             .with(what, got)
-            .with("if it is right", review),
+            .with("new snapshot", review),
     })
 }
 
-/// insta takes a relative path from the source file that calls it.
+/// insta resolves a relative path from the source file that calls it.
 fn absolute(folder: &Path) -> std::path::PathBuf {
     std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
-/// What is in a snapshot after its head.
+/// The content of a snapshot after its header.
 fn content(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     text.strip_prefix("---\n")?
@@ -95,15 +95,15 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether `check` ends without a panic. insta tells by one; nobody wants to see its backtrace
-/// above a message that says it better.
+/// Whether `check` returns without a panic. insta reports a difference by a panic, whose backtrace would
+/// only clutter the output.
 fn quietly(check: impl FnOnce()) -> bool {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
-        let usual = std::panic::take_hook();
+        let default_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if !QUIET.get() {
-                usual(info);
+                default_hook(info);
             }
         }));
     });
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_from_run_to_run_is_filtered() {
+    fn compare_applies_filters_and_accept_replaces_the_snapshot() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("version.snap"), KEPT).unwrap();
         let same = "rancherctl 0.1.0\n";
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(content(&file).unwrap(), "kettle 2\n");
         accept("kettle 3", &file).unwrap();
         assert_eq!(content(&file).unwrap(), "kettle 3\n");
-        // What differs is not tried here: insta would tell of it on this test's own output.
+        // A difference is not tested here: insta would print it in the output of this test.
         assert_eq!(
             content(&folder.path().join("version.snap")).unwrap(),
             "rancherctl [version]\n"

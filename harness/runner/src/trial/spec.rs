@@ -1,4 +1,4 @@
-//! The machine that a scenario asks for, as the machine crate takes it.
+//! Converts the machine of a scenario to a `MachineSpec`.
 
 use crate::artifacts::Artifacts;
 use crate::project::Project;
@@ -52,16 +52,16 @@ impl Trial {
     }
 }
 
-/// A machine's registry, with the images of this tree that it serves at first.
+/// The registry of a machine, with the images of this tree that it serves at first.
 pub(super) fn registry(project: &Project, wanted: &RegistryFile) -> Result<RegistrySpec, Failure> {
     let image = |name: &String| -> Result<Image, Failure> {
-        let made = images::publish(project.root(), name)
+        let built = images::publish(project.root(), name)
             .map_err(|error| Failure::Infrastructure(error.to_string()))?;
         Ok(Image {
-            name: made.name,
-            tag: made.tag,
-            config: made.config,
-            layers: made.layers,
+            name: built.name,
+            tag: built.tag,
+            config: built.config,
+            layers: built.layers,
         })
     };
     Ok(RegistrySpec {

@@ -1,4 +1,4 @@
-//! Why a step is red.
+//! Why a step failed.
 
 use std::fmt::Write as _;
 
@@ -8,21 +8,21 @@ use machine::{GuestFailure, MachineError, Output};
 
 pub use base::text::printable;
 
-/// Why a step is red: the machine did something else than was expected, or nothing at all.
+/// Why a step failed: the machine did something unexpected, or did not answer.
 #[derive(Debug)]
 pub struct StepFailure {
-    /// What is wrong, one sentence and perhaps more below it.
+    /// The message: one sentence, optionally followed by details on further lines.
     pub what: String,
-    /// What was seen, as headed blocks: stdout, stderr, a diff.
+    /// Observations as blocks with a heading, such as stdout, stderr or a diff.
     pub seen: Vec<(String, String)>,
-    /// Whether a line to the machine broke, or it did not answer: there may be a reason to that.
+    /// Whether the connection broke or the machine did not answer; a guest failure may be the cause.
     pub is_line: bool,
-    /// Whether QEMU failed and not the machine in it, so that there is nothing to judge.
+    /// Whether QEMU failed and not the guest, so that there is no verdict.
     pub is_qemu: bool,
 }
 
 impl StepFailure {
-    /// A fault that says all in a sentence.
+    /// A failure with a message and no observations.
     pub fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
@@ -32,14 +32,14 @@ impl StepFailure {
         }
     }
 
-    /// The same with something that was seen.
+    /// Adds an observation.
     #[must_use]
     pub fn with(mut self, head: &str, text: impl Into<String>) -> Self {
         self.seen.push((head.into(), text.into()));
         self
     }
 
-    /// The same with what a command printed.
+    /// Adds a command, its exit status and its output.
     #[must_use]
     pub fn with_output(self, command: &str, output: &Output) -> Self {
         self.with("command", command)
@@ -48,7 +48,7 @@ impl StepFailure {
             .with("stderr", String::from_utf8_lossy(&output.stderr))
     }
 
-    /// The same with what is too long to be shown in files of the evidence.
+    /// Moves texts that are too long to be shown into files of the evidence.
     #[must_use]
     pub fn with_long_in(mut self, evidence: &Evidence) -> Self {
         if self.what.len() > MOST_OF_SENTENCE {
@@ -62,7 +62,7 @@ impl StepFailure {
         self
     }
 
-    /// The fault as it is printed.
+    /// Renders the failure for printing.
     pub fn render(&self) -> String {
         let what = bounded(&self.what, 2 * MOST_OF_SENTENCE, "");
         let mut text = indent(&printable(&what), "  ");
@@ -102,7 +102,7 @@ impl From<bollard::errors::Error> for StepFailure {
     }
 }
 
-/// How a command ended, in words.
+/// Describes how a command ended.
 pub fn ending(output: &Output) -> String {
     match (&output.signal, output.exit) {
         (Some(signal), _) => format!("signal {signal}"),
@@ -111,17 +111,17 @@ pub fn ending(output: &Output) -> String {
     }
 }
 
-/// Writes a text into a file of the evidence, and gives as much of it as is shown.
+/// Writes a text to a file of the evidence, and returns a shortened text.
 fn in_file(text: &str, most: usize, name: &str, evidence: &Evidence) -> String {
     let name = format!("{}.txt", name.split(' ').next().unwrap_or_default());
     let rest = match evidence.add(&name, text.as_bytes()) {
-        Ok(name) => format!("; all of it is in `{name}` of the evidence"),
-        Err(error) => format!("; they cannot be kept: {error}"),
+        Ok(name) => format!("; the full text is in `{name}` of the evidence"),
+        Err(error) => format!("; the full text cannot be saved: {error}"),
     };
     bounded(text, most, &rest)
 }
 
-/// Puts `margin` before each line.
+/// Prefixes each line with `margin`.
 pub fn indent(text: &str, margin: &str) -> String {
     let lines: Vec<String> = text
         .lines()
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdict_is_bounded_and_evidence_has_the_rest_when_a_command_prints_a_lot() {
+    fn failure_is_shortened_and_the_evidence_has_the_full_text_when_output_is_long() {
         let parent = tempfile::tempdir().unwrap();
         let evidence = Evidence::begin(parent.path(), "q35::tea").unwrap();
         let stdout = format!("first\n{}last\n", "a line of many\n".repeat(700_000));
@@ -143,16 +143,16 @@ mod tests {
             stdout: stdout.clone().into_bytes(),
             ..Output::default()
         };
-        let fault = StepFailure::new("stdout is not equal")
+        let failure = StepFailure::new("stdout is not equal")
             .with("difference (- expected, + got)", stdout.clone())
             .with_output("print", &output)
             .with_long_in(&evidence);
-        let text = fault.render();
+        let text = failure.render();
         assert!(text.len() < 200_000, "{} bytes", text.len());
         for part in [
             "| first",
             "| last",
-            "; all of it is in `stdout.txt` of the evidence]",
+            "; the full text is in `stdout.txt` of the evidence]",
         ] {
             assert!(text.contains(part), "{part}");
         }
@@ -165,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn fault_is_rendered_in_plain_letters() {
-        let fault = StepFailure::new("said \x1b[2J\u{202e}").with("got \0", "\x1b]52;c;x\x07");
+    fn render_escapes_control_characters() {
+        let failure = StepFailure::new("said \x1b[2J\u{202e}").with("got \0", "\x1b]52;c;x\x07");
         assert_eq!(
-            fault.render(),
+            failure.render(),
             "  said \\u{202e}\n  got \\x00: \\x1b]52;c;x\\x07"
         );
     }

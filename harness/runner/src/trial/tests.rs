@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use super::failure_report::{FailureReport, Ran, Seen};
+use super::failure_report::{FailureReport, FinishedStep, Seen};
 use super::*;
 use deadline::{Slowdown, StepTimeout};
 use machine::{BootEvent, Output};
@@ -63,10 +63,10 @@ fn output(exit: i32, stdout: &str, stderr: &str) -> Output {
     }
 }
 
-fn ran(what: &str, millis: u64) -> Ran {
-    Ran {
-        what: what.into(),
-        took: Duration::from_millis(millis),
+fn ran(title: &str, millis: u64) -> FinishedStep {
+    FinishedStep {
+        title: title.into(),
+        duration: Duration::from_millis(millis),
     }
 }
 
@@ -81,11 +81,11 @@ fn judged(yaml: &str, exit: i64, output: &Output) -> Result<(), String> {
         stdout: Some(&expected),
         stderr: None,
     };
-    judge::output(wanted, output, Path::new("snapshots")).map_err(|fault| fault.render())
+    judge::output(wanted, output, Path::new("snapshots")).map_err(|failure| failure.render())
 }
 
 #[test]
-fn a_red_step_says_all_there_is_to_know() {
+fn report_of_a_failed_step_shows_its_output_the_steps_and_the_console() {
     let coffee = output(0, "coffee\nblack\n", "kettle: empty\n");
     let expected = expecting("equals: tea");
     let wanted = judge::Wanted {
@@ -93,33 +93,33 @@ fn a_red_step_says_all_there_is_to_know() {
         stdout: Some(&expected),
         stderr: None,
     };
-    let fault = judge::command("make tea", wanted, &coffee, Path::new("snapshots")).unwrap_err();
+    let failure = judge::command("make tea", wanted, &coffee, Path::new("snapshots")).unwrap_err();
     let ran = [
         ran("boot", 17_300),
         ran("ssh: fill kettle", 210),
         ran("ssh: make tea", 1_080),
     ];
-    assert_snapshot!(FailureReport::step(fault, 1, &ran).text("q35::tea", &scenario(), &seen()));
+    assert_snapshot!(FailureReport::step(failure, 1, &ran).text("q35::tea", &scenario(), &seen()));
 }
 
 #[test]
-fn a_red_boot_says_what_came() {
-    let red = FailureReport::boot(
-        StepFailure::new("guest failure on the console: Kernel panic"),
+fn report_of_a_failed_boot_shows_that_nothing_was_received() {
+    let report = FailureReport::boot(
+        StepFailure::new("the guest's console said: Kernel panic"),
         &[ran("boot", 900)],
     );
     let nothing = Seen {
         serial: String::new(),
         events: Vec::new(),
     };
-    assert_snapshot!(red.text("q35::tea", &scenario(), &nothing));
+    assert_snapshot!(report.text("q35::tea", &scenario(), &nothing));
 }
 
 #[test]
-fn a_panic_is_shown_with_what_was_before_it() {
-    let panic = "guest failure on the console: kernel panic: line 9";
-    let red = FailureReport::boot(StepFailure::new(panic), &[ran("boot", 900)]);
-    let text = red.text("q35::tea", &scenario(), &seen());
+fn report_shows_the_lines_before_a_panic() {
+    let panic = "the guest's console said: kernel panic: line 9";
+    let report = FailureReport::boot(StepFailure::new(panic), &[ran("boot", 900)]);
+    let text = report.text("q35::tea", &scenario(), &seen());
     let shown: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("  | "))
@@ -131,14 +131,14 @@ fn a_panic_is_shown_with_what_was_before_it() {
 }
 
 #[test]
-fn one_line_end_does_not_count() {
+fn equals_ignores_one_trailing_newline() {
     judged("equals: tea", 0, &output(0, "tea\n", "")).unwrap();
     judged("equals: \"tea\\n\"", 0, &output(0, "tea", "")).unwrap();
     judged("equals: tea", 0, &output(0, "tea\n\n", "")).unwrap_err();
 }
 
 #[test]
-fn expectations_hold_together() {
+fn text_must_meet_all_expectations() {
     let good = output(0, "green tea\nblack tea\n", "");
     judged(
         "{matches: '^black', contains: [green, tea], lacks: coffee}",
@@ -152,13 +152,13 @@ fn expectations_hold_together() {
     assert!(why.contains("stdout does not contain `milk`"), "{why}");
     let why = judged("{lacks: [black]}", 0, &good).unwrap_err();
     assert!(
-        why.contains("stdout contains `black`, which it must not"),
+        why.contains("stdout contains `black`, expected it not to"),
         "{why}"
     );
 }
 
 #[test]
-fn the_exit_status_counts_also_where_a_signal_ended_it() {
+fn output_fails_on_an_unexpected_exit_status_or_signal() {
     let why = judged("{contains: tea}", 0, &output(3, "tea", "")).unwrap_err();
     assert!(
         why.contains("ended with exit status 3, expected exit status 0"),
@@ -174,7 +174,7 @@ fn the_exit_status_counts_also_where_a_signal_ended_it() {
 }
 
 #[test]
-fn root_is_reached_through_sudo_with_the_command_as_one_word() {
+fn for_account_quotes_the_command_for_sudo() {
     use scenario::Account;
     let command = session::for_account("echo 'a b'", Account::Root);
     assert_eq!(command, r"sudo -n sh -c 'echo '\''a b'\'''");
@@ -182,7 +182,7 @@ fn root_is_reached_through_sudo_with_the_command_as_one_word() {
 }
 
 #[test]
-fn a_step_may_say_how_long_it_takes() {
+fn step_timeout_overrides_the_default_of_its_kind() {
     let mut steps = scenario().steps;
     let limit = |step: &Step| StepTimeout::of(step, None, Slowdown::of(std::iter::empty())).limit;
     let reboot = limit(&steps[2]);

@@ -1,4 +1,4 @@
-//! How a boot went, against the budgets of its profile.
+//! Builds the boot timeline from boot events and the budgets of the profile.
 
 use std::collections::BTreeMap;
 
@@ -8,22 +8,22 @@ use host::speed::HostSpeed;
 use machine::BootEvent;
 use machine::profile::Budget;
 
-/// The stages that a guest reported, each with its budget on this host.
-pub(super) fn rungs(
+/// The stages that the guest reported, each with its budget on this host.
+pub(super) fn stages(
     events: &[BootEvent],
     budgets: &BTreeMap<String, Budget>,
-    scale: HostSpeed,
+    speed: HostSpeed,
 ) -> Vec<BootStage> {
-    let rung = |event: &BootEvent| {
+    let stage = |event: &BootEvent| {
         let budget = budgets.get(&event.stage);
         BootStage {
             stage: event.stage.clone(),
             seconds: event.seconds,
-            budget: budget.map(|budget| scale.apply(budget.get()).as_secs_f64()),
+            budget: budget.map(|budget| speed.apply(budget.get()).as_secs_f64()),
             error: event.error.clone(),
         }
     };
-    events.iter().map(rung).collect()
+    events.iter().map(stage).collect()
 }
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rungs_have_the_budgets_of_a_slower_host() {
+    fn stages_have_budgets_scaled_for_the_host() {
         let event = |stage: &str| BootEvent {
             stage: stage.into(),
             seconds: 5.0,
@@ -41,7 +41,7 @@ mod tests {
         };
         let budget = Budget::try_from("3s".to_owned()).unwrap();
         let budgets = [("init".to_owned(), budget)].into();
-        let slow = rungs(
+        let slow = stages(
             &[event("init"), event("root")],
             &budgets,
             HostSpeed::of_factor(2.0),

@@ -1,4 +1,4 @@
-//! Programs of others, installed below the folder of the benches and nowhere else.
+//! Installs third-party programs in the folder of the benchmarks.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,18 +7,18 @@ use tokio::process::Command;
 
 use crate::common::Result;
 
-/// Characters shown of what a command said last.
+/// How many characters of a command's last output are shown.
 const SHOWN: usize = 600;
-/// The line of a kernel that dies.
+/// The line of a kernel panic.
 const PANIC: &str = "Kernel panic";
 
-/// Runs a command to a good end; an error has the last of what it said.
+/// Runs a command that must succeed; the error includes its last output.
 pub async fn done(command: &mut Command) -> Result<()> {
     let name = command.as_std().get_program().to_owned();
     let name = name.display();
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await;
-    let output = output.map_err(|error| format!("`{name}` could not be started: {error}"))?;
+    let output = output.map_err(|error| format!("cannot start `{name}`: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
@@ -26,7 +26,7 @@ pub async fn done(command: &mut Command) -> Result<()> {
     let said = String::from_utf8_lossy(&said);
     let skipped = said.chars().count().saturating_sub(SHOWN);
     let tail: String = said.chars().skip(skipped).collect();
-    // Where a kernel died, that says more than the command.
+    // A kernel panic is more informative than the failed command.
     let panic = said.lines().find(|line| line.contains(PANIC));
     let cause = panic
         .map(|line| format!(": {}", line.trim()))
@@ -35,7 +35,7 @@ pub async fn done(command: &mut Command) -> Result<()> {
     Err(format!("`{name}` failed ({status}){cause}\n{}", tail.trim()).into())
 }
 
-/// A crate's program of a version, built where it is not there yet.
+/// The program of a crate in a version, built if it is not cached.
 pub async fn from_crates(
     folder: &Path,
     name: &str,
@@ -54,7 +54,7 @@ pub async fn from_crates(
     Ok(program)
 }
 
-/// The folder of the programs of a Python package of a version, in an environment of its own.
+/// The folder with the programs of a Python package in a version, in its own virtual environment.
 pub async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathBuf> {
     let root = folder.join(format!("{name}-{version}"));
     let programs = root.join("bin");
@@ -75,7 +75,7 @@ pub async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathB
     Ok(programs)
 }
 
-/// A root folder with packages of a Debian release.
+/// A root file system with packages of a Debian release.
 pub async fn debian_root(
     folder: &Path,
     name: &str,
@@ -84,7 +84,7 @@ pub async fn debian_root(
 ) -> Result<PathBuf> {
     let root = folder.join(format!("{name}-{suite}"));
     if !root.exists() {
-        eprintln!("making the root for {name} (once)");
+        eprintln!("building the root file system for {name} (once)");
         let fresh = tempfile::tempdir_in(folder)?;
         let mut mmdebstrap = Command::new("mmdebstrap");
         mmdebstrap.args(["--quiet", "--variant=minbase"]);

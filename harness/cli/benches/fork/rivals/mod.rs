@@ -1,7 +1,7 @@
-//! What people would use instead: how long until the exit status of `true` in a guest is known.
+//! Alternative programs: measures the time until the exit status of `true` in a guest is known.
 //!
-//! All have the same kernel and the same emulation, and run in turn. virtme-ng and vmtest boot it
-//! each time; theirs is the time of their command. They are installed below `target/bench` by the
+//! All use the same kernel and the same emulation, and run in turn. virtme-ng and vmtest boot the kernel
+//! each time; their time is the duration of their command. They are installed in `target/bench` with the
 //! clients of their registries.
 
 mod install;
@@ -22,35 +22,35 @@ use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, fine_list, list, median};
 use crate::parent::Parent;
 
-/// Ahead of each.
+/// The bound of the ratio of a fork to each of them.
 const BOUND: f64 = 1.0;
-/// For one run of theirs, on the reference host.
+/// The timeout of one run, on the reference host.
 const RUN_SECONDS: u64 = 120;
 
-/// What they need to know.
+/// The inputs of the alternative programs.
 pub struct Wanted {
-    /// The folder of the benches.
+    /// The folder of the benchmarks.
     pub folder: PathBuf,
     /// The kernel.
     pub kernel: PathBuf,
-    /// Debian's name of the release that it is from.
+    /// The codename of the kernel's Debian release.
     pub suite: String,
-    /// The package that it is from.
+    /// The package of the kernel.
     pub package: &'static str,
-    /// Whether nothing executes the guest but QEMU.
+    /// Whether the guest is emulated.
     pub emulated: bool,
-    /// MiB, as ours.
+    /// The memory in MiB, as for the fork.
     pub memory: u64,
-    /// Processors, as ours.
+    /// The number of processors, as for the fork.
     pub cpus: u64,
 }
 
-/// Of the OS's kernel; see `images/root/image.yaml`.
+/// The release of the OS's kernel; see `images/root/image.yaml`.
 const PACKAGE: &str = "linux-image-cloud-amd64";
-/// Where the kernel that is booted comes from, when nobody wrote it beside it.
+/// The package of the booted kernel, if no file beside it records it.
 const SUITE: &str = "trixie";
 
-/// Runs each so often.
+/// Runs each program the given number of times.
 pub async fn measure(bench: &Bench, parent: &Parent, rounds: u16) -> Result<Vec<Figure>> {
     let wanted = wanted(bench)?;
     let mut virtme = Rival::new("virtme-ng", virtme::command(&wanted).await);
@@ -90,7 +90,7 @@ fn wanted(bench: &Bench) -> Result<Wanted> {
     })
 }
 
-/// A fork until `true` ended.
+/// Forks and waits until `true` exits.
 async fn our_run(bench: &Bench, parent: &Parent) -> Result<f64> {
     let evidence = bench.evidence()?;
     let begin = Instant::now();
@@ -108,16 +108,18 @@ async fn our_run(bench: &Bench, parent: &Parent) -> Result<f64> {
         fork.stop().await;
         match output.exit {
             Some(0) => Ok(took),
-            _ => Err(MachineError::Other(format!("`true` gave {output:?}"))),
+            _ => Err(MachineError::Other(format!(
+                "unexpected result of `true`: {output:?}"
+            ))),
         }
     };
     close(&evidence, run.await)
 }
 
-/// One that is compared.
+/// A compared program.
 struct Rival {
     name: &'static str,
-    /// Its command; or why there is no time of it.
+    /// Its command, or why it cannot be measured.
     command: Result<Command>,
     times: Vec<f64>,
 }
@@ -142,11 +144,11 @@ impl Rival {
         match ended {
             Ok(Ok(())) => self.times.push(begin.elapsed().as_secs_f64()),
             Ok(Err(error)) => self.command = Err(error),
-            Err(_) => self.command = Err(format!("no end within {limit:.0?}").into()),
+            Err(_) => self.command = Err(format!("timed out after {limit:.0?}").into()),
         }
     }
 
-    /// Ours over theirs.
+    /// The ratio of a fork to this program.
     fn figure(self, name: &'static str, ours: f64) -> Figure {
         match self.command {
             Ok(_) => {

@@ -1,8 +1,8 @@
-//! virtme-ng, from PyPI. It mounts a folder of the host as the guest's root.
+//! virtme-ng from PyPI. It mounts a folder of the host as the guest's root.
 //!
-//! The kernel has no 9p, so that is done by virtiofs, whose server virtme-ng wants in the version
-//! of crates.io. The root is a small Debian with udev and this kernel's modules: without the one
-//! it cannot report an exit status, without the other it loses seconds in looking for overlayfs.
+//! The kernel has no 9p, so virtme-ng uses virtiofs and requires the virtiofs server
+//! of crates.io. The root is a small Debian with udev and the modules of this kernel: without udev
+//! it cannot report an exit status, and without the modules it loses seconds in the search for overlayfs.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ const NAME: &str = "virtme-ng";
 const VERSION: &str = "1.42";
 const SERVER: &str = "virtiofsd";
 const SERVER_VERSION: &str = "1.14.0";
-/// What the server is linked with: a library as QEMU has it installed, its name for the linker, and
-/// the variables that say where it is.
+/// The libraries of the server: the file that QEMU's package installs, its name for the linker, and
+/// the prefix of the variables with its location.
 const LIBRARIES: [(&str, &str, &str); 2] = [
     ("libcap-ng.so.0", "libcap-ng.so", "LIBCAPNG"),
     ("libseccomp.so.2", "libseccomp.so", "LIBSECCOMP"),
 ];
 const SYSTEM_LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 
-/// The command that runs `true`, with all it needs installed.
+/// The command that runs `true`. Installs everything that it needs.
 pub async fn command(wanted: &Wanted) -> Result<Command> {
     let folder = &wanted.folder;
     std::fs::create_dir_all(folder)?;
@@ -50,7 +50,7 @@ pub async fn command(wanted: &Wanted) -> Result<Command> {
     Ok(command)
 }
 
-/// The folder of the file system's server.
+/// The folder of the virtiofs server.
 async fn server(folder: &Path) -> Result<PathBuf> {
     let links = folder.join(format!("{SERVER}-libraries"));
     std::fs::create_dir_all(&links)?;

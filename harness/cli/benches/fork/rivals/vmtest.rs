@@ -1,8 +1,8 @@
-//! vmtest, from crates.io. It mounts a folder of the host as the guest's root by 9p, and talks to
-//! QEMU's guest agent there.
+//! vmtest from crates.io. It mounts a folder of the host as the guest's root over 9p, and communicates with
+//! QEMU's guest agent.
 //!
-//! The OS's kernel has no 9p at all, so this is the other flavour of the same release, which has it as
-//! a module; vmtest knows no initrd that would load it, so QEMU is given one behind its back.
+//! The OS's kernel has no 9p, so this uses the other kernel flavour of the same release, which has 9p as
+//! a module. vmtest does not support an initrd to load the module, so a wrapper passes one to QEMU.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use crate::common::Result;
 
 const NAME: &str = "vmtest";
 const VERSION: &str = "0.18.0";
-/// In its root, with the kernel.
+/// The path of the initrd in the root.
 const PACKAGES: &str = "busybox-static,linux-image-amd64,qemu-guest-agent";
-/// Makes the initrd.
+/// The script that builds the initrd.
 const INITRD: &str = include_str!("vmtest-initrd.sh");
 
-/// The command that runs `true`, with all it needs installed; an error where the kernel cannot do
-/// what vmtest needs of it.
+/// The command that runs `true`. Installs everything that it needs; fails if the kernel lacks a
+/// feature that vmtest needs.
 pub async fn command(wanted: &Wanted) -> Result<Command> {
     let folder = &wanted.folder;
     let program = install::from_crates(folder, NAME, VERSION, &[]).await?;
@@ -47,7 +47,7 @@ fn configuration(wanted: &Wanted, root: &Path, initrd: &Path) -> Result<String> 
     ))
 }
 
-/// That of its package.
+/// The kernel of the package.
 fn kernel(root: &Path) -> Result<PathBuf> {
     let boot = root.join("boot");
     let mut files = std::fs::read_dir(&boot)?.flatten().map(|file| file.path());
@@ -59,13 +59,14 @@ fn kernel(root: &Path) -> Result<PathBuf> {
     kernel.ok_or_else(|| format!("{} has no kernel", boot.display()).into())
 }
 
-/// A QEMU with an initrd. vmtest takes `/dev/kvm` for a KVM that works; where it does not, that is taken
-/// back.
+/// A wrapper script that runs QEMU with an initrd. vmtest assumes that KVM works if `/dev/kvm` exists; if
+/// it does not work, the wrapper removes the option.
 fn script(emulated: bool, initrd: &Path) -> String {
     let initrd = initrd.display();
-    let without_kvm = match emulated {
-        true => "-enable-kvm) arguments+=(-accel tcg) ;;\n        host) arguments+=(max) ;;",
-        false => "",
+    let without_kvm = if emulated {
+        "-enable-kvm) arguments+=(-accel tcg) ;;\n        host) arguments+=(max) ;;"
+    } else {
+        ""
     };
     format!(
         r#"#!/bin/bash

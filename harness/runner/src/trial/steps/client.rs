@@ -1,4 +1,4 @@
-//! Commands on a person's computer beside the machine.
+//! Commands on the client beside the machine.
 
 use crate::client::{self, Client};
 use scenario::ClientStep;
@@ -13,7 +13,7 @@ pub(super) async fn perform(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
-    begin(session, deadline).await?;
+    ensure_client(session, deadline).await?;
     let machine = &session.machine;
     let mut ports = Vec::new();
     for port in &step.ports {
@@ -35,12 +35,12 @@ pub(super) async fn perform(
     judge::command(&step.run, wanted, &output, session.snapshots)
 }
 
-/// The trial's computer, which from its first use on knows the host key that the machine has then.
-async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), StepFailure> {
+/// Creates the client on first use. It trusts the host key that the machine has then.
+async fn ensure_client(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), StepFailure> {
     if session.client.is_some() {
         return Ok(());
     }
-    // A login pins the host key.
+    // The login records the host key of the machine.
     session.ssh(deadline).await?;
     let host_key = session.machine.host_key().unwrap_or_default();
     let computer = client::computer(session.project).map_err(StepFailure::new)?;
@@ -50,5 +50,5 @@ async fn begin(session: &mut Session<'_>, deadline: &Deadline) -> Result<(), Ste
 }
 
 fn failed(error: std::io::Error) -> StepFailure {
-    StepFailure::new(format!("no client: {error}"))
+    StepFailure::new(format!("cannot set up the client: {error}"))
 }

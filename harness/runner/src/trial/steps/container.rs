@@ -1,4 +1,4 @@
-//! Containers: run to their end, and commands in those that run.
+//! Runs containers, and commands in running containers.
 
 use bollard::Docker;
 use bollard::container::LogOutput;
@@ -20,7 +20,7 @@ use super::super::deadline::Deadline;
 use super::super::step_failure::StepFailure;
 use super::docker::within;
 
-/// Runs a container. What it came to, or nothing when it is left running.
+/// Runs a container and returns its result; `None` if it is detached.
 pub(super) async fn run(
     run: &DockerRun,
     docker: &Docker,
@@ -30,25 +30,29 @@ pub(super) async fn run(
         name: run.name.clone(),
         ..Default::default()
     };
-    let made = within(deadline, docker.create_container(Some(name), body(run))).await?;
-    let begun = within(
+    let created = within(deadline, docker.create_container(Some(name), body(run))).await?;
+    let started = within(
         deadline,
-        docker.start_container(&made.id, None::<StartContainerOptions>),
+        docker.start_container(&created.id, None::<StartContainerOptions>),
     );
     if run.detach {
-        begun.await?;
+        started.await?;
         return Ok(None);
     }
-    let ended = match begun.await {
-        Ok(()) => end(docker, &made.id, deadline).await,
-        Err(fault) => Err(fault),
+    let ended = match started.await {
+        Ok(()) => wait_for_exit(docker, &created.id, deadline).await,
+        Err(failure) => Err(failure),
     };
-    // Removed whatever it came to: the next step's `ps` must not see it.
+    // Removed whatever the result: `ps` of the next step must not list it.
     let options = RemoveContainerOptionsBuilder::default()
         .force(true)
         .v(true)
         .build();
-    let removed = within(deadline, docker.remove_container(&made.id, Some(options))).await;
+    let removed = within(
+        deadline,
+        docker.remove_container(&created.id, Some(options)),
+    )
+    .await;
     let output = ended?;
     removed?;
     Ok(Some(output))
@@ -102,8 +106,12 @@ fn restart_policy(restart: Restart) -> RestartPolicy {
     }
 }
 
-/// Waits for a container's end.
-async fn end(docker: &Docker, id: &str, deadline: &Deadline) -> Result<Output, StepFailure> {
+/// Waits until a container exits, and returns its result.
+async fn wait_for_exit(
+    docker: &Docker,
+    id: &str,
+    deadline: &Deadline,
+) -> Result<Output, StepFailure> {
     let exit = within(deadline, exit_status(docker, id)).await?;
     let options = LogsOptionsBuilder::default()
         .stdout(true)
@@ -122,8 +130,8 @@ async fn exit_status(docker: &Docker, id: &str) -> Result<i32, Error> {
     let mut waiting = docker.wait_container(id, None::<WaitContainerOptions>);
     let code = match waiting.next().await {
         Some(Ok(end)) => end.status_code,
-        // bollard takes an exit status other than 0 for an error; whether it is one, the scenario
-        // says.
+        // bollard reports a non-zero exit status as an error; the scenario decides whether it is
+        // one.
         Some(Err(Error::DockerContainerWaitError { code, error })) if error.is_empty() => code,
         Some(Err(error)) => return Err(error),
         None => -1,
@@ -159,12 +167,12 @@ pub(super) async fn exec(
     })
 }
 
-/// Both outputs, apart.
+/// Collects stdout and stderr separately.
 async fn collect(
     output: impl Stream<Item = Result<LogOutput, Error>>,
 ) -> Result<(Vec<u8>, Vec<u8>), Error> {
-    let apart = |(mut stdout, mut stderr): (Vec<u8>, Vec<u8>), piece| async move {
-        match piece {
+    let append = |(mut stdout, mut stderr): (Vec<u8>, Vec<u8>), chunk| async move {
+        match chunk {
             LogOutput::StdErr { message } => stderr.extend_from_slice(&message),
             LogOutput::StdOut { message } | LogOutput::Console { message } => {
                 stdout.extend_from_slice(&message);
@@ -173,7 +181,7 @@ async fn collect(
         }
         Ok((stdout, stderr))
     };
-    output.try_fold((Vec::new(), Vec::new()), apart).await
+    output.try_fold((Vec::new(), Vec::new()), append).await
 }
 
 #[cfg(test)]
@@ -181,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_asked_for_with_all_that_the_scenario_says() {
+    fn body_has_all_settings_of_the_scenario() {
         let run: DockerRun = serde_yaml::from_str(
             "{image: tea, command: [brew], ports: ['8080:80', '127.0.0.1:5353:53/udp'], \
              environment: {CUP: large}, restart: unless-stopped, network: kitchen}",

@@ -1,4 +1,4 @@
-//! What is asked of a Docker engine.
+//! Requests to a Docker engine.
 
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
@@ -53,7 +53,7 @@ pub(super) async fn perform(
     }
 }
 
-/// Names of an engine's containers, sorted.
+/// The names of an engine's containers, sorted.
 pub(super) async fn names(
     docker: &Docker,
     all: bool,
@@ -71,7 +71,7 @@ pub(super) async fn names(
     Ok(names)
 }
 
-/// Gives an answer of an engine until the deadline to come.
+/// Waits for an answer of an engine until the deadline.
 pub(super) async fn within<T>(
     deadline: &Deadline,
     answer: impl Future<Output = Result<T, bollard::errors::Error>>,
@@ -81,7 +81,7 @@ pub(super) async fn within<T>(
         Err(_) => {
             let limit = deadline.limit().as_secs_f64();
             Err(StepFailure::new(format!(
-                "docker did not answer within the step's {limit:.0} s"
+                "timed out after {limit:.0} s waiting for docker"
             )))
         }
     }
@@ -92,18 +92,18 @@ fn judge_ps(ps: &DockerPs, names: &[String]) -> Result<(), StepFailure> {
     let missing = words(&ps.contains)
         .into_iter()
         .find(|name| !names.contains(name));
-    let foreign = words(&ps.lacks)
+    let unexpected = words(&ps.lacks)
         .into_iter()
         .find(|name| names.contains(name));
-    let what = match (missing, foreign, ps.count) {
-        (Some(name), ..) => format!("there is no container {name}"),
-        (None, Some(name), _) => format!("there is a container {name}, which must not be there"),
+    let message = match (missing, unexpected, ps.count) {
+        (Some(name), ..) => format!("container {name} does not exist"),
+        (None, Some(name), _) => format!("container {name} exists, expected it not to"),
         (None, None, Some(count)) if count != names.len() => {
-            format!("there are {} containers, expected {count}", names.len())
+            format!("found {} containers, expected {count}", names.len())
         }
         _ => return Ok(()),
     };
-    Err(StepFailure::new(what).with("containers", names.join("\n")))
+    Err(StepFailure::new(message).with("containers", names.join("\n")))
 }
 
 #[cfg(test)]
@@ -113,20 +113,20 @@ mod tests {
     fn verdict(yaml: &str) -> String {
         let names = ["console", "udev"].map(str::to_owned);
         judge_ps(&serde_yaml::from_str(yaml).unwrap(), &names)
-            .map_or_else(|fault| fault.what, |()| "held".into())
+            .map_or_else(|failure| failure.what, |()| "passed".into())
     }
 
     #[test]
-    fn containers_are_judged_by_name_and_number() {
+    fn judge_ps_checks_names_and_count() {
         assert_eq!(
             verdict("{contains: [console, udev], lacks: ntp, count: 2}"),
-            "held"
+            "passed"
         );
-        assert_eq!(verdict("{contains: ntp}"), "there is no container ntp");
+        assert_eq!(verdict("{contains: ntp}"), "container ntp does not exist");
         assert_eq!(
             verdict("{lacks: udev}"),
-            "there is a container udev, which must not be there"
+            "container udev exists, expected it not to"
         );
-        assert_eq!(verdict("{count: 3}"), "there are 2 containers, expected 3");
+        assert_eq!(verdict("{count: 3}"), "found 2 containers, expected 3");
     }
 }

@@ -1,4 +1,4 @@
-//! Boot events against what was expected of them. The events themselves are in every red verdict.
+//! Compares boot events with expectations. The report of a failed trial lists the events.
 
 use machine::BootEvent;
 use scenario::EventsStep;
@@ -13,16 +13,16 @@ pub(super) fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), StepF
 }
 
 fn in_order(wanted: &[String], events: &[BootEvent]) -> Result<(), StepFailure> {
-    let mut came = events.iter();
+    let mut reported = events.iter();
     for (number, stage) in wanted.iter().enumerate() {
-        if came.any(|event| event.stage == *stage) {
+        if reported.any(|event| event.stage == *stage) {
             continue;
         }
         let why = match (number, events.iter().any(|event| event.stage == *stage)) {
-            (_, false) => format!("the stage {stage} never came"),
-            (0, true) => format!("the stage {stage} came, but not in its order"),
+            (_, false) => format!("the stage {stage} was not reported"),
+            (0, true) => format!("the stage {stage} was reported out of order"),
             (_, true) => format!(
-                "the stage {stage} did not come after {}",
+                "the stage {stage} was not reported after {}",
                 wanted[number - 1]
             ),
         };
@@ -48,7 +48,7 @@ fn failed(wanted: &[String], events: &[BootEvent]) -> Result<(), StepFailure> {
         .find(|stage| !failed.iter().any(|event| event.stage == **stage))
     {
         Some(stage) => Err(StepFailure::new(format!(
-            "the stage {stage} did not fail, but should have"
+            "the stage {stage} did not fail, expected it to"
         ))),
         None => Ok(()),
     }
@@ -80,30 +80,30 @@ mod tests {
             order: words(order),
             failed: failed.map(words),
         };
-        judge(&step, &events).map_or_else(|fault| fault.what, |()| "held".into())
+        judge(&step, &events).map_or_else(|failure| failure.what, |()| "passed".into())
     }
 
     #[test]
-    fn stages_must_come_in_order_with_others_between() {
-        assert_eq!(verdict(&["init", "started"], None), "held");
+    fn order_allows_other_stages_between() {
+        assert_eq!(verdict(&["init", "started"], None), "passed");
         assert_eq!(
             verdict(&["started", "init"], None),
-            "the stage init did not come after started"
+            "the stage init was not reported after started"
         );
         assert_eq!(
             verdict(&["init", "moon"], None),
-            "the stage moon never came"
+            "the stage moon was not reported"
         );
     }
 
     #[test]
-    fn the_failed_stages_are_exactly_those() {
-        assert_eq!(verdict(&[], Some(&["state"])), "held");
+    fn failed_lists_exactly_the_failed_stages() {
+        assert_eq!(verdict(&[], Some(&["state"])), "passed");
         assert_eq!(verdict(&[], Some(&[])), "the stage state failed: no disk");
         let both: &[&str] = &["state", "init"];
         assert_eq!(
             verdict(&[], Some(both)),
-            "the stage init did not fail, but should have"
+            "the stage init did not fail, expected it to"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What comes while the machine runs.
+//! Hot-plugs devices into the running machine.
 
 use scenario::{HotplugStep, Plugged};
 

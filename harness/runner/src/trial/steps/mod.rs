@@ -1,4 +1,4 @@
-//! The steps, each kind in a file.
+//! The steps, one file for each kind.
 
 mod client;
 mod container;
@@ -23,10 +23,10 @@ use super::deadline::Deadline;
 use super::session::Session;
 use super::step_failure::StepFailure;
 
-/// Does a step and judges it.
+/// Runs a step and judges it.
 ///
 /// # Errors
-/// What did not hold.
+/// Why the step failed.
 pub async fn perform(
     step: &Step,
     session: &mut Session<'_>,

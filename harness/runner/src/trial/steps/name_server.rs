@@ -1,4 +1,4 @@
-//! Somebody who knows names.
+//! Starts a name server for the machine.
 
 use machine::services::NameServer;
 use scenario::NameServerStep;
@@ -16,7 +16,7 @@ pub(super) async fn perform(
     let names = names.map(|(name, address)| (name.to_lowercase(), *address));
     let server = NameServer::start(names.collect())
         .await
-        .map_err(|error| StepFailure::new(format!("no name server: {error}")))?;
+        .map_err(|error| StepFailure::new(format!("cannot start the name server: {error}")))?;
     session.machine.open_port(server.port());
     let address = format!("{}:{}", session.machine.host_address(), server.port());
     session.name_server = Some(server);

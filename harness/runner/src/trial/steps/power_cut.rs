@@ -1,4 +1,4 @@
-//! A power cut. That it was one needs no proof by the guest: it is another QEMU that runs then.
+//! A power cut. It needs no proof from the guest, because a new QEMU process runs afterwards.
 
 use std::sync::Arc;
 
@@ -16,27 +16,28 @@ pub(super) async fn perform(
 ) -> Result<(), StepFailure> {
     let seed = step.seed.unwrap_or_else(|| session.seed());
     let (machine, lost) = session.machine.power_cut(seed).await?;
-    session.note(told(seed, step.seed.is_some(), &lost));
+    session.note(summary(seed, step.seed.is_some(), &lost));
     let machine = Arc::new(machine);
-    session.go_on_with(&machine);
+    session.switch_to(&machine);
     Ok(machine
         .fail_fast(machine.wait_ready(deadline.left()))
         .await?)
 }
 
-/// What is told of it, so that the trial can be run again with the same pattern.
-fn told(seed: u64, written: bool, lost: &[(String, Loss)]) -> String {
-    let again = if written {
+/// Describes the power cut, so that the trial can be run again with the same seed.
+fn summary(seed: u64, is_fixed: bool, lost: &[(String, Loss)]) -> String {
+    let seed = if is_fixed {
         format!("seed {seed}")
     } else {
-        format!("seed {seed}, HARNESS_SEED={seed} draws it again")
+        format!("seed {seed}, repeat with HARNESS_SEED={seed}")
     };
     let disks: Vec<String> = lost.iter().map(|(id, loss)| disk(id, *loss)).collect();
-    let disks = match disks.is_empty() {
-        true => "no disk to lose anything".to_owned(),
-        false => disks.join("; "),
+    let disks = if disks.is_empty() {
+        "no disks".to_owned()
+    } else {
+        disks.join("; ")
     };
-    format!("power cut ({again}): {disks}")
+    format!("power cut ({seed}): {disks}")
 }
 
 fn disk(
@@ -48,10 +49,8 @@ fn disk(
     }: Loss,
 ) -> String {
     match writes {
-        0 => format!("{id} had all flushed"),
-        _ => format!(
-            "{id} lost {lost} of {sectors} sectors in {writes} writes that were not flushed"
-        ),
+        0 => format!("{id} had no unflushed writes"),
+        _ => format!("{id} lost {lost} of {sectors} sectors in {writes} unflushed writes"),
     }
 }
 
@@ -60,17 +59,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_that_was_drawn_is_told_with_how_to_draw_it_again() {
-        let some = Loss {
+    fn summary_shows_how_to_repeat_a_drawn_seed() {
+        let loss = Loss {
             writes: 2,
             sectors: 9,
             lost: 4,
         };
         let lost = [
-            ("disk0".to_owned(), some),
+            ("disk0".to_owned(), loss),
             ("disk1".to_owned(), Loss::default()),
         ];
-        insta::assert_snapshot!(told(7, false, &lost), @"power cut (seed 7, HARNESS_SEED=7 draws it again): disk0 lost 4 of 9 sectors in 2 writes that were not flushed; disk1 had all flushed");
-        insta::assert_snapshot!(told(8, true, &[]), @"power cut (seed 8): no disk to lose anything");
+        insta::assert_snapshot!(summary(7, false, &lost), @"power cut (seed 7, repeat with HARNESS_SEED=7): disk0 lost 4 of 9 sectors in 2 unflushed writes; disk1 had no unflushed writes");
+        insta::assert_snapshot!(summary(8, true, &[]), @"power cut (seed 8): no disks");
     }
 }

@@ -1,4 +1,4 @@
-//! A reboot, proven by a changed boot id.
+//! Reboots the machine. A changed boot id proves the reboot.
 
 use scenario::{Account, RebootStep};
 
@@ -24,12 +24,12 @@ pub(super) async fn perform(
     let reset = machine.wait_reset(resets, deadline.left());
     tokio::pin!(reset);
     tokio::select! {
-        // The command may be done when the reboot has only begun.
-        ordered = order(command, session, deadline) => {
-            ordered?;
+        // The command may return before the reset.
+        sent = send_command(command, session, deadline) => {
+        sent?;
             machine.fail_fast(reset).await?;
         }
-        // The connection to a machine that was reset is not closed, it only falls silent.
+        // A reset does not close the connection, which only becomes silent.
         reset = &mut reset => reset?,
     }
     let ready = session.machine.wait_ready(deadline.left()).await;
@@ -40,7 +40,7 @@ pub(super) async fn perform(
     let after = boot_id(session, deadline).await?;
     if after == before {
         return Err(
-            StepFailure::new("the machine did not reboot: its boot id is the same")
+            StepFailure::new("the machine did not reboot: its boot id is unchanged")
                 .with("boot id", after),
         );
     }
@@ -59,9 +59,9 @@ pub(super) async fn boot_id(
     Ok(id)
 }
 
-/// Gives the command. A connection that breaks meanwhile is what one would expect, a command that
-/// fails is not.
-pub(super) async fn order(
+/// Runs the command. A broken connection is expected, because the machine goes down; a failing command is an
+/// error.
+pub(super) async fn send_command(
     command: &str,
     session: &mut Session<'_>,
     deadline: &Deadline,

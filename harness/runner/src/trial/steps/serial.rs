@@ -1,4 +1,4 @@
-//! Typing and reading on the serial console.
+//! Input and output on the serial console.
 
 use scenario::{SerialLogin, SerialStep};
 

@@ -1,4 +1,4 @@
-//! Commands, files and logins over SSH.
+//! Commands, uploads and logins over SSH.
 
 use machine::{KeyPair, Login, MachineError, Ssh};
 use scenario::{KeyName, SshStep, Upload};
@@ -21,12 +21,12 @@ pub(super) async fn perform(
     if let Some(upload) = &step.upload {
         let folder = session.snapshots.parent().unwrap_or(session.snapshots);
         let content = upload.bytes(folder).map_err(StepFailure::new)?;
-        return send(&content, upload, step, &ssh, deadline).await;
+        return self::upload(&content, upload, step, &ssh, deadline).await;
     }
     run(step, &ssh, session, deadline).await
 }
 
-/// The login that a step asks for; none for the trial's own connection.
+/// The login that a step asks for; `None` for the trial's own connection.
 fn login(step: &SshStep, session: &Session<'_>) -> Option<Login> {
     let user = step.user.clone().unwrap_or_else(|| USER.into());
     if let Some(password) = step.password.clone() {
@@ -73,8 +73,8 @@ async fn run(
     judge::command(command, wanted, &output, session.snapshots)
 }
 
-/// Sends a file; root's go through a place that everybody may write to.
-async fn send(
+/// Uploads a file. A file of root is uploaded to `/tmp` and then moved.
+async fn upload(
     content: &[u8],
     upload: &Upload,
     step: &SshStep,
@@ -85,12 +85,12 @@ async fn send(
     if step.account == scenario::Account::Rancher {
         return Ok(ssh.upload(content, &upload.to, mode).await?);
     }
-    let between = "/tmp/.harness-upload";
-    ssh.upload(content, between, mode).await?;
-    let command = format!("mv {between} \"{0}\" && chown 0:0 \"{0}\"", upload.to);
+    let temporary = "/tmp/.harness-upload";
+    ssh.upload(content, temporary, mode).await?;
+    let command = format!("mv {temporary} \"{0}\" && chown 0:0 \"{0}\"", upload.to);
     let output = ssh
         .run(&for_account(&command, step.account), deadline.left())
         .await?;
-    let nowhere = std::path::Path::new("");
-    judge::command(&command, Wanted::default(), &output, nowhere)
+    let no_snapshots = std::path::Path::new("");
+    judge::command(&command, Wanted::default(), &output, no_snapshots)
 }

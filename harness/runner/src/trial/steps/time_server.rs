@@ -1,4 +1,4 @@
-//! Somebody who knows what time it is.
+//! Starts a time server for the machine.
 
 use machine::services::TimeServer;
 use scenario::TimeServerStep;
@@ -14,7 +14,7 @@ pub(super) async fn perform(
 ) -> Result<(), StepFailure> {
     let server = TimeServer::start()
         .await
-        .map_err(|error| StepFailure::new(format!("no time server: {error}")))?;
+        .map_err(|error| StepFailure::new(format!("cannot start the time server: {error}")))?;
     session.machine.open_port(server.port());
     let address = format!("{}:{}", session.machine.host_address(), server.port());
     session.time_server = Some(server);

@@ -1,4 +1,4 @@
-//! An engine asked as from another computer, with certificates that the machine has made.
+//! Connects to an engine over TLS with certificates that the machine has created.
 
 use bollard::Docker;
 
@@ -10,7 +10,7 @@ use super::super::deadline::Deadline;
 use super::super::session::Session;
 use super::super::step_failure::StepFailure;
 
-/// A client to the engine.
+/// A client of the engine.
 pub(super) async fn connect(
     tls: &DockerTls,
     session: &mut Session<'_>,
@@ -23,8 +23,8 @@ pub(super) async fn connect(
         .await?)
 }
 
-/// The two must not agree. That nobody listens, or that a line broke, is no refusal: it is tried
-/// again until one of them says why.
+/// Expects the TLS handshake to be refused. A closed port or a broken connection is not a refusal, so the
+/// connection is retried until the deadline.
 pub(super) async fn refused(
     tls: &DockerTls,
     session: &mut Session<'_>,
@@ -32,16 +32,16 @@ pub(super) async fn refused(
 ) -> Result<(), StepFailure> {
     let certificates = certificates(tls, session, deadline).await?;
     let machine = &session.machine;
-    let look = async || match machine.docker_over_tls(tls.port, &certificates).await {
+    let attempt = async || match machine.docker_over_tls(tls.port, &certificates).await {
         Err(MachineError::TlsRefused(_)) => Poll::Ready(()),
         Err(error) => Poll::NotYet(error.to_string()),
         Ok(_) => Poll::Failed("the engine answered".into()),
     };
-    let refused = wait_until("a refusal over TLS", deadline.left(), look).await;
+    let refused = wait_until("a refusal over TLS", deadline.left(), attempt).await;
     refused.map_err(|error| MachineError::from(error).into())
 }
 
-/// Root reads them: a key is its owner's.
+/// Reads the certificates as root, because only root can read the key.
 async fn certificates(
     tls: &DockerTls,
     session: &mut Session<'_>,

@@ -1,4 +1,4 @@
-//! Waiting until something holds.
+//! Waits until a condition holds.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(in super::super) async fn perform(
     let machine = std::sync::Arc::clone(&session.machine);
     match step.action() {
         Some(WaitAction::Ssh(wait)) => {
-            let what = format!("`{}` as wanted", wait.run.trim());
+            let what = format!("the expected result of `{}`", wait.run.trim());
             let look = async |session: &mut Session<'_>| look(wait, session, deadline).await;
             until(&what, step, look, session, deadline).await
         }
@@ -46,7 +46,7 @@ pub(in super::super) async fn perform(
     }
 }
 
-/// Looks until something holds, or until the command that says so finds that it never will.
+/// Polls until the condition holds, or until the command of `until_failed` reports that it never will.
 async fn until(
     what: &str,
     step: &WaitForStep,
@@ -58,7 +58,7 @@ async fn until(
         match (look(session).await, &step.until_failed) {
             (Poll::NotYet(seen), Some(command)) => match failed(command, session, deadline).await {
                 Some(printed) => Poll::Failed(format!(
-                    "`{}` says so, and printed: {printed}; last seen: {seen}",
+                    "`{}` succeeded and printed: {printed}; last seen: {seen}",
                     command.trim()
                 )),
                 None => Poll::NotYet(seen),
@@ -69,7 +69,7 @@ async fn until(
     held.await.map_err(|error| MachineError::from(error).into())
 }
 
-/// What a command printed that ended well, and so says that there is nothing to wait for.
+/// The output of the `until_failed` command if it succeeds, which means that waiting is pointless.
 async fn failed(command: &str, session: &mut Session<'_>, deadline: &Deadline) -> Option<String> {
     let output = session.run(command, Account::Root, deadline).await.ok()?;
     let printed = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
@@ -79,10 +79,10 @@ async fn failed(command: &str, session: &mut Session<'_>, deadline: &Deadline) -
 async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) -> Poll<()> {
     let output = match session.run(&wait.run, wait.account, deadline).await {
         Ok(output) => output,
-        Err(fault) => {
-            // The connection may be what is broken: the next look makes a new one.
+        Err(failure) => {
+            // The connection may be broken: the next poll opens a new one.
             session.forget();
-            return Poll::NotYet(fault.what);
+            return Poll::NotYet(failure.what);
         }
     };
     let exit = wait.exit.unwrap_or(0).into();
@@ -93,11 +93,11 @@ async fn look(wait: &WaitSsh, session: &mut Session<'_>, deadline: &Deadline) ->
     };
     match judge::output(wanted, &output, session.snapshots) {
         Ok(()) => Poll::Ready(()),
-        Err(fault) => {
+        Err(failure) => {
             let printed = [&output.stdout, &output.stderr].map(|b| String::from_utf8_lossy(b));
             Poll::NotYet(format!(
-                "{}; it printed: {}",
-                fault.what,
+                "{}; output: {}",
+                failure.what,
                 printable(printed.concat().trim())
             ))
         }
@@ -111,10 +111,10 @@ async fn container(
 ) -> Poll<()> {
     match running(wait, session, deadline).await {
         Ok(names) if names.contains(&wait.name) => Poll::Ready(()),
-        Ok(names) => Poll::NotYet(format!("running are: {}", names.join(", "))),
-        Err(fault) => {
+        Ok(names) => Poll::NotYet(format!("running containers: {}", names.join(", "))),
+        Err(failure) => {
             session.forget();
-            Poll::NotYet(fault.what)
+            Poll::NotYet(failure.what)
         }
     }
 }
@@ -128,21 +128,21 @@ async fn running(
     docker::names(&engine, false, deadline).await
 }
 
-/// QEMU takes connections to the port itself; who greets on them is the machine. One that is closed
-/// was closed by somebody who is there.
+/// Expects no SSH greeting on the port. QEMU itself accepts the connections, but only the machine sends a
+/// greeting or closes a connection.
 async fn silence(port: u16, span: Duration) -> Result<(), StepFailure> {
     let mut first = [0; 64];
     let greeting = async {
-        let mut line = TcpStream::connect(("127.0.0.1", port)).await?;
-        line.read(&mut first).await
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.read(&mut first).await
     };
-    let said = match tokio::time::timeout(span, greeting).await {
+    let answer = match tokio::time::timeout(span, greeting).await {
         Err(_) => return Ok(()),
         Ok(Ok(0)) => "the connection was closed".into(),
         Ok(Ok(length)) => printable(String::from_utf8_lossy(&first[..length]).trim()),
         Ok(Err(error)) => error.to_string(),
     };
-    Err(StepFailure::new(format!("the machine answered: {said}")))
+    Err(StepFailure::new(format!("the machine answered: {answer}")))
 }
 
 #[cfg(test)]
@@ -153,12 +153,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn silence_is_broken_by_a_word_or_a_closed_connection() {
+    async fn silence_fails_on_a_greeting_or_a_closed_connection() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        // Connections wait in its queue, and nobody takes them.
+        // Connections wait in the backlog; nothing accepts them.
         silence(port, Duration::from_millis(100)).await.unwrap();
-        let told = std::thread::spawn(move || {
+        let server = std::thread::spawn(move || {
             drop(listener.accept().unwrap());
             let (mut line, _) = listener.accept().unwrap();
             line.write_all(b"SSH-2.0-kettle\r\n").unwrap();
@@ -166,14 +166,14 @@ mod tests {
             drop(listener.accept().unwrap());
         });
         let long = Duration::from_secs(60);
-        let fault = silence(port, long).await.unwrap_err();
-        assert_eq!(fault.what, "the machine answered: SSH-2.0-kettle");
-        let fault = silence(port, long).await.unwrap_err();
+        let failure = silence(port, long).await.unwrap_err();
+        assert_eq!(failure.what, "the machine answered: SSH-2.0-kettle");
+        let failure = silence(port, long).await.unwrap_err();
         assert!(
-            fault.what.starts_with("the machine answered: "),
+            failure.what.starts_with("the machine answered: "),
             "{}",
-            fault.what
+            failure.what
         );
-        told.join().unwrap();
+        server.join().unwrap();
     }
 }

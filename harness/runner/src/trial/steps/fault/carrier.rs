@@ -1,4 +1,4 @@
-//! What the machine sees of the cable of an interface.
+//! The carrier of a network interface as the machine sees it.
 
 use base::wait::{Poll, wait_until};
 use machine::MachineError;
@@ -7,7 +7,7 @@ use super::super::super::deadline::Deadline;
 use super::super::super::session::Session;
 use super::super::super::step_failure::StepFailure;
 
-/// How often the machine has seen the carrier go.
+/// The carrier down count of an interface.
 pub(in crate::trial) async fn drops(
     interface: &str,
     session: &mut Session<'_>,
@@ -15,19 +15,20 @@ pub(in crate::trial) async fn drops(
 ) -> Result<u64, StepFailure> {
     let text = read(interface, "carrier_down_count", session, deadline).await?;
     text.parse().map_err(|_| {
-        StepFailure::new(format!("{interface} has no carrier to count")).with("seen", text)
+        StepFailure::new(format!("cannot read the carrier down count of {interface}"))
+            .with("seen", text)
     })
 }
 
-/// Waits until the machine has seen that the carrier went, which was `before` times so far, and that
-/// it is there again.
+/// Waits until the carrier is up again and its down count differs from `before`, which proves that the machine
+/// noticed the loss.
 pub(in crate::trial) async fn came_back(
     interface: &str,
     before: u64,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
-    let what = format!("{interface} down and up again, as the machine sees it,");
+    let what = format!("the loss and return of the carrier of {interface}");
     let held = wait_until(&what, deadline.left(), async || {
         let look = async {
             let carrier = read(interface, "carrier", session, deadline).await?;
@@ -36,18 +37,18 @@ pub(in crate::trial) async fn came_back(
         match look.await {
             Ok((carrier, now)) if carrier == "1" && now != before => Poll::Ready(()),
             Ok((carrier, now)) => Poll::NotYet(format!(
-                "carrier {carrier}, gone {now} times, {before} before"
+                "carrier {carrier}, down count {now}, {before} before"
             )),
-            Err(fault) => {
+            Err(failure) => {
                 session.forget();
-                Poll::NotYet(fault.what)
+                Poll::NotYet(failure.what)
             }
         }
     });
     held.await.map_err(|error| MachineError::from(error).into())
 }
 
-/// A file of the interface.
+/// Reads a file of the interface in sysfs.
 pub(super) async fn read(
     interface: &str,
     file: &str,

@@ -1,4 +1,4 @@
-//! A panic of the kernel that is meant, and the boot after it.
+//! An intended kernel panic and the boot after it.
 
 use std::sync::{Arc, LazyLock};
 
@@ -20,24 +20,24 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     let before = boot_id(session, deadline).await?;
-    as_told(step, &kernel_panic(session, deadline).await?)?;
+    check_panic_setting(step, &kernel_panic(session, deadline).await?)?;
     session.machine.expect_reboot().await;
     session.machine.serial().expect_panic();
     let ready = come_back(step, session, deadline).await;
     session.machine.serial().end_expected_panic();
     session.forget();
-    if let Err(fault) = ready {
-        return Err(fault.with("boot id before", before));
+    if let Err(failure) = ready {
+        return Err(failure.with("boot id before", before));
     }
     let after = boot_id(session, deadline).await?;
     if after == before {
-        let same = "the machine did not boot again: its boot id is the same";
+        let same = "the machine did not reboot: its boot id is unchanged";
         return Err(StepFailure::new(same).with("boot id", after));
     }
     Ok(())
 }
 
-/// After how many seconds this kernel reboots; 0 for never.
+/// `kernel.panic`: after how many seconds the kernel reboots; 0 means never.
 async fn kernel_panic(
     session: &mut Session<'_>,
     deadline: &Deadline,
@@ -46,20 +46,20 @@ async fn kernel_panic(
     Ok(seconds.await?.trim().to_owned())
 }
 
-/// Whether the kernel does what the scenario says of it: reboot, or stop until somebody resets it.
-fn as_told(step: &CrashStep, kernel_panic: &str) -> Result<(), StepFailure> {
-    let what = match (kernel_panic == "0", step.reset) {
+/// Checks that `kernel.panic` fits the step: the kernel reboots by itself, or halts until the step resets it.
+fn check_panic_setting(step: &CrashStep, kernel_panic: &str) -> Result<(), StepFailure> {
+    let message = match (kernel_panic == "0", step.reset) {
         (true, false) => {
-            "the machine does not come back after a panic: kernel.panic is 0\n\
-             hint: boot with `panic=10`, or write `crash: { reset: true }` to have it reset by hand"
+            "the machine does not reboot after a panic: kernel.panic is 0\n\
+             hint: boot with `panic=10`, or reset the machine with `crash: { reset: true }`"
         }
         (false, true) => {
-            "the machine reboots by itself after a panic, so nobody resets it\n\
+            "the machine reboots by itself after a panic, but the step has `reset: true`\n\
              hint: remove `reset: true`"
         }
         _ => return Ok(()),
     };
-    Err(StepFailure::new(what).with("kernel.panic", kernel_panic))
+    Err(StepFailure::new(message).with("kernel.panic", kernel_panic))
 }
 
 async fn come_back(
@@ -78,16 +78,16 @@ async fn come_back(
     if step.reset {
         machine.reset().await?;
     }
-    // From its first sign of life on a new kernel is watched as any other.
+    // The console scan resumes with the first boot event of the new kernel.
     tokio::select! {
-        begun = machine.wait_event(FIRST, deadline.left()) => drop(begun?),
+        booting = machine.wait_event(FIRST, deadline.left()) => drop(booting?),
         ready = machine.wait_ready(deadline.left()) => return Ok(ready?),
     }
     machine.serial().end_expected_panic();
     Ok(machine.wait_ready(deadline.left()).await?)
 }
 
-/// Comes back only with why there will be no panic.
+/// Triggers the panic. Returns only if there will be no panic, with the reason.
 async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -> StepFailure {
     let command = match by {
         CrashCause::Sysrq => "echo c > /proc/sysrq-trigger",
@@ -95,10 +95,9 @@ async fn cause(by: CrashCause, session: &mut Session<'_>, deadline: &Deadline) -
     };
     match session.run(command, Account::Root, deadline).await {
         Ok(output) if output.exit != Some(0) => {
-            return StepFailure::new("the kernel cannot be made to panic")
-                .with_output(command, &output);
+            return StepFailure::new("cannot make the kernel panic").with_output(command, &output);
         }
-        // The connection to a kernel that panicked falls silent, or breaks.
+        // The connection to a panicked kernel becomes silent or breaks.
         _ => {}
     }
     let injected = match by {
@@ -116,20 +115,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_that_stops_after_a_panic_is_red_unless_the_scenario_resets_it() {
-        let told = |reset, kernel_panic| {
+    fn check_fails_when_the_kernel_halts_after_a_panic_without_a_reset() {
+        let check = |reset, kernel_panic| {
             let step = CrashStep {
                 reset,
                 ..CrashStep::default()
             };
-            as_told(&step, kernel_panic).map_err(|fault| fault.what)
+            check_panic_setting(&step, kernel_panic).map_err(|failure| failure.what)
         };
-        assert_eq!(told(false, "10"), Ok(()));
-        assert_eq!(told(false, "-1"), Ok(()));
-        assert_eq!(told(true, "0"), Ok(()));
-        let stops = told(false, "0").unwrap_err();
+        assert_eq!(check(false, "10"), Ok(()));
+        assert_eq!(check(false, "-1"), Ok(()));
+        assert_eq!(check(true, "0"), Ok(()));
+        let stops = check(false, "0").unwrap_err();
         assert!(stops.contains("kernel.panic is 0"), "{stops}");
-        let reboots = told(true, "-1").unwrap_err();
+        let reboots = check(true, "-1").unwrap_err();
         assert!(reboots.contains("remove `reset: true`"), "{reboots}");
     }
 }

@@ -1,4 +1,4 @@
-//! A disk that fails, is slow or full.
+//! Disk faults: a disk that fails, is slow, or is full.
 
 use std::ops::Range;
 
@@ -10,8 +10,8 @@ use super::super::super::deadline::Deadline;
 use super::super::super::session::Session;
 use super::super::super::step_failure::StepFailure;
 
-/// Fills the file system of the disk with serial number `$1`, and prints the file that does it.
-/// Seen from PID 1, because what is mounted elsewhere need not be here.
+/// Fills the file system of the disk with serial number `$1`, and prints the path of the filler file.
+/// It reads the mounts of PID 1, because this process may be in another mount namespace.
 const FILL: &str = include_str!("fill.sh");
 
 pub(super) async fn perform(
@@ -24,9 +24,8 @@ pub(super) async fn perform(
     if step.full {
         return fill(number, &serial, session, deadline).await;
     }
-    // What is wrong with the device is what this step says, and nothing else.
-    let before =
-        |one: &ActiveFault| matches!(one, ActiveFault::Disk { number: of, .. } if *of == number);
+    // The faults of this step replace earlier faults of the disk.
+    let before = |fault: &ActiveFault| matches!(fault, ActiveFault::Disk { number: of, .. } if *of == number);
     session.revert(before, deadline).await?;
     let faults = DiskFaults {
         read: step.read.is_some(),
@@ -34,12 +33,12 @@ pub(super) async fn perform(
         slow: step.slow.map(|span| span.0),
     };
     let broken = session.machine.break_disk(&serial, faults).await?;
-    session.broke(ActiveFault::Disk { number, broken });
+    session.add_fault(ActiveFault::Disk { number, broken });
     Ok(())
 }
 
-/// The serial number of a disk of the scenario: those that it plugs in come after those that it began
-/// with.
+/// The serial number of a disk of the scenario. Hot-plugged disks are numbered after the disks of the
+/// machine.
 fn serial(number: usize, given: &Range<usize>) -> String {
     match number.checked_sub(given.len()) {
         Some(plugged) => Machine::plugged_disk(plugged),
@@ -56,7 +55,7 @@ async fn fill(
     let command = format!("set -- {serial}\n{FILL}");
     let printed = session.as_root(&command, deadline).await?;
     let file = printed.trim().to_owned();
-    session.broke(ActiveFault::Full { number, file });
+    session.add_fault(ActiveFault::Full { number, file });
     Ok(())
 }
 
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_that_are_plugged_in_come_last() {
+    fn serial_numbers_hot_plugged_disks_last() {
         let serials: Vec<String> = (0..4).map(|number| serial(number, &(1..3))).collect();
         assert_eq!(
             serials,

@@ -6,7 +6,7 @@ for serial in /sys/block/*/serial /sys/block/*/device/serial /sys/block/*/device
 done
 [ -n "$disk" ] || { echo "no disk has the serial number $1" >&2; exit 1; }
 
-# Where the root of a file system on the disk, or on a partition of it, is seen: by PID 1 or here.
+# Where the root of a file system on the disk, or on one of its partitions, is mounted: for PID 1 or for this process.
 place=
 for process in 1 self; do
   for dev in "/sys/block/$disk/dev" "/sys/block/$disk"/*/dev; do
@@ -32,7 +32,7 @@ while [ "$part" -ge "$block" ]; do
 done
 sync
 if dd if=/dev/zero of="$file.probe" bs="$block" count=1 conv=fsync 2> /dev/null; then
-  echo "there is still room in $place" >&2
+  echo "$place still has free space" >&2
   rm -f "$file" "$file.probe"
   exit 1
 fi

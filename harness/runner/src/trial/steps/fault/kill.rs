@@ -1,4 +1,4 @@
-//! Signals to processes and to containers.
+//! Sends signals to processes and containers.
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
 
@@ -21,12 +21,12 @@ pub(super) async fn perform(
         Some(name) => container(name, step, session, deadline).await,
         None => processes(step, session, deadline).await,
     };
-    // What was killed may have been between us and the machine.
+    // The killed process may have carried the connection to the machine.
     session.forget();
     killed
 }
 
-/// So much of a command line is looked at, in bytes: the longest single argument that Linux takes
+/// How many bytes of a command line are read: the limit of a single argument in Linux
 /// (`MAX_ARG_STRLEN`, execve(2)).
 const LONGEST: u32 = 128 * 1024;
 
@@ -43,7 +43,9 @@ async fn processes(
     );
     match session.as_root(&command, deadline).await {
         Ok(hit) if hit.trim() == "0" => {
-            return Err(StepFailure::new("every process was gone before"));
+            return Err(StepFailure::new(
+                "every matching process exited before the signal was sent",
+            ));
         }
         Err(_) if step.signal == SignalName::Kill => session.forget(),
         sent => drop(sent?),
@@ -54,22 +56,22 @@ async fn processes(
     }
 }
 
-/// The processes that are meant, by their numbers.
+/// The process ids of the processes that the step selects.
 async fn find(
     step: &KillStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<Vec<String>, StepFailure> {
-    let (file, what) = match (&step.process, &step.command) {
-        (Some(name), _) => ("comm", format!("is called `{name}`")),
+    let (file, criterion) = match (&step.process, &step.command) {
+        (Some(name), _) => ("comm", format!("is named `{name}`")),
         (None, Some(pattern)) => (
             "cmdline",
             format!("has a command line that matches /{}/", pattern.0),
         ),
         (None, None) => return Ok(Vec::new()),
     };
-    // One program for all: one for each takes seconds where the machine is emulated. A process may
-    // end between its turn in the list and the look at it.
+    // One `head` for all processes: one program per process takes seconds on an emulated machine. A process may
+    // exit before its file is read.
     let list = format!("head -v -c {LONGEST} /proc/[0-9]*/{file} 2> /dev/null | tr '\\000' ' '");
     let list = session.as_root(&list, deadline).await?;
     let pids = matching(&list, |text| match (&step.process, &step.command) {
@@ -78,12 +80,12 @@ async fn find(
         (None, None) => false,
     });
     if pids.is_empty() {
-        return Err(StepFailure::new(format!("no process {what}")).with("processes", list));
+        return Err(StepFailure::new(format!("no process {criterion}")).with("processes", list));
     }
     Ok(pids)
 }
 
-/// The numbers of the processes whose file is `wanted`, where `head -v` shows each after a line of
+/// The process ids whose file matches `wanted`, from the output of `head -v`, which precedes each file with
 /// `==> /proc/PID/FILE <==`.
 fn matching(list: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let of_part = |part: &str| {
@@ -94,7 +96,7 @@ fn matching(list: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     list.split("==> /proc/").filter_map(of_part).collect()
 }
 
-/// Until none of them is there, or nothing but its number.
+/// Waits until each process is gone or a zombie.
 async fn gone(
     pids: &str,
     session: &mut Session<'_>,
@@ -104,14 +106,14 @@ async fn gone(
         "for pid in {pids}; do grep -H '^State:.[^XZ]' /proc/$pid/status; done 2> /dev/null; true"
     );
     let held = wait_until(
-        "the end of what was killed",
+        "the end of the killed processes",
         deadline.left(),
         async || match session.as_root(&look, deadline).await {
             Ok(left) if left.trim().is_empty() => Poll::Ready(()),
             Ok(left) => Poll::NotYet(left),
-            Err(fault) => {
+            Err(failure) => {
                 session.forget();
-                Poll::NotYet(fault.what)
+                Poll::NotYet(failure.what)
             }
         },
     );
@@ -127,9 +129,7 @@ async fn container(
     let engine = step.engine.unwrap_or(EngineName::User);
     let before = main_process(name, engine, session, deadline).await?;
     if before == 0 {
-        return Err(StepFailure::new(format!(
-            "the container {name} does not run"
-        )));
+        return Err(StepFailure::new(format!("container {name} is not running")));
     }
     let docker = session.docker(spec::engine(engine), deadline).await?;
     let options = KillContainerOptionsBuilder::default()
@@ -139,22 +139,22 @@ async fn container(
     if step.signal != SignalName::Kill {
         return sent;
     }
-    // The answer may have been lost with what was killed; whether it was, is seen now.
+    // The answer of the engine may be lost with the killed process, so look at the container instead.
     let what = format!("the end of the container {name}");
     let held = wait_until(&what, deadline.left(), async || {
         match main_process(name, engine, session, deadline).await {
             Ok(now) if now != before => Poll::Ready(()),
-            Ok(now) => Poll::NotYet(format!("its process {now} runs")),
-            Err(fault) => {
+            Ok(now) => Poll::NotYet(format!("its process {now} is running")),
+            Err(failure) => {
                 session.forget();
-                Poll::NotYet(fault.what)
+                Poll::NotYet(failure.what)
             }
         }
     });
     held.await.map_err(|error| MachineError::from(error).into())
 }
 
-/// The number of a container's first process; 0 where it does not run.
+/// The process id of a container's first process; 0 if the container is not running.
 async fn main_process(
     name: &str,
     engine: EngineName,
@@ -172,14 +172,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_are_found_by_all_of_their_name() {
+    fn matching_compares_whole_names_and_command_lines() {
         let list = "==> /proc/1/comm <==\ndockerd\n\n==> /proc/27/comm <==\nsh\n\n\
                     ==> /proc/3/comm <==\n\n==> /proc/30/comm <==\nsshd: a\n";
         assert_eq!(matching(list, |name| name == "sh"), ["27"]);
         assert_eq!(matching(list, |name| name == "sshd: a"), ["30"]);
         assert_eq!(matching(list, |name| name == "docker"), [""; 0]);
         assert_eq!(matching("", |_| true), [""; 0]);
-        // A command line has no end of line of its own.
+        // A command line does not end with a newline.
         let list = "==> /proc/1/cmdline <==\ndockerd --debug \n\
                     ==> /proc/2/cmdline <==\n\n==> /proc/9/cmdline <==\nsleep 1 ";
         assert_eq!(matching(list, |line| line == "dockerd --debug"), ["1"]);

@@ -1,4 +1,4 @@
-//! Steps that break something, and those that mend it.
+//! Steps that inject faults, and steps that revert them.
 
 pub(in crate::trial) mod carrier;
 mod crash;
@@ -30,15 +30,19 @@ pub(super) async fn perform(
         FaultStep::Memory(step) => memory(step, session, deadline).await,
         FaultStep::PowerButton(step) => power_off::by_button(step, session, deadline).await,
         FaultStep::PowerOff(step) => power_off::by_command(step, session, deadline).await,
-        FaultStep::Undo(what) => session.revert(|one| one.is(*what), deadline).await,
+        FaultStep::Undo(target) => {
+            session
+                .revert(|fault| fault.is_reverted_by(*target), deadline)
+                .await
+        }
     }
 }
 
-fn is_pause(one: &ActiveFault) -> bool {
-    matches!(one, ActiveFault::Paused)
+fn is_pause(fault: &ActiveFault) -> bool {
+    matches!(fault, ActiveFault::Paused)
 }
 
-/// Lets a fault last as long as the scenario wants it: this time is what the step is about.
+/// Sleeps while a fault is active. The duration is part of the scenario.
 async fn last(span: Span) {
     tokio::time::sleep(span.0).await;
 }
@@ -49,7 +53,7 @@ async fn pause(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     session.machine.pause().await?;
-    session.broke(ActiveFault::Paused);
+    session.add_fault(ActiveFault::Paused);
     if let Some(span) = step.lasting {
         last(span).await;
         session.revert(is_pause, deadline).await?;
@@ -64,7 +68,7 @@ async fn clock(
 ) -> Result<(), StepFailure> {
     let seconds = step.jump.seconds;
     let command = format!("date -u -s @$(($(date +%s) + {seconds})) > /dev/null");
-    session.broke(ActiveFault::Clock);
+    session.add_fault(ActiveFault::Clock);
     session.as_root(&command, deadline).await.map(drop)
 }
 
@@ -73,7 +77,7 @@ async fn memory(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
-    session.broke(ActiveFault::Memory);
+    session.add_fault(ActiveFault::Memory);
     let machine = std::sync::Arc::clone(&session.machine);
     Ok(machine.set_balloon(step.balloon, deadline.left()).await?)
 }

@@ -1,4 +1,4 @@
-//! A network that is down, slow or lossy.
+//! Network faults: a link that is down, delayed packets, lost packets.
 
 use machine::Disturbance;
 use scenario::{Link, NetworkStep};
@@ -15,13 +15,13 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     let interface = step.interface();
-    let of_this = |one: &ActiveFault| match one {
+    let on_interface = |fault: &ActiveFault| match fault {
         ActiveFault::Link { interface: of, .. } | ActiveFault::Packets { interface: of, .. } => {
             of == interface
         }
         _ => false,
     };
-    session.revert(of_this, deadline).await?;
+    session.revert(on_interface, deadline).await?;
     if step.link == Some(Link::Down) {
         pull(interface, session, deadline).await?;
     }
@@ -30,7 +30,7 @@ pub(super) async fn perform(
     }
     if let Some(span) = step.lasting {
         super::last(span).await;
-        session.revert(of_this, deadline).await?;
+        session.revert(on_interface, deadline).await?;
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ async fn pull(
     let network = network_of(interface, session, deadline).await?;
     let drops = carrier::drops(interface, session, deadline).await?;
     session.machine.set_link(&network, false).await?;
-    session.broke(ActiveFault::Link {
+    session.add_fault(ActiveFault::Link {
         interface: interface.into(),
         network,
         drops,
@@ -66,14 +66,14 @@ async fn disturb(
         .machine
         .disturb_packets(&network, disturbance)
         .await?;
-    session.broke(ActiveFault::Packets {
+    session.add_fault(ActiveFault::Packets {
         interface: interface.into(),
         relay,
     });
     Ok(())
 }
 
-/// The interface is found by its hardware address: what it is called is the machine's affair.
+/// The QEMU network behind an interface, found by its hardware address, because the guest chooses its name.
 async fn network_of(
     interface: &str,
     session: &mut Session<'_>,

@@ -1,4 +1,4 @@
-//! The end of the machine, by its power button or by a command.
+//! Powers the machine off, by its power button or by a command.
 
 use std::sync::{Arc, LazyLock};
 
@@ -9,9 +9,9 @@ use scenario::{Line, Pattern, PowerButtonStep, PowerOffStep};
 use super::super::super::deadline::Deadline;
 use super::super::super::session::Session;
 use super::super::super::step_failure::StepFailure;
-use super::super::reboot::order;
+use super::super::reboot;
 
-/// The last words of a kernel that stops with the power on.
+/// The last message of a kernel that halts with the power on.
 static HALTED: LazyLock<Result<Regex, regex::Error>> =
     LazyLock::new(|| Regex::new("reboot: System halted"));
 
@@ -21,7 +21,7 @@ pub(super) async fn by_button(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     session.machine.power_off(deadline.left()).await?;
-    said(step.says.as_ref(), session, deadline).await
+    expect_output(step.says.as_ref(), session, deadline).await
 }
 
 pub(super) async fn by_command(
@@ -31,12 +31,12 @@ pub(super) async fn by_command(
 ) -> Result<(), StepFailure> {
     let machine = Arc::clone(&session.machine);
     if !step.halts {
-        let given = give(step, session, deadline);
-        machine.expect_power_off(given, deadline.left()).await?;
+        let command = send_command(step, session, deadline);
+        machine.expect_power_off(command, deadline.left()).await?;
     } else {
-        give(step, session, deadline).await?;
+        send_command(step, session, deadline).await?;
     }
-    said(step.says.as_ref(), session, deadline).await?;
+    expect_output(step.says.as_ref(), session, deadline).await?;
     if step.halts {
         let halted = HALTED
             .as_ref()
@@ -47,8 +47,8 @@ pub(super) async fn by_command(
     Ok(())
 }
 
-/// What had to be said before the end was.
-async fn said(
+/// Checks that the console printed what the step expects.
+async fn expect_output(
     says: Option<&Pattern>,
     session: &Session<'_>,
     deadline: &Deadline,
@@ -60,13 +60,13 @@ async fn said(
     Ok(())
 }
 
-async fn give(
+async fn send_command(
     step: &PowerOffStep,
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     match step.over {
-        Line::Ssh => order(&step.command, session, deadline).await,
+        Line::Ssh => reboot::send_command(&step.command, session, deadline).await,
         Line::Serial => {
             let serial = session.machine.serial();
             Ok(serial.send_line(&step.command).await?)
