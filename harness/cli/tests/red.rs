@@ -106,10 +106,7 @@ const CASES: [Case; 8] = [
         scenario: "ignores-the-power-button",
         step: Some(2),
         is_entered: false,
-        says: &[
-            "powering off did not happen within",
-            "last seen: a machine that runs",
-        ],
+        says: &["waiting for powering off", "last seen: a machine that runs"],
     },
     Case {
         scenario: "kills-nobody",

@@ -251,7 +251,7 @@ async fn what_cannot_start_says_why_at_once() {
     })
     .await;
     assert!(
-        taken.contains(&format!("port {port} is taken by")),
+        taken.contains(&format!("port {port} is in use by")),
         "{taken}"
     );
 

@@ -1,7 +1,7 @@
-//! A run as one self-contained page: it asks for nothing from anywhere, and reads without scripts.
+//! A run as one self-contained HTML page: it loads nothing, and works without scripts.
 //!
-//! All text goes through maud, which escapes it; beyond that the page lets only its own style and
-//! script run, by their hashes.
+//! maud escapes all text. In addition, the content security policy allows only the page's own style and
+//! script, by their hashes.
 
 mod boots;
 mod commands;
@@ -17,15 +17,15 @@ use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
-use super::history::Booted;
+use super::history::PastBoot;
 use super::run::{Outcome, Run};
 use super::run_log::RunLog;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// The page of a run, with what is known of earlier boots.
-pub fn html(run_log: &RunLog, history: &[Booted]) -> String {
+/// Renders the page of a run; `history` contains the past boots to compare with.
+pub fn html(run_log: &RunLog, history: &[PastBoot]) -> String {
     let run = Run::of(&run_log.events);
     let page = html! {
         (DOCTYPE)
@@ -34,7 +34,7 @@ pub fn html(run_log: &RunLog, history: &[Booted]) -> String {
             body {
                 (masthead(&run))
                 main {
-                    (wrong(&run))
+                    (attention(&run))
                     (matrix::section(&run))
                     (boots::section(&run, history))
                     (trials(&run, run_log, history))
@@ -60,14 +60,14 @@ fn head(run: &Run) -> Markup {
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
             title { (title(run)) }
-            // Without one, browsers ask the server for it.
+            // Without it, browsers request `/favicon.ico` from the server.
             link rel="icon" href="data:,";
             style { (PreEscaped(STYLE)) }
         }
     }
 }
 
-/// A source that a content security policy lets pass.
+/// A text as a hash source of a content security policy.
 fn hash(text: &str) -> String {
     let hash = BASE64_STANDARD.encode(Sha256::digest(text));
     format!("'sha256-{hash}'")
@@ -76,7 +76,7 @@ fn hash(text: &str) -> String {
 fn title(run: &Run) -> String {
     let [passed, flaky, ignored] =
         [Outcome::Passed, Outcome::Flaky, Outcome::Ignored].map(|outcome| run.count(outcome));
-    let known = run.count(Outcome::Known);
+    let known = run.count(Outcome::KnownFailure);
     match (run.trials.len() - ignored - known, flaky) {
         (ran, _) if ran > passed + flaky => {
             format!("{} of {ran} did not pass", ran - passed - flaky)
@@ -91,10 +91,10 @@ fn masthead(run: &Run) -> Markup {
         header {
             h1 { (title(run)) }
             p.when {
-                time { (date(run.at)) }
-                @match run.took {
-                    Some(took) => { " · took " (duration(took)) }
-                    None => { " · the run had not ended when this was written" }
+                time { (date(run.start)) }
+                @match run.duration {
+                    Some(duration) => { " · took " (format_duration(duration)) }
+                    None => { " · the run had not ended when this page was written" }
                 }
             }
             @for note in &run.notes { p.note { "⚠ " (note) } }
@@ -103,7 +103,7 @@ fn masthead(run: &Run) -> Markup {
     }
 }
 
-/// Shown by the script, which makes them work.
+/// Hidden until the script runs, which implements them.
 fn filters(run: &Run) -> Markup {
     let mut profiles: Vec<&str> = run
         .trials
@@ -113,7 +113,7 @@ fn filters(run: &Run) -> Markup {
     profiles.dedup();
     html! {
         form.filters hidden role="search" aria-label="Filter trials" {
-            input type="search" name="text" placeholder="Filter by name, step or fault" aria-label="Filter by text" autocomplete="off";
+            input type="search" name="text" placeholder="Filter by name, step or failure" aria-label="Filter by text" autocomplete="off";
             div.chips role="group" aria-label="Verdicts" {
                 @for outcome in Outcome::ALL {
                     @let count = run.count(outcome);
@@ -136,21 +136,21 @@ fn filters(run: &Run) -> Markup {
     }
 }
 
-/// What somebody should look at, each a click away.
-fn wrong(run: &Run) -> Markup {
-    let wrong = run.trials.iter().filter(|t| t.outcome().wants_a_look());
-    let wrong: Vec<_> = wrong.collect();
+/// The trials that need attention, each with a link.
+fn attention(run: &Run) -> Markup {
+    let results = run.trials.iter().filter(|t| t.outcome().needs_attention());
+    let results: Vec<_> = results.collect();
     html! {
-        @if !wrong.is_empty() {
-            section.wrong aria-labelledby="wrong" {
-                h2 id="wrong" { "To look at" }
+        @if !results.is_empty() {
+            section.attention aria-labelledby="attention" {
+                h2 id="attention" { "Needs attention" }
                 ul {
-                    @for tried in wrong {
-                        li data-trial=(tried.name) {
-                            a href={ "#" (tried.name) } {
-                                (badge(tried.outcome())) " " strong { (tried.name) }
+                    @for result in results {
+                        li data-trial=(result.name) {
+                            a href={ "#" (result.name) } {
+                                (badge(result.outcome())) " " strong { (result.name) }
                             }
-                            @if let Some(why) = tried.why() { p { (gist(why, &tried.name)) } }
+                            @if let Some(reason) = result.reason() { p { (gist(reason, &result.name)) } }
                         }
                     }
                 }
@@ -159,9 +159,9 @@ fn wrong(run: &Run) -> Markup {
     }
 }
 
-/// The first line of what a trial says, without its name.
-fn gist<'a>(why: &'a str, name: &str) -> &'a str {
-    let line = why
+/// The first line of the reason of a trial, without the trial's name.
+fn gist<'a>(reason: &'a str, name: &str) -> &'a str {
+    let line = reason
         .lines()
         .find(|line| !line.is_empty())
         .unwrap_or_default();
@@ -169,28 +169,28 @@ fn gist<'a>(why: &'a str, name: &str) -> &'a str {
     rest.map_or(line, |rest| rest.trim_start_matches([':', ' ']))
 }
 
-fn trials(run: &Run, run_log: &RunLog, history: &[Booted]) -> Markup {
+fn trials(run: &Run, run_log: &RunLog, history: &[PastBoot]) -> Markup {
     html! {
         section aria-labelledby="trials" {
             h2 id="trials" { "Trials" }
-            @for tried in &run.trials { (trial::section(tried, run_log, history)) }
-            p.none hidden { "No trial is like that." }
+            @for result in &run.trials { (trial::section(result, run_log, history)) }
+            p.none hidden { "No trial matches the filters." }
         }
     }
 }
 
-/// A verdict that can be read without its colour.
+/// An outcome with a symbol, so that it does not depend on colour.
 fn badge(outcome: Outcome) -> Markup {
     html! { span class={ "badge " (class(outcome)) } { (mark(outcome)) " " (outcome.word()) } }
 }
 
 fn mark(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Red => "✗",
-        Outcome::NoVerdict => "!",
+        Outcome::Failed => "✗",
+        Outcome::Error => "!",
         Outcome::NotEnded => "…",
         Outcome::Flaky => "~",
-        Outcome::Known => "≈",
+        Outcome::KnownFailure => "≈",
         Outcome::Ignored => "–",
         Outcome::Passed => "✓",
     }
@@ -198,19 +198,19 @@ fn mark(outcome: Outcome) -> &'static str {
 
 fn class(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Red => "red",
-        Outcome::NoVerdict => "no-verdict",
+        Outcome::Failed => "failed",
+        Outcome::Error => "error",
         Outcome::NotEnded => "not-ended",
         Outcome::Flaky => "flaky",
-        Outcome::Known => "known",
+        Outcome::KnownFailure => "known",
         Outcome::Ignored => "ignored",
         Outcome::Passed => "passed",
     }
 }
 
 /// `3.2 s`, `1 min 05 s`.
-fn duration(seconds: f64) -> String {
-    // A tenth of a second more may make a minute of it.
+fn format_duration(seconds: f64) -> String {
+    // Rounding first: 59.96 s is a minute.
     match (seconds * 10.0).round() / 10.0 {
         s if s < 60.0 => format!("{s:.1} s"),
         s => format!(
@@ -221,8 +221,8 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn date(at: f64) -> String {
-    let at = UNIX_EPOCH + Duration::try_from_secs_f64(at).unwrap_or_default();
-    let date = humantime::format_rfc3339_seconds(at).to_string();
+fn date(timestamp: f64) -> String {
+    let time = UNIX_EPOCH + Duration::try_from_secs_f64(timestamp).unwrap_or_default();
+    let date = humantime::format_rfc3339_seconds(time).to_string();
     date.replace('T', " ").replace('Z', " UTC")
 }

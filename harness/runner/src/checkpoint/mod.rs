@@ -316,10 +316,7 @@ mod tests {
             .await;
         let why = late.err().unwrap().to_string();
         let pid = std::process::id();
-        assert!(
-            why.starts_with("its checkpoint did not happen within"),
-            "{why}"
-        );
+        assert!(why.starts_with("timed out after"), "{why}");
         assert!(why.ends_with(&format!("pid {pid} makes it")), "{why}");
 
         drop(held);

@@ -188,7 +188,7 @@ async fn engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
 fn takes_away(step: &Step) -> bool {
     match &step.action {
         Action::Reboot(_) | Action::PowerCut(_) => true,
-        Action::Fault(fault) => fault.takes_away(),
+        Action::Fault(fault) => fault.interrupts_machine(),
         _ => false,
     }
 }

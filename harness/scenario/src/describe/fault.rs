@@ -1,4 +1,4 @@
-//! Steps that break something.
+//! Titles of fault steps.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn fault(step: &FaultStep) -> String {
         }
         FaultStep::Memory(step) => format!("memory: {} MiB are left", step.balloon),
         FaultStep::PowerButton(_) => "power button".into(),
-        FaultStep::PowerOff(step) => format!("the end: {}", step.command),
+        FaultStep::PowerOff(step) => format!("power off: {}", step.command),
         FaultStep::Undo(what) => format!("undo: {}", what.name()),
     }
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_says_all_that_it_breaks() {
+    fn title_of_a_fault_lists_all_its_parts() {
         let network: NetworkStep =
             serde_yaml::from_str("{ delay: 200ms, loss: 10, for: 5s }").unwrap();
         assert_eq!(

@@ -1,5 +1,5 @@
-//! What is wrong with a scenario although each word of it is known: combinations that cannot be,
-//! steps that do nothing, scenarios that cannot fail.
+//! Checks of a scenario beyond its schema: contradictory keys, steps without effect, scenarios that
+//! cannot fail.
 
 mod client;
 mod docker;
@@ -7,62 +7,62 @@ mod expectation;
 mod fault;
 mod kind;
 mod sabotage;
+mod seed_data;
 mod ssh;
-mod told;
 mod wait;
 
 use yaml::{Document, SourceError, closest};
 
 use super::fault::FaultStep;
 use super::file::{CloudConfig, DiskFile, MachineFile, ScenarioFile, Start};
+use super::hotplug::Plugged;
 use super::known_failure::KnownFailure;
 use super::load::Step;
 use super::setup::SetupFile;
 use super::step::{Action, EventsStep, RebootStep, SerialStep, StepFile};
-use super::supply::Plugged;
 
 pub(super) use sabotage::sabotages;
 
-/// Finds, and remembers what it found.
+/// Collects the errors and warnings of one file.
 pub(super) struct Lint<'a> {
     pub(super) document: &'a Document,
-    pub(super) found: Vec<SourceError>,
-    pub(super) warned: Vec<SourceError>,
+    pub(super) errors: Vec<SourceError>,
+    pub(super) warnings: Vec<SourceError>,
 }
 
 impl<'a> Lint<'a> {
     pub(super) fn of(document: &'a Document) -> Self {
         Self {
             document,
-            found: Vec::new(),
-            warned: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
-    /// Something is wrong with a key.
+    /// Adds an error at a key.
     fn key(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.found
+        self.errors
             .push(self.document.at_key(path, message).hint(hint));
     }
 
-    /// Something is wrong with what stands behind a key.
+    /// Adds an error at the value of a key.
     fn value(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
-        self.found
+        self.errors
             .push(self.document.at_value(path, message).hint(hint));
     }
 
-    /// Something behind a key should be better.
+    /// Adds a warning at the value of a key.
     fn warn(&mut self, path: &str, message: impl Into<String>, hint: impl Into<String>) {
         let warning = self.document.at_value(path, message).hint(hint);
-        self.warned.push(warning.warning());
+        self.warnings.push(warning.warning());
     }
 
-    /// There is no such setup.
+    /// Adds the error of an unknown setup.
     pub(super) fn no_setup(&mut self, name: &str, hint: String) {
-        self.value("setup", format!("there is no setup `{name}`"), hint);
+        self.value("setup", format!("unknown setup `{name}`"), hint);
     }
 
-    /// `wrong` must not be there, because of `why`.
+    /// Adds an error at a key if `wrong`.
     fn refuse(&mut self, wrong: bool, path: &str, message: &str, hint: &str) {
         if wrong {
             self.key(path, message, hint);
@@ -70,19 +70,19 @@ impl<'a> Lint<'a> {
     }
 }
 
-/// The head: names, profiles, machine.
+/// Checks the head: names, profiles, machine.
 pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
     named(
         lint,
         &head.name,
         &head.about,
-        "say in a sentence what it proves",
+        "write one sentence about what it proves",
     );
     if head.profiles.is_empty() {
         lint.key(
             "profiles",
-            "there are no profiles, so it never runs",
-            "leave the key away for `q35`",
+            "no profiles; the scenario never runs",
+            "remove the key for the default, `[q35]`",
         );
     }
     named_profiles(lint, head, profiles);
@@ -95,44 +95,44 @@ pub(super) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
     }
     if let Some(ready) = &head.ready {
         wait::step(lint, ready, "ready", "`ready`");
-        let asks = ready.ssh.is_some() || ready.container.is_some();
-        let message = "nobody is let in who could ask";
+        let needs_login = ready.ssh.is_some() || ready.container.is_some();
+        let message = "this needs a login, and the machine has no key of the trial";
         let hint = "wait for `serial` or `event`";
-        lint.refuse(asks && !head.machine.ssh_key, "ready", message, hint);
-        let message = "a machine that says nothing is not ready";
-        let hint = "wait for what it does";
+        lint.refuse(needs_login && !head.machine.ssh_key, "ready", message, hint);
+        let message = "silence does not mean that the machine is ready";
+        let hint = "wait for `ssh`, `serial`, `event` or `container`";
         lint.refuse(ready.silence.is_some(), "ready.silence", message, hint);
     }
 }
 
-fn named(lint: &mut Lint<'_>, name: &str, about: &str, to_say: &str) {
+fn named(lint: &mut Lint<'_>, name: &str, about: &str, about_hint: &str) {
     let stem = lint.document.file().file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy().into_owned();
     if name != stem {
-        let message = format!("the name is `{name}` but the file `{stem}.yaml`");
-        let hint = format!("write `name: {stem}` or rename the file");
+        let message = format!("the name is `{name}` but the file is `{stem}.yaml`");
+        let hint = format!("write `name: {stem}`, or rename the file");
         lint.value("name", message, hint);
     }
     if about.trim().is_empty() {
-        lint.value("about", "nothing is said about it", to_say);
+        lint.value("about", "`about` is empty", about_hint);
     }
 }
 
-/// A setup: its head, and what its steps can be about.
+/// Checks a setup: its head, and its steps.
 pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step]) {
     named(
         lint,
         &head.name,
         &head.about,
-        "say in a sentence what is there when it is done",
+        "write one sentence about the state that it leaves",
     );
     machine(lint, &head.machine);
     if head.steps.is_empty() {
-        let hint = "a setup does something; `machine` alone can stand in a scenario";
-        lint.key("steps", "there are no steps", hint);
+        let hint = "add a step; a scenario can have `machine` without a setup";
+        lint.key("steps", "no steps", hint);
     }
     if steps.len() == head.steps.len() {
-        let hint = "only `start: cold` in a scenario shows a boot";
+        let hint = "check the boot in a scenario with `start: cold`";
         about_the_boot(lint, steps, hint);
         fault::in_setup(lint, steps);
     }
@@ -140,19 +140,27 @@ pub(super) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
 
 fn known_failure(lint: &mut Lint<'_>, known: &KnownFailure) {
     for (key, text, hint) in [
-        ("reason", &known.reason, "say in a sentence why it fails"),
-        ("ticket", &known.ticket, "name where it is worked on"),
+        (
+            "reason",
+            &known.reason,
+            "write one sentence about why it fails",
+        ),
+        (
+            "ticket",
+            &known.ticket,
+            "write a link or a number of the ticket",
+        ),
     ] {
         if text.trim().is_empty() {
             let path = format!("known_failure.{key}");
-            lint.value(&path, format!("`{key}` says nothing"), hint);
+            lint.value(&path, format!("`{key}` is empty"), hint);
         }
     }
 }
 
-/// Each profile of the head is one that exists, and is there once.
+/// Checks that each profile of the head exists and is listed once.
 fn named_profiles<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
-    let mut before: Vec<&String> = Vec::new();
+    let mut seen: Vec<&String> = Vec::new();
     for (key, list) in [
         ("profiles", &head.profiles),
         ("more_profiles", &head.more_profiles),
@@ -161,19 +169,19 @@ fn named_profiles<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[St
             let path = format!("{key}[{number}]");
             if !profiles.contains(wanted) {
                 let hint = known_profiles(wanted, profiles);
-                lint.value(&path, format!("there is no profile `{wanted}`"), hint);
+                lint.value(&path, format!("unknown profile `{wanted}`"), hint);
             }
-            if before.contains(&wanted) {
-                let message = format!("the profile `{wanted}` is here twice");
-                lint.value(&path, message, "leave one away");
+            if seen.contains(&wanted) {
+                let message = format!("duplicate profile `{wanted}`");
+                lint.value(&path, message, "remove one of them");
             }
-            before.push(wanted);
+            seen.push(wanted);
         }
     }
 }
 
 fn known_profiles(wanted: &str, profiles: &[String]) -> String {
-    let list = format!("`qemu-profiles/` has: {}", profiles.join(", "));
+    let list = format!("`qemu-profiles/` contains: {}", profiles.join(", "));
     match closest(wanted, profiles.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`? {list}"),
         None => list,
@@ -181,79 +189,82 @@ fn known_profiles(wanted: &str, profiles: &[String]) -> String {
 }
 
 fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
-    let key = (machine.ssh_key && !machine.tells_key()).then_some("ssh-ed25519 AAAA lint");
-    if let Err(why) = CloudConfig::render(machine.cloud_config.as_ref(), key) {
-        let hint = "or write `ssh_key: false` for a machine without the trial's key";
-        lint.key("machine.cloud_config", why, hint);
+    let key =
+        (machine.ssh_key && !machine.has_key_placeholder()).then_some("ssh-ed25519 AAAA lint");
+    if let Err(error) = CloudConfig::render(machine.cloud_config.as_ref(), key) {
+        let hint = "correct it, or write `ssh_key: false` for a machine without the trial's key";
+        lint.key("machine.cloud_config", error, hint);
     }
     for (number, argument) in machine.kernel_arguments.iter().enumerate() {
         if !is_kernel_argument(argument) {
             let path = format!("machine.kernel_arguments[{number}]");
             lint.value(
                 &path,
-                "this is not one kernel argument",
-                "write one argument an entry; blanks can stand between double quotes: `a.b=\"c d\"`",
+                "not one kernel argument",
+                "write one argument per entry; put spaces between double quotes: `a.b=\"c d\"`",
             );
         }
     }
     for (number, disk) in machine.disks.iter().enumerate() {
         self::disk(lint, disk, &format!("machine.disks[{number}]"));
     }
-    told::told(lint, machine);
+    seed_data::check(lint, machine);
     if machine.memory == Some(0) {
-        lint.value(
-            "machine.memory",
-            "a machine without memory",
-            "`memory` is in MiB",
-        );
+        lint.value("machine.memory", "0 MiB of memory", "`memory` is in MiB");
     }
 }
 
-/// Whether the kernel takes a word for one argument (next_arg, lib/cmdline.c).
-fn is_kernel_argument(word: &str) -> bool {
+/// Whether the kernel parses a text as one argument (next_arg, lib/cmdline.c).
+fn is_kernel_argument(text: &str) -> bool {
     let mut quoted = false;
-    let one = word.chars().all(|letter| {
+    let one = text.chars().all(|letter| {
         quoted ^= letter == '"';
         !letter.is_control() && (quoted || !letter.is_whitespace())
     });
-    one && !quoted && !word.is_empty()
+    one && !quoted && !text.is_empty()
 }
 
-/// Bytes of a label of ext4 (EXT4_LABEL_MAX).
+/// The longest label of an ext4 file system, in bytes (EXT4_LABEL_MAX).
 const LONGEST_EXT4_LABEL: usize = 16;
-/// MiB of a disk, as of those of a profile.
+/// The largest disk in MiB; the limit for disks of a profile is the same.
 const LARGEST_DISK: u64 = 1 << 20;
 
-/// The name of a GPT partition in UTF-16 units: UEFI specification, 5.3.3.
+/// The longest name of a GPT partition, in UTF-16 code units (UEFI specification, 5.3.3).
 const LONGEST_PARTITION: usize = 36;
 
 fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
     if disk.size == 0 {
         let path = format!("{path}.size");
-        lint.value(&path, "a disk of no size", "`size` is in MiB");
+        lint.value(&path, "a disk of 0 MiB", "`size` is in MiB");
     }
     if disk.size > LARGEST_DISK {
         let hint = format!("`size` is in MiB, at most {LARGEST_DISK}");
-        lint.value(&format!("{path}.size"), "a disk that is too large", hint);
+        lint.value(&format!("{path}.size"), "the disk is too large", hint);
     }
     if let Some(label) = &disk.label {
         let length = (1..=LONGEST_EXT4_LABEL).contains(&label.len());
         if !length || label.chars().any(char::is_control) {
-            let message = "this cannot be the label of an ext4 file system";
-            let hint = format!("write 1 to {LONGEST_EXT4_LABEL} letters");
+            let message = "not a label of an ext4 file system";
+            let hint = format!("write 1 to {LONGEST_EXT4_LABEL} bytes without control characters");
             lint.value(&format!("{path}.label"), message, hint);
         }
     }
     if let Some(name) = &disk.partition {
         let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
         if name.is_empty() || name.len() > LONGEST_PARTITION || !name.chars().all(plain) {
-            let message = "this is no name of a partition";
-            let hint = format!("up to {LONGEST_PARTITION} letters, digits and signs");
+            let message = "not a partition name";
+            let hint = format!(
+                "write up to {LONGEST_PARTITION} printable ASCII characters without `\"` and `\\`"
+            );
             lint.value(&format!("{path}.partition"), message, hint);
         }
         if (1..=2).contains(&disk.size) {
-            let message = "a disk without room for a partition";
-            lint.value(&format!("{path}.size"), message, "its tables take 2 MiB");
+            let message = "the disk is too small for a partition";
+            lint.value(
+                &format!("{path}.size"),
+                message,
+                "add at least 1 MiB; the partition tables take 2 MiB",
+            );
         }
     }
 }
@@ -261,11 +272,11 @@ fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
 fn absolute(lint: &mut Lint<'_>, file: &str, path: &str) {
     if !file.starts_with('/') {
         let hint = format!("write `/{file}`");
-        lint.value(path, "this is no path from the root", hint);
+        lint.value(path, "not an absolute path", hint);
     }
 }
 
-/// One step: of one kind, and what that kind wants.
+/// Checks one step: its kind, and the keys of that kind.
 pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Action> {
     let action = kind::of_step(lint, step, path)?;
     match &action {
@@ -298,29 +309,29 @@ pub(super) fn step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Ac
 }
 
 fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
-    let talks = step.send.is_some() || step.expect.is_some();
-    if !talks && step.login.is_none() && step.run.is_none() {
+    let dialogue = step.send.is_some() || step.expect.is_some();
+    if !dialogue && step.login.is_none() && step.run.is_none() {
         lint.key(
             path,
             "this step does nothing",
             "write `run`, `send`, `expect` or `login`",
         );
     }
-    let both = (talks || step.run.is_some()) && step.login.is_some();
-    let hint = "make two steps of it";
+    let both = (dialogue || step.run.is_some()) && step.login.is_some();
+    let hint = "split it into two steps";
     lint.refuse(
         both,
         &format!("{path}.login"),
-        "`login` has a dialogue of its own",
+        "`login` cannot be combined with `run`, `send` or `expect`",
         hint,
     );
-    let both = talks && step.run.is_some();
-    let message = "`run` types and reads by itself";
+    let both = dialogue && step.run.is_some();
+    let message = "`run` cannot be combined with `send` or `expect`";
     lint.refuse(both, &format!("{path}.run"), message, hint);
-    let nothing = step.run.as_ref().is_some_and(|run| run.trim().is_empty());
-    let message = "this command does nothing";
+    let empty = step.run.as_ref().is_some_and(|run| run.trim().is_empty());
+    let message = "the command is empty";
     lint.refuse(
-        nothing,
+        empty,
         &format!("{path}.run"),
         message,
         "write a command line",
@@ -329,7 +340,7 @@ fn serial(lint: &mut Lint<'_>, step: &SerialStep, path: &str) {
         ("exit", step.exit.is_some()),
         ("stdout", step.stdout.is_some()),
     ] {
-        let message = format!("`{key}` is about `run`, which is not there");
+        let message = format!("`{key}` has no effect without `run`");
         let hint = "write `run` instead of `send`";
         lint.refuse(
             given && step.run.is_none(),
@@ -349,8 +360,8 @@ fn reboot(lint: &mut Lint<'_>, step: &RebootStep, path: &str) {
     {
         lint.value(
             &format!("{path}.command"),
-            "this command does nothing",
-            "`reboot: {}` has one",
+            "the command is empty",
+            "write a command line, or `reboot: {}` for the default",
         );
     }
 }
@@ -365,22 +376,26 @@ fn events(lint: &mut Lint<'_>, step: &EventsStep, path: &str) {
     }
 }
 
-/// All of it together: can it fail, and can it log in?
+/// Checks the scenario as a whole: whether it can fail, and whether it can log in.
 pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     if head.steps.is_empty() {
         lint.key(
             "steps",
-            "there are no steps, so it cannot fail",
-            "a scenario checks something",
+            "no steps; the scenario cannot fail",
+            "add a step that checks something",
         );
     }
     if steps.len() != head.steps.len() {
-        // Some make no sense by themselves, which is told; the others are not at their places.
+        // Invalid steps are already reported, and without them the indices of the others are wrong.
         return;
     }
     if !steps.is_empty() && !steps.iter().any(checks) {
-        let hint = "add a step that expects something, for instance `ssh: {run: ...}`";
-        lint.key("steps", "no step checks anything, so it cannot fail", hint);
+        let hint = "add a step that checks something, e.g. `ssh: {run: ...}`";
+        lint.key(
+            "steps",
+            "no step checks anything; the scenario cannot fail",
+            hint,
+        );
     }
     fault::in_order(lint, head, steps);
     if !head.machine.ssh_key {
@@ -391,7 +406,7 @@ pub(super) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Ste
     }
 }
 
-/// What can be asked again and again, without anybody noticing.
+/// Checks that invariants only query the machine: they run many times in the background.
 pub(super) fn invariants<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     if steps.len() != head.invariants.len() {
         return;
@@ -400,27 +415,26 @@ pub(super) fn invariants<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: 
         without_key(lint, steps, "invariants");
     }
     for (number, step) in steps.iter().enumerate() {
-        let asks = match &step.action {
+        let queries = match &step.action {
             Action::Ssh(step) => step.run.is_some(),
             Action::Docker(step) => step.ps.is_some() || step.exec.is_some(),
             _ => false,
         };
-        let hint =
-            "an invariant asks: `ssh: {run: ...}`, `docker: {ps: ...}` or `docker: {exec: ...}`";
-        let message = "this step changes the machine, or waits for it";
-        lint.refuse(!asks, &format!("invariants[{number}]"), message, hint);
+        let hint = "write `ssh: {run: ...}`, `docker: {ps: ...}` or `docker: {exec: ...}`";
+        let message = "an invariant can only query the machine";
+        lint.refuse(!queries, &format!("invariants[{number}]"), message, hint);
     }
 }
 
-/// A fork is ready when the trial's key is let in, and its boot was another machine's.
+/// Checks a scenario that starts from a fork: it needs the trial's key, and did not boot itself.
 fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     let hint = "add `start: cold`";
-    let message = "a machine that lets nobody in cannot be forked";
+    let message = "a machine without the trial's key cannot be forked";
     lint.refuse(!head.machine.ssh_key, "machine.ssh_key", message, hint);
     about_the_boot(lint, steps, hint);
 }
 
-/// Refuses steps about a boot that was another machine's.
+/// Refuses steps about the boot in a machine that did not boot itself.
 fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
     let rebooted = |step: &Step| {
         let crash = |action: &Action| matches!(action, Action::Fault(FaultStep::Crash(_)));
@@ -433,12 +447,10 @@ fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
             Action::WaitFor(step) => step.event.is_some() || step.serial.is_some(),
             _ => false,
         };
-        let message = "this step is about the boot, which a fork has behind it";
+        let message = "this step checks the boot, and a fork does not boot";
         let serial = matches!(&step.action, Action::WaitFor(step) if step.serial.is_some());
         let hint = if serial {
-            format!(
-                "for what the console says from here on write `serial: {{ expect: ... }}`; {hint}"
-            )
+            format!("write `serial: {{ expect: ... }}` for console output from here on; or {hint}")
         } else {
             hint.to_owned()
         };
@@ -446,7 +458,7 @@ fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
     }
 }
 
-/// Whether a step could ever be red because of the machine.
+/// Whether the machine can make a step fail.
 fn checks(step: &Step) -> bool {
     match &step.action {
         Action::Serial(step) => step.expect.is_some() || step.login.is_some() || step.run.is_some(),
@@ -456,7 +468,7 @@ fn checks(step: &Step) -> bool {
     }
 }
 
-/// Without the trial's key, no step may need the trial's own connection.
+/// Refuses steps that need the trial's own login on a machine without the trial's key.
 fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let needs = match &step.action {
@@ -472,8 +484,8 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
             }
             Action::Fault(step) => step.needs_login(),
         };
-        let hint = "leave `ssh_key: false` away, or log in with `password` or `key`";
-        let message = "this step logs in with the trial's key, which the machine is not given";
+        let hint = "remove `ssh_key: false`, or log in with `password` or `key`";
+        let message = "this step needs the trial's key, which the machine does not have";
         lint.refuse(needs, &format!("{key}[{number}]"), message, hint);
     }
 }
