@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// Folders to search in addition to `PATH`: an unprivileged user's `PATH` lacks the folder in which Debian installs `mke2fs`.
+/// Folders to search in addition to `PATH`: an unprivileged user's `PATH` lacks the folder in which
+/// Debian installs `mke2fs`.
 const SYSTEM_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Finds a program like a shell does.

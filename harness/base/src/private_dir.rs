@@ -77,7 +77,8 @@ impl PrivateFolder {
     }
 }
 
-/// Creates a private folder, or checks an existing one: in a shared `/tmp`, another user can create the path, or a link.
+/// Creates a private folder, or checks an existing one: in a shared `/tmp`, another user can create a
+/// folder or a link with this name.
 pub fn make_own(parent: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(parent) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

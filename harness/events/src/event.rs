@@ -71,7 +71,8 @@ pub enum EventKind {
         /// Why the step failed; `None` if it passed.
         failure: Option<String>,
     },
-    /// A boot ended, successfully or not. It was a boot for a trial, or for the checkpoint that the trial is forked from.
+    /// A boot ended, successfully or not: for a trial, or for the checkpoint that the trial is forked
+    /// from.
     Boot {
         /// The trial.
         trial: String,

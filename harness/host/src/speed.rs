@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-/// The duration of the measured work on the reference, an idle two-core machine for which timeouts are chosen.
+/// The duration of the measured work on the reference: an idle two-core machine, for which timeouts are
+/// chosen.
 const REFERENCE: Duration = Duration::from_millis(5);
 /// The measured work: compiling this expression. It consists of branches, memory accesses and arithmetic,
 /// nearly all in crates that the workspace optimizes in every build, unlike this one.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `text`, `warnings`, `progress` | a run on a terminal while it runs; `summary` at its end |
 //! | `jsonl` | the events as JSON Lines |
-//! | `run_log`, `excerpt` | the data that reports are made from: events, and excerpt of evidence |
+//! | `run_log`, `excerpt` | the data that reports are made from: events, and excerpts of evidence |
 //! | `run` | the trials of a run, derived from its events |
 //! | `history` | the timelines of past boots |
 //! | `junit`, `page` | a run as XML and as an HTML page, both functions of the run log alone |

@@ -24,7 +24,7 @@ pub struct Run {
 pub struct TestResult {
     /// `PROFILE::SCENARIO`.
     pub name: String,
-    /// The reason reason this host cannot run it.
+    /// The reason why this host cannot run it.
     pub ignored: Option<String>,
     /// Its attempts; several if it was retried.
     pub attempts: Vec<Attempt>,
@@ -159,8 +159,8 @@ impl Run {
                 step,
                 line,
                 title,
-            } => self.running(&trial, |one| {
-                one.steps.push(StepRun {
+            } => self.running(&trial, |attempt| {
+                attempt.steps.push(StepRun {
                     number: step,
                     line,
                     title,
@@ -181,15 +181,17 @@ impl Run {
                 duration,
                 failure,
                 ..
-            } => self.running(&trial, |one| one.step_ends(step, duration, failure)),
-            EventKind::Boot { trial, timeline } => self.running(&trial, |one| one.booted(timeline)),
+            } => self.running(&trial, |attempt| attempt.step_ends(step, duration, failure)),
+            EventKind::Boot { trial, timeline } => {
+                self.running(&trial, |attempt| attempt.booted(timeline))
+            }
             EventKind::Setup {
                 trial, evidence, ..
-            } => self.running(&trial, |one| one.parents.push(evidence)),
+            } => self.running(&trial, |attempt| attempt.parents.push(evidence)),
             EventKind::Note {
                 trial: Some(trial),
                 text,
-            } => self.running(&trial, |one| one.notes.push(text)),
+            } => self.running(&trial, |attempt| attempt.notes.push(text)),
             EventKind::AttemptEnds {
                 trial,
                 verdict,
@@ -198,11 +200,11 @@ impl Run {
                 evidence,
                 machine,
                 ..
-            } => self.running(&trial, |one| {
-                one.end = Some(End {
+            } => self.running(&trial, |attempt| {
+                attempt.end = Some(End {
                     verdict,
                     duration,
-                    step: one.failed_step(),
+                    step: attempt.failed_step(),
                     reason,
                     kept: evidence.is_some(),
                     machine,
@@ -216,8 +218,8 @@ impl Run {
                 reason,
                 evidence,
                 machine,
-            } => self.running(&trial, |one| {
-                one.end = Some(End {
+            } => self.running(&trial, |attempt| {
+                attempt.end = Some(End {
                     verdict,
                     duration,
                     step,
@@ -232,14 +234,14 @@ impl Run {
 
     fn result(&mut self, name: &str) -> &mut TestResult {
         let known = self.trials.iter().position(|trial| trial.name == name);
-        let at = known.unwrap_or_else(|| {
+        let index = known.unwrap_or_else(|| {
             self.trials.push(TestResult {
                 name: name.to_owned(),
                 ..TestResult::default()
             });
             self.trials.len() - 1
         });
-        &mut self.trials[at]
+        &mut self.trials[index]
     }
 
     fn running(&mut self, trial: &str, change: impl FnOnce(&mut Attempt)) {
@@ -296,10 +298,10 @@ impl TestResult {
         Some(self.attempts.last()?.end.as_ref()?.duration)
     }
 
-    /// The full reason reason it did not pass.
+    /// The full reason why it did not pass.
     pub fn reason(&self) -> Option<&str> {
         let last = self.attempts.last();
-        let reason = last.and_then(|one| one.end.as_ref()?.reason.as_deref());
+        let reason = last.and_then(|attempt| attempt.end.as_ref()?.reason.as_deref());
         reason.or(self.ignored.as_deref())
     }
 }

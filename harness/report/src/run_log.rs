@@ -1,4 +1,5 @@
-//! The run log: the events of a run, and excerpt from the evidence while it existed. Reports are made from it.
+//! The run log, which reports are made from: the events of a run, and excerpts of its evidence, made
+//! while that existed.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -76,7 +77,7 @@ impl RunLog {
             })
     }
 
-    /// Reads an event stream, and excerpt of the evidence that still exists: at its recorded place, or in a
+    /// Reads an event stream, and excerpts of the evidence that still exists: at its recorded place, or in a
     /// folder of the same name beside the file.
     ///
     /// # Errors

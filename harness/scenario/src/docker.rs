@@ -90,7 +90,7 @@ pub struct DockerRun {
     /// Environment variables.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// The restart policy.
+    /// The restart policy; the default is `no`.
     #[serde(default)]
     pub restart: Restart,
     /// `bridge` (the default), `host`, `none`, `container:NAME` or the name of a network.

@@ -42,7 +42,7 @@ pub enum FaultStep {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrashStep {
-    /// The cause of the panic.
+    /// The cause of the panic; the default is `sysrq`.
     pub by: CrashCause,
     /// Resets the machine, whose kernel stops after a panic (`kernel.panic` is 0).
     pub reset: bool,
@@ -72,7 +72,7 @@ pub struct KillStep {
     pub container: Option<String>,
     /// The engine of the container; the default is `user`.
     pub engine: Option<EngineName>,
-    /// The signal.
+    /// The signal; the default is `KILL`.
     #[serde(default)]
     pub signal: SignalName,
 }
@@ -254,7 +254,7 @@ pub struct PowerButtonStep {
 pub struct PowerOffStep {
     /// The command.
     pub command: String,
-    /// The connection that the command uses.
+    /// The connection that the command uses; the default is `ssh`.
     #[serde(default)]
     pub over: Line,
     /// The machine must halt with the power on, and report that on the serial console.

@@ -3,8 +3,8 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `file`, `cards`, `seed_data`, `setup`, `known_failure` | the top level of scenario and setup files, and the machine |
-//! | `step`, `docker`, `client`, `hotplug`, `fault`, `sabotage` | the steps, and the changes that must make them fail |
+//! | `file`, `cards`, `seed_data`, `setup`, `known_failure` | scenario and setup files, and their machine |
+//! | `step`, `docker`, `client`, `hotplug`, `fault`, `sabotage` | steps, and the changes that must make them fail |
 //! | `value` | values that are validated while they are deserialized |
 //! | `lint` | errors that serde cannot detect |
 //! | `load` | reads and lints all files of a folder |

@@ -225,7 +225,7 @@ impl Sabotage {
         }
     }
 
-    /// The place in the unchanged scenario of the step that failed in the changed one, given by its number there.
+    /// Maps the number of the step that failed in the changed scenario to its place in the unchanged one.
     pub fn place(&self, failed: Option<usize>) -> RedAt {
         let Some(index) = failed.and_then(|number| number.checked_sub(1)) else {
             return RedAt::Ready;

@@ -49,7 +49,8 @@ pub struct Setup {
     pub machine: MachineFile,
     /// Its steps.
     pub steps: Vec<Step>,
-    /// The content of its steps without names and timeouts, and the hashes of the files that they send. Part of the checkpoint key.
+    /// The content of its steps without names and timeouts, and the hashes of the files that they send.
+    /// It is part of the checkpoint key.
     pub content: Value,
 }
 

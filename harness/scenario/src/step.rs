@@ -265,7 +265,7 @@ pub struct WaitForStep {
     /// New connections to the SSH port get no answer for this long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence: Option<Span>,
-    /// A command, run as root after each failed poll, that ends the wait by exit status 0.
+    /// Runs as root after each failed poll; exit status 0 ends the wait: `systemctl is-failed NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_failed: Option<String>,
 }

@@ -10,7 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
-/// A regular expression; `^` and `$` match at every line.
+/// A regular expression; `^` and `$` match at the start and end of every line.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Regex);
 
@@ -43,7 +43,7 @@ impl JsonSchema for Pattern {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A regular expression; ^ and $ match at every line.",
+            "description": "A regular expression; ^ and $ match at the start and end of every line.",
         })
     }
 }

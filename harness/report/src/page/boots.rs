@@ -125,8 +125,8 @@ fn row(stage: &BootStage, before: &[&PastBoot], end: f64) -> Markup {
         tr.late[stage.is_late()].failed[stage.error.is_some()] {
             th scope="row" {
                 (stage.stage)
-                @if stage.is_late() { span.note-of-stage { "⚠ over budget" } }
-                @if let Some(error) = &stage.error { span.note-of-stage { "✗ " (error) } }
+                @if stage.is_late() { span.stage-note { "⚠ over budget" } }
+                @if let Some(error) = &stage.error { span.stage-note { "✗ " (error) } }
             }
             td.figure { (format!("{:.1}", stage.seconds)) }
             td.figure { @if let Some(usual) = median_time(before, &stage.stage) { (format!("{usual:.1}")) } }

@@ -40,7 +40,7 @@ pub(super) fn mark_id(id: &str, index: usize) -> String {
     format!("{id}/serial-{index}")
 }
 
-/// The excerpt of an attempt: of the machines that it was forked from, then of its own.
+/// The excerpts of an attempt: of the machines that it was forked from, then of its own.
 pub(super) fn folders<'a>(
     attempt: &'a Attempt,
     run_log: &'a RunLog,
@@ -49,7 +49,7 @@ pub(super) fn folders<'a>(
     all.filter_map(|folder| run_log.excerpts.get(folder))
 }
 
-/// The serial lines of these excerpt.
+/// The serial lines of these excerpts.
 pub(super) fn serial_lines<'a>(
     attempt: &'a Attempt,
     run_log: &'a RunLog,

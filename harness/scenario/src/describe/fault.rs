@@ -51,21 +51,21 @@ fn network(step: &NetworkStep) -> String {
     });
     let delay = step.delay.map(|span| format!("{} late", time(span.0)));
     let loss = step.loss.map(|loss| format!("{loss} % lost"));
-    let wrong: Vec<_> = [link, delay, loss].into_iter().flatten().collect();
-    let (interface, wrong) = (step.interface(), wrong.join(", "));
-    format!("network: {interface} {wrong}{}", lasting(step.lasting))
+    let parts: Vec<_> = [link, delay, loss].into_iter().flatten().collect();
+    let (interface, parts) = (step.interface(), parts.join(", "));
+    format!("network: {interface} {parts}{}", lasting(step.lasting))
 }
 
 fn disk(step: &DiskStep) -> String {
-    let wrong = [
+    let parts = [
         step.read.map(|_| "reads fail".to_owned()),
         step.write.map(|_| "writes fail".to_owned()),
         step.slow
             .map(|span| format!("a request each {}", time(span.0))),
         step.full.then(|| "full".to_owned()),
     ];
-    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
-    format!("disk {}: {}", step.disk, wrong.join(", "))
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("disk {}: {}", step.disk, parts.join(", "))
 }
 
 fn lasting(span: Option<Span>) -> String {

@@ -1,4 +1,5 @@
-//! Checks of fault steps: each on its own, and in the order of the scenario (a paused machine answers nothing).
+//! Checks of fault steps: each on its own, and in the order of the scenario (a paused machine cannot
+//! answer).
 
 use std::time::Duration;
 
@@ -65,11 +66,11 @@ fn network(lint: &mut Lint<'_>, step: &NetworkStep, path: &str) {
     }
     let disturbed = delay.is_some() || loss.is_some();
     let message = "`delay` and `loss` have no effect while the link is down";
-    let wrong = *link == Some(Link::Down) && disturbed;
-    lint.refuse(wrong, &format!("{path}.link"), message, "remove `link`");
+    let invalid = *link == Some(Link::Down) && disturbed;
+    lint.refuse(invalid, &format!("{path}.link"), message, "remove `link`");
     let message = "`for` has no effect: this step injects no fault";
-    let wrong = *link == Some(Link::Up) && !disturbed && step.lasting.is_some();
-    lint.refuse(wrong, &format!("{path}.for"), message, "remove it");
+    let invalid = *link == Some(Link::Up) && !disturbed && step.lasting.is_some();
+    lint.refuse(invalid, &format!("{path}.for"), message, "remove it");
     if step
         .interface
         .as_deref()
@@ -95,9 +96,9 @@ fn disk(lint: &mut Lint<'_>, step: &DiskStep, path: &str) {
         lint.key(path, "this step injects no fault", hint);
     }
     let message = "`full` writes to the disk, which fails or is slow because of the other keys";
-    let wrong = step.full && step.affects_device();
+    let invalid = step.full && step.affects_device();
     lint.refuse(
-        wrong,
+        invalid,
         &format!("{path}.full"),
         message,
         "split it into two steps, `full` first",
@@ -172,8 +173,8 @@ impl State {
         lint.refuse(self.paused && needs_guest(action), path, paused, hint);
         let hint = "add `undo: network` before this step, or `for: 5s` to the step that took the link down";
         let unreachable = "this step needs the network, whose link is down";
-        let wrong = self.link_down && !self.paused && needs_login(action);
-        lint.refuse(wrong, path, unreachable, hint);
+        let invalid = self.link_down && !self.paused && needs_login(action);
+        lint.refuse(invalid, path, unreachable, hint);
     }
 
     fn follow(&mut self, lint: &mut Lint<'_>, fault: &FaultStep, path: &str) {

@@ -62,9 +62,9 @@ impl<'a> Lint<'a> {
         self.value("setup", format!("unknown setup `{name}`"), hint);
     }
 
-    /// Adds an error at a key if `wrong`.
-    fn refuse(&mut self, wrong: bool, path: &str, message: &str, hint: &str) {
-        if wrong {
+    /// Adds an error at a key if `invalid`.
+    fn refuse(&mut self, invalid: bool, path: &str, message: &str, hint: &str) {
+        if invalid {
             self.key(path, message, hint);
         }
     }

@@ -44,10 +44,10 @@ fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
         ("stderr", step.stderr.is_some()),
         ("as", step.account == Account::Root),
     ];
-    for (key, wrong) in keys {
+    for (key, invalid) in keys {
         let message = format!("`{key}` cannot be combined with `expect_refused`");
         let hint = "remove one of the two";
-        lint.refuse(wrong, &format!("{path}.{key}"), &message, hint);
+        lint.refuse(invalid, &format!("{path}.{key}"), &message, hint);
     }
     let own = step.password.is_none() && step.key.is_none();
     let message = "`expect_refused` needs a login other than the trial's own";
