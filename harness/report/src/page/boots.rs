@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::format_duration;
+use super::format::format_duration;
 use crate::history::{BASELINE_BOOTS, PastBoot, comparable, median_time};
 use crate::run::Run;
 use events::{BootStage, BootTimeline};

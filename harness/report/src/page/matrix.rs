@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::{class, format_duration, mark};
+use super::format::{class, format_duration, mark};
 use crate::run::{Run, TestResult};
 
 /// A row for each scenario, a column for each profile.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::format_duration;
+use super::format::format_duration;
 use super::serial::{self, serial_lines};
 use crate::run::{Attempt, StepRun};
 use crate::run_log::RunLog;

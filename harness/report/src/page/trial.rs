@@ -2,7 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::{badge, boots, class, commands, date, format_duration, gist, serial, timeline};
+use super::format::{badge, class, date, format_duration, gist};
+use super::{boots, commands, serial, timeline};
 use crate::excerpt::EvidenceExcerpt;
 use crate::history::PastBoot;
 use crate::run::{Attempt, TestResult};

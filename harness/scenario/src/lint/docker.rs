@@ -5,7 +5,7 @@ use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
     if let Some(tls) = &step.tls {
-        super::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
+        super::machine::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
     }
     match kind::one(lint, step.kinds(), path, "a docker step") {
         Some(DockerAction::Run(action)) => run(lint, action, &format!("{path}.run")),
