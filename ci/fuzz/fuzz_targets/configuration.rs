@@ -1,4 +1,4 @@
-//! A user's document: whatever it says, there is a configuration, and what was left out has a place.
+//! Input: a user's document. Loading it must not fail, and each problem must have a location.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,6 +10,6 @@ fuzz_target!(|document: &[u8]| {
         loaded
             .problems
             .iter()
-            .all(|problem| !problem.place.is_empty())
+            .all(|problem| !problem.location.is_empty())
     );
 });

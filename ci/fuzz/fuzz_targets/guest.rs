@@ -2,8 +2,8 @@
 //! the JUnit XML.
 #![no_main]
 
-use harness::report::guest::of_guest;
 use libfuzzer_sys::fuzz_target;
+use report::guest::of_guest;
 
 fuzz_target!(|said: &[u8]| {
     let reports = of_guest(said, fuzz::folder()).expect("reports can be made");

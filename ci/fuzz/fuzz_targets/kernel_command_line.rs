@@ -1,5 +1,4 @@
-//! A kernel command line: whatever it says, there is a configuration, and what was left out has a
-//! place.
+//! Input: a kernel command line. Loading it must not fail, and each problem must have a location.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -10,6 +9,6 @@ fuzz_target!(|line: &str| {
         loaded
             .problems
             .iter()
-            .all(|problem| !problem.place.is_empty())
+            .all(|problem| !problem.location.is_empty())
     );
 });

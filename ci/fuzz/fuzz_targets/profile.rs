@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|content: &[u8]| {
-    if let Err(error) = harness::profile::load(&fuzz::file("fuzzed.yaml", content)) {
+    if let Err(error) = machine::profile::load(&fuzz::file("fuzzed.yaml", content)) {
         let _ = error.to_string();
     }
 });

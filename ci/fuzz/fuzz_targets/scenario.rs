@@ -1,8 +1,8 @@
 //! A scenario file: it makes sense, or every error has a line of it.
 #![no_main]
 
-use harness::scenario::{self, Known};
 use libfuzzer_sys::fuzz_target;
+use scenario::Known;
 
 fuzz_target!(|content: &[u8]| {
     let known = Known {

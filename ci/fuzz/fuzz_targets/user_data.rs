@@ -1,4 +1,4 @@
-//! User-data, packed or not: whatever it says, what is wrong with it can be told.
+//! Input: user-data, compressed or not. Checking it must not fail, and each problem must have a message.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

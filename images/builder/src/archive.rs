@@ -1,6 +1,6 @@
-//! The system images as archives that `docker load` takes. The format is that of `docker save` (the
-//! "Docker Image Specification v1.2"), but an archive holds only the layer that is its image's own:
-//! Docker does not read the layers that it has, so what an image is made from must be loaded first.
+//! Writes the system images as archives for `docker load`. The format is that of `docker save` (the
+//! "Docker Image Specification v1.2"), but an archive contains only the image's own layer. Docker does not
+//! read layers that it has, so the base image must be loaded first.
 
 use std::collections::BTreeMap;
 
@@ -13,39 +13,39 @@ use crate::tree::{Node, Tree};
 use crate::{BuildError, Context, Result, root};
 
 /// The tag of all system images: the version of the OS.
-pub const TAG: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const TAG: &str = env!("CARGO_PKG_VERSION");
 
-/// What programs find by name in a system container.
+/// The `PATH` of system containers.
 const SEARCH_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// An image while it is made.
+/// An image that is being built.
 struct Image {
-    /// All files of all layers.
+    /// The files of all layers.
     merged: Tree,
-    /// Identity of each layer (`sha256` of its tar), lowest first.
+    /// The SHA-256 of each layer's tar archive, lowest first.
     layers: Vec<String>,
 }
 
-/// The archives of all definitions but the root, by name.
-pub fn images(
+/// The archives of all definitions except the root, by name.
+pub(crate) fn images(
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut made: BTreeMap<&str, Image> = BTreeMap::new();
+    let mut images: BTreeMap<&str, Image> = BTreeMap::new();
     let mut archives = BTreeMap::new();
     for definition in in_order(definitions)? {
         let mut archive = Tree::default();
-        let image = make(definition, packages, &made, &mut archive)?;
-        describe(definition, &image, &mut archive)?;
+        let image = add_layer(definition, packages, &images, &mut archive)?;
+        add_metadata(definition, &image, &mut archive)?;
         let mut bytes = Vec::new();
         archive.write_tar(&mut bytes)?;
         archives.insert(definition.name.clone(), bytes);
-        made.insert(&definition.name, image);
+        images.insert(&definition.name, image);
     }
     Ok(archives)
 }
 
-/// Definitions of images, each after the one it is made from.
+/// Definitions of images, each after its base image.
 fn in_order(definitions: &BTreeMap<String, Definition>) -> Result<Vec<&Definition>> {
     let mut open: Vec<&Definition> = definitions
         .values()
@@ -60,8 +60,8 @@ fn in_order(definitions: &BTreeMap<String, Definition>) -> Result<Vec<&Definitio
         });
         if ready.is_empty() {
             let names: Vec<_> = waiting.iter().map(|one| one.name.as_str()).collect();
-            let why = format!("{} are made from each other", names.join(", "));
-            return Err(BuildError::new("order the images", why));
+            let cause = format!("{} are based on each other", names.join(", "));
+            return Err(BuildError::new("order the images", cause));
         }
         ordered.extend(ready);
         open = waiting;
@@ -69,17 +69,18 @@ fn in_order(definitions: &BTreeMap<String, Definition>) -> Result<Vec<&Definitio
     Ok(ordered)
 }
 
-fn make(
+/// Adds the layer of an image to its archive, if the image has files of its own.
+fn add_layer(
     definition: &Definition,
     packages: &Packages,
-    made: &BTreeMap<&str, Image>,
+    images: &BTreeMap<&str, Image>,
     archive: &mut Tree,
 ) -> Result<Image> {
-    let below = definition.from.as_deref().and_then(|from| made.get(from));
-    let mut image = match below {
-        Some(below) => Image {
-            merged: below.merged.clone(),
-            layers: below.layers.clone(),
+    let base = definition.from.as_deref().and_then(|from| images.get(from));
+    let mut image = match base {
+        Some(base) => Image {
+            merged: base.merged.clone(),
+            layers: base.layers.clone(),
         },
         None => Image {
             merged: Tree::default(),
@@ -100,13 +101,13 @@ fn make(
     Ok(image)
 }
 
-/// What an image calls itself.
-pub fn reference(definition: &Definition) -> String {
+/// The name of an image, without a tag.
+pub(crate) fn reference(definition: &Definition) -> String {
     format!("rancher/os-{}", definition.name)
 }
 
-/// An image's configuration; `layers` are the hashes of its layers as tar archives, lowest first.
-pub fn config(definition: &Definition, layers: &[String]) -> Result<Vec<u8>> {
+/// The configuration of an image; `layers` are the hashes of its layers' tar archives, lowest first.
+pub(crate) fn config(definition: &Definition, layers: &[String]) -> Result<Vec<u8>> {
     let layers: Vec<String> = layers.iter().map(|id| format!("sha256:{id}")).collect();
     let config = json!({
         "architecture": "amd64",
@@ -118,8 +119,8 @@ pub fn config(definition: &Definition, layers: &[String]) -> Result<Vec<u8>> {
     serde_json::to_vec(&config).context(|| "write an image's config".into())
 }
 
-/// Writes an image's configuration into the archive, and what says which file is what.
-fn describe(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
+/// Adds the configuration of an image and `manifest.json` to its archive.
+fn add_metadata(definition: &Definition, image: &Image, archive: &mut Tree) -> Result<()> {
     let config = config(definition, &image.layers)?;
     let id = sha256(config.as_slice()).context(|| "hash an image's config".into())?;
     archive.insert(format!("{id}.json"), Node::Bytes(config, 0o644));

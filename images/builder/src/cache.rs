@@ -1,4 +1,4 @@
-//! Keeping the results of steps: keyed by content, written whole or not at all.
+//! Caches the results of steps, with keys by content and atomic writes.
 
 use std::fs::File;
 use std::io::Read;
@@ -9,19 +9,19 @@ use sha2::{Digest, Sha256};
 
 use crate::{BuildError, Context, Result};
 
-/// Collects what a result depends on.
-pub struct Key(Sha256);
+/// A cache key: the hash of all inputs of a result.
+pub(crate) struct Key(Sha256);
 
 impl Key {
-    /// A key for results of one kind; `version` changes when the code that makes them does.
-    pub fn new(kind: &str, version: u32) -> Self {
+    /// A key for results of one kind. `version` must change when the code that produces them changes.
+    pub(crate) fn new(kind: &str, version: u32) -> Self {
         let mut key = Self(Sha256::new());
         key.add(kind).add(version.to_le_bytes());
         key
     }
 
-    /// Adds one value; its length goes in too, so that neighbours cannot run together.
-    pub fn add(&mut self, value: impl AsRef<[u8]>) -> &mut Self {
+    /// Adds a value and its length, so that adjacent values cannot be confused.
+    pub(crate) fn add(&mut self, value: impl AsRef<[u8]>) -> &mut Self {
         let value = value.as_ref();
         self.0.update((value.len() as u64).to_le_bytes());
         self.0.update(value);
@@ -29,13 +29,13 @@ impl Key {
     }
 
     /// Adds a file's content.
-    pub fn add_file(&mut self, path: &Path) -> Result<&mut Self> {
+    pub(crate) fn add_file(&mut self, path: &Path) -> Result<&mut Self> {
         let content = std::fs::read(path).context(|| format!("read {}", path.display()))?;
         Ok(self.add(content))
     }
 
-    /// Adds every file below a folder: its path and content.
-    pub fn add_folder(&mut self, folder: &Path) -> Result<&mut Self> {
+    /// Adds the path and the content of every file below a folder.
+    pub(crate) fn add_folder(&mut self, folder: &Path) -> Result<&mut Self> {
         for path in files_below(folder)? {
             self.add(path.to_string_lossy().as_bytes());
             self.add_file(&folder.join(&path))?;
@@ -43,19 +43,19 @@ impl Key {
         Ok(self)
     }
 
-    /// The key as a short hexadecimal word.
-    pub fn finish(self) -> String {
+    /// The key in hexadecimal, shortened to 12 bytes.
+    pub(crate) fn finish(self) -> String {
         hex(&self.0.finalize()[..12])
     }
 }
 
 /// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of what a reader gives, in hexadecimal.
-pub fn sha256(mut reader: impl Read) -> std::io::Result<String> {
+/// The SHA-256 of the data of a reader, in hexadecimal.
+pub(crate) fn sha256(mut reader: impl Read) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -67,7 +67,7 @@ pub fn sha256(mut reader: impl Read) -> std::io::Result<String> {
 }
 
 /// Relative paths of all files below a folder, sorted.
-pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![PathBuf::new()];
     while let Some(relative) = open.pop() {
@@ -86,19 +86,22 @@ pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What the names of half-made files and folders begin with; the default of crate `tempfile`.
-pub const HALF_MADE: &str = ".tmp";
+/// The name prefix of incomplete files and folders; the default of the crate `tempfile`.
+pub(crate) const INCOMPLETE: &str = ".tmp";
 
-/// Holds the workspace's build lock until dropped.
-pub fn lock(cache: &Path) -> Result<Flock<File>> {
+/// Takes the build lock of the workspace; it is released when the result is dropped.
+pub(crate) fn lock(cache: &Path) -> Result<Flock<File>> {
     let step = || format!("lock {}", cache.display());
     std::fs::create_dir_all(cache).context(step)?;
     let file = File::create(cache.join("lock")).context(step)?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| BuildError::new(step(), errno))
 }
 
-/// Writes `path` through a temporary file in the same folder, synced and renamed.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+/// Writes a file atomically: writes a temporary file in the same folder, syncs it and renames it.
+pub(crate) fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<()>,
+) -> Result<()> {
     let step = || format!("write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).context(step)?;
@@ -111,15 +114,15 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> Result<()>) -> 
     Ok(())
 }
 
-/// Removes the entries of `folder` whose name begins with `prefix`, but for `keep`.
-pub fn sweep(folder: &Path, prefix: &str, keep: &Path) {
+/// Removes the entries of `folder` whose names begin with `prefix`, except for `keep`.
+pub(crate) fn remove_others(folder: &Path, prefix: &str, keep: &Path) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {
         let path = entry.path();
         if path != keep && entry.file_name().to_string_lossy().starts_with(prefix) {
-            // What cannot be removed costs disk space, nothing else.
+            // An entry that cannot be removed only costs disk space.
             let _ = if path.is_dir() {
                 std::fs::remove_dir_all(&path)
             } else {

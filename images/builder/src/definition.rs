@@ -1,4 +1,4 @@
-//! Definitions: what each folder of `images/` says is in it (`image.yaml`, `files/`).
+//! Reads definitions: the folders of `images/` with an `image.yaml`.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -7,78 +7,78 @@ use serde::Deserialize;
 
 use crate::{BuildError, Context, Result};
 
-/// The name of the definition that becomes the squashfs root.
-pub const ROOT: &str = "root";
+/// The definition of the squashfs root.
+pub(crate) const ROOT: &str = "root";
 
-/// One folder of `images/`.
+/// A definition: `image.yaml` and `files/` in a folder of `images/`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Definition {
+pub(crate) struct Definition {
     /// The folder's name.
     #[serde(skip)]
-    pub name: String,
+    pub(crate) name: String,
     /// The folder.
     #[serde(skip)]
-    pub folder: PathBuf,
-    /// What it is for.
+    pub(crate) folder: PathBuf,
+    /// A description for readers of the file.
     #[serde(rename = "about")]
-    pub _about: String,
-    /// The image whose layers come below this one's.
+    pub(crate) _about: String,
+    /// The base image.
     #[serde(default)]
-    pub from: Option<String>,
-    /// A distribution's release that it is a whole system of, with `packages` installed as that
-    /// distribution does it: an image for a registry, which is not put into the root.
+    pub(crate) from: Option<String>,
+    /// The release of a distribution. The image is then a complete system of that distribution with
+    /// `packages` installed. It is for a registry and not included in the root.
     #[serde(default)]
-    pub suite: Option<String>,
-    /// An image of files of packages that is for a registry alone, and not put into the root.
+    pub(crate) suite: Option<String>,
+    /// Whether the image is for a registry only and not included in the root.
     #[serde(default)]
-    pub registry: bool,
-    /// Who signs that distribution's archive, where Debian's keys do not.
+    pub(crate) registry: bool,
+    /// The keys of the distribution's archive, if Debian's keys do not sign it.
     #[serde(default)]
-    pub keyring: Option<Keyring>,
-    /// The definition that it is the same as, but for its suite, keyring and components.
+    pub(crate) keyring: Option<Keyring>,
+    /// A definition to copy, except for `suite`, `keyring` and `components`.
     #[serde(default)]
-    pub like: Option<String>,
-    /// The parts of that distribution's archive that its packages lie in.
+    pub(crate) like: Option<String>,
+    /// The components of the distribution's archive.
     #[serde(default = "main_component")]
-    pub components: Vec<String>,
-    /// Debian packages that its files come from.
+    pub(crate) components: Vec<String>,
+    /// The Debian packages that the files come from.
     #[serde(default)]
-    pub packages: Vec<String>,
-    /// Files of those packages, as globs; shared libraries they need come with them.
+    pub(crate) packages: Vec<String>,
+    /// Files of those packages, as globs. The shared libraries that they need are included.
     #[serde(default)]
-    pub take: Vec<String>,
-    /// Symbolic links, by the path that points.
+    pub(crate) take: Vec<String>,
+    /// Symbolic links: a map from the link to its target.
     #[serde(default)]
-    pub links: BTreeMap<PathBuf, PathBuf>,
+    pub(crate) links: BTreeMap<PathBuf, PathBuf>,
     /// Empty folders and their modes (octal text).
     #[serde(default)]
-    pub folders: BTreeMap<PathBuf, String>,
-    /// Modes of taken files, where a maintainer script would have changed them (octal text).
+    pub(crate) folders: BTreeMap<PathBuf, String>,
+    /// Modes of taken files that a maintainer script would have changed (octal text).
     #[serde(default)]
-    pub modes: BTreeMap<PathBuf, String>,
-    /// A link to busybox for every applet that no other file has the name of.
+    pub(crate) modes: BTreeMap<PathBuf, String>,
+    /// Whether each busybox applet gets a link, unless another file has its name.
     #[serde(default)]
-    pub applets: bool,
-    /// Applets that get no link.
+    pub(crate) applets: bool,
+    /// Applets without a link.
     #[serde(default)]
-    pub without_applets: Vec<String>,
-    /// All of Mozilla's certificate authorities, as one file at this path.
+    pub(crate) without_applets: Vec<String>,
+    /// The path of a file with all of Mozilla's certificate authorities.
     #[serde(default)]
-    pub certificates: Option<PathBuf>,
-    /// Kernel modules by name (root only); what they depend on comes with them.
+    pub(crate) certificates: Option<PathBuf>,
+    /// Kernel modules by name (root only). The modules that they depend on are included.
     #[serde(default)]
-    pub modules: Modules,
+    pub(crate) modules: Modules,
 }
 
-/// The keys of an archive, as a file of a package of Debian, whose own keys a host has.
+/// The keys of an archive: a file in a Debian package, whose authenticity a host can verify.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub struct Keyring {
+pub(crate) struct Keyring {
     /// The package.
-    pub package: String,
-    /// Its file, absolute.
-    pub file: PathBuf,
+    pub(crate) package: String,
+    /// The absolute path of the file.
+    pub(crate) file: PathBuf,
 }
 
 fn main_component() -> Vec<String> {
@@ -88,40 +88,40 @@ fn main_component() -> Vec<String> {
 /// Kernel modules, by when they are needed.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Modules {
-    /// Before the root can be mounted: these lie in the initrd.
+pub(crate) struct Modules {
+    /// Modules in the initrd, which are needed to mount the root.
     #[serde(default)]
-    pub early: Vec<String>,
-    /// In the root.
+    pub(crate) early: Vec<String>,
+    /// Modules in the root.
     #[serde(default)]
-    pub root: Vec<String>,
+    pub(crate) root: Vec<String>,
 }
 
 impl Definition {
-    /// Whether it is a part of the OS.
+    /// Whether it is part of the OS.
     fn of_the_os(&self) -> bool {
         self.suite.is_none() && !self.registry
     }
 
-    /// The folder that is copied into the image as it is.
-    pub fn files(&self) -> PathBuf {
+    /// The folder that is copied into the image.
+    pub(crate) fn files(&self) -> PathBuf {
         self.folder.join("files")
     }
 }
 
-/// Those that the OS itself is made of.
-pub fn of_the_os(all: BTreeMap<String, Definition>) -> BTreeMap<String, Definition> {
+/// The definitions that are part of the OS.
+pub(crate) fn of_the_os(all: BTreeMap<String, Definition>) -> BTreeMap<String, Definition> {
     all.into_iter().filter(|(_, one)| one.of_the_os()).collect()
 }
 
-/// The Debian packages that the OS is made of.
-pub fn packages(all: &BTreeMap<String, Definition>) -> impl Iterator<Item = &String> {
+/// The Debian packages of the OS.
+pub(crate) fn packages(all: &BTreeMap<String, Definition>) -> impl Iterator<Item = &String> {
     let os = all.values().filter(|one| one.of_the_os());
     os.flat_map(|one| &one.packages)
 }
 
-/// All definitions, by name, with their `from` checked.
-pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
+/// Reads all definitions, by name, and checks `from` and `like`.
+pub(crate) fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
     let mut definitions = BTreeMap::new();
     let step = || format!("read {}", folder.display());
     for entry in std::fs::read_dir(folder).context(step)? {
@@ -133,12 +133,12 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
     }
     for definition in definitions.clone().into_values() {
         if let Some(like) = &definition.like {
-            let alike = alike(&definition, definitions.get(like))?;
-            definitions.insert(definition.name, alike);
+            let copy = copy_of(&definition, definitions.get(like))?;
+            definitions.insert(definition.name, copy);
         }
     }
     for definition in definitions.values() {
-        if let Some(below) = definition
+        if let Some(base) = definition
             .from
             .as_ref()
             .filter(|from| !definitions.contains_key(*from))
@@ -146,26 +146,23 @@ pub fn load_all(folder: &Path) -> Result<BTreeMap<String, Definition>> {
             let file = definition.folder.join("image.yaml");
             return Err(BuildError::new(
                 format!("read {}", file.display()),
-                format!("`from: {below}`: there is no folder of that name in images/"),
+                format!("`from: {base}`: images/ has no such definition"),
             ));
         }
     }
     if !definitions.contains_key(ROOT) {
-        return Err(BuildError::new(
-            step(),
-            "there is no definition called `root`",
-        ));
+        return Err(BuildError::new(step(), "the definition `root` is missing"));
     }
     Ok(definitions)
 }
 
-/// A definition with all of another's but what makes it that of another distribution.
-fn alike(definition: &Definition, other: Option<&Definition>) -> Result<Definition> {
+/// A copy of another definition for a different distribution.
+fn copy_of(definition: &Definition, other: Option<&Definition>) -> Result<Definition> {
     let Some(other) = other.filter(|other| other.like.is_none()) else {
         let file = definition.folder.join("image.yaml");
         return Err(BuildError::new(
             format!("read {}", file.display()),
-            "`like` names no definition that stands for itself",
+            "`like` must name a definition without `like`",
         ));
     };
     Ok(Definition {
@@ -182,7 +179,7 @@ fn load(folder: &Path) -> Result<Definition> {
     let step = || format!("read {}", file.display());
     let text = std::fs::read_to_string(&file).context(step)?;
     let mut definition: Definition = serde_yaml::from_str(&text).context(step)?;
-    check_paths(&definition).map_err(|why| BuildError::new(step(), why))?;
+    check_paths(&definition).map_err(|cause| BuildError::new(step(), cause))?;
     definition.name = folder
         .file_name()
         .unwrap_or_default()
@@ -192,16 +189,16 @@ fn load(folder: &Path) -> Result<Definition> {
     Ok(definition)
 }
 
-/// Its paths lie in the image.
+/// Checks that all paths are inside the image.
 fn check_paths(definition: &Definition) -> std::result::Result<(), String> {
     let links = definition.links.keys();
     let paths = links.chain(definition.folders.keys());
     let mut paths = paths
         .chain(definition.modes.keys())
         .chain(&definition.certificates);
-    let above = |path: &&PathBuf| path.components().any(|part| part == Component::ParentDir);
-    match paths.find(above) {
-        Some(path) => Err(format!("`{}` leads out of the image", path.display())),
+    let is_outside = |path: &&PathBuf| path.components().any(|part| part == Component::ParentDir);
+    match paths.find(is_outside) {
+        Some(path) => Err(format!("`{}` is outside the image", path.display())),
         None => Ok(()),
     }
 }
@@ -211,14 +208,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_of_this_tree_are_read() {
+    fn definitions_of_this_repository_are_valid() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let all = load_all(&folder).unwrap();
         assert!(all.contains_key("console"), "{:?}", all.keys());
     }
 
     #[test]
-    fn one_that_is_like_another_is_of_its_own_distribution() {
+    fn copy_of_a_definition_has_its_own_distribution() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let all = load_all(&folder).unwrap();
         let (debian, ubuntu) = (&all["debian-console"], &all["ubuntu-console"]);
@@ -228,24 +225,24 @@ mod tests {
         let keyring = ubuntu
             .keyring
             .as_ref()
-            .expect("Debian's keys do not sign it");
+            .expect("Debian's keys do not sign Ubuntu's archive");
         assert_eq!(keyring.package, "ubuntu-keyring");
     }
 
     #[test]
-    fn path_that_leads_out_of_the_image_is_refused() {
+    fn path_outside_the_image_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("root");
         std::fs::create_dir(&image).unwrap();
         for key in ["links: { a/../../b: c }", "folders: { ../b: '755' }"] {
             std::fs::write(image.join("image.yaml"), format!("about: x\n{key}\n")).unwrap();
             let error = load_all(folder.path()).unwrap_err().to_string();
-            assert!(error.contains("leads out of the image"), "{error}");
+            assert!(error.contains("is outside the image"), "{error}");
         }
     }
 
     #[test]
-    fn a_typo_is_an_error_that_names_file_and_line() {
+    fn unknown_key_error_names_file_and_line() {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("root");
         std::fs::create_dir(&image).unwrap();

@@ -1,12 +1,12 @@
-//! Puts the artifacts together: the kernel, and one initrd of several archives. The small one, with
-//! the programs of `os/`, comes last and is all that changes with a Rust file.
+//! Assembles the artifacts: the kernel, and an initrd that consists of several archives. The small
+//! archive with the programs of `os/` comes last; only it changes when a Rust file changes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
 
-use crate::cache::write_whole;
+use crate::cache::write_atomically;
 use crate::definition::Definition;
 use crate::manifest;
 use crate::modules::Kernel;
@@ -14,14 +14,14 @@ use crate::packages::Packages;
 use crate::tree::{Node, Tree};
 use crate::{Artifacts, Context, Layout, Result, binaries};
 
-/// The level at which the programs pack well and still in a blink.
+/// The compression level of the programs, a compromise between size and build time.
 const LEVEL: i32 = 9;
 
-/// Archives begin at multiples of this (buffer-format.rst in the kernel's documentation).
+/// The alignment of archives, in bytes (buffer-format.rst in the kernel's documentation).
 const ALIGNMENT: usize = 4;
 
-/// Writes `dist/artifacts`, but for what is there already.
-pub fn assemble(
+/// Writes `dist/artifacts`, unless it is up to date.
+pub(crate) fn assemble(
     layout: &Layout,
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
@@ -39,8 +39,8 @@ pub fn assemble(
         return Ok(artifacts);
     }
     let kernel = Kernel::find(packages)?;
-    write_whole(&artifacts.kernel, |file| copy(&kernel.image, file))?;
-    write_whole(&artifacts.initrd, |file| {
+    write_atomically(&artifacts.kernel, |file| copy(&kernel.image, file))?;
+    write_atomically(&artifacts.initrd, |file| {
         copy(large, file)?;
         append(file, &small)
     })?;
@@ -58,20 +58,20 @@ fn small_archive(programs: &Path) -> Result<Vec<u8>> {
             Node::Link("rancheros".into()),
         );
     }
-    // What the kernel starts.
+    // The kernel starts `/init`.
     tree.insert("init", Node::Link("rancher/init".into()));
     compressed(&tree, LEVEL)
 }
 
-/// A cpio archive, compressed by zstd at a level.
-pub fn compressed(tree: &Tree, level: i32) -> Result<Vec<u8>> {
+/// A cpio archive, compressed by zstd.
+pub(crate) fn compressed(tree: &Tree, level: i32) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
     tree.write_cpio(&mut plain)?;
     zstd::encode_all(plain.as_slice(), level).context(|| "compress a cpio archive".into())
 }
 
-/// Writes one more archive behind those that are in `file`.
-pub fn append(file: &mut File, archive: &[u8]) -> Result<()> {
+/// Appends an archive to a file of archives.
+pub(crate) fn append(file: &mut File, archive: &[u8]) -> Result<()> {
     let step = || "write a cpio archive".to_owned();
     let end = file.stream_position().context(step)? as usize;
     let padding = end.next_multiple_of(ALIGNMENT) - end;

@@ -1,4 +1,4 @@
-//! Which shared libraries a program needs, read from its dynamic section as the loader does.
+//! Finds the shared libraries of a program by its dynamic section, as the loader does.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use object::read::elf::{Dyn, FileHeader};
 
 use crate::{BuildError, Context, Result};
 
-/// Where Debian's loader looks, after the folders that a file names itself (its run path).
+/// The folder that Debian's loader searches after a file's own run path.
 const FOLDER: &str = "usr/lib/x86_64-linux-gnu";
 
 /// The loader itself, which the System V ABI for x86-64 places in `/lib64`.
 const LOADER: &str = "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2";
 
-/// Paths, relative to `root`, of all libraries that `programs` need, directly or through others.
-pub fn needed(root: &Path, programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+/// The libraries that `programs` need directly or indirectly, as paths relative to `root`.
+pub(crate) fn needed(root: &Path, programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     let no_folders = |program: &PathBuf| (program.clone(), Vec::new());
     let mut open: Vec<(PathBuf, Vec<PathBuf>)> = programs.iter().map(no_folders).collect();
-    while let Some((program, of_users)) = open.pop() {
+    while let Some((program, inherited)) = open.pop() {
         let path = root.join(&program);
         let content = std::fs::read(&path).context(|| format!("read {}", path.display()))?;
         if !content.starts_with(b"\x7fELF") {
@@ -31,13 +31,13 @@ pub fn needed(root: &Path, programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
             found.insert(PathBuf::from(LOADER));
         }
         let mut run_path = dynamic.run_path;
-        // A library that names no folder gets what its user has loaded from the user's (Samba's do).
-        run_path.extend(of_users);
+        // A library without a run path uses the one of the file that loads it, as in Samba.
+        run_path.extend(inherited);
         for name in dynamic.needed {
             let library = locate(root, &run_path, &name).ok_or_else(|| {
                 BuildError::new(
                     format!("find the libraries of {}", program.display()),
-                    format!("{name} is in none of the packages"),
+                    format!("no package contains {name}"),
                 )
             })?;
             if found.insert(library.clone()) {
@@ -48,12 +48,12 @@ pub fn needed(root: &Path, programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// What the dynamic section of a file says.
+/// The dynamic section of a file.
 #[derive(Default)]
 struct Dynamic {
-    /// Names of libraries.
+    /// The names of the libraries.
     needed: Vec<String>,
-    /// Folders that are searched for them first (`DT_RUNPATH` in ld.so(8)).
+    /// Folders that the loader searches first (`DT_RUNPATH` in ld.so(8)).
     run_path: Vec<PathBuf>,
 }
 
@@ -93,8 +93,8 @@ fn locate(root: &Path, run_path: &[PathBuf], name: &str) -> Option<PathBuf> {
     candidates.find(|path| root.join(path).exists())
 }
 
-/// The target of each library's link, so that an image holds one file by the name the loader asks.
-pub fn real(root: &Path, library: &Path) -> Result<PathBuf> {
+/// The target of a library's link. An image contains the file under the name that the loader looks up.
+pub(crate) fn real(root: &Path, library: &Path) -> Result<PathBuf> {
     let path = root.join(library);
     path.canonicalize()
         .context(|| format!("read {}", path.display()))

@@ -1,11 +1,11 @@
-//! The manifest beside the artifacts: what is inside, and what it weighs.
+//! The manifest of the artifacts: their contents and sizes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cache::{sha256, write_whole};
+use crate::cache::{sha256, write_atomically};
 use crate::definition::Definition;
 use crate::packages::{Packages, SUITE};
 use crate::tree::{Node, Tree};
@@ -14,41 +14,41 @@ use crate::{Artifacts, Context, Layout, Result, archive, root};
 /// `dist/artifacts/manifest.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the OS.
+    /// The version of the OS.
     pub version: String,
-    /// Debian release that the packages come from.
+    /// The Debian release of the packages.
     pub suite: String,
-    /// Kernel release, as `uname -r` says it.
+    /// The kernel release, as `uname -r` prints it.
     pub kernel: String,
-    /// Packages that something inside comes from.
+    /// The packages that files come from.
     pub packages: Vec<Package>,
-    /// SHA-256 of the artifacts, by file name.
+    /// The SHA-256 of the artifacts, by file name.
     pub sha256: BTreeMap<String, String>,
-    /// Identity of what the artifacts were made from.
+    /// The identity of the inputs.
     pub stamp: String,
 }
 
 /// A Debian package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Package {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
 }
 
-/// What the artifacts weigh, in bytes as shipped.
+/// The sizes of the artifacts as shipped, in bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Sizes {
     /// `vmlinuz`.
     pub kernel: u64,
     /// `initrd`.
     pub initrd: u64,
-    /// What of the initrd is neither kernel modules nor Docker's own programs.
+    /// The part of the initrd that is neither kernel modules nor Docker's own programs.
     pub rest: u64,
 }
 
-/// Docker's own programs: what its engine is, by path in the root.
+/// Docker's own programs, by path in the root.
 const DOCKER: [&str; 5] = [
     "usr/sbin/dockerd",
     "usr/bin/docker",
@@ -57,8 +57,8 @@ const DOCKER: [&str; 5] = [
     "usr/bin/crun",
 ];
 
-/// Identity of what an initrd is made from.
-pub fn stamp(large: &Path, small: &[u8]) -> Result<String> {
+/// The identity of the inputs of an initrd.
+pub(crate) fn stamp(large: &Path, small: &[u8]) -> Result<String> {
     let small = sha256(small).context(|| "hash the programs".into())?;
     Ok(format!(
         "{} {small}",
@@ -66,8 +66,8 @@ pub fn stamp(large: &Path, small: &[u8]) -> Result<String> {
     ))
 }
 
-/// Whether the artifacts are whole and were made from `stamp`.
-pub fn is_current(artifacts: &Artifacts, stamp: &str) -> bool {
+/// Whether the artifacts are complete and were built from the inputs of `stamp`.
+pub(crate) fn is_current(artifacts: &Artifacts, stamp: &str) -> bool {
     let Ok(text) = std::fs::read(&artifacts.manifest) else {
         return false;
     };
@@ -91,8 +91,8 @@ fn hashes(artifacts: &Artifacts) -> std::io::Result<BTreeMap<String, String>> {
         .collect()
 }
 
-/// Writes the manifest of artifacts that have just been written.
-pub fn write(
+/// Writes the manifest of new artifacts.
+pub(crate) fn write(
     artifacts: &Artifacts,
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
@@ -109,12 +109,12 @@ pub fn write(
     };
     let mut text = serde_json::to_vec_pretty(&manifest).context(|| "write the manifest".into())?;
     text.push(b'\n');
-    write_whole(&artifacts.manifest, |file| {
+    write_atomically(&artifacts.manifest, |file| {
         std::io::Write::write_all(file, &text).context(|| "write the manifest".into())
     })
 }
 
-/// Packages that at least one file inside comes from.
+/// The packages that at least one file comes from.
 fn contributing(
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
@@ -130,29 +130,29 @@ fn contributing(
             found.extend(inside.and_then(|path| packages.owner(path)));
         }
         for name in &definition.packages {
-            // Kernel modules and certificates are taken by name, not by path.
+            // Kernel modules and certificates are selected by name, not by path.
             found.extend(packages.by_name(name));
         }
     }
     Ok(found)
 }
 
-/// Weighs the artifacts, and packs Docker and the modules alone to know what is left without them.
-pub fn sizes(
+/// Measures the artifacts. The size of Docker and the modules is measured by packing them separately.
+pub(crate) fn sizes(
     layout: &Layout,
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
 ) -> Result<Sizes> {
-    let weigh = |path: &Path| {
+    let size = |path: &Path| {
         std::fs::metadata(path)
-            .map(|about| about.len())
-            .context(|| format!("weigh {}", path.display()))
+            .map(|metadata| metadata.len())
+            .context(|| format!("measure {}", path.display()))
     };
     let (kernel, initrd) = (
-        weigh(&layout.artifacts.join("vmlinuz"))?,
-        weigh(&layout.artifacts.join("initrd"))?,
+        size(&layout.artifacts.join("vmlinuz"))?,
+        size(&layout.artifacts.join("initrd"))?,
     );
-    let scratch = tempfile::tempdir_in(&layout.cache).context(|| "make a folder".into())?;
+    let scratch = tempfile::tempdir_in(&layout.cache).context(|| "create a folder".into())?;
     let engine = scratch.path().join("engine.squashfs");
     let tree = root::root_tree(definitions, packages)?;
     let mut only_engine = Tree::default();
@@ -166,6 +166,6 @@ pub fn sizes(
     Ok(Sizes {
         kernel,
         initrd,
-        rest: initrd.saturating_sub(weigh(&engine)?),
+        rest: initrd.saturating_sub(size(&engine)?),
     })
 }

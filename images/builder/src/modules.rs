@@ -1,7 +1,7 @@
-//! Kernel modules: those that are asked for, what they depend on, uncompressed and indexed.
+//! Installs kernel modules with their dependencies and indexes.
 //!
-//! They are stored uncompressed because what holds them is compressed as a whole, which is smaller
-//! and lets the kernel read them without a second decompressor.
+//! Modules are stored uncompressed, because the archive that contains them is compressed as a whole. That
+//! is smaller, and the kernel needs no second decompressor.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ use crate::tree::{Node, Tree};
 use crate::{BuildError, Context, Result, program};
 
 /// The kernel of a package set.
-pub struct Kernel {
-    /// Its release, as `uname -r` says it.
-    pub release: String,
+pub(crate) struct Kernel {
+    /// The release, as `uname -r` prints it.
+    pub(crate) release: String,
     /// `vmlinuz`.
-    pub image: PathBuf,
+    pub(crate) image: PathBuf,
     busybox: PathBuf,
     modules: PathBuf,
     /// Paths below `modules` by module name.
@@ -29,15 +29,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Finds the one kernel of the package set.
-    pub fn find(packages: &Packages) -> Result<Self> {
+    /// Finds the only kernel of the package set.
+    pub(crate) fn find(packages: &Packages) -> Result<Self> {
         let step = "find the kernel";
         let all = packages.root.join("usr/lib/modules");
         let mut releases = std::fs::read_dir(&all).context(|| step.into())?.flatten();
         let (Some(only), None) = (releases.next(), releases.next()) else {
             return Err(BuildError::new(
                 step,
-                "the packages hold no kernel, or more than one",
+                "the packages contain no kernel, or more than one",
             ));
         };
         let release = only.file_name().to_string_lossy().into_owned();
@@ -61,8 +61,8 @@ impl Kernel {
         })
     }
 
-    /// Modules in the order in which they can be loaded, each after what it depends on.
-    pub fn in_order(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+    /// Modules with their contents, each after its dependencies.
+    pub(crate) fn in_order(&self, names: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
         let mut ordered = Vec::new();
         let mut seen = BTreeSet::new();
         for name in names {
@@ -80,13 +80,13 @@ impl Kernel {
         if self.builtin.contains(name) || !seen.insert(name.into()) {
             return Ok(());
         }
-        let step = || format!("take kernel module `{name}`");
+        let step = || format!("install kernel module `{name}`");
         let path = self.by_name.get(name).ok_or_else(|| {
             BuildError::new(step(), format!("{} has no such module", self.release))
         })?;
-        let packed = std::fs::read(self.modules.join(path)).context(step)?;
+        let compressed = std::fs::read(self.modules.join(path)).context(step)?;
         let mut content = Vec::new();
-        lzma_rs::xz_decompress(&mut packed.as_slice(), &mut content)
+        lzma_rs::xz_decompress(&mut compressed.as_slice(), &mut content)
             .map_err(|error| BuildError::new(step(), format!("{error:?}")))?;
         for dependency in depends(&content).context(step)? {
             self.visit(&dependency, seen, ordered)?;
@@ -95,13 +95,13 @@ impl Kernel {
         Ok(())
     }
 
-    /// Puts modules and their index (`modules.dep` and the rest) into the tree of a root.
-    pub fn install(&self, modules: &Modules, tree: &mut Tree) -> Result<()> {
+    /// Adds modules and their indexes (`modules.dep` and others) to the tree of a root.
+    pub(crate) fn install(&self, modules: &Modules, tree: &mut Tree) -> Result<()> {
         let names: Vec<String> = modules.early.iter().chain(&modules.root).cloned().collect();
-        let staging = tempfile::tempdir().context(|| "make a folder for modules".into())?;
+        let staging = tempfile::tempdir().context(|| "create a folder for modules".into())?;
         let below = Path::new("lib/modules").join(&self.release);
         let folder = staging.path().join(&below);
-        std::fs::create_dir_all(&folder).context(|| "make a folder for modules".into())?;
+        std::fs::create_dir_all(&folder).context(|| "create a folder for modules".into())?;
         let mut nodes = String::new();
         for (name, content) in self.in_order(&names)? {
             let file = format!("{name}.ko");
@@ -120,9 +120,9 @@ impl Kernel {
             std::fs::copy(self.modules.join(index), folder.join(index))
                 .context(|| format!("copy {index}"))?;
         }
-        // The same program that will read the index in the machine.
+        // The machine reads the indexes with the same busybox.
         let mut depmod = Command::new(&self.busybox);
-        // It writes no `modules.devname`; that one is ours.
+        // It does not write `modules.devname`, which is written above.
         depmod
             .args(["depmod", "-b"])
             .arg(staging.path())
@@ -139,7 +139,7 @@ impl Kernel {
     }
 }
 
-/// `net/bridge/br_netfilter.ko.xz` is `br_netfilter`.
+/// The name of a module by its path: `net/bridge/br_netfilter.ko.xz` is `br_netfilter`.
 fn module_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     Some(normal(
@@ -148,12 +148,12 @@ fn module_name(path: &Path) -> Option<String> {
     ))
 }
 
-/// The kernel takes `-` and `_` for the same letter in module names.
+/// Normalizes a module name: the kernel treats `-` and `_` alike.
 fn normal(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// The file that lists the device nodes whose first use loads a module, as kmod's depmod writes it:
+/// The list of device nodes whose first use loads a module, in the format of kmod's depmod:
 /// `MODULE NAME TYPEMAJOR:MINOR`.
 const STATIC_NODES: &str = "modules.devname";
 
@@ -178,12 +178,13 @@ fn depends(content: &[u8]) -> object::Result<Vec<String>> {
     Ok(names.filter(|name| !name.is_empty()).map(normal).collect())
 }
 
-/// The device node that a module has before it is loaded, as `NAME TYPEMAJOR:MINOR`.
+/// The device node that exists before the module is loaded, as `NAME TYPEMAJOR:MINOR`.
 fn static_node(content: &[u8]) -> object::Result<Option<String>> {
     Ok(node_of_aliases(&modinfo(content, "alias")?))
 }
 
-/// Both aliases are needed: `devname:net/tun` and `char-major-10-200`.
+/// The device node in a module's aliases. Both the name, `devname:net/tun`, and the number,
+/// `char-major-10-200`, are required.
 fn node_of_aliases(aliases: &[String]) -> Option<String> {
     let name = aliases
         .iter()
@@ -205,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_kernels() {
+    fn module_name_uses_underscores() {
         assert_eq!(
             module_name(Path::new("a/virtio-blk.ko.xz")).as_deref(),
             Some("virtio_blk")
@@ -221,7 +222,7 @@ mod tests {
         };
         let tun = node(&["devname:net/tun", "char-major-10-200"]);
         assert_eq!(tun.as_deref(), Some("net/tun c10:200"));
-        // The second is for every loop device, not for its control.
+        // `block-major-7-*` is for all loop devices, not for the control device.
         let loops = node(&[
             "block-major-7-*",
             "char-major-10-237",

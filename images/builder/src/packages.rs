@@ -1,6 +1,6 @@
-//! Fetches Debian packages and keeps them unpacked, without running their maintainer scripts.
+//! Fetches and unpacks Debian packages without running their maintainer scripts.
 //!
-//! `mmdebstrap` resolves the dependencies, checks the archive's signatures and picks its mirror.
+//! `mmdebstrap` resolves the dependencies, verifies the archive's signatures and selects a mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cache::{self, Key};
-use crate::{BuildError, Context, Layout, Package, Progress, Result, computer, program};
+use crate::{BuildError, Context, Layout, Package, Progress, Result, program};
 
-/// The Debian release that everything comes from.
-pub const SUITE: &str = "trixie";
+/// The Debian release of all packages.
+pub(crate) const SUITE: &str = "trixie";
 
-/// Changes when what is kept of the packages does.
+/// The version of the code that unpacks packages; part of the cache key.
 const VERSION: u32 = 1;
 
-/// What the names of kept sets of keys begin with.
+/// The name prefix of cached keyrings.
 const KEYRING: &str = "keyring-";
 
-/// What the names of kept sets of one image's packages begin with.
+/// The name prefix of cached package sets of single images.
 const OWN: &str = "own-";
 
-/// Where a package set says what is in it.
+/// The folder of a package set with its index.
 const INDEX: &str = ".packages";
 
-/// What no image takes anything from, so that it is not even unpacked.
-const NOT_UNPACKED: [&str; 6] = [
+/// Folders that are not unpacked, because no image uses them.
+const EXCLUDED: [&str; 6] = [
     "dev/",
     "usr/share/doc/",
     "usr/share/man/",
@@ -35,8 +35,8 @@ const NOT_UNPACKED: [&str; 6] = [
     "var/cache/",
 ];
 
-/// Runs inside mmdebstrap while the downloaded packages still lie in apt's cache: writes each one's
-/// version and list of files into the tree.
+/// A hook that mmdebstrap runs while the downloaded packages are in apt's cache. It writes the version and
+/// the file list of each package into the tree.
 const INDEX_HOOK: &str = r#"
 set -e
 mkdir -p "$1/.packages"
@@ -49,9 +49,9 @@ done
 
 /// An unpacked package set.
 #[derive(Debug)]
-pub struct Packages {
-    /// The tree.
-    pub root: PathBuf,
+pub(crate) struct Packages {
+    /// The root of the unpacked files.
+    pub(crate) root: PathBuf,
     /// Versions by package.
     versions: BTreeMap<String, String>,
     /// Packages by file, without a leading slash.
@@ -59,21 +59,21 @@ pub struct Packages {
 }
 
 impl Packages {
-    /// The package that a file of the tree came from.
-    pub fn owner(&self, path: &Path) -> Option<Package> {
+    /// The package of a file.
+    pub(crate) fn owner(&self, path: &Path) -> Option<Package> {
         self.by_name(self.owners.get(path)?)
     }
 
     /// A package of the set.
-    pub fn by_name(&self, name: &str) -> Option<Package> {
+    pub(crate) fn by_name(&self, name: &str) -> Option<Package> {
         Some(Package {
             name: name.into(),
             version: self.versions.get(name)?.clone(),
         })
     }
 
-    /// All versions, as one text that changes when any of them does.
-    pub fn fingerprint(&self) -> String {
+    /// All names and versions as one text, for a cache key.
+    pub(crate) fn fingerprint(&self) -> String {
         self.versions
             .iter()
             .map(|(name, version)| format!("{name}={version}\n"))
@@ -100,8 +100,8 @@ impl Packages {
     }
 }
 
-/// The packages of an unpacked set with their versions, a line each.
-pub fn versions(root: &Path) -> Result<String> {
+/// The packages of an unpacked set with their versions, one per line.
+pub(crate) fn versions(root: &Path) -> Result<String> {
     index(root, "versions")
 }
 
@@ -110,8 +110,8 @@ fn index(root: &Path, name: &str) -> Result<String> {
     std::fs::read_to_string(&path).context(|| format!("read {}", path.display()))
 }
 
-/// The packages that definitions name, fetched when they are not kept from before.
-pub fn fetch<'a>(
+/// Fetches the packages of the OS, unless they are cached.
+pub(crate) fn fetch<'a>(
     layout: &Layout,
     names: impl Iterator<Item = &'a String>,
     progress: &mut dyn FnMut(Progress<'_>),
@@ -120,19 +120,19 @@ pub fn fetch<'a>(
     fetch_as("packages", layout, &names, progress)
 }
 
-/// A package with the keys that something is signed with, which are no part of the OS.
-pub fn fetch_keyring(layout: &Layout, of: &str, package: &str) -> Result<Packages> {
+/// Fetches a package with the keys of an archive, which is not part of the OS.
+pub(crate) fn fetch_keyring(layout: &Layout, of: &str, package: &str) -> Result<Packages> {
     let packages = BTreeSet::from([package]);
     fetch_as(&format!("{KEYRING}{of}"), layout, &packages, &mut |_| ())
 }
 
-/// The packages of an image that is no part of the OS.
-pub fn fetch_own(layout: &Layout, of: &str, packages: &[String]) -> Result<Packages> {
+/// Fetches the packages of an image that is not part of the OS.
+pub(crate) fn fetch_own(layout: &Layout, of: &str, packages: &[String]) -> Result<Packages> {
     let packages = packages.iter().map(String::as_str).collect();
     fetch_as(&format!("{OWN}{of}"), layout, &packages, &mut |_| ())
 }
 
-/// Packages that are kept under a name; what was kept under it before and is another set goes.
+/// Fetches a package set, unless it is cached. An earlier set with the same name is removed.
 fn fetch_as(
     name: &str,
     layout: &Layout,
@@ -146,34 +146,26 @@ fn fetch_as(
     }
     let folder = layout.cache.join(format!("{name}-{}", key.finish()));
     if folder.is_dir() {
-        progress(Progress::Kept(name));
+        progress(Progress::Cached(name));
         return Packages::open(folder);
     }
-    progress(Progress::Begin(name));
+    progress(Progress::Started(name));
     let fresh =
-        tempfile::tempdir_in(&layout.cache).context(|| "make a folder for packages".into())?;
+        tempfile::tempdir_in(&layout.cache).context(|| "create a folder for packages".into())?;
     unpack_set(packages, fresh.path())?;
-    std::fs::rename(fresh.keep(), &folder).context(|| format!("keep {}", folder.display()))?;
-    cache::sweep(&layout.cache, &format!("{name}-"), &folder);
-    progress(Progress::Done(name));
+    std::fs::rename(fresh.keep(), &folder).context(|| format!("cache {}", folder.display()))?;
+    cache::remove_others(&layout.cache, &format!("{name}-"), &folder);
+    progress(Progress::Finished(name));
     Packages::open(folder)
 }
 
-/// Removes the kept package sets.
-pub fn forget(layout: &Layout) -> Result<()> {
-    for kept in ["packages-", KEYRING, OWN, computer::KEPT] {
-        cache::sweep(&layout.cache, kept, Path::new(""));
-    }
-    Ok(())
-}
-
-/// Unpacks packages and all that they depend on into a folder.
-pub fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
+/// Unpacks packages and their dependencies into a folder.
+pub(crate) fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
     let step = "fetch Debian packages";
     let include: Vec<&str> = names.iter().copied().collect();
     let mut command = Command::new("mmdebstrap");
     command
-        // Nothing of what is unpacked is run, so neither root nor a user namespace is needed.
+        // No unpacked program runs, so neither root nor a user namespace is needed.
         .args(["--variant=extract", "--mode=chrootless", "--format=tar"])
         .arg(format!("--include={}", include.join(",")))
         .arg(format!("--extract-hook={INDEX_HOOK}"))
@@ -183,19 +175,19 @@ pub fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
         .stderr(Stdio::piped());
     let mut child = command
         .spawn()
-        .map_err(|error| program::not_started(step, &command, &error))?;
+        .map_err(|error| program::start_error(step, &command, &error))?;
     let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(BuildError::new(step, "no pipe to mmdebstrap"));
     };
     let errors = std::thread::spawn(move || {
         let mut text = Vec::new();
-        // A broken pipe here shows as a bad exit status below.
+        // If the pipe breaks, the exit status below shows it.
         let _ = stderr.read_to_end(&mut text);
         text
     });
     let unpacked = unpack(stdout, to);
     if unpacked.is_err() {
-        // It would wait for ever to write the rest; its status tells nothing more than ours.
+        // The process would block forever on the rest of its output.
         let _ = child.kill();
     }
     let status = child.wait().context(|| step.into())?;
@@ -204,7 +196,7 @@ pub fn unpack_set(names: &BTreeSet<&str>, to: &Path) -> Result<()> {
     if status.success() {
         Ok(())
     } else {
-        Err(program::ended(step, &command, status, &errors))
+        Err(program::exit_error(step, &command, status, &errors))
     }
 }
 
@@ -220,8 +212,8 @@ fn unpack(from: impl Read, to: &Path) -> std::io::Result<()> {
             .strip_prefix("./")
             .map(Path::to_path_buf)
             .unwrap_or_default();
-        let wanted = !NOT_UNPACKED.iter().any(|prefix| path.starts_with(prefix));
-        if wanted && !entry.header().entry_type().is_character_special() {
+        let is_excluded = EXCLUDED.iter().any(|prefix| path.starts_with(prefix));
+        if !is_excluded && !entry.header().entry_type().is_character_special() {
             entry.unpack_in(to)?;
         }
     }

@@ -1,38 +1,38 @@
-//! The one way other programs are run: no standard input, and an error that carries the command,
-//! its status and the end of what it printed.
+//! Runs other programs without standard input. An error contains the command, its status and the end of
+//! its output.
 
 use std::process::{Command, Stdio};
 
 use crate::{BuildError, Result};
 
-/// How much of a failed program's output goes into the error.
+/// The number of lines of a failed program's output in the error.
 const TAIL_LINES: usize = 15;
 
-/// Runs `command` to its end and returns its standard output.
-pub fn output(step: &str, command: &mut Command) -> Result<Vec<u8>> {
+/// Runs a command to completion and returns its standard output.
+pub(crate) fn output(step: &str, command: &mut Command) -> Result<Vec<u8>> {
     let result = command
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| not_started(step, command, &error))?;
+        .map_err(|error| start_error(step, command, &error))?;
     if result.status.success() {
         return Ok(result.stdout);
     }
-    Err(ended(step, command, result.status, &result.stderr))
+    Err(exit_error(step, command, result.status, &result.stderr))
 }
 
-/// The error of a program that could not be started.
-pub fn not_started(step: &str, command: &Command, error: &std::io::Error) -> BuildError {
+/// The error of a program that cannot be started.
+pub(crate) fn start_error(step: &str, command: &Command, error: &std::io::Error) -> BuildError {
     let name = command.get_program().to_string_lossy();
     BuildError {
         step: step.into(),
-        why: format!("`{name}` could not be started: {error}"),
+        cause: format!("cannot start `{name}`: {error}"),
         hint: (error.kind() == std::io::ErrorKind::NotFound)
-            .then(|| format!("`ci/setup` installs `{name}`")),
+            .then(|| format!("run `ci/setup`, which installs `{name}`")),
     }
 }
 
-/// The error of a program that ended badly.
-pub fn ended(
+/// The error of a program that exits with a failure.
+pub(crate) fn exit_error(
     step: &str,
     command: &Command,
     status: std::process::ExitStatus,

@@ -1,4 +1,4 @@
-//! Images for a registry: what a definition makes, as files that can be served.
+//! Builds images for a registry, as files that it can serve.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,37 +8,37 @@ use crate::definition::{self, Definition};
 use crate::tree::Tree;
 use crate::{BuildError, Context, Layout, Result, archive, packages, root, system};
 
-/// Changes when what is made of a definition does.
+/// The version of the code that builds images; part of the cache key.
 const VERSION: u32 = 1;
 
-/// An image as files.
+/// The files of an image.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// Its name, without a registry and a tag.
+    /// The name, without a registry and a tag.
     pub name: String,
-    /// Its tag: the version of the OS.
+    /// The tag: the version of the OS.
     pub tag: String,
-    /// Its configuration.
+    /// The configuration.
     pub config: PathBuf,
-    /// Its layers as tar archives, the lowest first.
+    /// The layers as tar archives, the lowest first.
     pub layers: Vec<PathBuf>,
 }
 
-/// Makes the image of a definition, unless it is kept from before.
+/// Builds the image of a definition, unless it is cached.
 ///
 /// # Errors
-/// There is no such definition, or what it is made from cannot be fetched.
+/// There is no such definition, or its packages cannot be fetched.
 pub fn publish(workspace: &Path, name: &str) -> Result<Published> {
     let layout = Layout::of(workspace);
     let _lock = layout.lock()?;
     let all = definition::load_all(&layout.definitions)?;
     let chain = chain(&all, name)?;
-    let folder = kept(&layout, &chain)?;
+    let folder = cached(&layout, &chain)?;
     if !folder.is_dir() {
-        let fresh = tempfile::tempdir_in(&layout.cache).context(|| "make a folder".into())?;
+        let fresh = tempfile::tempdir_in(&layout.cache).context(|| "create a folder".into())?;
         write(&layout, &all, &chain, fresh.path())?;
-        cache::sweep(&layout.cache, &prefix(name), &folder);
-        std::fs::rename(fresh.keep(), &folder).context(|| format!("keep {}", folder.display()))?;
+        cache::remove_others(&layout.cache, &prefix(name), &folder);
+        std::fs::rename(fresh.keep(), &folder).context(|| format!("cache {}", folder.display()))?;
     }
     let definition = &all[name];
     let files = cache::files_below(&folder)?;
@@ -53,18 +53,18 @@ pub fn publish(workspace: &Path, name: &str) -> Result<Published> {
     })
 }
 
-/// Whether the image can be made here: it is kept from before, or what it is made from can be fetched.
+/// Checks whether the image can be built here: it is cached, or its packages can be fetched.
 ///
 /// # Errors
-/// Why not.
+/// The image cannot be built; the error says why.
 pub fn within_reach(workspace: &Path, name: &str) -> Result<()> {
     let layout = Layout::of(workspace);
     let all = definition::load_all(&layout.definitions)?;
-    // One that is not there is a mistake, which `publish` tells, and no lack of this host.
+    // A missing definition is not a limitation of this host; `publish` reports it.
     let Ok(chain) = chain(&all, name) else {
         return Ok(());
     };
-    if kept(&layout, &chain)?.is_dir() {
+    if cached(&layout, &chain)?.is_dir() {
         return Ok(());
     }
     let _lock = layout.lock()?;
@@ -78,22 +78,24 @@ fn prefix(name: &str) -> String {
     format!("published-{name}-")
 }
 
-/// A definition after all that it is made from.
+/// A definition and its base images, the lowest first.
 fn chain<'a>(all: &'a BTreeMap<String, Definition>, name: &str) -> Result<Vec<&'a Definition>> {
     let missing = || {
         let names: Vec<_> = all.keys().map(String::as_str).collect();
-        let why = format!(
-            "images/ has no definition of that name; it has {}",
-            names.join(", ")
-        );
-        BuildError::new(format!("publish `{name}`"), why)
+        BuildError {
+            hint: Some(format!("use one of {}", names.join(", "))),
+            ..BuildError::new(
+                format!("publish `{name}`"),
+                "images/ has no such definition",
+            )
+        }
     };
     let mut chain = vec![all.get(name).ok_or_else(missing)?];
     while let Some(below) = chain[0].from.as_ref() {
         if chain.len() > all.len() {
             return Err(BuildError::new(
                 format!("publish `{name}`"),
-                "it is made from itself",
+                "the definition is based on itself",
             ));
         }
         chain.insert(0, &all[below]);
@@ -101,7 +103,8 @@ fn chain<'a>(all: &'a BTreeMap<String, Definition>, name: &str) -> Result<Vec<&'
     Ok(chain)
 }
 
-fn kept(layout: &Layout, chain: &[&Definition]) -> Result<PathBuf> {
+/// The folder of the cached image.
+fn cached(layout: &Layout, chain: &[&Definition]) -> Result<PathBuf> {
     let mut key = Key::new("published", VERSION);
     key.add(archive::TAG);
     for definition in chain {
@@ -137,7 +140,7 @@ fn write(
         let own = own_files(layout, all, definition, &below)?;
         if own.iter().next().is_some() {
             let path = layer(&layers);
-            cache::write_whole(&path, |file| own.write_tar(std::io::BufWriter::new(file)))?;
+            cache::write_atomically(&path, |file| own.write_tar(std::io::BufWriter::new(file)))?;
             add(&mut layers, path)?;
         }
         for (path, node) in own.iter() {
@@ -151,7 +154,7 @@ fn write(
     std::fs::write(folder.join(CONFIG), config).context(|| "write an image's config".into())
 }
 
-/// What a definition puts on top of what is below it.
+/// The files that a definition adds to its base image.
 fn own_files(
     layout: &Layout,
     all: &BTreeMap<String, Definition>,
@@ -159,11 +162,12 @@ fn own_files(
     below: &Tree,
 ) -> Result<Tree> {
     if definition.suite.is_some() {
-        return root::on_top(definition);
+        return root::own_entries(definition);
     }
-    let packages = match definition.registry {
-        true => packages::fetch_own(layout, &definition.name, &definition.packages)?,
-        false => packages::fetch(layout, definition::packages(all), &mut |_| ())?,
+    let packages = if definition.registry {
+        packages::fetch_own(layout, &definition.name, &definition.packages)?
+    } else {
+        packages::fetch(layout, definition::packages(all), &mut |_| ())?
     };
     root::content(definition, &packages, below)
 }

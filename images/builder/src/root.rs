@@ -1,5 +1,5 @@
-//! The large part of the initrd: an archive of the squashfs root with the system images inside, and
-//! one of the kernel modules that are needed to mount it and a busybox for when it cannot be.
+//! Builds the large part of the initrd: an archive with the squashfs root, which contains the system
+//! images, and an archive with the kernel modules that are needed to mount it and a busybox for errors.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -13,18 +13,18 @@ use crate::packages::Packages;
 use crate::tree::{Node, Tree, octal};
 use crate::{BuildError, Context, Layout, Progress, Result, archive, initrd, libraries, program};
 
-/// Changes when the code that packs the root does.
+/// The version of the code that packs the root; part of the cache key.
 const VERSION: u32 = 7;
 
-/// The best that zstd has for all: what is packed here is packed once and kept.
+/// The highest regular level of zstd, because the result is cached.
 const LEVEL: i32 = 19;
 
-/// The block size of the squashfs. An emulated boot takes a tenth longer with 32K and 3 % longer with
-/// 128K, and the root is 3 MB larger: Docker's programs are read nearly whole.
+/// The block size of the squashfs. An emulated boot takes 10 % longer with 32K and 3 % longer with 128K,
+/// and the root is 3 MB larger, because Docker's programs are read almost completely.
 const BLOCK: &str = "512K";
 
-/// The large archive, made when it is not kept from before.
-pub fn archive(
+/// Builds the large archive, unless it is cached.
+pub(crate) fn archive(
     layout: &Layout,
     definitions: &BTreeMap<String, Definition>,
     packages: &Packages,
@@ -37,29 +37,32 @@ pub fn archive(
     }
     let path = layout.cache.join(format!("root-{}.cpio", key.finish()));
     if path.is_file() {
-        progress(Progress::Kept("root"));
+        progress(Progress::Cached("root"));
         return Ok(path);
     }
-    progress(Progress::Begin("root"));
-    let scratch = tempfile::tempdir_in(&layout.cache).context(|| "make a folder".into())?;
+    progress(Progress::Started("root"));
+    let scratch = tempfile::tempdir_in(&layout.cache).context(|| "create a folder".into())?;
     let squashfs = scratch.path().join("root.squashfs");
     let root = root_tree(definitions, packages)?;
     squash(&root, &squashfs)?;
-    // It is packed well already; a second time would cost the boot and gain nothing.
+    // Not compressed again: the squashfs is compressed, and decompression would slow down the boot.
     let mut large = Tree::default();
     large.insert("root.squashfs", Node::File(squashfs, 0o644));
     let early = initrd::compressed(&early_tree(definitions, packages)?, LEVEL)?;
-    cache::write_whole(&path, |file| {
+    cache::write_atomically(&path, |file| {
         large.write_cpio(std::io::BufWriter::new(&mut *file))?;
         initrd::append(file, &early)
     })?;
-    cache::sweep(&layout.cache, "root-", &path);
-    progress(Progress::Done("root"));
+    cache::remove_others(&layout.cache, "root-", &path);
+    progress(Progress::Finished("root"));
     Ok(path)
 }
 
-/// Everything in the squashfs.
-pub fn root_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Tree> {
+/// All files of the squashfs.
+pub(crate) fn root_tree(
+    definitions: &BTreeMap<String, Definition>,
+    packages: &Packages,
+) -> Result<Tree> {
     let definition = &definitions[ROOT];
     let mut tree = content(definition, packages, &Tree::default())?;
     Kernel::find(packages)?.install(&definition.modules, &mut tree)?;
@@ -72,7 +75,7 @@ pub fn root_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages
     Ok(tree)
 }
 
-/// What PID 1 needs before it has the root.
+/// The files that PID 1 needs before it mounts the root.
 fn early_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages) -> Result<Tree> {
     let mut tree = Tree::default();
     let early = Kernel::find(packages)?.in_order(&definitions[ROOT].modules.early)?;
@@ -86,8 +89,8 @@ fn early_tree(definitions: &BTreeMap<String, Definition>, packages: &Packages) -
     Ok(tree)
 }
 
-/// What a definition puts on top of `below`.
-pub fn content(definition: &Definition, packages: &Packages, below: &Tree) -> Result<Tree> {
+/// The files that a definition adds to its base image, `below`.
+pub(crate) fn content(definition: &Definition, packages: &Packages, below: &Tree) -> Result<Tree> {
     let mut tree = Tree::default();
     let taken = take(definition, &packages.root)?;
     for path in &taken {
@@ -105,17 +108,17 @@ pub fn content(definition: &Definition, packages: &Packages, below: &Tree) -> Re
     for (path, mode) in &definition.modes {
         tree.set_mode(path, octal(mode)?)?;
     }
-    for (path, node) in on_top(definition)?.iter() {
+    for (path, node) in own_entries(definition)?.iter() {
         tree.insert(path, node.clone());
     }
     if definition.applets {
-        applets(definition, &packages.root, below, &mut tree)?;
+        add_applets(definition, &packages.root, below, &mut tree)?;
     }
     Ok(tree)
 }
 
-/// What a definition has beside files of packages.
-pub fn on_top(definition: &Definition) -> Result<Tree> {
+/// The folders, links and files of a definition that do not come from packages.
+pub(crate) fn own_entries(definition: &Definition) -> Result<Tree> {
     let mut tree = Tree::default();
     for (path, mode) in &definition.folders {
         tree.insert(path, Node::Folder(octal(mode)?));
@@ -123,7 +126,7 @@ pub fn on_top(definition: &Definition) -> Result<Tree> {
     for (path, target) in &definition.links {
         tree.insert(path, Node::Link(target.clone()));
     }
-    tree.insert_folder_if_there(&definition.files())?;
+    tree.insert_folder_if_exists(&definition.files())?;
     Ok(tree)
 }
 
@@ -143,14 +146,14 @@ fn take(definition: &Definition, root: &Path) -> Result<Vec<PathBuf>> {
         if taken.len() == before {
             return Err(BuildError::new(
                 step(),
-                "none of its packages has such a file",
+                "no package of the image contains such a file",
             ));
         }
     }
     Ok(taken)
 }
 
-/// What `update-ca-certificates` makes of Debian's `ca-certificates` when everything is trusted.
+/// The bundle that `update-ca-certificates` generates from Debian's `ca-certificates` if all are trusted.
 fn certificates(root: &Path) -> Result<Vec<u8>> {
     let folder = root.join("usr/share/ca-certificates/mozilla");
     let mut all = Vec::new();
@@ -161,8 +164,8 @@ fn certificates(root: &Path) -> Result<Vec<u8>> {
     Ok(all)
 }
 
-/// A link for each of busybox's applets that nothing else in the image is called.
-fn applets(definition: &Definition, root: &Path, below: &Tree, tree: &mut Tree) -> Result<()> {
+/// Adds a link for each busybox applet, unless another file of the image has its name.
+fn add_applets(definition: &Definition, root: &Path, below: &Tree, tree: &mut Tree) -> Result<()> {
     let mut busybox = Command::new(root.join("usr/bin/busybox"));
     let list = program::output("list the applets of busybox", busybox.arg("--list"))?;
     for applet in String::from_utf8_lossy(&list).lines() {
@@ -184,10 +187,10 @@ fn applets(definition: &Definition, root: &Path, below: &Tree, tree: &mut Tree) 
     Ok(())
 }
 
-/// Makes a squashfs of a tree (`mksquashfs` reads a tar archive).
-pub fn squash(tree: &Tree, to: &Path) -> Result<()> {
+/// Packs a tree into a squashfs; `mksquashfs` reads it as a tar archive.
+pub(crate) fn squash(tree: &Tree, to: &Path) -> Result<()> {
     let step = "pack the root";
-    // Not `sqfstar`, which up to 4.5.1 does not read its own compressor options.
+    // Not `sqfstar`, which ignores its compressor options up to version 4.5.1.
     let mut command = Command::new("mksquashfs");
     command
         .arg("-")
@@ -214,8 +217,8 @@ pub fn squash(tree: &Tree, to: &Path) -> Result<()> {
         .stderr(Stdio::piped());
     let mut child = command
         .spawn()
-        .map_err(|e| program::not_started(step, &command, &e))?;
-    let fed = match child.stdin.take() {
+        .map_err(|e| program::start_error(step, &command, &e))?;
+    let written = match child.stdin.take() {
         Some(stdin) => {
             let mut writer = std::io::BufWriter::new(stdin);
             tree.write_tar(&mut writer)
@@ -225,12 +228,12 @@ pub fn squash(tree: &Tree, to: &Path) -> Result<()> {
     };
     let result = child.wait_with_output().context(|| step.into())?;
     if !result.status.success() {
-        return Err(program::ended(
+        return Err(program::exit_error(
             step,
             &command,
             result.status,
             &result.stderr,
         ));
     }
-    fed
+    written
 }

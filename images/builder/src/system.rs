@@ -1,5 +1,5 @@
-//! Images that are a whole system of some distribution: installed by mmdebstrap as that distribution
-//! does it, so that people find its package manager in a state that it knows.
+//! Builds images that are a complete system of a distribution. mmdebstrap installs the packages with their
+//! maintainer scripts, so that the package manager works in the image.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,46 +7,51 @@ use std::process::Command;
 use crate::definition::Definition;
 use crate::{BuildError, Layout, Result, packages, program};
 
-/// What nobody reads in a console that is thrown away.
-const LEFT_OUT: [&str; 4] = [
+/// Files that are not installed, because consoles are discarded and rarely need documentation.
+const EXCLUDED: [&str; 4] = [
     "/usr/share/doc/*",
     "/usr/share/info/*",
     "/usr/share/locale/*",
     "/usr/share/man/*",
 ];
 
-/// Writes the system as a tar archive, with owners and modes as they are to be.
-pub fn install(layout: &Layout, definition: &Definition, suite: &str, to: &Path) -> Result<()> {
-    let mut command = of_archive(layout, definition)?;
+/// Writes the system as a tar archive with its owners and modes.
+pub(crate) fn install(
+    layout: &Layout,
+    definition: &Definition,
+    suite: &str,
+    to: &Path,
+) -> Result<()> {
+    let mut command = mmdebstrap(layout, definition)?;
     command
-        // As root in a chroot, as anybody else in a user namespace: what packages do at their
-        // installation must not reach this host.
+        // A chroot if root runs this, otherwise a user namespace: maintainer scripts must not change
+        // this host.
         .args(["--variant=apt", "--format=tar", "--mode=auto"])
         .arg(format!("--include={}", definition.packages.join(",")));
-    for pattern in LEFT_OUT {
+    for pattern in EXCLUDED {
         command.arg(format!("--dpkgopt=path-exclude={pattern}"));
     }
-    // The same packages give the same bytes.
+    // Makes the archive reproducible.
     command.arg(suite).arg(to).env("SOURCE_DATE_EPOCH", "0");
     let step = format!("install {} from {suite}", definition.name);
     program::output(&step, &mut command).map(drop)
 }
 
-/// Whether the archive that a definition's suite lies in can be reached from here, and why not.
-pub fn within_reach(layout: &Layout, definition: &Definition) -> Result<()> {
+/// Checks whether the archive of a definition's suite can be reached.
+pub(crate) fn within_reach(layout: &Layout, definition: &Definition) -> Result<()> {
     let own = definition.registry.then_some(packages::SUITE);
     let Some(suite) = definition.suite.as_deref().or(own) else {
         return Ok(());
     };
-    let mut command = of_archive(layout, definition)?;
+    let mut command = mmdebstrap(layout, definition)?;
     command
         .args(["--simulate", "--variant=extract", "--mode=chrootless"])
         .args([suite, "/dev/null"]);
     program::output(&format!("reach the archive of {suite}"), &mut command).map(drop)
 }
 
-/// mmdebstrap, which knows the parts of the definition's archive and who signs it.
-fn of_archive(layout: &Layout, definition: &Definition) -> Result<Command> {
+/// mmdebstrap with the components and the keyring of a definition's archive.
+fn mmdebstrap(layout: &Layout, definition: &Definition) -> Result<Command> {
     let mut command = Command::new("mmdebstrap");
     command.arg(format!("--components={}", definition.components.join(",")));
     if let Some(keyring) = keyring(layout, definition)? {
@@ -55,8 +60,8 @@ fn of_archive(layout: &Layout, definition: &Definition) -> Result<Command> {
     Ok(command)
 }
 
-/// The keys of an archive that is not Debian's. Debian has them as a package, so that they are as well
-/// proven as all else that comes from it, on every host.
+/// The keys of an archive of another distribution. They come from a Debian package, so every host can
+/// verify them with Debian's keys.
 fn keyring(layout: &Layout, definition: &Definition) -> Result<Option<PathBuf>> {
     let Some(keyring) = &definition.keyring else {
         return Ok(None);
@@ -64,11 +69,11 @@ fn keyring(layout: &Layout, definition: &Definition) -> Result<Option<PathBuf>> 
     let packages = packages::fetch_keyring(layout, &definition.name, &keyring.package)?;
     let file = keyring.file.strip_prefix("/").unwrap_or(&keyring.file);
     let file = packages.root.join(file);
-    match file.is_file() {
-        true => Ok(Some(file)),
-        false => Err(BuildError::new(
-            format!("find the keys of {}", definition.name),
-            format!("{} has no {}", keyring.package, keyring.file.display()),
-        )),
+    if file.is_file() {
+        return Ok(Some(file));
     }
+    Err(BuildError::new(
+        format!("find the keys of {}", definition.name),
+        format!("{} has no {}", keyring.package, keyring.file.display()),
+    ))
 }

@@ -1,7 +1,7 @@
-//! A file tree in memory, owned by root, with no times: what every archive is written from.
+//! A file tree in memory, from which all archives are written. All entries belong to root and have no
+//! timestamps.
 //!
-//! Nothing is unpacked with the build user's rights, so no root is needed and the same input gives
-//! the same bytes.
+//! No files are unpacked on the build machine, so root is not needed and builds are reproducible.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, Write};
@@ -10,26 +10,26 @@ use std::path::{Path, PathBuf};
 
 use crate::{BuildError, Context, Result};
 
-/// One entry.
+/// An entry of a tree.
 #[derive(Debug, Clone)]
-pub enum Node {
+pub(crate) enum Node {
     /// A folder with its mode.
     Folder(u32),
-    /// A file on the build machine, with the mode it gets.
+    /// A file on the build machine, with its mode in the tree.
     File(PathBuf, u32),
-    /// Bytes made here, with the mode they get.
+    /// A generated file with its mode.
     Bytes(Vec<u8>, u32),
     /// A symbolic link.
     Link(PathBuf),
 }
 
-/// Entries by path, without a leading slash; folders come before what is in them.
+/// Entries by path without a leading slash. Folders come before their contents.
 #[derive(Debug, Default, Clone)]
-pub struct Tree(BTreeMap<PathBuf, Node>);
+pub(crate) struct Tree(BTreeMap<PathBuf, Node>);
 
 impl Tree {
-    /// Puts an entry, with the folders above it.
-    pub fn insert(&mut self, path: impl AsRef<Path>, node: Node) {
+    /// Adds an entry and its parent folders.
+    pub(crate) fn insert(&mut self, path: impl AsRef<Path>, node: Node) {
         let path = path.as_ref();
         let path = path.strip_prefix("/").unwrap_or(path).to_path_buf();
         for above in path
@@ -42,24 +42,25 @@ impl Tree {
         self.0.insert(path, node);
     }
 
-    /// Puts a copy of a file or link of the build machine; its permission bits are kept.
-    pub fn insert_from(&mut self, path: impl AsRef<Path>, source: &Path) -> Result<()> {
+    /// Adds a file, folder or link of the build machine with its permission bits.
+    pub(crate) fn insert_from(&mut self, path: impl AsRef<Path>, source: &Path) -> Result<()> {
         let step = || format!("read {}", source.display());
-        let about = source.symlink_metadata().context(step)?;
-        let node = if about.is_symlink() {
+        let metadata = source.symlink_metadata().context(step)?;
+        let mode = metadata.permissions().mode() & 0o7777;
+        let node = if metadata.is_symlink() {
             Node::Link(source.read_link().context(step)?)
-        } else if about.is_dir() {
-            Node::Folder(about.permissions().mode() & 0o7777)
+        } else if metadata.is_dir() {
+            Node::Folder(mode)
         } else {
-            Node::File(source.into(), about.permissions().mode() & 0o7777)
+            Node::File(source.into(), mode)
         };
         self.insert(path, node);
         Ok(())
     }
 
-    /// Puts everything below a folder that people edit, if there is one: modes are 0755 or 0644, as
-    /// git keeps them.
-    pub fn insert_folder_if_there(&mut self, folder: &Path) -> Result<()> {
+    /// Adds the contents of a folder of the repository, if it exists. Modes are 0755 or 0644, because git
+    /// stores no others.
+    pub(crate) fn insert_folder_if_exists(&mut self, folder: &Path) -> Result<()> {
         if !folder.is_dir() {
             return Ok(());
         }
@@ -72,32 +73,32 @@ impl Tree {
         Ok(())
     }
 
-    /// Gives a file another mode.
-    pub fn set_mode(&mut self, path: &Path, new: u32) -> Result<()> {
+    /// Sets the mode of a file.
+    pub(crate) fn set_mode(&mut self, path: &Path, new: u32) -> Result<()> {
         match self.0.get_mut(path.strip_prefix("/").unwrap_or(path)) {
             Some(Node::File(_, mode) | Node::Bytes(_, mode)) => *mode = new,
             _ => {
                 return Err(BuildError::new(
                     format!("set the mode of {}", path.display()),
-                    "there is no such file",
+                    "the file does not exist",
                 ));
             }
         }
         Ok(())
     }
 
-    /// Whether there is an entry at `path`.
-    pub fn contains(&self, path: &Path) -> bool {
+    /// Whether an entry exists.
+    pub(crate) fn contains(&self, path: &Path) -> bool {
         self.0.contains_key(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// All entries, folders first.
-    pub fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Node)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&PathBuf, &Node)> {
         self.0.iter()
     }
 
     /// Writes the tree as a tar archive.
-    pub fn write_tar(&self, to: impl Write) -> Result<()> {
+    pub(crate) fn write_tar(&self, to: impl Write) -> Result<()> {
         let mut builder = tar::Builder::new(to);
         for (path, node) in &self.0 {
             append(&mut builder, path, node).context(|| format!("pack {}", path.display()))?;
@@ -105,9 +106,9 @@ impl Tree {
         builder.finish().context(|| "finish a tar archive".into())
     }
 
-    /// Writes the tree as a cpio archive of the kind the kernel unpacks (newc; see
+    /// Writes the tree as a cpio archive in the kernel's format (newc; see
     /// Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
-    pub fn write_cpio(&self, mut to: impl Write) -> Result<()> {
+    pub(crate) fn write_cpio(&self, mut to: impl Write) -> Result<()> {
         for (number, (path, node)) in self.0.iter().enumerate() {
             append_cpio(&mut to, number, path, node)
                 .context(|| format!("pack {}", path.display()))?;
@@ -207,19 +208,19 @@ fn copy(
     size: u64,
 ) -> std::io::Result<()> {
     let size = u32::try_from(size)
-        .map_err(|_| std::io::Error::other("larger than 4 GiB, which cpio cannot hold"))?;
+        .map_err(|_| std::io::Error::other("larger than 4 GiB, the limit of cpio"))?;
     let mut writer = entry.write(to, size);
     std::io::copy(from, &mut writer)?;
     writer.finish()?;
     Ok(())
 }
 
-/// Reads a mode written in octal, as `chmod` takes it.
-pub fn octal(text: &str) -> Result<u32> {
+/// Parses an octal mode.
+pub(crate) fn octal(text: &str) -> Result<u32> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777)
-        .ok_or_else(|| BuildError::new("read a mode", format!("`{text}` is not an octal mode")))
+        .ok_or_else(|| BuildError::new("parse a mode", format!("`{text}` is not an octal mode")))
 }
 
 #[cfg(test)]
@@ -227,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_tree_gives_the_same_bytes_and_folders_come_first() {
+    fn archive_is_reproducible_and_folders_come_first() {
         let mut tree = Tree::default();
         tree.insert("/a/b/file", Node::Bytes(b"x".to_vec(), 0o644));
         tree.insert("a/link", Node::Link("b/file".into()));
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_octal() {
+    fn mode_is_parsed_as_octal() {
         assert_eq!(octal("1777").unwrap(), 0o1777);
         assert!(octal("8").is_err());
         assert!(octal("77777").is_err());

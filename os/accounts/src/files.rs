@@ -7,22 +7,22 @@ use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg};
 
-/// Keeps others out until it is dropped.
+/// A lock that is released when it is dropped.
 pub(crate) type Lock = Flock<File>;
 
 pub(crate) fn lock(path: &Path) -> std::result::Result<Lock, String> {
-    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let with_path = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .mode(0o600)
         .open(path)
-        .map_err(|error| told(&error))?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| told(&error))
+        .map_err(|error| with_path(&error))?;
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| with_path(&error))
 }
 
-/// Writes a file beside its place, synced, and renames it.
+/// Replaces a file: writes a new one in the same folder, syncs it and renames it.
 pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
     let new = path.with_extension("new");
     let _ = std::fs::remove_file(&new);
@@ -31,15 +31,15 @@ pub(crate) fn replace(path: &Path, text: &str, mode: u32) -> Result<()> {
         .write(true)
         .mode(mode)
         .open(&new)?;
-    // Whatever the caller's umask is.
+    // The umask may have masked the mode.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&new, path)
 }
 
-/// Makes a home folder with what `/etc/skel` has; one that is there stays as it is.
-pub(crate) fn make_home(root: &Path, home: &str, owner: (u32, u32)) -> Result<()> {
+/// Creates a home folder with a copy of `/etc/skel`. An existing folder is not changed.
+pub(crate) fn create_home(root: &Path, home: &str, owner: (u32, u32)) -> Result<()> {
     let folder = root.join(home.trim_start_matches('/'));
     if folder.exists() {
         return Ok(());
@@ -50,7 +50,7 @@ pub(crate) fn make_home(root: &Path, home: &str, owner: (u32, u32)) -> Result<()
         copy(&skeleton, &folder, owner)?;
     }
     std::fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
-    // Last, so that a folder whose making was cut off is no finished one.
+    // The owner is set last, so that an incomplete folder is recognizable.
     lchown(&folder, Some(owner.0), Some(owner.1))
 }
 

@@ -1,10 +1,12 @@
-//! A file of accounts: a line each, fields between colons (passwd(5), shadow(5), group(5)).
+//! A file of accounts: lines with fields separated by colons (passwd(5), shadow(5), group(5)).
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-use crate::{check_name, files};
+use crate::accounts::{SYSTEM_IDS, check_name};
+use crate::files;
 
+/// The lines of a file of accounts.
 pub(crate) struct Table {
     path: PathBuf,
     mode: u32,
@@ -60,71 +62,71 @@ impl Table {
         self.lines.retain(|line| field(line, 0) != name);
     }
 
-    pub(crate) fn has_number(&self, number: u32) -> bool {
-        self.numbers().any(|one| one == number)
+    pub(crate) fn has_id(&self, id: u32) -> bool {
+        self.ids().any(|one| one == id)
     }
 
-    fn numbers(&self) -> impl Iterator<Item = u32> {
-        let numbers = self.lines.iter().map(|line| field(line, 2).parse());
-        numbers.filter_map(Result::ok)
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        let ids = self.lines.iter().map(|line| field(line, 2).parse());
+        ids.filter_map(Result::ok)
     }
 
-    /// The number that is asked for, or the next one of a range: programs have theirs from above, people
-    /// from below.
-    pub(crate) fn free_number(
+    /// The requested ID, or the next free one in a range. System accounts get IDs in descending order,
+    /// users in ascending order.
+    pub(crate) fn free_id(
         &self,
-        asked: Option<u32>,
+        requested: Option<u32>,
         range: &Range<u32>,
     ) -> Result<u32, String> {
-        if let Some(asked) = asked {
-            return match self.has_number(asked) {
-                true => Err(format!("number {asked} is taken")),
-                false => Ok(asked),
-            };
+        if let Some(id) = requested {
+            if self.has_id(id) {
+                return Err(format!("ID {id} is in use"));
+            }
+            return Ok(id);
         }
-        let free = |number: &u32| !self.has_number(*number);
-        let found = if *range == crate::SYSTEM {
-            range.clone().rev().find(free)
+        let is_free = |id: &u32| !self.has_id(*id);
+        let found = if *range == SYSTEM_IDS {
+            range.clone().rev().find(is_free)
         } else {
-            let last = self.numbers().filter(|number| range.contains(number)).max();
+            let last = self.ids().filter(|id| range.contains(id)).max();
             let next = last.map_or(range.start, |last| last + 1);
-            (next..range.end).chain(range.clone()).find(free)
+            (next..range.end).chain(range.clone()).find(is_free)
         };
-        found.ok_or_else(|| "no number is free".into())
+        found.ok_or_else(|| "no ID is free".into())
     }
 
-    /// Adds a group, and returns its number.
+    /// Adds a group and returns its ID.
     pub(crate) fn add_group(
         &mut self,
         name: &str,
-        number: Option<u32>,
+        id: Option<u32>,
         range: Range<u32>,
     ) -> Result<u32, String> {
         check_name(name)?;
         if self.line(name).is_some() {
             return Err(format!("group `{name}` already exists"));
         }
-        let number = self.free_number(number, &range)?;
-        self.push(&[name, "x", &number.to_string(), ""])?;
-        Ok(number)
+        let id = self.free_id(id, &range)?;
+        self.push(&[name, "x", &id.to_string(), ""])?;
+        Ok(id)
     }
 
-    /// The number of a group, by name or number.
-    pub(crate) fn group_number(&self, group: &str) -> Result<u32, String> {
+    /// The ID of a group, by name or ID.
+    pub(crate) fn group_id(&self, group: &str) -> Result<u32, String> {
         let named = self.line(group).map(|line| field(line, 2).parse());
-        let number = match named {
-            Some(number) => number.ok(),
-            None => group.parse().ok().filter(|number| self.has_number(*number)),
+        let id = match named {
+            Some(id) => id.ok(),
+            None => group.parse().ok().filter(|id| self.has_id(*id)),
         };
-        number.ok_or_else(|| format!("group `{group}` does not exist"))
+        id.ok_or_else(|| format!("group `{group}` does not exist"))
     }
 
-    /// Makes somebody a member of groups, by name or number.
-    pub(crate) fn join(&mut self, user: &str, groups: &[String]) -> Result<(), String> {
+    /// Adds a user to groups, by name or ID.
+    pub(crate) fn add_member(&mut self, user: &str, groups: &[String]) -> Result<(), String> {
         for group in groups {
-            let number = self.group_number(group)?.to_string();
+            let id = self.group_id(group)?.to_string();
             let mut lines = self.lines.iter_mut();
-            if let Some(line) = lines.find(|line| field(line, 2) == number) {
+            if let Some(line) = lines.find(|line| field(line, 2) == id) {
                 let mut members = members(line);
                 if !members.contains(&user) {
                     members.push(user);
@@ -135,8 +137,8 @@ impl Table {
         Ok(())
     }
 
-    /// Makes somebody a member of no group.
-    pub(crate) fn leave_all(&mut self, user: &str) -> Result<(), String> {
+    /// Removes a user from all groups.
+    pub(crate) fn remove_member(&mut self, user: &str) -> Result<(), String> {
         for line in &mut self.lines {
             if members(line).contains(&user) {
                 let mut left = members(line);
@@ -147,9 +149,9 @@ impl Table {
         Ok(())
     }
 
-    /// Whether it is the main group of somebody, in a table of users.
-    pub(crate) fn is_main_group(&self, number: &str) -> bool {
-        self.lines.iter().any(|line| field(line, 3) == number)
+    /// Whether a group is the primary group of a user; only for the table of users.
+    pub(crate) fn is_primary_group(&self, id: &str) -> bool {
+        self.lines.iter().any(|line| field(line, 3) == id)
     }
 }
 
@@ -164,10 +166,10 @@ fn with_members(line: &str, members: &[&str]) -> Result<String, String> {
 }
 
 fn joined(fields: &[&str]) -> Result<String, String> {
-    let bad = |field: &&&str| field.contains([':', '\n']);
-    match fields.iter().find(bad) {
+    let is_invalid = |field: &&&str| field.contains([':', '\n']);
+    match fields.iter().find(is_invalid) {
         Some(field) => Err(format!(
-            "`{}` has a colon or a line break",
+            "`{}` contains a colon or a line break",
             field.escape_debug()
         )),
         None => Ok(fields.join(":")),

@@ -1,6 +1,8 @@
+//! Tests with the accounts of a temporary root folder.
+
 use std::os::unix::fs::MetadataExt as _;
 
-use super::*;
+use crate::{Accounts, Change, NewUser};
 
 struct Console {
     accounts: Accounts,
@@ -50,7 +52,7 @@ fn named(name: &str) -> NewUser {
 }
 
 #[test]
-fn user_has_a_number_a_group_and_no_password_when_nothing_else_is_said() {
+fn add_user_sets_defaults_when_only_the_name_is_given() {
     let console = Console::new();
     console.add(named("bob")).unwrap();
     assert_eq!(
@@ -67,7 +69,7 @@ fn user_has_a_number_a_group_and_no_password_when_nothing_else_is_said() {
 }
 
 #[test]
-fn user_has_what_is_said() {
+fn add_user_sets_all_values() {
     let console = Console::new();
     let new = NewUser {
         uid: Some(2000),
@@ -99,7 +101,7 @@ fn user_has_what_is_said() {
 }
 
 #[test]
-fn user_is_refused_whole_when_a_part_cannot_be() {
+fn add_user_changes_nothing_when_a_value_is_invalid() {
     let console = Console::new();
     let groups = |groups: &str| NewUser {
         groups: vec![groups.into()],
@@ -121,30 +123,31 @@ fn user_is_refused_whole_when_a_part_cannot_be() {
 }
 
 #[test]
-fn home_has_what_the_skeleton_has() {
+fn home_contains_a_copy_of_the_skeleton() {
     let console = Console::new();
     let root = console.folder.path();
     std::fs::create_dir_all(root.join("etc/skel")).unwrap();
     std::fs::write(root.join("etc/skel/.profile"), "x").unwrap();
+    // Only root can give files to other users, so the new user has the IDs of this process.
     let me = root.metadata().unwrap();
+    let group = root.join("etc/group");
+    let groups = std::fs::read_to_string(&group).unwrap();
+    std::fs::write(&group, format!("{groups}mine:x:{}:\n", me.gid())).unwrap();
     let new = NewUser {
-        uid: Some(me.uid()).filter(|uid| *uid >= 1),
-        group: Some("users".into()),
+        uid: Some(me.uid()).filter(|uid| *uid != 0),
+        group: Some("mine".into()),
         ..named("bob")
     };
-    // Only root gives files away.
-    if me.uid() == 0 {
-        console.accounts.add_user(&new).unwrap();
-        let home = root.join("home/bob");
-        assert_eq!(home.metadata().unwrap().mode() & 0o777, 0o700);
-        assert_eq!(home.join(".profile").metadata().unwrap().gid(), 100);
-        console.accounts.remove_user("bob", true).unwrap();
-        assert!(!home.exists());
-    }
+    console.accounts.add_user(&new).unwrap();
+    let home = root.join("home/bob");
+    assert_eq!(home.metadata().unwrap().mode() & 0o777, 0o700);
+    assert_eq!(home.join(".profile").metadata().unwrap().gid(), me.gid());
+    console.accounts.remove_user("bob", true).unwrap();
+    assert!(!home.exists());
 }
 
 #[test]
-fn change_leaves_what_is_not_said() {
+fn change_user_preserves_the_other_values() {
     let console = Console::new();
     console.add(named("bob")).unwrap();
     let change = |change: Change| console.accounts.change_user("bob", &change);
@@ -185,14 +188,17 @@ fn change_leaves_what_is_not_said() {
 }
 
 #[test]
-fn removed_user_leaves_no_group_and_is_no_member() {
+fn remove_user_removes_the_own_group_and_memberships() {
     let console = Console::new();
     let new = NewUser {
         groups: vec!["docker".into()],
         ..named("bob")
     };
     console.add(new).unwrap();
-    assert!(console.accounts.remove_group("bob").is_err(), "it is bob's");
+    assert!(
+        console.accounts.remove_group("bob").is_err(),
+        "it is bob's primary group"
+    );
     console.accounts.remove_user("bob", false).unwrap();
     for table in ["passwd", "shadow", "group"] {
         assert_eq!(console.line(table, "bob"), "none", "{table}");

@@ -1,31 +1,31 @@
-//! In the console: writing files, and running the script.
+//! Applies user-data in the console: writes files and runs the script.
 //!
-//! Once in the life of a console, which is as long as what lies in it: a console that is only started
-//! again has its files and what the script did.
+//! This happens once per console container. A console that is only restarted still has its files and the
+//! effects of the script.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use init::log::Lines;
 use nix::sys::inotify::AddWatchFlags;
+use sys::log::RotatingLog;
 
 use crate::files::{replace, write_files};
-use crate::kept::Kept;
-use crate::status::{Status, Turn};
-use crate::user_data::Told;
-use crate::{people, save, say, tell_console, watch};
+use crate::saved::Saved;
+use crate::status::{Progress, Status};
+use crate::user_data::UserData;
+use crate::{account_setup, console, fetch, watch};
 
-/// What the console has of its own, thrown away with it.
+/// The folder of this program in the console; it is discarded with the console.
 const FOLDER: &str = "/etc/cloud-init";
 
-/// Is there when the script was begun in this console.
-const BEGUN: &str = "/etc/cloud-init/begun";
+/// Exists when the script was started in this console.
+const STARTED: &str = "/etc/cloud-init/begun";
 
 /// The script.
 const SCRIPT: &str = "/etc/cloud-init/script";
@@ -36,163 +36,171 @@ const COMMANDS: &str = "/etc/cloud-init/runcmd";
 /// `bootcmd`, as a script.
 const BOOT_COMMANDS: &str = "/etc/cloud-init/bootcmd";
 
-/// How long nobody can log in because of `bootcmd`.
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+/// How long `bootcmd` may delay logins.
+const BOOT_COMMANDS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the script says.
+/// The output of the scripts.
 const LOG: &str = "/var/log/cloud-init.log";
 
-/// The console's first program; it makes people able to log in, also once more.
+/// The console's first program; with `set-up` it applies the configuration of logins again.
 const CONSOLE: &str = "/usr/lib/rancher/console";
 
-/// How long a script waits for the user's Docker, before it begins without.
-const DOCKER_LIMIT: Duration = Duration::from_secs(120);
+/// How long a script waits for the user's Docker before it starts without it.
+const DOCKER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// For the last words of a script that has ended.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the output of a script is read after the script has exited.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// When the console starts: the files of what is known by now.
+/// The stage `write`, when the console starts: applies the saved user-data.
 pub(crate) fn write() -> Result<(), String> {
     let mut status = Status::read();
-    // What is still being asked may say something else.
-    if Path::new(BEGUN).exists() || status.turn == Turn::Asking {
+    // The query that is in progress may return other user-data.
+    if Path::new(STARTED).exists() || status.progress == Progress::Querying {
         return Ok(());
     }
-    let told = Kept::of_machine().told();
-    boot_commands(&told, &mut status);
-    people::make(&told, &mut status);
-    write_files(&told, &mut status);
+    let user_data = Saved::of_machine().user_data();
+    boot_commands(&user_data, &mut status);
+    account_setup::create(&user_data, &mut status);
+    write_files(&user_data, &mut status);
     status.write();
     Ok(())
 }
 
-/// When people can log in: asks who was not asked yet, and runs the script.
+/// The stage `finish`, when logins are possible: queries the remaining datasources and runs the script.
 pub(crate) fn finish() -> Result<(), String> {
-    if Path::new(BEGUN).exists() {
+    if Path::new(STARTED).exists() {
         return Ok(());
     }
     let mut status = Status::read();
-    let kept = match status.turn {
-        Turn::Asking => {
-            let kept = save::save_all(&mut status);
-            // Also where nothing could be kept, what was kept before holds.
+    let result = match status.progress {
+        Progress::Querying => {
+            let result = fetch::fetch_all(&mut status);
+            // If nothing was saved, the user-data that was saved before applies.
             all(&mut status)?;
-            kept
+            result
         }
-        _ => script(&Kept::of_machine().told(), &mut status),
+        _ => script(&Saved::of_machine().user_data(), &mut status),
     };
-    match status.turn {
-        Turn::NoAnswer => kept.and(late(&mut status)),
-        _ => kept,
+    match status.progress {
+        Progress::NoAnswer => result.and(late(&mut status)),
+        _ => result,
     }
 }
 
-/// Does what a volume says that comes late, as far as it was not done already.
+/// Waits for a volume that appears late and applies its data if they changed.
 fn late(status: &mut Status) -> Result<(), String> {
-    let before = Kept::of_machine().state();
-    let kept = save::save_late(status);
-    let now = Kept::of_machine().state();
+    let before = Saved::of_machine().state();
+    let result = fetch::fetch_late(status);
+    let now = Saved::of_machine().state();
     if now.user_data != before.user_data {
         all(status)?;
     } else if now.layer != before.layer {
         set_up_console();
     }
-    kept
+    result
 }
 
-/// Does what is kept.
+/// Applies the saved data.
 pub(crate) fn all(status: &mut Status) -> Result<(), String> {
     set_up_console();
-    let told = Kept::of_machine().told();
-    boot_commands(&told, status);
-    people::make(&told, status);
-    write_files(&told, status);
+    let user_data = Saved::of_machine().user_data();
+    boot_commands(&user_data, status);
+    account_setup::create(&user_data, status);
+    write_files(&user_data, status);
     status.write();
-    script(&told, status)
+    script(&user_data, status)
 }
 
-/// Has the console heed its configuration.
+/// Makes the console apply its configuration.
 fn set_up_console() {
-    let done = Command::new(CONSOLE)
+    let result = Command::new(CONSOLE)
         .arg("set-up")
         .stdin(Stdio::null())
         .status();
-    match done {
+    match result {
         Ok(status) if status.success() => (),
-        Ok(status) => say(&format!("the console cannot be set up: {status}")),
-        Err(error) => say(&format!("the console cannot be set up: {error}")),
+        Ok(status) => console::report(&format!("failed to set up the console: {status}")),
+        Err(error) => console::report(&format!("failed to set up the console: {error}")),
     }
 }
 
-/// Runs `bootcmd`, and waits for its end, but not for ever: people cannot log in yet.
-fn boot_commands(told: &Told, status: &mut Status) {
-    let Some(script) = &told.boot_commands else {
+/// Runs `bootcmd` and waits for it with a timeout, because logins are not possible yet.
+fn boot_commands(user_data: &UserData, status: &mut Status) {
+    let Some(script) = &user_data.boot_commands else {
         return;
     };
     let script = script.clone();
-    let (ended, has_ended) = mpsc::channel();
-    // What goes on longer is a child of the console's first program.
+    let (sender, exited) = mpsc::channel();
+    // A script that runs longer becomes a child of the console's first program.
     std::thread::spawn(move || {
-        // Nobody may be waiting any more.
-        let _ = ended.send(run_quietly(&script, BOOT_COMMANDS));
+        // The receiver may have timed out.
+        let _ = sender.send(run_quietly(&script, BOOT_COMMANDS));
     });
-    let became = match has_ended.recv_timeout(BOOT_LIMIT) {
-        Ok(Ok(code)) => format!("it ended with {code}"),
-        Ok(Err(why)) => why,
+    let result = match exited.recv_timeout(BOOT_COMMANDS_TIMEOUT) {
+        Ok(Ok(code)) => exit_message(code),
+        Ok(Err(error)) => error,
         Err(_) => format!(
-            "it still runs after {} s and is not waited for",
-            BOOT_LIMIT.as_secs()
+            "still running after {} s; the boot continues",
+            BOOT_COMMANDS_TIMEOUT.as_secs()
         ),
     };
-    status.bootcmd = Some(became.clone());
+    status.bootcmd = Some(result.clone());
     match std::fs::read_to_string(LOG) {
-        _ if became != SUCCESS => say(&format!("bootcmd: {became}; see {LOG}")),
+        _ if result != SUCCESS => console::report(&format!("bootcmd: {result}; see {LOG}")),
         Ok(log) => {
             let reports = log.lines().filter(|line| line.starts_with("bootcmd, line"));
-            reports.for_each(say);
+            reports.for_each(console::report);
         }
         Err(_) => (),
     }
 }
 
-/// How a script ends that has nothing to complain of.
-const SUCCESS: &str = "it ended with exit status: 0";
+/// The result of a script that succeeds.
+const SUCCESS: &str = "exited with exit status: 0";
 
-/// Runs a script whose output goes to the log alone.
-fn run_quietly(script: &[u8], path: &str) -> Result<std::process::ExitStatus, String> {
-    let told = |error: std::io::Error| error.to_string();
-    replace(path.as_ref(), script, 0o700, (0, 0)).map_err(told)?;
-    let mut options = OpenOptions::new();
-    let log = options.create(true).append(true).mode(0o600);
-    let log = log.open(LOG).map_err(told)?;
-    let errors = log.try_clone().map_err(told)?;
-    let mut command = program(path);
-    command.stdout(log).stderr(errors);
-    command.status().map_err(told)
+/// The result of a script that has exited.
+fn exit_message(code: ExitStatus) -> String {
+    format!("exited with {code}")
 }
 
-/// Runs the script or `runcmd`, if there is one, and waits for its end.
-fn script(told: &Told, status: &mut Status) -> Result<(), String> {
-    replace(BEGUN.as_ref(), b"", 0o600, (0, 0)).map_err(|error| format!("{FOLDER}: {error}"))?;
-    if let Some(script) = &told.script {
-        status.script = Some("it runs".into());
+/// Runs a script whose output goes only to the log.
+fn run_quietly(script: &[u8], path: &str) -> Result<ExitStatus, String> {
+    log_and_run(script, path).map_err(|error| error.to_string())
+}
+
+fn log_and_run(script: &[u8], path: &str) -> std::io::Result<ExitStatus> {
+    replace(path.as_ref(), script, 0o700, (0, 0))?;
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(LOG)?;
+    let errors = log.try_clone()?;
+    program(path).stdout(log).stderr(errors).status()
+}
+
+/// Runs the script or `runcmd`, if there is one, and waits until it exits.
+fn script(user_data: &UserData, status: &mut Status) -> Result<(), String> {
+    replace(STARTED.as_ref(), b"", 0o600, (0, 0)).map_err(|error| format!("{FOLDER}: {error}"))?;
+    if let Some(script) = &user_data.script {
+        status.script = Some("running".into());
         status.script = Some(run_with_docker(script, SCRIPT, "the script", status)?);
     }
-    if let Some(commands) = &told.commands {
-        let kept = Kept::of_machine();
-        if kept.has_run(commands) {
-            status.runcmd = Some("it ran in an earlier boot".into());
+    if let Some(commands) = &user_data.commands {
+        let saved = Saved::of_machine();
+        if saved.has_run(commands) {
+            status.runcmd = Some("ran in an earlier boot".into());
         } else {
-            status.runcmd = Some("it runs".into());
+            status.runcmd = Some("running".into());
             status.runcmd = Some(run_with_docker(commands, COMMANDS, "runcmd", status)?);
-            kept.remember_run(commands)?;
+            saved.record_run(commands)?;
         }
     }
     status.write();
     Ok(())
 }
 
-/// Runs a script when the user's Docker answers; how it ended.
+/// Runs a script when the user's Docker answers and returns its result.
 fn run_with_docker(
     script: &[u8],
     path: &str,
@@ -201,29 +209,31 @@ fn run_with_docker(
 ) -> Result<String, String> {
     replace(path.as_ref(), script, 0o700, (0, 0)).map_err(|e| format!("{path}: {e}"))?;
     status.write();
-    if !answers(config::USER_DOCKER.as_ref(), DOCKER_LIMIT).unwrap_or(false) {
-        let limit = DOCKER_LIMIT.as_secs();
-        say(&format!("no Docker after {limit} s; {name} begins without"));
+    if !accepts_connections(config::USER_DOCKER.as_ref(), DOCKER_TIMEOUT).unwrap_or(false) {
+        let seconds = DOCKER_TIMEOUT.as_secs();
+        console::report(&format!(
+            "the user's Docker does not answer after {seconds} s; {name} starts without it"
+        ));
     }
-    let ended = run(script, path);
-    match &ended {
+    let result = run(script, path);
+    match &result {
         Ok(code) if code.success() => (),
-        Ok(code) => say(&format!("{name} ended with {code}; see {LOG}")),
-        Err(why) => say(&format!("{name} cannot be run: {why}")),
+        Ok(code) => console::report(&format!("{name} failed with {code}; see {LOG}")),
+        Err(error) => console::report(&format!("failed to run {name}: {error}")),
     }
-    Ok(ended.map_or_else(|why| why, |code| format!("it ended with {code}")))
+    Ok(result.map_or_else(|error| error, exit_message))
 }
 
-/// Whether somebody takes connections on a socket, once they had their time.
-fn answers(socket: &Path, limit: Duration) -> nix::Result<bool> {
+/// Waits until a socket accepts connections; returns false after the timeout.
+fn accepts_connections(socket: &Path, timeout: Duration) -> nix::Result<bool> {
     let folder = socket.parent().unwrap_or(Path::new("/"));
-    // An engine that listens gives its socket an owner and a mode.
+    // An engine that listens sets the owner and the mode of its socket.
     let owned = AddWatchFlags::IN_ATTRIB;
-    let found = watch::look(folder, owned, limit, || UnixStream::connect(socket).ok())?;
+    let found = watch::wait_for(folder, owned, timeout, || UnixStream::connect(socket).ok())?;
     Ok(found.is_some())
 }
 
-/// A program with what it may rely on around it.
+/// A program with the environment of a login shell of root.
 fn program(path: &str) -> Command {
     let mut command = Command::new(path);
     command
@@ -237,31 +247,32 @@ fn program(path: &str) -> Command {
     command
 }
 
-fn run(script: &[u8], path: &str) -> Result<std::process::ExitStatus, String> {
+/// Runs a script whose output goes to the log and to the console.
+fn run(script: &[u8], path: &str) -> Result<ExitStatus, String> {
     let (reader, writer) = std::io::pipe().map_err(|error| error.to_string())?;
     let errors = writer.try_clone().map_err(|error| error.to_string())?;
     let mut command = program(path);
     command.stdout(writer).stderr(errors);
     let child = command.spawn();
-    // Its ends of the pipe, which would keep it open.
+    // The command holds write ends of the pipe, which would keep it open.
     drop(command);
     let mut child = child.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => format!("this console has no {}", interpreter(script)),
+        std::io::ErrorKind::NotFound => format!("interpreter not found: {}", interpreter(script)),
         _ => error.to_string(),
     })?;
     let (copied, all_copied) = mpsc::channel();
     std::thread::spawn(move || {
         copy(reader);
-        // Nobody may be waiting any more.
+        // The receiver may have timed out.
         let _ = copied.send(());
     });
-    let ended = child.wait().map_err(|error| error.to_string());
-    // A program that it left behind may hold the pipe: what it says is no longer waited for.
-    let _ = all_copied.recv_timeout(LAST_WORDS);
-    ended
+    let result = child.wait().map_err(|error| error.to_string());
+    // A background process of the script may keep the pipe open.
+    let _ = all_copied.recv_timeout(OUTPUT_TIMEOUT);
+    result
 }
 
-/// What the script's first line names.
+/// The interpreter in the first line of a script.
 fn interpreter(script: &[u8]) -> String {
     let line = script
         .split(|byte| *byte == b'\n')
@@ -276,13 +287,13 @@ fn interpreter(script: &[u8]) -> String {
 
 /// Copies lines to the log and to the console.
 fn copy(pipe: std::io::PipeReader) {
-    let mut log = Lines::open(LOG.as_ref()).ok();
+    let mut log = RotatingLog::open(LOG.as_ref()).ok();
     for line in BufReader::new(pipe).split(b'\n') {
         let Ok(line) = line else { return };
         if let Some(log) = &mut log {
-            let _ = log.write(&line);
+            let _ = log.write_line(&line);
         }
-        tell_console(&format!("cloud-init: {}", String::from_utf8_lossy(&line)));
+        console::print(&format!("cloud-init: {}", String::from_utf8_lossy(&line)));
     }
 }
 
@@ -291,14 +302,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_waited_for_until_somebody_listens() {
+    fn accepts_connections_waits_until_a_process_listens() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("socket");
-        assert_eq!(answers(&socket, Duration::from_millis(20)), Ok(false));
-        // What an engine leaves that was killed.
+        let wait = |timeout| accepts_connections(&socket, timeout);
+        assert_eq!(wait(Duration::from_millis(20)), Ok(false));
+        // A killed engine leaves its socket behind.
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        let place = socket.clone();
-        let waiting = std::thread::spawn(move || answers(&place, Duration::from_secs(20)));
+        let path = socket.clone();
+        let waiting =
+            std::thread::spawn(move || accepts_connections(&path, Duration::from_secs(20)));
         std::fs::remove_file(&socket).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         std::fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o660))
@@ -307,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interpreter_that_is_missing_is_named() {
+    fn interpreter_is_read_from_the_first_line() {
         assert_eq!(interpreter(b"#! /usr/bin/perl -w\nx"), "/usr/bin/perl -w");
         assert_eq!(interpreter(b"#!/bin/sh\r\n"), "/bin/sh");
     }

@@ -1,4 +1,4 @@
-//! Writing files, whose they are and where their folders are not there yet.
+//! Writes the files of user-data with their owners, and creates missing folders.
 
 use std::fs::{File as Opened, OpenOptions, Permissions};
 use std::io::{Result as IoResult, Write as _};
@@ -7,32 +7,32 @@ use std::path::{Path, PathBuf};
 
 use crate::Problem;
 use crate::status::Status;
-use crate::user_data::{File, Owner, Told};
+use crate::user_data::{File, Owner, UserData};
 
-/// What the engines read when they start lies here.
+/// The folder of the files that the engines read when they start.
 const ENGINES: &str = "/etc/docker/";
 
-/// Writes files, and tells which could not be.
-pub(crate) fn write_files(told: &Told, status: &mut Status) {
-    for file in &told.files {
+/// Writes the files and reports the ones that fail.
+pub(crate) fn write_files(user_data: &UserData, status: &mut Status) {
+    for file in &user_data.files {
         match write_file(file) {
             Ok(()) => status.files.push(file.path.clone()),
-            Err(why) => {
-                let what = format!("`write_files`: {}: {why}", file.path);
-                status.problem(Problem::at(file.line, what));
+            Err(error) => {
+                let message = format!("`write_files`: {}: {error}", file.path);
+                status.problem(Problem::at(file.line, message));
             }
         }
     }
 }
 
-/// Writes those that the engines read when they start, which is before there is a console. Whose they
-/// are only the console knows: those of a name are written there.
-pub(crate) fn write_early(told: &Told) {
+/// Writes the files that the engines read when they start, before the console exists. Only the console
+/// knows the accounts, so it writes the files that have an owner.
+pub(crate) fn write_early(user_data: &UserData) {
     let is_early = |file: &&File| {
         file.path.starts_with(ENGINES) && file.owner == Owner::default() && !file.append
     };
-    for file in told.files.iter().filter(is_early) {
-        // The console writes it once more, and tells.
+    for file in user_data.files.iter().filter(is_early) {
+        // The console writes the file again and reports errors.
         let _ = replace(Path::new(&file.path), &file.content.0, file.mode, (0, 0));
     }
 }
@@ -40,12 +40,13 @@ pub(crate) fn write_early(told: &Told) {
 fn write_file(file: &File) -> Result<(), String> {
     let path = Path::new(&file.path);
     let users = std::fs::read_to_string("/etc/passwd").map_err(|e| format!("/etc/passwd: {e}"))?;
-    let owner = numbers(&file.owner, &users)?;
+    let owner = ids(&file.owner, &users)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
-    make_folders(folder, owner, &homes(&users)).map_err(|error| error.to_string())?;
-    let content = match file.append {
-        true => appended(path, &file.content.0).map_err(|error| error.to_string())?,
-        false => Some(file.content.0.clone()),
+    create_folders(folder, owner, &homes(&users)).map_err(|error| error.to_string())?;
+    let content = if file.append {
+        appended(path, &file.content.0).map_err(|error| error.to_string())?
+    } else {
+        Some(file.content.0.clone())
     };
     let Some(content) = content else {
         return Ok(());
@@ -53,8 +54,8 @@ fn write_file(file: &File) -> Result<(), String> {
     replace(path, &content, file.mode, owner).map_err(|error| error.to_string())
 }
 
-/// What is there with more at its end; nothing where that is there already, as a boot may not be the
-/// first.
+/// The content of the file with `more` appended, or `None` if it contains `more` already, because an
+/// earlier boot may have appended it.
 fn appended(path: &Path, more: &[u8]) -> IoResult<Option<Vec<u8>>> {
     let mut content = match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
@@ -67,7 +68,7 @@ fn appended(path: &Path, more: &[u8]) -> IoResult<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
-/// The folders that users call their own.
+/// The home folders of all users, and `/home`.
 fn homes(users: &str) -> Vec<PathBuf> {
     let homes = users.lines().filter_map(|line| line.split(':').nth(5));
     let homes = homes.filter(|home| home.starts_with('/') && *home != "/");
@@ -77,9 +78,9 @@ fn homes(users: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Makes folders; those in a home belong to whom the file in them belongs to, who could do nothing
-/// beside it otherwise.
-fn make_folders(folder: &Path, owner: (u32, u32), homes: &[PathBuf]) -> IoResult<()> {
+/// Creates missing folders. Folders below a home get the owner of the file, who could not write to them
+/// otherwise.
+fn create_folders(folder: &Path, owner: (u32, u32), homes: &[PathBuf]) -> IoResult<()> {
     let missing = folder.ancestors().take_while(|folder| !folder.exists());
     for folder in missing.collect::<Vec<_>>().into_iter().rev() {
         std::fs::create_dir(folder)?;
@@ -93,25 +94,26 @@ fn make_folders(folder: &Path, owner: (u32, u32), homes: &[PathBuf]) -> IoResult
     Ok(())
 }
 
-/// The numbers of an owner, by the accounts of this console. A user without a group has his own.
-fn numbers(owner: &Owner, users: &str) -> Result<(u32, u32), String> {
-    let read = |path: &str| std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"));
+/// The user and group ID of an owner, by the accounts of this console. The default group is the user's
+/// primary group.
+fn ids(owner: &Owner, users: &str) -> Result<(u32, u32), String> {
     let user = match &owner.user {
         None => (0, 0),
-        Some(name) => account(users, name).ok_or(format!("there is no user `{name}`"))?,
+        Some(name) => account(users, name).ok_or(format!("unknown user `{name}`"))?,
     };
     let group = match &owner.group {
         None => user.1,
         Some(name) => {
-            let (number, _) =
-                account(&read("/etc/group")?, name).ok_or(format!("there is no group `{name}`"))?;
-            number
+            let path = "/etc/group";
+            let groups = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+            let group = account(&groups, name).ok_or(format!("unknown group `{name}`"))?;
+            group.0
         }
     };
     Ok((user.0, group))
 }
 
-/// Number and, of a user, group of an account by its name or number (passwd(5), group(5)).
+/// The ID of a user or group by its name or ID, and the primary group of a user (passwd(5), group(5)).
 fn account(table: &str, wanted: &str) -> Option<(u32, u32)> {
     let named = table.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -126,14 +128,14 @@ fn account(table: &str, wanted: &str) -> Option<(u32, u32)> {
     named.or_else(|| wanted.parse().ok().map(|number| (number, number)))
 }
 
-/// Writes a file beside its place, synced, and renames it.
+/// Replaces a file: writes a temporary file in the same folder, syncs it and renames it.
 pub(crate) fn replace(path: &Path, content: &[u8], mode: u32, owner: (u32, u32)) -> IoResult<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder)?;
     let mut new = tempfile::NamedTempFile::new_in(folder)?;
     new.write_all(content)?;
     let file = new.as_file();
-    // Root's it is already, and others cannot give files away.
+    // The file belongs to root already, and other users cannot change owners.
     if owner != (0, 0) {
         fchown(file, Some(owner.0), Some(owner.1))?;
     }
@@ -141,7 +143,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32, owner: (u32, u32))
     file.sync_all()?;
     match new.persist(path) {
         Ok(_) => Opened::open(folder)?.sync_all(),
-        // Something is mounted there, as on /etc/hosts: it cannot be replaced, but written.
+        // A mount point, such as /etc/hosts, cannot be replaced, but it can be written.
         Err(error) if error.error.kind() == std::io::ErrorKind::ResourceBusy => {
             let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
             file.write_all(content)?;
@@ -157,7 +159,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     #[test]
-    fn accounts_are_found_by_name_and_number() {
+    fn account_is_found_by_name_and_id() {
         let users =
             "root:x:0:0:root:/root:/bin/bash\nrancher:x:1100:1101:R:/home/rancher:/bin/bash\n";
         assert_eq!(account(users, "rancher"), Some((1100, 1101)));
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_whole_with_its_mode() {
+    fn replace_sets_content_and_mode() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/file");
         for (content, mode) in [("one", 0o755), ("two", 0o600)] {
@@ -188,35 +190,36 @@ mod tests {
     }
 
     #[test]
-    fn folders_in_a_home_belong_to_whom_the_file_belongs_to() {
+    fn folders_below_a_home_get_the_owner_of_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home/me");
         let users = format!(
             "root:x:0:0::/:/bin/sh\nme:x:1100:1100::{}:/bin/sh\n",
             home.display()
         );
-        // Only root gives folders away: others keep their own.
-        let me = match nix::unistd::geteuid().is_root() {
-            true => (1100, 1100),
-            false => (
+        // Only root can change the owner of a folder.
+        let me = if nix::unistd::geteuid().is_root() {
+            (1100, 1100)
+        } else {
+            (
                 nix::unistd::geteuid().as_raw(),
                 nix::unistd::getegid().as_raw(),
-            ),
+            )
         };
-        make_folders(&home.join(".docker/a"), me, &homes(&users)).unwrap();
+        create_folders(&home.join(".docker/a"), me, &homes(&users)).unwrap();
         let root = folder.path().metadata().unwrap().uid();
         let owner = |path: &str| folder.path().join(path).metadata().unwrap().uid();
         assert_eq!(owner("home"), root);
         for path in ["home/me", "home/me/.docker", "home/me/.docker/a"] {
             assert_eq!(owner(path), me.0, "{path}");
         }
-        make_folders(&folder.path().join("etc/x"), me, &homes(&users)).unwrap();
+        create_folders(&folder.path().join("etc/x"), me, &homes(&users)).unwrap();
         assert_eq!(owner("etc/x"), root);
         assert!(homes("").contains(&PathBuf::from("/home")));
     }
 
     #[test]
-    fn what_is_appended_is_there_once_however_often_a_machine_boots() {
+    fn append_adds_the_content_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         assert_eq!(appended(&path, b"x\n").unwrap(), Some(b"x\n".to_vec()));

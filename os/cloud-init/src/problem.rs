@@ -1,23 +1,24 @@
-//! Something that is wrong with what a cloud says.
+//! Errors in user-data and metadata.
 
 use serde::{Deserialize, Serialize};
 
-/// What is wrong, and where. Never holds what may be a secret.
+/// An error and its line. It never contains secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// The line of the user-data, the first is 1, where it is known.
+    /// The line of the user-data, if known; the first line is 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
-    /// What is wrong, and what became of it.
-    pub what: String,
+    /// What is wrong and what happens to the value.
+    #[serde(rename = "what")]
+    pub message: String,
 }
 
 impl Problem {
-    /// One at a line.
-    pub fn at(line: impl Into<Option<usize>>, what: impl Into<String>) -> Self {
+    /// A problem at a line.
+    pub fn at(line: impl Into<Option<usize>>, message: impl Into<String>) -> Self {
         Self {
             line: line.into(),
-            what: what.into(),
+            message: message.into(),
         }
     }
 }
@@ -25,8 +26,8 @@ impl Problem {
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.line {
-            Some(line) => write!(f, "line {line}: {}", self.what),
-            None => f.write_str(&self.what),
+            Some(line) => write!(f, "line {line}: {}", self.message),
+            None => f.write_str(&self.message),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting for what comes by itself, without asking for it over and over.
+//! Waits for events in a folder without polling.
 
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// What `look` finds: now, or when a folder has got something new or, where that is told, such changes;
-/// nothing once it had its time.
+/// Calls `check` now, and again whenever the folder gets a new entry or one of `changes` happens in it.
+/// Returns the first value of `check`, or `None` after `timeout`.
 ///
 /// # Errors
 /// The folder cannot be watched.
-pub(crate) fn look<T>(
+pub(crate) fn wait_for<T>(
     folder: &Path,
     changes: AddWatchFlags,
-    limit: Duration,
-    mut look: impl FnMut() -> Option<T>,
+    timeout: Duration,
+    mut check: impl FnMut() -> Option<T>,
 ) -> nix::Result<Option<T>> {
-    let until = Instant::now() + limit;
+    let deadline = Instant::now() + timeout;
     let watched = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let new = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO;
     watched.add_watch(folder, new | changes)?;
     loop {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return Ok(Some(found));
         }
-        let left = until.saturating_duration_since(Instant::now());
-        // Rounded up, so that the time is over when nothing has changed.
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, so that the deadline has passed when `poll` reports no event.
         let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
         if poll(&mut [PollFd::new(watched.as_fd(), PollFlags::POLLIN)], left)? == 0 {
             return Ok(None);
@@ -41,18 +41,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_comes_late_is_found_and_what_does_not_come_is_not_waited_for_longer() {
+    fn wait_for_finds_a_late_file_and_times_out_without_one() {
         let folder = tempfile::tempdir().unwrap();
         let disk = folder.path().join("disk");
-        let mut looked = 0;
-        let mut find = |limit, comes: bool| {
-            look(folder.path(), AddWatchFlags::empty(), limit, || {
-                looked += 1;
+        let mut checks = 0;
+        let mut find = |timeout, appears: bool| {
+            wait_for(folder.path(), AddWatchFlags::empty(), timeout, || {
+                checks += 1;
                 let found = std::fs::read(&disk).ok();
-                if comes && found.is_none() {
-                    // Only now, and something else first.
+                if appears && found.is_none() {
+                    // The file appears after the first check, and after another one.
                     std::fs::write(disk.with_file_name("other"), "").unwrap();
-                    std::fs::write(disk.with_extension("new"), "said").unwrap();
+                    std::fs::write(disk.with_extension("new"), "data").unwrap();
                     std::fs::rename(disk.with_extension("new"), &disk).unwrap();
                 }
                 found
@@ -60,8 +60,8 @@ mod tests {
         };
         assert_eq!(find(Duration::from_millis(20), false), Ok(None));
         let found = find(Duration::from_secs(20), true);
-        assert_eq!(found, Ok(Some(b"said".to_vec())));
-        // Not over and over.
-        assert!(looked <= 6, "{looked}");
+        assert_eq!(found, Ok(Some(b"data".to_vec())));
+        // It does not poll.
+        assert!(checks <= 6, "{checks}");
     }
 }

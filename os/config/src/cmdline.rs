@@ -1,29 +1,28 @@
-//! The kernel command line: `rancher.a.b=v` sets `a: {b: v}`, a bare key means true, `[x,y]` is a
-//! list, digits are a number.
+//! Settings on the kernel command line: `rancher.a.b=v` sets `a: {b: v}`, a key without a value is
+//! true, `[x,y]` is a list, digits are a number.
 
 use serde_yaml::{Mapping, Value};
 
-/// What the arguments of ours begin with.
+/// The prefix of arguments that are settings.
 const PREFIX: &str = "rancher.";
 
 /// One `rancher.…` argument.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Argument {
-    /// As it was written.
-    pub text: String,
+pub(crate) struct Argument {
+    /// The argument as written.
+    pub(crate) text: String,
     keys: Vec<String>,
     value: Option<String>,
 }
 
 impl Argument {
-    /// The layer it stands for, with its value read as a bool, number or list where it looks like
-    /// one.
-    pub fn layer(&self) -> Value {
-        self.nest(self.value.as_deref().map_or(Value::Bool(true), guess))
+    /// The argument as a layer. A value that looks like a bool, number or list becomes one.
+    pub(crate) fn layer(&self) -> Value {
+        self.nest(self.value.as_deref().map_or(Value::Bool(true), typed))
     }
 
-    /// The layer it stands for, with its value taken as text: a password may be all digits.
-    pub fn layer_as_text(&self) -> Option<Value> {
+    /// The argument as a layer with its value as text, because a password may be all digits.
+    pub(crate) fn layer_as_text(&self) -> Option<Value> {
         self.value
             .as_ref()
             .map(|value| self.nest(Value::String(value.clone())))
@@ -36,9 +35,9 @@ impl Argument {
     }
 }
 
-/// All `rancher.…` arguments of a kernel command line, in order; double quotes keep blanks, as for
+/// All `rancher.…` arguments of a kernel command line, in order. Double quotes preserve spaces, as in
 /// the kernel's own parser (`lib/cmdline.c`).
-pub fn arguments(cmdline: &str) -> Vec<Argument> {
+pub(crate) fn arguments(cmdline: &str) -> Vec<Argument> {
     words(cmdline)
         .into_iter()
         .filter_map(|word| parse(&word))
@@ -73,7 +72,7 @@ fn words(cmdline: &str) -> Vec<String> {
     words
 }
 
-fn guess(text: &str) -> Value {
+fn typed(text: &str) -> Value {
     if let Some(list) = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
@@ -82,12 +81,12 @@ fn guess(text: &str) -> Value {
             .split(',')
             .map(str::trim)
             .filter(|item| !item.is_empty());
-        return Value::Sequence(items.map(guess).collect());
+        return Value::Sequence(items.map(typed).collect());
     }
     match text {
         "true" => Value::Bool(true),
         "false" => Value::Bool(false),
-        // `007` is text, or a number where one belongs.
+        // `007` stays text; the schema converts it if the key is a number.
         _ => match text.parse::<i64>() {
             Ok(number) if number.to_string() == text => Value::from(number),
             _ => Value::String(text.into()),
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_what_they_look_like() {
+    fn argument_value_gets_the_type_that_it_looks_like() {
         assert_eq!(
             layer("rancher.state.required"),
             "state:\n  required: true\n"
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_left_alone() {
+    fn arguments_without_the_prefix_are_skipped() {
         assert_eq!(
             arguments("console=ttyS0 rancherx.a=1 quiet \"rancher.a=1 2\"").len(),
             1
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_does_not_panic() {
+    fn malformed_arguments_do_not_panic() {
         for text in [
             "rancher.",
             "rancher.=",

@@ -1,42 +1,39 @@
-//! Name servers: a list, or a mapping of name servers and search domains.
+//! DNS settings: a list of name servers, or a mapping with name servers and search domains.
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The first line of a `resolv.conf` from the configuration, for people.
-const MARK: &str = "# from the configuration";
+/// The first line of a `resolv.conf` that is made from the configuration.
+const HEADER: &str = "# from the configuration";
 
-/// Name servers that are asked whatever DHCP says; none leaves it to DHCP.
+/// DNS settings that override the ones from DHCP. Without name servers, DHCP sets them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dns {
-    /// Addresses, the first asked first.
+    /// Addresses of name servers in the order in which they are queried.
     pub nameservers: Vec<String>,
-    /// Domains in which a name without a dot is looked up.
+    /// Search domains for names without a dot.
     pub search: Vec<String>,
 }
 
 impl Dns {
-    /// The text of `/etc/resolv.conf`, or `None` where DHCP has the say.
+    /// The text of `/etc/resolv.conf`, or `None` if DHCP sets the name servers.
     pub fn resolv_conf(&self) -> Option<String> {
         if self.nameservers.is_empty() {
             return None;
         }
-        let search = match self.search.join(" ") {
-            none if none.is_empty() => none,
-            domains => format!("search {domains}\n"),
-        };
-        let servers = self.nameservers.iter();
-        Some(
-            format!("{MARK}\n{search}")
-                + &servers
-                    .map(|server| format!("nameserver {server}\n"))
-                    .collect::<String>(),
-        )
+        let mut text = format!("{HEADER}\n");
+        if !self.search.is_empty() {
+            text += &format!("search {}\n", self.search.join(" "));
+        }
+        for server in &self.nameservers {
+            text += &format!("nameserver {server}\n");
+        }
+        Some(text)
     }
 }
 
-/// The longer form.
+/// The form with search domains.
 #[derive(Deserialize, Serialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Form {
@@ -59,13 +56,13 @@ impl Serialize for Dns {
 
 impl<'de> Deserialize<'de> for Dns {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Either)
+        deserializer.deserialize_any(ListOrMapping)
     }
 }
 
-struct Either;
+struct ListOrMapping;
 
-impl<'de> Visitor<'de> for Either {
+impl<'de> Visitor<'de> for ListOrMapping {
     type Value = Dns;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_forms_are_read_and_written() {
+    fn dns_reads_and_writes_both_forms() {
         for text in [
             "- 8.8.8.8\n",
             "nameservers:\n- 8.8.8.8\nsearch:\n- example.org\n",
@@ -105,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn without_name_servers_dhcp_has_the_say() {
+    fn resolv_conf_is_none_when_no_name_server_is_set() {
         let mut dns = Dns::default();
         assert_eq!(dns.resolv_conf(), None);
         dns.nameservers = vec!["1.1.1.1".into()];

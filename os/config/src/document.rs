@@ -1,82 +1,107 @@
-//! One document as somebody wrote it: its text, what it says, and where it says it.
+//! A configuration document: its text, its value, and the location of each key in the text.
 
 use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
 use crate::tree::Node;
-use crate::{Misfit, merge, written};
+use crate::{SchemaError, merge, verbatim};
 
-/// A document.
+/// A configuration document.
 #[derive(Debug, Clone)]
 pub struct Document {
-    /// Where it comes from: a file's path, or what stands for it.
+    /// The path of the file, or a name that stands for the source.
     pub name: String,
-    /// As it is written.
+    /// The text.
     pub text: String,
-    /// What it says, in the form that layers are merged in.
+    /// The value, normalized for merging.
     pub value: Value,
 }
 
-/// Something in a document, or on the kernel command line, that is wrong.
+/// An error in a document or on the kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {why}{so}")]
+#[error("{location}: {}", self.description())]
 pub struct Problem {
     /// `FILE:LINE:COLUMN`, or the kernel argument.
-    pub place: String,
-    /// The key whose value is wrong, without those that it stands under; empty where it is no value.
+    pub location: String,
+    /// The last key of the path to the invalid value; empty if the problem is not about a value.
     pub key: String,
-    /// What is wrong with it.
-    pub why: String,
-    /// What came of it, after `; `; empty where nothing did.
-    pub so: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What happens to the invalid value.
+    pub consequence: Consequence,
+}
+
+/// What happens to an invalid value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing yet: the document was only checked, or the value was corrected.
+    None,
+    /// The value is ignored.
+    Ignored,
+    /// The last good document is in use instead of the document.
+    LastGoodApplies,
 }
 
 impl Problem {
-    /// A problem of which nothing came yet.
-    pub fn new(place: impl Into<String>, why: impl std::fmt::Display) -> Self {
+    /// A problem without a consequence.
+    pub fn new(location: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self {
-            place: place.into(),
+            location: location.into(),
             key: String::new(),
-            why: why.to_string(),
-            so: "",
+            message: message.to_string(),
+            consequence: Consequence::None,
+        }
+    }
+
+    /// The message with the consequence, without the location.
+    pub fn description(&self) -> String {
+        let message = &self.message;
+        match self.consequence {
+            Consequence::None => message.clone(),
+            Consequence::Ignored => format!("ignored: {message}"),
+            Consequence::LastGoodApplies => format!(
+                "{message}; the last good document applies; hint: fix this one with \
+                 `sudo rancherctl config edit`"
+            ),
         }
     }
 }
 
 impl Document {
-    /// Reads a text.
+    /// Parses a text.
     ///
     /// # Errors
-    /// It is no YAML, or no mapping.
+    /// The text is not YAML, or not a mapping.
     pub fn parse(name: &str, text: String) -> Result<Self, Problem> {
-        let text = without_mark(text);
-        let value = match written::read(&text) {
+        let text = without_byte_order_mark(text);
+        let value = match verbatim::parse(&text) {
             Ok(Value::Null) => Mapping::new(),
             Ok(Value::Mapping(value)) => value,
             Ok(_) => {
-                let why = "it must be a mapping, lines such as `hostname: box`";
-                return Err(Problem::new(format!("{name}:1"), why));
+                let message =
+                    "the document must be a mapping; hint: write lines such as `hostname: box`";
+                return Err(Problem::new(format!("{name}:1"), message));
             }
             Err(error) => {
-                let place = match error.location() {
+                let location = match error.location() {
                     Some(at) => format!("{name}:{}:{}", at.line(), at.column()),
                     None => name.to_owned(),
                 };
-                return Err(Problem::new(place, error));
+                return Err(Problem::new(location, error));
             }
         };
         Ok(Self {
             name: name.into(),
             text,
-            value: layer(Value::Mapping(value)),
+            value: normalized(Value::Mapping(value)),
         })
     }
 
-    /// Reads a file; `None` where there is none.
+    /// Reads a file. Returns `None` if the file does not exist.
     ///
     /// # Errors
-    /// It cannot be read, or see [`Document::parse`].
+    /// The file cannot be read or parsed; see [`Document::parse`].
     pub fn read(path: &Path) -> Result<Option<Self>, Problem> {
         let name = path.to_string_lossy();
         match std::fs::read_to_string(path) {
@@ -86,11 +111,11 @@ impl Document {
         }
     }
 
-    /// `FILE:LINE:COLUMN` of the key at a path, or of the nearest that it stands under.
-    pub fn place(&self, path: &[String]) -> String {
+    /// `FILE:LINE:COLUMN` of the key at a path, or of its nearest parent in the text.
+    pub fn location(&self, path: &[String]) -> String {
         let byte = Node::of(&self.text).and_then(|root| {
-            let below = || root.entry("rancher")?.value.place(path);
-            root.place(path).or_else(below)
+            root.position(path)
+                .or_else(|| root.entry("rancher")?.value.position(path))
         });
         let Some(byte) = byte else {
             return self.name.clone();
@@ -106,34 +131,36 @@ impl Document {
         format!("{}:{line}:{column}", self.name)
     }
 
-    /// A misfit, with its place.
-    pub fn problem(&self, misfit: &Misfit) -> Problem {
+    /// A schema error of this document, with its location.
+    pub fn problem(&self, error: &SchemaError) -> Problem {
         Problem {
-            key: misfit.path.last().cloned().unwrap_or_default(),
-            ..Problem::new(self.place(&misfit.path), misfit)
+            key: error.path.last().cloned().unwrap_or_default(),
+            ..Problem::new(self.location(&error.path), error)
         }
     }
 }
 
-/// The line of the key or item at a path in a text, or of the nearest that it stands under; the first
-/// is 1.
+/// The line of the key or item at a path, or of its nearest parent in the text. The first line is 1.
 pub fn line(text: &str, path: &[String]) -> Option<usize> {
-    let byte = Node::of(text)?.place(path)?;
+    let byte = Node::of(text)?.position(path)?;
     Some(text[..byte].matches('\n').count() + 1)
 }
 
-/// A text without the mark that editors of Windows begin it with: it is no part of the YAML.
-pub(crate) fn without_mark(text: String) -> String {
+/// Removes the byte order mark that Windows editors write; it is not part of the YAML.
+pub(crate) fn without_byte_order_mark(text: String) -> String {
     match text.strip_prefix('\u{feff}') {
         Some(rest) => rest.to_owned(),
         None => text,
     }
 }
 
-/// A layer in the form in which all are merged: what stands below `rancher:`, as in a cloud-config, is
-/// the document's own; a list of name servers is the long form of it; a kernel setting has its whole name as its key; a
-/// key without a value is not there.
-pub(crate) fn layer(mut value: Value) -> Value {
+/// Converts a layer to the form in which layers are merged:
+///
+/// - keys below `rancher:`, as in a cloud-config, move to the top level;
+/// - a list of name servers becomes a mapping with the key `nameservers`;
+/// - the key of a kernel setting is its whole dotted name;
+/// - keys without a value are removed.
+pub(crate) fn normalized(mut value: Value) -> Value {
     drop_nulls(&mut value);
     if let Value::Mapping(entries) = &mut value
         && let Some(inner @ Value::Mapping(_)) = entries.shift_remove("rancher")
@@ -142,7 +169,7 @@ pub(crate) fn layer(mut value: Value) -> Value {
         merge(&mut value, &outer);
     }
     if let Some(sysctl @ Value::Mapping(_)) = value.get_mut("sysctl") {
-        let names = flat(&std::mem::replace(sysctl, Value::Null));
+        let names = flattened(&std::mem::replace(sysctl, Value::Null));
         *sysctl = Value::Mapping(names);
     }
     if let Some(dns @ Value::Sequence(_)) = value.get_mut("dns") {
@@ -152,13 +179,13 @@ pub(crate) fn layer(mut value: Value) -> Value {
     value
 }
 
-/// Names with dots, whether they are written so or as mappings, as the kernel command line has them.
-fn flat(value: &Value) -> Mapping {
+/// Joins nested keys with dots: the kernel command line yields nested mappings, documents dotted names.
+fn flattened(value: &Value) -> Mapping {
     let entries = value.as_mapping().into_iter().flatten();
     let entries = entries.flat_map(|(key, value)| match value {
         Value::Mapping(_) => {
             let outer = key.as_str().unwrap_or("?");
-            let inner = flat(value).into_iter();
+            let inner = flattened(value).into_iter();
             let inner = inner.map(|(key, value)| {
                 let name = format!("{outer}.{}", key.as_str().unwrap_or("?"));
                 (Value::from(name), value)
@@ -186,19 +213,19 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_that_an_editor_shows() {
+    fn locations_match_the_lines_and_columns_of_an_editor() {
         let document =
             document("# é\nstate:\n  dev: x\nmodules: [a, 7]\nrancher:\n  password: x\n");
-        let place = |path: &str| document.place(&crate::path::parse(path).unwrap());
-        assert_eq!(place("state.dev"), "F:3:3");
-        assert_eq!(place("state.nothing"), "F:2:1");
-        assert_eq!(place("modules.1"), "F:4:14");
-        assert_eq!(place("password"), "F:6:3");
-        assert_eq!(place("nothing"), "F");
+        let location = |path: &str| document.location(&crate::path::parse(path).unwrap());
+        assert_eq!(location("state.dev"), "F:3:3");
+        assert_eq!(location("state.nothing"), "F:2:1");
+        assert_eq!(location("modules.1"), "F:4:14");
+        assert_eq!(location("password"), "F:6:3");
+        assert_eq!(location("nothing"), "F");
     }
 
     #[test]
-    fn what_stands_below_rancher_is_the_documents_own() {
+    fn keys_below_rancher_move_to_the_top_level() {
         let document = document("rancher: {dns: [a], hostname: x}\nhostname: y\nmodules:\n");
         let wanted = "dns: {nameservers: [a]}\nhostname: y";
         assert_eq!(
@@ -208,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_told_with_its_line() {
-        let wrong = |text: &str| Document::parse("F", text.into()).unwrap_err().place;
-        assert_eq!(wrong("a: b\nc: [\n"), "F:3:1");
-        assert_eq!(wrong("a: 1\nb: 2\na: 3\n"), "F:1:1");
-        assert_eq!(wrong("- a\n"), "F:1");
+    fn parse_error_has_the_line() {
+        let location = |text: &str| Document::parse("F", text.into()).unwrap_err().location;
+        assert_eq!(location("a: b\nc: [\n"), "F:3:1");
+        assert_eq!(location("a: 1\nb: 2\na: 3\n"), "F:1:1");
+        assert_eq!(location("- a\n"), "F:1");
         assert_eq!(document("\u{feff}hostname: x\n").text, "hostname: x\n");
     }
 }

@@ -1,7 +1,7 @@
-//! Changes to the text of a document: only what is changed is written anew, comments and order stay.
+//! Edits of a document's text. An edit rewrites only the changed value and preserves comments and order.
 //!
-//! Each edit is checked: its text must read as the old document with that one value changed, or there
-//! is no edit.
+//! Each edit is verified: the new text must parse to the old document with only that value changed.
+//! Otherwise the edit fails.
 
 use std::ops::Range;
 
@@ -10,21 +10,24 @@ use serde_yaml::{Mapping, Value};
 use crate::path;
 use crate::tree::{Entry, Kind, Node};
 
-/// Why a text was not edited.
+/// Why an edit failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is no YAML.
+    /// The text is not YAML.
     #[error("{0}")]
     Yaml(String),
-    /// A key leads through a value that has none below it.
-    #[error("`{0}` has no keys below it as it is written now; set it as a whole")]
-    Through(String),
-    /// Anchors, several documents and the like.
-    #[error("it is written in a way that only a person can change; try `rancherctl config edit`")]
-    ByHand,
+    /// A parent of the key is not a mapping.
+    #[error("`{0}` is not a mapping in this document; hint: set the whole value of `{0}`")]
+    NotAMapping(String),
+    /// The text uses anchors, several documents or the like.
+    #[error(
+        "this document uses YAML features that cannot be edited automatically; hint: run \
+         `rancherctl config edit`"
+    )]
+    Unsupported,
 }
 
-/// The text with a value set.
+/// Sets a value and returns the new text.
 ///
 /// # Errors
 /// See [`Error`].
@@ -38,7 +41,7 @@ pub fn set(text: &str, path: &[String], value: &Value) -> Result<String, Error> 
     verified(set_unchecked(text, path, value)?, &wanted)
 }
 
-/// The text without a value, and without mappings that it leaves empty.
+/// Removes a value and the mappings that become empty, and returns the new text.
 ///
 /// # Errors
 /// See [`Error`].
@@ -47,7 +50,7 @@ pub fn remove(text: &str, path: &[String]) -> Result<String, Error> {
     if !path::remove(&mut wanted, path) {
         return Ok(text.into());
     }
-    let root = Node::of(text).ok_or(Error::ByHand)?;
+    let root = Node::of(text).ok_or(Error::Unsupported)?;
     verified(remove_unchecked(text, &root, path)?, &wanted)
 }
 
@@ -61,8 +64,8 @@ fn read(text: &str) -> Result<Value, Error> {
 
 fn verified(text: String, wanted: &Value) -> Result<String, Error> {
     match read(&text) {
-        Ok(is) if is == *wanted => Ok(text),
-        _ => Err(Error::ByHand),
+        Ok(value) if value == *wanted => Ok(text),
+        _ => Err(Error::Unsupported),
     }
 }
 
@@ -71,27 +74,27 @@ fn set_unchecked(text: &str, path: &[String], value: &Value) -> Result<String, E
         return Ok(appended(text, path, value));
     };
     let mut node = &root;
-    let mut above: Option<(&Entry, bool)> = None;
+    let mut parent: Option<(&Entry, bool)> = None;
     for (depth, key) in path.iter().enumerate() {
         let Kind::Mapping { flow, .. } = node.kind else {
-            let nothing = matches!(node.kind, Kind::Plain) && is_null(&text[node.bytes.clone()]);
-            return match above {
-                Some((entry, flow)) if nothing => {
+            let empty = matches!(node.kind, Kind::Plain) && is_null(&text[node.bytes.clone()]);
+            return match parent {
+                Some((entry, flow)) if empty => {
                     replace(text, entry, flow, &nested(&path[depth..], value))
                 }
-                None if nothing => Ok(appended(text, path, value)),
-                _ => Err(Error::Through(path::join(&path[..depth]))),
+                None if empty => Ok(appended(text, path, value)),
+                _ => Err(Error::NotAMapping(path::join(&path[..depth]))),
             };
         };
         match node.entry(key) {
             Some(entry) => {
-                above = Some((entry, flow));
+                parent = Some((entry, flow));
                 node = &entry.value;
             }
             None => return Ok(insert(text, node, key, &nested(&path[depth + 1..], value))),
         }
     }
-    let (entry, flow) = above.ok_or(Error::ByHand)?;
+    let (entry, flow) = parent.ok_or(Error::Unsupported)?;
     match (&entry.value.kind, value) {
         (
             Kind::Mapping {
@@ -104,12 +107,16 @@ fn set_unchecked(text: &str, path: &[String], value: &Value) -> Result<String, E
     }
 }
 
-/// A mapping in the place of another: entry by entry, so that what both have stays as it is written.
+/// Replaces a mapping entry by entry, so that entries that both mappings share keep their text.
 fn set_entries(text: &str, at: &[String], old: &[Entry], new: &Mapping) -> Result<String, Error> {
     let below = |key: &str| [at, &[key.to_owned()]].concat();
     let mut text = text.to_owned();
     for (key, value) in new {
-        text = set(&text, &below(key.as_str().ok_or(Error::ByHand)?), value)?;
+        text = set(
+            &text,
+            &below(key.as_str().ok_or(Error::Unsupported)?),
+            value,
+        )?;
     }
     for entry in old
         .iter()
@@ -124,14 +131,14 @@ fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
-/// `value` below the keys of `path`.
+/// Nests `value` below the keys of `path`.
 fn nested(path: &[String], value: &Value) -> Value {
     let mut whole = Value::Null;
     path::put(&mut whole, path, value.clone());
     whole
 }
 
-/// A new entry at the end of a text that has no values.
+/// Appends an entry to a text that has no values.
 fn appended(text: &str, path: &[String], value: &Value) -> String {
     let gap = if text.is_empty() || text.ends_with('\n') {
         ""
@@ -144,7 +151,7 @@ fn appended(text: &str, path: &[String], value: &Value) -> String {
     )
 }
 
-/// A new entry at the end of a mapping.
+/// Inserts an entry at the end of a mapping.
 fn insert(text: &str, mapping: &Node, key: &str, value: &Value) -> String {
     let Kind::Mapping { entries, flow } = &mapping.kind else {
         return text.into();
@@ -164,7 +171,7 @@ fn insert(text: &str, mapping: &Node, key: &str, value: &Value) -> String {
         (Some(last), false) => {
             let line = line_of(text, last.value.bytes.end.max(last.key.end));
             let indent = indent_of(text, entries[0].key.start);
-            ended(splice(
+            with_final_newline(splice(
                 text,
                 line.end..line.end,
                 &format!("\n{}", block(key, value, indent)),
@@ -173,7 +180,7 @@ fn insert(text: &str, mapping: &Node, key: &str, value: &Value) -> String {
     }
 }
 
-/// Another value in the place of an entry's.
+/// Replaces the value of an entry.
 fn replace(text: &str, entry: &Entry, flow: bool, value: &Value) -> Result<String, Error> {
     let old = &entry.value;
     if flow {
@@ -187,7 +194,7 @@ fn replace(text: &str, entry: &Entry, flow: bool, value: &Value) -> Result<Strin
     let after_key = &text[entry.key.end..];
     let colon = after_key.len() - after_key.trim_start_matches([' ', '\t']).len();
     if !after_key[colon..].starts_with(':') {
-        return Err(Error::ByHand);
+        return Err(Error::Unsupported);
     }
     let start = entry.key.end + colon + 1;
     let inline = match &old.kind {
@@ -197,7 +204,7 @@ fn replace(text: &str, entry: &Entry, flow: bool, value: &Value) -> Result<Strin
     };
     let indent = indent_of(text, entry.key.start);
     let on_line = match (value, &old.kind) {
-        // A list in brackets stays one.
+        // A list in brackets stays in brackets.
         (Value::Sequence(_), Kind::Sequence { flow: true, .. }) => Some(flow_value(value)),
         _ => tail(value, indent)
             .strip_prefix(' ')
@@ -205,7 +212,7 @@ fn replace(text: &str, entry: &Entry, flow: bool, value: &Value) -> Result<Strin
             .map(Into::into),
     };
     match on_line {
-        // What stands after it on the line, and blanks before it, stay.
+        // The spaces before the value and the text after it on the line are preserved.
         Some(new) if inline && !text[start..old.bytes.end].contains('\n') => {
             Ok(splice(text, old.bytes.clone(), &new))
         }
@@ -216,35 +223,35 @@ fn replace(text: &str, entry: &Entry, flow: bool, value: &Value) -> Result<Strin
     }
 }
 
-/// Writes all that stands after a key's colon anew; comments in it go above the key.
+/// Rewrites everything after a key's colon. Comments inside it move above the key.
 fn rewrite(text: &str, entry: &Entry, start: usize, tail: &str, indent: &str) -> String {
     let end = line_of(text, entry.value.bytes.end.max(start)).end;
-    let comments = comments(text, start..end, &entry.value.texts());
-    let edited = ended(splice(text, start..end, tail));
+    let comments = comments(text, start..end, &entry.value.scalars());
+    let edited = with_final_newline(splice(text, start..end, tail));
     let line = line_of(text, entry.key.start).start;
-    splice(&edited, line..line, &commented(&comments, indent))
+    splice(&edited, line..line, &comment_lines(&comments, indent))
 }
 
 fn remove_unchecked(text: &str, root: &Node, path: &[String]) -> Result<String, Error> {
-    // The outermost mapping that has nothing else, or the value itself.
+    // Remove the outermost mapping that contains nothing else, or the value itself.
     let mut node = root;
     let mut found: Option<(&Node, usize)> = None;
     for key in path {
         let Kind::Mapping { entries, .. } = &node.kind else {
-            return Err(Error::ByHand);
+            return Err(Error::Unsupported);
         };
         let position = entries
             .iter()
             .position(|entry| entry.name == *key)
-            .ok_or(Error::ByHand)?;
+            .ok_or(Error::Unsupported)?;
         if found.is_none() || entries.len() > 1 {
             found = Some((node, position));
         }
         node = &entries[position].value;
     }
-    let (mapping, position) = found.ok_or(Error::ByHand)?;
+    let (mapping, position) = found.ok_or(Error::Unsupported)?;
     let Kind::Mapping { entries, flow } = &mapping.kind else {
-        return Err(Error::ByHand);
+        return Err(Error::Unsupported);
     };
     let entry = &entries[position];
     let end = entry.value.bytes.end.max(entry.key.end);
@@ -258,20 +265,20 @@ fn remove_unchecked(text: &str, root: &Node, path: &[String]) -> Result<String, 
     }
     let first = line_of(text, entry.key.start);
     let last = line_of(text, end);
-    let texts = [vec![entry.key.clone()], entry.value.texts()].concat();
-    let comments = comments(text, entry.key.start..last.end, &texts);
-    let kept = commented(&comments, indent_of(text, entry.key.start));
+    let scalars = [vec![entry.key.clone()], entry.value.scalars()].concat();
+    let comments = comments(text, entry.key.start..last.end, &scalars);
+    let comments = comment_lines(&comments, indent_of(text, entry.key.start));
     let next = (last.end + 1).min(text.len());
-    Ok(splice(text, first.start..next, &kept))
+    Ok(splice(text, first.start..next, &comments))
 }
 
-/// The comments in a part of the text; `#` in a text is none.
-fn comments(text: &str, part: Range<usize>, texts: &[Range<usize>]) -> Vec<String> {
+/// The comments in a part of the text. A `#` inside a scalar does not begin a comment.
+fn comments(text: &str, part: Range<usize>, scalars: &[Range<usize>]) -> Vec<String> {
     let mut found = Vec::new();
     let mut at = part.start;
     while let Some(hash) = text[at..part.end].find('#').map(|offset| at + offset) {
         at = hash + 1;
-        let inside = texts.iter().any(|bytes| bytes.contains(&hash));
+        let inside = scalars.iter().any(|bytes| bytes.contains(&hash));
         if !inside && text[..hash].ends_with([' ', '\t', '\n']) {
             let end = line_of(text, hash).end.min(part.end);
             found.push(text[hash..end].trim_end().to_owned());
@@ -281,7 +288,7 @@ fn comments(text: &str, part: Range<usize>, texts: &[Range<usize>]) -> Vec<Strin
     found
 }
 
-fn commented(comments: &[String], indent: &str) -> String {
+fn comment_lines(comments: &[String], indent: &str) -> String {
     comments
         .iter()
         .map(|comment| format!("{indent}{comment}\n"))
@@ -292,33 +299,33 @@ fn splice(text: &str, range: Range<usize>, new: &str) -> String {
     [&text[..range.start], new, &text[range.end..]].concat()
 }
 
-/// With a line break at the end: without it a last text of several lines would lose its own.
-fn ended(mut text: String) -> String {
+/// Adds a line break at the end of the text; without it, a final block scalar would lose its own.
+fn with_final_newline(mut text: String) -> String {
     if !text.ends_with('\n') {
         text.push('\n');
     }
     text
 }
 
-/// The line that a byte stands in, without its break.
+/// The line that contains a byte, without the line break.
 fn line_of(text: &str, at: usize) -> Range<usize> {
     let start = text[..at].rfind('\n').map_or(0, |before| before + 1);
     let end = text[at..].find('\n').map_or(text.len(), |after| at + after);
     start..end
 }
 
-/// The blanks before a key.
+/// The indentation of a key.
 fn indent_of(text: &str, key: usize) -> &str {
     let before = &text[line_of(text, key).start..key];
     if before.trim().is_empty() { before } else { "" }
 }
 
-/// `key: value` over as many lines as it takes, the last without its break.
+/// `key: value` in block style on one or more lines, without the last line break.
 fn block(key: &str, value: &Value, indent: &str) -> String {
-    format!("{indent}{}:{}", word(key), tail(value, indent))
+    format!("{indent}{}:{}", scalar(key), tail(value, indent))
 }
 
-/// What stands after a key's colon.
+/// The text after a key's colon.
 fn tail(value: &Value, indent: &str) -> String {
     let entry = Mapping::from_iter([(Value::from("k"), value.clone())]);
     let written = serde_yaml::to_string(&entry).unwrap_or_default();
@@ -327,7 +334,7 @@ fn tail(value: &Value, indent: &str) -> String {
     tail.replace('\n', &format!("\n{indent}"))
 }
 
-/// A value on one line.
+/// A value in flow style, on one line.
 pub fn flow_value(value: &Value) -> String {
     match value {
         Value::Sequence(items) => {
@@ -342,7 +349,7 @@ pub fn flow_value(value: &Value) -> String {
                 .map(|(key, value)| flow_entry(key.as_str().unwrap_or("?"), value));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
-        Value::String(text) => word(text),
+        Value::String(text) => scalar(text),
         other => serde_yaml::to_string(other)
             .unwrap_or_default()
             .trim_end()
@@ -351,17 +358,17 @@ pub fn flow_value(value: &Value) -> String {
 }
 
 fn flow_entry(key: &str, value: &Value) -> String {
-    format!("{}: {}", word(key), flow_value(value))
+    format!("{}: {}", scalar(key), flow_value(value))
 }
 
-/// A text on one line: as it is where it stays that text, else in quotes.
-fn word(text: &str) -> String {
+/// A text on one line, in quotes if the plain text would parse to another value.
+fn scalar(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._/+=-".contains(&byte);
     let is_itself = || serde_yaml::from_str::<Value>(text).is_ok_and(|value| value == *text);
     if text.bytes().all(plain) && !text.starts_with('-') && is_itself() {
         text.into()
     } else if text.chars().any(char::is_control) {
-        // Its escapes are those of YAML's double quotes.
+        // JSON's escapes are valid in YAML's double quotes.
         serde_json::to_string(text).unwrap_or_default()
     } else {
         format!("'{}'", text.replace('\'', "''"))

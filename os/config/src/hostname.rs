@@ -1,29 +1,29 @@
-//! Host names: what is one, and what is made of one that is too long.
+//! Validation of host names, and truncation of names that are too long.
 
 use std::borrow::Cow;
 
-/// The most that a label may have (RFC 1035, 2.3.4).
-const LABEL: usize = 63;
+/// The longest label of a domain name, in bytes (RFC 1035, 2.3.4).
+const MAX_LABEL: usize = 63;
 
-/// The most that Linux holds (`__NEW_UTS_LEN`).
-const MOST: usize = 64;
+/// The longest host name that Linux stores, in bytes (`__NEW_UTS_LEN`).
+const MAX_NAME: usize = 64;
 
-/// Whether a machine can be called so: labels of letters, digits and hyphens, joined by dots
+/// Whether a name is a valid host name: labels of letters, digits and hyphens, joined by dots
 /// (RFC 1123, 2.1).
 pub fn is_valid(name: &str) -> bool {
-    name.len() <= MOST
+    name.len() <= MAX_NAME
         && name
             .split('.')
-            .all(|label| is_label(label) && label.len() <= LABEL)
+            .all(|label| is_label(label) && label.len() <= MAX_LABEL)
 }
 
-/// The name that a machine gets that is to be called so: the same, or of one that is too long its first
-/// label, of at most 63 characters. `None` is no host name at all.
-pub fn fitted(name: &str) -> Option<Cow<'_, str>> {
+/// The host name that the machine gets for a configured name: the name itself, or, if it is too long,
+/// its first label cut to 63 characters. Returns `None` if the name is not a host name.
+pub(crate) fn truncated(name: &str) -> Option<Cow<'_, str>> {
     if is_valid(name) {
         return Some(name.into());
     }
-    // The root of all names, which ends every absolute one.
+    // An absolute domain name ends with a dot.
     let relative = name.strip_suffix('.').unwrap_or(name);
     if is_valid(relative) {
         return Some(relative.to_owned().into());
@@ -32,7 +32,7 @@ pub fn fitted(name: &str) -> Option<Cow<'_, str>> {
         return None;
     }
     let first = relative.split('.').next().unwrap_or_default();
-    let cut = first[..first.len().min(LABEL)].trim_end_matches('-');
+    let cut = first[..first.len().min(MAX_LABEL)].trim_end_matches('-');
     is_valid(cut).then(|| cut.to_owned().into())
 }
 
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_is_cut_at_the_first_dot_or_to_63_characters_when_it_is_too_long() {
+    fn host_name_is_cut_at_the_first_dot_or_to_63_characters_when_it_is_too_long() {
         let long = "a".repeat(70);
         for (name, wanted) in [
             ("box".to_owned(), "box".to_owned()),
@@ -60,18 +60,18 @@ mod tests {
             (format!("{long}.org"), "a".repeat(63)),
             (format!("{}-{long}", "a".repeat(62)), "a".repeat(62)),
         ] {
-            assert_eq!(fitted(&name).as_deref(), Some(wanted.as_str()), "{name}");
+            assert_eq!(truncated(&name).as_deref(), Some(wanted.as_str()), "{name}");
             assert_eq!(is_valid(&name), name == wanted, "{name}");
         }
     }
 
     #[test]
-    fn what_is_no_host_name_has_no_fitted_one() {
+    fn truncation_rejects_a_text_that_is_not_a_host_name() {
         let long = format!("a_{}", "b".repeat(70));
         for name in [
             "", ".", "my box", "my_box", "-a", "a-", "a..b", ".a", "ü", "a\n", &long,
         ] {
-            assert_eq!(fitted(name), None, "{name}");
+            assert_eq!(truncated(name), None, "{name}");
         }
     }
 }

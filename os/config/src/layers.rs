@@ -1,4 +1,4 @@
-//! Layers: which there are, and what comes of merging them.
+//! The layers of the configuration, and loading the merged result.
 
 mod stack;
 
@@ -6,81 +6,83 @@ use std::path::Path;
 
 use serde_yaml::Value;
 
-use crate::document::layer;
-use crate::{CLOUD_LAYER, Config, Document, GENERATED_LAYER, GOOD_LAYER, Problem, USER_LAYER};
+use crate::document::normalized;
+use crate::{
+    CLOUD_LAYER, Config, Consequence, Document, FOLDER, GENERATED_LAYER, GOOD_LAYER, Problem,
+    USER_LAYER,
+};
 use stack::Stack;
 
 /// The compiled defaults.
 const DEFAULTS: &str = include_str!("defaults.yml");
 
-/// A configuration, and what had to be left out of it.
+/// A loaded configuration and the problems found in it.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What holds.
+    /// The configuration in effect.
     pub config: Config,
-    /// The same before it was read into types, all layers merged.
+    /// The merged document that `config` was read from.
     pub merged: Value,
-    /// What was left out, to be shown on the console.
+    /// The values that were ignored or corrected; the boot prints them on the console.
     pub problems: Vec<Problem>,
-    /// Whether the last good document holds in place of the user's.
+    /// Whether the last good document replaces the user's document.
     pub last_good: bool,
-    /// What was merged, the lowest first.
+    /// The layers that were merged, the lowest first, without the defaults.
     pub layers: Vec<Layer>,
 }
 
 impl Loaded {
-    /// Whether somebody gave the machine its name: otherwise DHCP may.
-    pub fn names_machine(&self) -> bool {
+    /// Whether a layer sets the host name. If none does, DHCP may set it.
+    pub fn sets_hostname(&self) -> bool {
         let mut layers = self.layers.iter();
         layers.any(|layer| layer.value.get("hostname").is_some())
     }
 }
 
-/// What was merged.
+/// A merged layer.
 #[derive(Debug)]
 pub struct Layer {
-    /// As it is named to people.
+    /// The path of the file or the kernel argument, for messages.
     pub name: String,
-    /// What it says, as far as that holds.
+    /// The valid values of the layer.
     pub value: Value,
-    /// The file that it comes from.
+    /// The document, if the layer is a file.
     pub document: Option<Document>,
 }
 
 impl Layer {
-    /// Whether it is the user's document, or the last good one in its place.
+    /// Whether this is the user's document, or the last good one that replaces it.
     pub fn is_users(&self) -> bool {
         let name = self.document.as_ref().map(|one| Path::new(&one.name));
         name.is_some_and(|name| name.ends_with(USER_LAYER) || name.ends_with(GOOD_LAYER))
     }
 }
 
-/// Where the uppermost layer that says something at a path says it.
-pub fn place(layers: &[Layer], path: &[String]) -> Option<String> {
-    let says = |layer: &&Layer| crate::path::get(&layer.value, path).is_some();
-    let layer = layers.iter().rev().find(says)?;
-    let document = layer.document.as_ref();
-    Some(document.map_or_else(|| layer.name.clone(), |document| document.place(path)))
-}
-
-/// Merges `upper` into `lower`: mappings key by key, anything else takes the place of what was there.
-pub fn merge(lower: &mut Value, upper: &Value) {
-    match (lower, upper) {
-        (Value::Mapping(lower), Value::Mapping(upper)) => {
-            for (key, value) in upper {
-                merge(lower.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (lower, upper) => *lower = upper.clone(),
-    }
+/// The location of the value at a path in the uppermost layer that sets it.
+pub fn location(layers: &[Layer], path: &[String]) -> Option<String> {
+    let layer = layers
+        .iter()
+        .rev()
+        .find(|layer| crate::path::get(&layer.value, path).is_some())?;
+    Some(match &layer.document {
+        Some(document) => document.location(path),
+        None => layer.name.clone(),
+    })
 }
 
 /// The document of the compiled defaults.
 pub fn defaults() -> Value {
-    layer(serde_yaml::from_str(DEFAULTS).expect("the compiled defaults are valid"))
+    normalized(serde_yaml::from_str(DEFAULTS).expect("the compiled defaults are valid"))
 }
 
-/// The configuration of the layers in `folder` and of a kernel command line.
+/// Loads this machine's configuration: the layers in [`FOLDER`] and `/proc/cmdline`.
+pub fn load_machine() -> Loaded {
+    // Without /proc there are no arguments to read.
+    let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    load(FOLDER.as_ref(), &cmdline)
+}
+
+/// Loads the layers in `folder` and a kernel command line.
 pub fn load(folder: &Path, cmdline: &str) -> Loaded {
     let mut stack = Stack::defaults();
     stack.add_file(&folder.join(GENERATED_LAYER));
@@ -90,19 +92,25 @@ pub fn load(folder: &Path, cmdline: &str) -> Loaded {
     stack.finish()
 }
 
-/// The configuration before any disk is there: the defaults and a kernel command line.
+/// Loads the configuration that applies before any disk is mounted: the defaults and a kernel command
+/// line.
 pub fn from_cmdline(cmdline: &str) -> Loaded {
     let mut stack = Stack::defaults();
     stack.add_arguments(cmdline);
     stack.finish()
 }
 
-/// All that is wrong with a document by itself.
+/// The problems of a document, checked without the other layers.
 pub fn check(document: &Document) -> Vec<Problem> {
     let mut stack = Stack::defaults();
     stack.add_document(document.clone());
-    let quiet = |problem| Problem { so: "", ..problem };
-    stack.problems.into_iter().map(quiet).collect()
+    let problems = stack.problems.into_iter();
+    problems
+        .map(|problem| Problem {
+            consequence: Consequence::None,
+            ..problem
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -114,14 +122,14 @@ pub(crate) mod tests {
         std::fs::write(folder.path().join(USER_LAYER), user).unwrap();
         let mut loaded = load(folder.path(), cmdline);
         for problem in &mut loaded.problems {
-            problem.place = problem
-                .place
+            problem.location = problem
+                .location
                 .replace(&*folder.path().to_string_lossy(), "CONF");
         }
         loaded
     }
 
-    /// The configuration of a user who made no mistake.
+    /// The configuration of a valid user document.
     pub(crate) fn config(user: &str) -> Config {
         let loaded = with(user, "");
         assert_eq!(loaded.problems, []);
@@ -133,7 +141,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_defaults_are_whole() {
+    fn defaults_are_valid_and_refer_only_to_existing_services() {
         let loaded = with("", "");
         assert_eq!(loaded.problems, []);
         assert_eq!(loaded.config.hostname, "rancher");
@@ -153,14 +161,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_machine_has_a_name_where_a_layer_says_one() {
-        assert!(!with("", "").names_machine());
-        assert!(with("hostname: box\n", "").names_machine());
-        assert!(with("", "rancher.hostname=rancher").names_machine());
+    fn sets_hostname_is_true_when_a_layer_has_the_key() {
+        assert!(!with("", "").sets_hostname());
+        assert!(with("hostname: box\n", "").sets_hostname());
+        assert!(with("", "rancher.hostname=rancher").sets_hostname());
     }
 
     #[test]
-    fn siblings_of_what_is_set_are_kept() {
+    fn merge_preserves_sibling_keys() {
         let state = with("", "rancher.state.required=true").config.state;
         assert_eq!(
             (state.dev.as_str(), state.fstype.as_str()),
@@ -170,14 +178,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_service_is_left_out_by_an_argument() {
+    fn kernel_argument_disables_a_service() {
         let services = with("", "rancher.services.syslog.disabled").config.services;
         assert!(services["syslog"].disabled && !services["console"].disabled);
         assert_eq!(services["syslog"].command, ["/usr/sbin/syslog"]);
     }
 
     #[test]
-    fn a_service_of_ones_own_may_use_the_images_of_this_version() {
+    fn image_of_a_user_service_expands_the_version() {
         let own = "services: { mine: { image: 'rancher/os-base:${VERSION}' } }\n";
         let services = with(own, "").config.services;
         assert!(services["mine"].image.ends_with(crate::VERSION));
@@ -185,7 +193,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn variables_are_text_whatever_they_look_like() {
+    fn environment_values_are_read_as_text() {
         let loaded = with(
             "environment: { A: 1, B: true }\n",
             "rancher.environment.C=2",
@@ -196,7 +204,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn text_is_as_it_was_written_in_every_key_and_layer() {
+    fn text_values_keep_their_spelling_in_every_key_and_layer() {
         let text = "hostname: 007\npassword: 1.10\nenvironment: {RELEASE: 1.10, HEX: 0x10, 2.0: True}\n\
                     dns: {search: [1e3]}\nservices: {mine: {image: 1.0, privileged: True, \
                     command: [sleep, 3600, 1.50], labels: {v: 1.20}, environment: [7]}}\n\
@@ -240,28 +248,31 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_command_line_wins_over_the_file() {
+    fn kernel_command_line_overrides_the_file() {
         let loaded = with("hostname: one\n", "rancher.hostname=two");
         assert_eq!(loaded.config.hostname, "two");
     }
 
     #[test]
-    fn a_name_that_is_none_is_left_out_and_one_that_is_too_long_is_cut() {
+    fn hostname_is_ignored_when_invalid_and_cut_when_too_long() {
         let loaded = with("hostname: my_box\nmodules: [tun]\n", "");
         assert_eq!(loaded.config.hostname, "rancher");
         assert_eq!(loaded.config.modules, ["tun"]);
-        let told = &problems(&loaded)[0];
+        let problem = &problems(&loaded)[0];
         assert!(
-            told.starts_with("CONF/rancher.yml:1:1: `hostname`: `my_box` is no host name"),
-            "{told}"
+            problem.starts_with(
+                "CONF/rancher.yml:1:1: ignored: `hostname`: `my_box` is not a host name"
+            ),
+            "{problem}"
         );
         let long = format!("box.{}", "long.".repeat(20));
         let loaded = with(&format!("# x\nhostname: {long}org\n"), "");
         assert_eq!(loaded.config.hostname, "box");
-        let told = &problems(&loaded)[0];
+        let problem = &problems(&loaded)[0];
         assert!(
-            told.starts_with("CONF/rancher.yml:2:1: ") && told.ends_with("is called `box`"),
-            "{told}"
+            problem.starts_with("CONF/rancher.yml:2:1: ")
+                && problem.ends_with("the host name is `box`"),
+            "{problem}"
         );
         let loaded = with(
             "hostname: x\n",
@@ -279,7 +290,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn kernel_settings_are_one_list_however_they_are_written() {
+    fn sysctl_accepts_dotted_names_and_nested_mappings() {
         let loaded = with(
             "sysctl: {vm.max_map_count: 262144, net: {core.somaxconn: 0x10}}\n",
             "rancher.sysctl.vm.max_map_count=1",
@@ -293,11 +304,11 @@ pub(crate) mod tests {
         );
         let loaded = with("sysctl:\n  vm.a: 1\n  vm/../b: 2\n", "");
         assert_eq!(loaded.config.sysctl.len(), 1);
-        assert_eq!(loaded.problems[0].place, "CONF/rancher.yml:3:3");
+        assert_eq!(loaded.problems[0].location, "CONF/rancher.yml:3:3");
     }
 
     #[test]
-    fn a_password_of_digits_is_text() {
+    fn password_of_digits_is_read_as_text() {
         assert_eq!(
             with("", "rancher.password=0123").config.password.as_deref(),
             Some("0123")
@@ -305,7 +316,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_and_the_rest_holds() {
+    fn invalid_values_are_ignored_and_the_others_apply() {
         let loaded = with(
             "hostname: x\nstate: 3\nhostnam: y\n",
             "rancher.state.required=maybe rancher.x.y",
@@ -316,7 +327,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn malformed_yaml_is_left_out_with_its_line() {
+    fn malformed_yaml_is_ignored_and_reported_with_its_line() {
         let loaded = with("hostname: x\n  bad: [\n", "");
         assert_eq!(loaded.config.hostname, "rancher");
         assert!(
@@ -327,20 +338,20 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_printed() {
+    fn problem_does_not_print_a_secret() {
         let loaded = with("", "rancher.password.x=geheim");
         assert!(!problems(&loaded)[0].contains("geheim"));
     }
 
     #[test]
-    fn a_mistake_in_a_list_leaves_the_rest_of_it() {
+    fn invalid_list_item_is_ignored_and_the_other_items_apply() {
         let loaded = with("ssh_authorized_keys: [a, [], b]\n", "");
         assert_eq!(loaded.config.ssh_authorized_keys, ["a", "b"]);
-        assert_eq!(loaded.problems[0].place, "CONF/rancher.yml:1:26");
+        assert_eq!(loaded.problems[0].location, "CONF/rancher.yml:1:26");
     }
 
     #[test]
-    fn the_last_good_document_holds_in_place_of_a_bad_one() {
+    fn last_good_document_applies_when_the_users_document_is_invalid() {
         let folder = tempfile::tempdir().unwrap();
         let write =
             |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
@@ -366,7 +377,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn both_forms_of_dns_are_merged() {
+    fn both_forms_of_dns_merge() {
         let dns = with("dns: [1.1.1.1]\n", "rancher.dns.search=[a.org]")
             .config
             .dns;

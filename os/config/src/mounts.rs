@@ -1,4 +1,4 @@
-//! File systems and swap that are mounted at boot, in the words of fstab(5) and of cloud-init.
+//! The key `mounts`: file systems and swap, in the format of fstab(5) and of cloud-init.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,78 +7,72 @@ use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Fields of fstab(5): the last two say how `dump` and `fsck` treat it, and are read and not used.
+/// The number of fields in fstab(5). The last two, for `dump` and `fsck`, are read and not used.
 const FIELDS: usize = 6;
 
-/// First folders of the tree that nothing is mounted below: they are the console's image, and hidden by
-/// it, or the kernel's.
-const IMAGE: [&str; 14] = [
+/// Top-level folders below which nothing can be mounted, because they belong to the console's image,
+/// which hides them, or to the kernel.
+const RESERVED: [&str; 14] = [
     "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "root", "run", "sbin", "sys",
     "tmp", "usr",
 ];
 
-/// One of them: `[DEVICE, FOLDER, TYPE, OPTIONS]`.
+/// A mount: `[DEVICE, FOLDER, TYPE, OPTIONS]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// A path, `LABEL=…`, `UUID=…`, `PARTLABEL=…`, or `HOST:/PATH` and `//HOST/SHARE` of a network.
+    /// A path, `LABEL=…`, `UUID=…`, `PARTLABEL=…`, or, for a network mount, `HOST:/PATH` or
+    /// `//HOST/SHARE`.
     pub device: String,
-    /// Where; `none` for swap.
+    /// The mount point; `none` for swap.
     pub folder: String,
-    /// The file system; `auto` looks at what is on the device.
+    /// The file system type; `auto` detects it.
     pub kind: String,
     /// Options as in mount(8).
     pub options: Vec<String>,
 }
 
 impl Mount {
-    /// Whether it is memory, and no folder.
+    /// Whether it is swap.
     pub fn is_swap(&self) -> bool {
         self.kind == "swap"
     }
 
-    /// Whether it comes over the network.
+    /// Whether it is a network mount.
     pub fn is_remote(&self) -> bool {
         ["nfs", "nfs4", "cifs", "smb3"].contains(&self.kind.as_str()) || self.has("_netdev")
     }
 
-    /// Whether it has an option.
+    /// Whether an option is set.
     pub fn has(&self, option: &str) -> bool {
         self.options.iter().any(|one| one == option)
     }
 
     fn new(mut fields: Vec<String>) -> Result<Self, String> {
         if !(2..=FIELDS).contains(&fields.len()) {
-            return Err("a mount is a list such as `[/dev/vdb, /mnt/data, ext4, defaults]`".into());
+            return Err(
+                "a mount must be a list such as `[/dev/vdb, /mnt/data, ext4, defaults]`".into(),
+            );
         }
         fields.resize(FIELDS, String::new());
         let [device, folder, kind, options, ..] = fields.as_slice() else {
-            return Err("a mount has a device and a folder".into());
+            return Err("a mount must have a device and a folder".into());
         };
-        let or = |text: &str, other: &str| {
-            if text.trim().is_empty() {
-                other
-            } else {
-                text.trim()
-            }
-            .to_owned()
-        };
-        let split = options.split(',').map(str::trim);
+        let options = options.split(',').map(str::trim);
         let mut mount = Self {
-            device: or(device, ""),
-            folder: or(folder, ""),
-            kind: or(kind, "auto"),
-            options: split
+            device: device.trim().to_owned(),
+            folder: folder.trim().to_owned(),
+            kind: kind.trim().to_owned(),
+            options: options
                 .filter(|one| !one.is_empty())
                 .map(str::to_owned)
                 .collect(),
         };
-        let remote = |text: &str| {
-            let host = text.split_once(":/").map_or("", |(host, _)| host);
-            !host.is_empty() && !host.contains(['/', '='])
-        };
+        if mount.kind.is_empty() {
+            mount.kind = "auto".into();
+        }
         if mount.kind == "auto" && mount.device.starts_with("//") {
             mount.kind = "cifs".into();
-        } else if mount.kind == "auto" && remote(&mount.device) {
+        } else if mount.kind == "auto" && is_nfs(&mount.device) {
             mount.kind = "nfs".into();
         }
         mount.check()?;
@@ -87,7 +81,7 @@ impl Mount {
 
     fn check(&self) -> Result<(), String> {
         if self.device.is_empty() || self.device.contains(char::is_whitespace) {
-            return Err(format!("`{}` is no device", self.device));
+            return Err(format!("`{}` is not a device", self.device));
         }
         if self.is_swap() {
             return Ok(());
@@ -95,23 +89,29 @@ impl Mount {
         let folder = &self.folder;
         let mut parts = folder.split('/');
         if parts.next() != Some("") || folder.split('/').any(|part| part == "." || part == "..") {
-            return Err(format!("`{folder}` is no absolute path"));
+            return Err(format!("`{folder}` is not an absolute path"));
         }
         match parts.find(|part| !part.is_empty()) {
             None => Err("nothing can be mounted on `/`".into()),
-            Some(first) if IMAGE.contains(&first) => Err(format!(
-                "nothing can be mounted below `/{first}`; hint: mount it below /home, /mnt, /media, /opt, \
-                 /srv or a folder of its own, or on /var/lib/docker"
+            Some(first) if RESERVED.contains(&first) => Err(format!(
+                "nothing can be mounted below `/{first}`; hint: use a folder below /home, /mnt, /media, \
+                 /opt or /srv, a new top-level folder, or /var/lib/docker"
             )),
             Some(_) => Ok(()),
         }
     }
 }
 
+/// Whether a device is an NFS export, `HOST:/PATH`.
+fn is_nfs(device: &str) -> bool {
+    let host = device.split_once(":/").map_or("", |(host, _)| host);
+    !host.is_empty() && !host.contains(['/', '='])
+}
+
 impl FromStr for Mount {
     type Err = String;
 
-    /// A line of fstab(5).
+    /// Parses a line of fstab(5).
     fn from_str(line: &str) -> Result<Self, String> {
         Self::new(line.split_whitespace().map(str::to_owned).collect())
     }
@@ -155,7 +155,7 @@ impl<'de> Visitor<'de> for Fields {
                 serde_yaml::Value::String(text) => text,
                 serde_yaml::Value::Number(number) => number.to_string(),
                 serde_yaml::Value::Null => String::new(),
-                _ => return Err(A::Error::custom("a field of a mount is no text")),
+                _ => return Err(A::Error::custom("a field of a mount must be text")),
             });
         }
         Mount::new(fields).map_err(A::Error::custom)
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_are_read_as_fstab_and_cloud_init_have_them() {
+    fn mount_is_read_from_fstab_lines_and_cloud_init_lists() {
         let mount = read("[LABEL=DATA, /mnt/data, ext4, 'noatime,nofail', '0', 2]").unwrap();
         assert_eq!(
             (mount.kind.as_str(), mount.folder.as_str()),
@@ -197,20 +197,20 @@ mod tests {
     }
 
     #[test]
-    fn mounts_that_make_no_sense_are_refused_with_what_to_do() {
-        for (wrong, why) in [
-            ("[/dev/vdb]", "is a list such as"),
-            ("[/dev/vdb, data]", "`data` is no absolute path"),
-            ("[/dev/vdb, /mnt/../etc]", "no absolute path"),
+    fn invalid_mount_is_rejected_with_a_hint() {
+        for (text, expected) in [
+            ("[/dev/vdb]", "must be a list such as"),
+            ("[/dev/vdb, data]", "`data` is not an absolute path"),
+            ("[/dev/vdb, /mnt/../etc]", "not an absolute path"),
             ("[/dev/vdb, /]", "on `/`"),
             (
                 "[/dev/vdb, /etc/app]",
-                "below `/etc`; hint: mount it below /home",
+                "below `/etc`; hint: use a folder below /home",
             ),
-            ("['', /mnt]", "is no device"),
+            ("['', /mnt]", "is not a device"),
         ] {
-            let told = read(wrong).unwrap_err();
-            assert!(told.contains(why), "{wrong}: {told}");
+            let error = read(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

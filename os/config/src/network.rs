@@ -1,4 +1,4 @@
-//! Network interfaces: which settings are whose, and what they may be.
+//! The key `network`: settings of interfaces and how interfaces are matched to them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Addresses, Gateways, Vlans};
 
-/// What the key of an interface begins with that is named by its hardware address.
+/// The prefix of a key that names an interface by its hardware address.
 const BY_ADDRESS: &str = "mac=";
 
-/// Network interfaces, by name or pattern.
+/// The network settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
@@ -22,17 +22,19 @@ pub struct Network {
 }
 
 impl Network {
-    /// What holds for an interface: what is said of its hardware address, else of its name, else of
-    /// the longest pattern that its name fits.
+    /// The settings of an interface: the entry for its hardware address, else for its name, else for the
+    /// longest pattern that matches its name.
     pub fn of(&self, name: &str, address: &str) -> Option<&Interface> {
         let by_address = self.interfaces.iter().find(|(key, _)| {
             let wanted = key.strip_prefix(BY_ADDRESS);
             wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case(address))
         });
-        let fits = |key: &str| glob::Pattern::new(key).is_ok_and(|pattern| pattern.matches(name));
         let by_pattern = || {
-            let keys = self.interfaces.iter().filter(|(key, _)| fits(key));
-            keys.max_by_key(|(key, _)| key.len())
+            let keys = self.interfaces.iter();
+            keys.filter(|(key, _)| {
+                glob::Pattern::new(key).is_ok_and(|pattern| pattern.matches(name))
+            })
+            .max_by_key(|(key, _)| key.len())
         };
         let found = by_address
             .or_else(|| self.interfaces.get_key_value(name))
@@ -40,7 +42,7 @@ impl Network {
         found.map(|(_, interface)| interface)
     }
 
-    /// The interfaces that are called by their names.
+    /// The interfaces whose keys are names, not patterns or hardware addresses.
     pub fn named(&self) -> impl Iterator<Item = (&str, &Interface)> {
         let all = self.interfaces.iter();
         let all = all.map(|(key, interface)| (key.as_str(), interface));
@@ -48,82 +50,86 @@ impl Network {
     }
 }
 
-/// How an interface gets its address.
+/// The settings of an interface.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Interface {
-    /// Whether DHCP is asked; see [`Interface::asks_dhcp`].
+    /// Whether a DHCP client runs; see [`Interface::asks_dhcp`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<bool>,
-    /// `ADDRESS/BITS`, or a list of them.
+    /// Addresses, each `ADDRESS/BITS`.
     #[serde(skip_serializing_if = "Addresses::is_empty")]
     pub address: Addresses,
-    /// Where everything else is: a router, or one of each family.
+    /// Default gateways: one, or one of each address family.
     #[serde(skip_serializing_if = "Gateways::is_empty")]
     pub gateway: Gateways,
-    /// Other networks, and the routers that lead to them.
+    /// Routes to other networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<Route>,
-    /// How its routes rank: the lowest number is used first. See [`Interface::metric`].
+    /// The metric of its routes; the lowest has priority. See [`Interface::metric`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<u32>,
-    /// Whether a default route that DHCP or a router advertises is used.
+    /// Whether a default route from DHCP or a router advertisement is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_route: Option<bool>,
-    /// Whether name servers and domains that DHCP or a router advertises are used.
+    /// Whether name servers and search domains from DHCP or a router advertisement are used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name_servers: Option<bool>,
-    /// The longest packet, in bytes.
+    /// The MTU, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mtu: Option<u32>,
     /// Whether it is a bridge, or which bridge it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bridge: Option<Bridge>,
-    /// Which bond it is part of.
+    /// The bond that it is part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bond: Option<String>,
-    /// It is a bond with these options, by their names in `/sys/class/net/NAME/bonding`.
+    /// Options of a bond, by their names in `/sys/class/net/NAME/bonding`. An interface with options is a
+    /// bond.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub bond_opts: BTreeMap<String, String>,
-    /// VLANs on top of it, each an interface of its own: `ID` or `ID:NAME`, between commas or as a list.
+    /// VLAN interfaces on top of it, each `ID` or `ID:NAME`.
     #[serde(skip_serializing_if = "Vlans::is_empty")]
     pub vlans: Vlans,
-    /// Commands for a shell before it is up; `$iface` is its name.
+    /// Shell commands that run before the interface is up; `$iface` is its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pre_up: Vec<String>,
-    /// Commands for a shell when it is up and has its address.
+    /// Shell commands that run after the interface is up and has its address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub post_up: Vec<String>,
 }
 
 impl Interface {
-    /// DHCP is not asked for what has addresses. For the rest it is unless the contrary is said, so
-    /// that nobody loses the network who only says something else; a bridge must ask for it.
+    /// Whether a DHCP client runs on the interface.
+    ///
+    /// An interface with static addresses and a part of a bond use no DHCP. Any other interface uses it
+    /// by default, so that an entry that sets only other keys does not cut the network; a bridge uses it
+    /// only if `dhcp` is true.
     pub fn asks_dhcp(&self) -> bool {
-        let unless_told = self.bridge.is_none();
-        self.address.is_empty() && self.bond.is_none() && self.dhcp.unwrap_or(unless_told)
+        let default = self.bridge.is_none();
+        self.address.is_empty() && self.bond.is_none() && self.dhcp.unwrap_or(default)
     }
 
-    /// Whether it is part of a bridge or a bond, which has the addresses.
+    /// Whether the interface is part of a bridge or a bond, which holds the addresses.
     pub fn is_part(&self) -> bool {
         self.bond.is_some() || matches!(self.bridge, Some(Bridge::PartOf(_)))
     }
 
-    /// How its routes rank. `eth0` comes before `eth1`, and both before all others, which have the order
-    /// in which the kernel made them; no two interfaces have the same number.
+    /// The metric of the interface's routes. The defaults are unique: `eth0` ranks before `eth1`, and both
+    /// rank before all other interfaces, which rank in the order in which the kernel created them.
     pub fn metric(&self, name: &str, index: u32) -> u32 {
         let card = name
             .strip_prefix("eth")
             .and_then(|number| number.parse().ok());
-        let usual = match card {
+        let default = match card {
             Some(number @ 0..100_u32) => 100 + number,
             _ => 200 + index,
         };
-        self.metric.unwrap_or(usual)
+        self.metric.unwrap_or(default)
     }
 }
 
-/// An address and how many of its bits are those of the network.
+/// An address with the length of its network prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
     address: IpAddr,
@@ -131,7 +137,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Whether it is one of IPv4.
+    /// Whether it is an IPv4 address.
     pub fn is_ipv4(&self) -> bool {
         self.address.is_ipv4()
     }
@@ -166,8 +172,8 @@ impl Serialize for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Parsed {
-            wants: "an address such as `10.0.0.2/24`",
+        deserializer.deserialize_any(ParseText {
+            expected: "an address such as `10.0.0.2/24`",
             parse: |text| text.parse().ok(),
         })
     }
@@ -177,42 +183,40 @@ impl<'de> Deserialize<'de> for Address {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// The network, `ADDRESS/BITS`.
+    /// The destination, `ADDRESS/BITS`.
     pub to: Address,
-    /// The router; without one the network is on the same wire.
+    /// The gateway. Without a gateway, the destination is on the interface's own link.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
-        deserialize_with = "router"
+        deserialize_with = "gateway"
     )]
     pub via: Option<IpAddr>,
-    /// How it ranks, where that is not as the interface.
+    /// The metric; the default is the interface's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<u32>,
 }
 
-const ROUTER: &str = "an address such as `10.0.0.1`";
-
-fn router<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
-    let parsed = deserializer.deserialize_any(Parsed {
-        wants: ROUTER,
+fn gateway<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let parsed = deserializer.deserialize_any(ParseText {
+        expected: "an address such as `10.0.0.1`",
         parse: |text| text.parse().ok(),
     });
     parsed.map(Some)
 }
 
-/// What is read from text.
-struct Parsed<T> {
-    /// What people are told who wrote something else.
-    wants: &'static str,
+/// Reads a value from text.
+struct ParseText<T> {
+    /// What an error message says the value must be.
+    expected: &'static str,
     parse: fn(&str) -> Option<T>,
 }
 
-impl<T> Visitor<'_> for Parsed<T> {
+impl<T> Visitor<'_> for ParseText<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.wants)
+        f.write_str(self.expected)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
@@ -220,12 +224,12 @@ impl<T> Visitor<'_> for Parsed<T> {
     }
 }
 
-/// What an interface has to do with bridges.
+/// The role of an interface in a bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bridge {
-    /// It is one, which is made; `false` is as good as nothing.
+    /// `true`: the interface is a bridge and is created. `false` is the same as no value.
     Is(bool),
-    /// It is part of this one.
+    /// The interface is part of the bridge of this name.
     PartOf(String),
 }
 
@@ -240,13 +244,13 @@ impl Serialize for Bridge {
 
 impl<'de> Deserialize<'de> for Bridge {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Bridging)
+        deserializer.deserialize_any(BridgeVisitor)
     }
 }
 
-struct Bridging;
+struct BridgeVisitor;
 
-impl Visitor<'_> for Bridging {
+impl Visitor<'_> for BridgeVisitor {
     type Value = Bridge;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,7 +262,7 @@ impl Visitor<'_> for Bridging {
     }
 
     fn visit_str<E: Error>(self, name: &str) -> Result<Bridge, E> {
-        // As YAML has them, and as they were kept.
+        // Other spellings of YAML's booleans, which `verbatim` preserves as text.
         Ok(match name {
             "True" | "TRUE" => Bridge::Is(true),
             "False" | "FALSE" => Bridge::Is(false),
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exact_name_wins_over_a_pattern_and_the_hardware_address_over_both() {
+    fn hardware_address_has_priority_over_name_and_name_over_pattern() {
         assert_eq!(of("eth1", "52:54:00:ab:00:01").address.0.len(), 1);
         assert_eq!(of("eth1", "52:54:00:ab:00:02").address.0.len(), 2);
         assert_eq!(of("eth2", "").mtu, Some(1400));
@@ -316,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn dhcp_is_asked_where_nothing_else_is_said() {
+    fn interface_uses_dhcp_when_the_settings_do_not_exclude_it() {
         for (name, asks) in [("eth0", true), ("eth1", false), ("br0", false)] {
             assert_eq!(of(name, "").asks_dhcp(), asks, "{name}");
         }
@@ -327,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_card_ranks_before_the_others() {
+    fn first_ethernet_card_has_the_lowest_metric() {
         let interface = Interface::default();
         let ranks = [
             ("eth0", 2),
@@ -338,12 +342,12 @@ mod tests {
         ];
         let ranks = ranks.map(|(name, index)| interface.metric(name, index));
         assert_eq!(ranks, [100, 101, 110, 204, 205]);
-        let told: Interface = serde_yaml::from_str("metric: 7").unwrap();
-        assert_eq!(told.metric("eth3", 1), 7);
+        let configured: Interface = serde_yaml::from_str("metric: 7").unwrap();
+        assert_eq!(configured.metric("eth3", 1), 7);
     }
 
     #[test]
-    fn a_part_of_a_bond_asks_nobody_and_the_bond_does() {
+    fn bond_uses_dhcp_and_its_parts_do_not() {
         let interface = |text: &str| serde_yaml::from_str::<Interface>(text).unwrap();
         let part = interface("bond: bond0");
         assert!(part.is_part() && !part.asks_dhcp());
@@ -353,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_read_is_written_as_it_was() {
+    fn network_settings_survive_a_round_trip() {
         let written = serde_yaml::to_string(&example()).unwrap();
         let again: Network = serde_yaml::from_str(&written).unwrap();
         assert_eq!(again, example());
@@ -361,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_none() {
+    fn address_is_rejected_when_it_is_malformed() {
         for text in [
             "10.0.0.2",
             "10.0.0.2/33",

@@ -1,8 +1,8 @@
-//! Paths to values: `a.b.c`, with double quotes around a key that has dots itself.
+//! Paths to values: `a.b.c`, with double quotes around a key that contains dots.
 
 use serde_yaml::Value;
 
-/// Keys whose values are secrets; `*` is any key. Public halves of host keys are none.
+/// Keys whose values are secrets; `*` matches any key except the public halves of host keys.
 const PRIVATE: [&[&str]; 5] = [
     &["password"],
     &["registries", "credentials", "*", "password"],
@@ -11,7 +11,7 @@ const PRIVATE: [&[&str]; 5] = [
     &["userdocker", "tls_server_key"],
 ];
 
-/// Whether the value at a path, or what it stands in, is a secret.
+/// Whether the value at a path, or one of its parents, is a secret.
 pub fn is_private(path: &[String]) -> bool {
     PRIVATE.iter().any(|pattern| {
         let mut pairs = pattern.iter().zip(path);
@@ -23,7 +23,7 @@ pub fn is_private(path: &[String]) -> bool {
     })
 }
 
-/// The keys of a path as people write it; `rancher.` before it is left away.
+/// Parses a path as written on a command line. A leading `rancher.` is removed.
 ///
 /// # Errors
 /// A key is empty, or a quote is not closed.
@@ -38,12 +38,14 @@ pub fn parse(text: &str) -> Result<Vec<String>, String> {
         }
     }
     if quoted || keys.iter().any(String::is_empty) {
-        return Err(format!("`{text}` is no key; keys look like `state.dev`"));
+        return Err(format!(
+            "`{text}` is not a key; hint: write a key such as `state.dev`"
+        ));
     }
     if keys.len() > 1 && keys[0] == "rancher" {
         keys.remove(0);
     }
-    // The names of kernel settings have dots, and nothing stands below them.
+    // Names of kernel settings contain dots, and no key is nested below them.
     if keys[0] == "sysctl" && keys.len() > 2 {
         let name = keys.split_off(1).join(".");
         keys.push(name);
@@ -51,16 +53,20 @@ pub fn parse(text: &str) -> Result<Vec<String>, String> {
     Ok(keys)
 }
 
-/// The other way round.
+/// Joins keys to a path, the inverse of [`parse`].
 pub fn join(path: &[String]) -> String {
-    let quote = |key: &String| match key.contains('.') {
-        true => format!("\"{key}\""),
-        false => key.clone(),
-    };
-    path.iter().map(quote).collect::<Vec<_>>().join(".")
+    path.iter().map(quoted).collect::<Vec<_>>().join(".")
 }
 
-/// The value at a path; a number is an item of a list.
+fn quoted(key: &String) -> String {
+    if key.contains('.') {
+        format!("\"{key}\"")
+    } else {
+        key.clone()
+    }
+}
+
+/// The value at a path. A number selects an item of a list.
 pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     path.iter().try_fold(value, |value, key| match value {
         Value::Sequence(items) => items.get(key.parse::<usize>().ok()?),
@@ -68,13 +74,13 @@ pub fn get<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     })
 }
 
-/// Puts a value at a path; what stands in the way is replaced.
+/// Sets the value at a path. Parents that are not mappings are replaced.
 pub fn put(value: &mut Value, path: &[String], new: Value) {
     let Some((key, rest)) = path.split_first() else {
         *value = new;
         return;
     };
-    // Not `is_mapping`, which looks through a tag.
+    // `is_mapping` would also accept a tagged mapping.
     if !matches!(value, Value::Mapping(_)) {
         *value = Value::Mapping(serde_yaml::Mapping::new());
     }
@@ -87,8 +93,8 @@ pub fn put(value: &mut Value, path: &[String], new: Value) {
     }
 }
 
-/// Removes the value at a path, and mappings that it leaves empty; an item of a list is removed by
-/// itself. Says whether there was one.
+/// Removes the value at a path and the mappings that become empty. A list that becomes empty stays.
+/// Returns whether there was a value.
 pub fn remove(value: &mut Value, path: &[String]) -> bool {
     let Some((key, rest)) = path.split_first() else {
         return false;
@@ -121,7 +127,7 @@ pub fn remove(value: &mut Value, path: &[String]) -> bool {
     }
 }
 
-/// The paths of all values that are no mappings, or empty ones.
+/// The paths of all values that are not mappings, and of empty mappings.
 pub fn leaves(value: &Value) -> Vec<Vec<String>> {
     match value {
         Value::Mapping(entries) if !entries.is_empty() => entries
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_with_dots_are_quoted() {
+    fn path_quotes_keys_that_contain_dots() {
         let path = parse(r#"services.x.labels."io.rancher.os.after""#).unwrap();
         assert_eq!(path, ["services", "x", "labels", "io.rancher.os.after"]);
         assert_eq!(join(&path), r#"services.x.labels."io.rancher.os.after""#);
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn private_halves_are_secrets_and_public_ones_are_not() {
+    fn private_keys_are_secrets_and_public_keys_are_not() {
         let secret = |text| is_private(&parse(text).unwrap());
         assert!(
             secret("password") && secret("ssh.keys.rsa") && secret("userdocker.tls_server_key")
@@ -164,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_empty_goes_too() {
+    fn remove_also_removes_mappings_that_become_empty() {
         let mut value = serde_yaml::from_str("a: {b: {c: 1}}\nd: [1, 2]").unwrap();
         assert!(remove(&mut value, &parse("a.b.c").unwrap()));
         assert!(remove(&mut value, &parse("d.0").unwrap()));

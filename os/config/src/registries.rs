@@ -1,28 +1,28 @@
-//! Registries: where the engines get images from, and who they are there.
+//! The key `registries`: where the engines pull images from, and their credentials.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Where the engines get images from.
+/// The registries that the engines use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Registries {
-    /// Asked before Docker Hub: `https://HOST[:PORT]`, or `http://…`.
+    /// Mirrors of Docker Hub, which are tried first: `https://HOST[:PORT]`, or `http://…`.
     pub mirrors: Vec<Mirror>,
-    /// Spoken to without TLS, or with any certificate: `HOST[:PORT]` or `NETWORK/BITS`.
+    /// Registries that may use HTTP, or TLS with any certificate: `HOST[:PORT]` or `NETWORK/BITS`.
     pub insecure: Vec<Host>,
-    /// Who the machine is to registries, by `HOST[:PORT]`; `docker.io` for Docker Hub and its mirrors.
+    /// Credentials by registry, `HOST[:PORT]`; `docker.io` is Docker Hub and its mirrors.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<Host, Credentials>,
 }
 
-/// A name and a password.
+/// A user name and a password.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Credentials {
-    /// The name.
+    /// The user name.
     pub username: String,
     /// The password.
     pub password: String,
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// An address that an engine takes for a mirror: with another one it would not start.
+/// The URL of a mirror. An engine does not start with an invalid one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mirror(String);
@@ -52,7 +52,7 @@ impl TryFrom<String> for Mirror {
         match rest.map(|rest| rest.trim_end_matches('/')) {
             Some(host) if is_host(host) => Ok(Self(text)),
             _ => Err(format!(
-                "`{text}` is no mirror; write `https://HOST` or `https://HOST:PORT`"
+                "`{text}` is not a mirror; hint: write `https://HOST` or `https://HOST:PORT`"
             )),
         }
     }
@@ -77,7 +77,7 @@ impl TryFrom<String> for Host {
             return Ok(Self(text));
         }
         Err(format!(
-            "`{text}` is no registry's host; write `HOST`, `HOST:PORT` or `NETWORK/BITS`"
+            "`{text}` is not a registry; hint: write `HOST`, `HOST:PORT` or `NETWORK/BITS`"
         ))
     }
 }
@@ -94,8 +94,9 @@ impl From<Host> for String {
     }
 }
 
-/// A host, and perhaps a port, as the engines know them (`DomainRegexp` of
-/// `distribution/reference`): they say nothing against others until they start, and then they end.
+/// Whether a text is a host with an optional port, as the engines define it (`DomainRegexp` of
+/// `distribution/reference`). `dockerd --validate` accepts other texts, and then the engine exits when it
+/// starts.
 fn is_host(text: &str) -> bool {
     let (host, port) = text
         .split_once(':')
@@ -103,26 +104,26 @@ fn is_host(text: &str) -> bool {
     host.split('.').all(is_label) && port.is_none_or(|port| digits(port) > Some(0_u16))
 }
 
-/// Letters, digits, and hyphens between them.
+/// Whether a text consists of letters, digits, and hyphens between them.
 fn is_label(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !text.is_empty() && text.bytes().all(letter) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// A number of digits alone: Rust would take a sign, too.
+/// Parses a number that consists of digits only; Rust would also accept a sign.
 fn digits<N: FromStr>(text: &str) -> Option<N> {
     let all = text.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| text.parse().ok()).flatten()
 }
 
-/// What an image without a registry in its name comes from.
+/// The registry of images without a registry in their names.
 const DOCKER_HUB: &str = "docker.io";
 
 impl Registries {
-    /// Who the machine is to the registry of an image.
+    /// The credentials for the registry of an image.
     pub fn credentials_for(&self, image: &str) -> Option<&Credentials> {
         let first = image.split_once('/').map(|(first, _)| first);
-        // Docker's own rule for what is a host and what a user of Docker Hub.
+        // Docker's rule to tell a host from a user of Docker Hub.
         let named = first.filter(|first| first.contains(['.', ':']) || *first == "localhost");
         let host = named.unwrap_or(DOCKER_HUB);
         self.credentials
@@ -130,7 +131,8 @@ impl Registries {
             .find_map(|(key, one)| (key.0 == host).then_some(one))
     }
 
-    /// Takes what an engine's option says; `None` is an option that says nothing of registries.
+    /// Adds the registry that an engine's option names. Returns `None` if the option is not about
+    /// registries.
     pub(crate) fn take(&mut self, option: &str, value: &str) -> Option<Result<(), String>> {
         let text = value.to_owned();
         Some(match option {
@@ -140,27 +142,27 @@ impl Registries {
         })
     }
 
-    /// As the engines read it (`dockerd --config-file`). It holds no secret.
+    /// The file that the engines read (`dockerd --config-file`). It contains no secrets.
     pub(crate) fn engine_settings(&self) -> String {
         let quoted = |list: Vec<String>| {
             let list: Vec<_> = list.iter().map(|one| format!("\"{one}\"")).collect();
             list.join(", ")
         };
-        // No character of a host needs to be escaped.
+        // Hosts contain no characters that JSON escapes.
         let mirrors = quoted(self.mirrors.iter().cloned().map(String::from).collect());
         let insecure = quoted(self.insecure.iter().cloned().map(String::from).collect());
         format!("{{\"registry-mirrors\": [{mirrors}], \"insecure-registries\": [{insecure}]}}\n")
     }
 }
 
-/// Where system-docker looks for it.
+/// The file that system-docker reads.
 pub const ENGINE_SETTINGS: &str = "/run/engine-registries.json";
 
-/// Where the user's Docker looks for it, with what people have it read beside, and with `live-restore` as
-/// it is to be at the moment.
+/// The file that the user's Docker reads. It also contains the user's `daemon.json` and the current value
+/// of `live-restore`.
 pub const USER_ENGINE_SETTINGS: &str = "/run/user-engine.json";
 
-/// What people have the user's Docker read; the second one is kept.
+/// Paths of the user's `daemon.json`; only the second one persists across a reboot.
 pub const DAEMON_JSON: [&str; 2] = [
     "/etc/docker/daemon.json",
     "/var/lib/rancher/conf/daemon.json",
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_would_not_start_with_is_refused() {
+    fn registry_is_rejected_when_an_engine_would_not_start_with_it() {
         for good in ["https://a.example", "http://10.0.2.100:5000/"] {
             assert!(read(&format!("mirrors: ['{good}']")).is_ok(), "{good}");
         }
@@ -192,7 +194,7 @@ mod tests {
             assert!(
                 read(&format!("mirrors: ['{bad}']"))
                     .unwrap_err()
-                    .contains("is no mirror"),
+                    .contains("is not a mirror"),
                 "{bad}"
             );
         }
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_those_of_the_images_registry_and_never_shown() {
+    fn credentials_match_the_registry_of_the_image_and_are_not_printed() {
         let text = "credentials: {a:5000: {username: me, password: geheim}, docker.io: {username: hub, password: x}}";
         let registries = read(text).unwrap();
         let of = |image| {

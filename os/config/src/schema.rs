@@ -1,4 +1,4 @@
-//! What the document may say.
+//! The schema of the configuration document.
 
 use std::collections::BTreeMap;
 
@@ -11,53 +11,54 @@ use crate::{Addon, Dns, Mount, Network, Registries, Subnet, Timezone};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The machine's name.
+    /// The host name.
     pub hostname: String,
-    /// Kernel modules to load at boot beside those that the hardware asks for.
+    /// Kernel modules to load at boot, besides the ones that the hardware needs.
     pub modules: Vec<String>,
-    /// The disk that keeps what outlives a reboot.
+    /// The disk for data that persists across a reboot.
     pub state: State,
     /// File systems and swap to mount at boot.
     pub mounts: Vec<Mount>,
-    /// Who may log in over SSH: lines as in `authorized_keys`.
+    /// Public keys that may log in over SSH, as lines of `authorized_keys`.
     pub ssh_authorized_keys: Vec<String>,
-    /// The password of user `rancher`; without one nobody can log in by password.
+    /// The password of user `rancher`. Without it, login by password is disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
-    /// Whether a boot that fails for good leaves a shell on the console (otherwise it reboots).
+    /// Whether a fatal boot error opens a shell on the console; otherwise the machine reboots.
     pub rescue: bool,
-    /// Where user-data comes from.
+    /// The sources of user-data.
     pub cloud_init: CloudInit,
-    /// Variables of all system containers, the user's Docker among them, and of what `rancherctl env` runs.
+    /// Environment variables of all system containers, including the user's Docker, and of the commands
+    /// that `rancherctl env` runs.
     pub environment: BTreeMap<String, String>,
-    /// Who knows what time it is.
+    /// Time synchronization.
     pub ntp: Ntp,
     /// The user's Docker.
     pub userdocker: UserDocker,
-    /// Name servers that are asked whatever DHCP says.
+    /// DNS settings that override the ones from DHCP.
     pub dns: Dns,
     /// Network interfaces.
     pub network: Network,
-    /// The SSH server: its identity, its port and whom it accepts.
+    /// The SSH server.
     pub ssh: Ssh,
-    /// Kernel settings, by the names that sysctl(8) has for them.
+    /// Kernel settings, by their names in sysctl(8).
     pub sysctl: BTreeMap<String, String>,
     /// The time zone, a name such as `Europe/Berlin`.
     pub timezone: Timezone,
-    /// Arguments of system-docker beside its own; see [`crate::engine`].
+    /// Additional arguments of system-docker; see the module `engine`.
     pub system_docker_args: Vec<String>,
-    /// Where the engines get images from.
+    /// The registries that the engines use.
     pub registries: Registries,
-    /// Addons that are part of the machine, by name.
+    /// Names of the addons that are enabled.
     #[serde(rename = "enabledAddons")]
     pub enabled_addons: Vec<String>,
-    /// Addons that there are, by name.
+    /// Available addons, by name.
     pub addons: BTreeMap<String, Addon>,
     /// The system containers, by name.
     pub services: BTreeMap<String, Service>,
 }
 
-/// The disk that keeps what outlives a reboot; it is mounted on `/var`.
+/// The disk for data that persists across a reboot; it is mounted on `/var`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -65,22 +66,22 @@ pub struct State {
     pub dev: String,
     /// File system, or `auto`.
     pub fstype: String,
-    /// Whether a machine without it must not boot.
+    /// Whether the boot fails without it.
     pub required: bool,
-    /// Where `dev` is not found: disks of which the first that is blank, or marked to be formatted,
-    /// gets a file system.
+    /// Disks that may be formatted if `dev` is not found. The first one that is blank or marked for
+    /// formatting gets the file system.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub autoformat: Vec<String>,
-    /// Whether a disk is blank when its first MiB is zero; otherwise all of it must be.
+    /// Whether a disk counts as blank if its first MiB is zero; otherwise the whole disk must be zero.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub formatzero: bool,
 }
 
-/// Where user-data comes from.
+/// The sources of user-data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudInit {
-    /// Sources in the order in which they are tried: `configdrive:PATH`, `nocloud:PATH`, `file:PATH`,
+    /// Datasources in the order in which they are tried: `configdrive:PATH`, `nocloud:PATH`, `file:PATH`,
     /// `url:URL`, `cmdline`, `ec2`, `gce`.
     pub datasources: Vec<String>,
 }
@@ -89,7 +90,7 @@ pub struct CloudInit {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ssh {
-    /// Host keys: `TYPE` is the private one as PEM, `TYPE-pub` its public line.
+    /// Host keys: `TYPE` is the private key as PEM, `TYPE-pub` the public key as a line.
     pub keys: BTreeMap<String, String>,
     /// The TCP port that the SSH server listens on.
     #[serde(deserialize_with = "port")]
@@ -127,67 +128,67 @@ fn port<'de, D: Deserializer<'de>>(source: D) -> Result<u16, D::Error> {
     match u16::try_from(number) {
         Ok(port) if port != 0 => Ok(port),
         _ => Err(D::Error::custom(format!(
-            "`{number}` is no port; write a number from 1 to 65535"
+            "`{number}` is not a port; hint: write a number from 1 to 65535"
         ))),
     }
 }
 
-/// Who knows what time it is.
+/// Time synchronization.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ntp {
-    /// Time servers, `HOST` or `HOST:PORT`; none leaves the clock alone.
+    /// Time servers, `HOST` or `HOST:PORT`. An empty list disables synchronization.
     pub servers: Vec<String>,
 }
 
-/// The user's Docker. The certificates are PEM; those that are made lie in [`crate::GENERATED_LAYER`].
+/// The user's Docker. Certificates are PEM; generated ones are in [`crate::GENERATED_LAYER`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UserDocker {
-    /// Whether it listens on port 2376 to clients with a certificate.
+    /// Whether it listens on port 2376 for clients with a certificate.
     pub use_tls: bool,
-    /// Who must have signed the certificate of a client.
+    /// The certificate of the CA that signs client certificates.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca_cert: Option<String>,
-    /// With what `rancherctl tls generate` signs.
+    /// The key of the CA; `rancherctl tls generate` signs with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_ca_key: Option<String>,
-    /// What the engine shows.
+    /// The engine's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_cert: Option<String>,
-    /// And its key.
+    /// The key of the engine's certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_key: Option<String>,
-    /// The names and addresses that it is for, where the machine made it by itself.
+    /// The names and addresses of a server certificate that the machine generated by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_server_hosts: Option<Vec<String>>,
-    /// Arguments beside its own; see [`crate::engine`].
+    /// Additional arguments; see the module `engine`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
 }
 
-/// A system container, in the words of a compose file.
+/// A system container, with the keys of a compose file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
-    /// Whether it is left out of the boot.
+    /// Whether the service is not started.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
-    /// The image; `${VERSION}` stands for the version of the OS.
+    /// The image; `${VERSION}` expands to the version of the OS.
     pub image: String,
     /// Program and arguments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// `NAME=VALUE`.
+    /// Environment variables, each `NAME=VALUE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
-    /// Whether it may do what root on the machine may.
+    /// Whether it has all privileges of root on the machine.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
-    /// Capabilities beside Docker's default ones.
+    /// Capabilities in addition to Docker's default ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap_add: Vec<String>,
-    /// From -1000 (never ended when memory is short) to 1000 (first); 0 unless told.
+    /// From -1000 (never killed when memory is short) to 1000 (killed first); the default is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oom_score_adj: Option<i64>,
     /// `host` or `none`.
@@ -199,59 +200,61 @@ pub struct Service {
     /// `host` to share System V IPC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipc: Option<String>,
-    /// `host` to share the machine's name.
+    /// `host` to share the machine's host name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uts: Option<String>,
     /// Mounts, as `docker run --volume` takes them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
-    /// Services whose mounts it gets too.
+    /// Services whose mounts it also gets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub volumes_from: Vec<String>,
-    /// `io.rancher.os.…`: how it is started. See the methods.
+    /// Labels; those named `io.rancher.os.…` control how it is started. See the methods.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
 impl Service {
-    /// `io.rancher.os.createonly`: the container is made for its mounts and never started.
+    /// `io.rancher.os.createonly`: the container is created for its mounts and never started.
     pub fn create_only(&self) -> bool {
         self.flag("io.rancher.os.createonly", false)
     }
 
-    /// `io.rancher.os.detach`: it goes on running; otherwise the boot waits for its end.
+    /// `io.rancher.os.detach`: the container keeps running. Otherwise the boot waits until it exits.
     pub fn detach(&self) -> bool {
         self.flag("io.rancher.os.detach", true)
     }
 
-    /// `io.rancher.os.reloadconfig`: the configuration is another one when it has ended.
+    /// `io.rancher.os.reloadconfig`: the container changes the configuration; the supervisor reloads it
+    /// when the container exits.
     pub fn reload_config(&self) -> bool {
         self.flag("io.rancher.os.reloadconfig", false)
     }
 
-    /// `io.rancher.os.ephemeral`: whenever it ends it is made anew, and what was written in it is gone.
+    /// `io.rancher.os.ephemeral`: whenever the container exits, a new one replaces it and its files are
+    /// discarded.
     pub fn ephemeral(&self) -> bool {
         self.flag("io.rancher.os.ephemeral", false)
     }
 
-    /// `io.rancher.os.ready`: what shows that it works, `docker:SOCKET` or `tcp:PORT`.
+    /// `io.rancher.os.ready`: the readiness check, `docker:SOCKET` or `tcp:PORT`.
     pub fn ready(&self) -> Option<(&str, &str)> {
         self.labels.get("io.rancher.os.ready")?.split_once(':')
     }
 
-    /// `io.rancher.os.after` and what it takes mounts from: services that must be up before it.
+    /// The services that start before this one: `io.rancher.os.after` and `volumes_from`.
     pub fn after(&self) -> Vec<&str> {
         self.named("io.rancher.os.after")
             .chain(self.volumes_from.iter().map(String::as_str))
             .collect()
     }
 
-    /// `io.rancher.os.before`: services that it must be up before.
+    /// `io.rancher.os.before`: the services that start after this one.
     pub fn before(&self) -> Vec<&str> {
         self.named("io.rancher.os.before").collect()
     }
 
-    /// The names in a label, between commas.
+    /// The comma-separated names in a label.
     fn named(&self, label: &str) -> impl Iterator<Item = &str> {
         let text = self.labels.get(label).map(String::as_str);
         text.unwrap_or_default()

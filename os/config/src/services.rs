@@ -1,18 +1,18 @@
-//! The system containers as they are started: with what else the configuration says about them.
+//! The definitions that the system containers are started with.
 
 use std::collections::BTreeMap;
 
 use crate::{Config, SSH_PORT, Service};
 
 impl Config {
-    /// The services with those of enabled addons, the machine's `environment` before their own, and
-    /// the arguments of the user's Docker.
+    /// The services, with the services of enabled addons, the machine's `environment` (a service's own
+    /// variables override it), and the arguments of the user's Docker.
     pub fn effective_services(&self) -> BTreeMap<String, Service> {
         self.effective(self.services_with_addons().0)
     }
 
-    /// The same as if no addon were enabled.
-    pub fn usual_services(&self) -> BTreeMap<String, Service> {
+    /// The same services without any addon.
+    pub fn default_services(&self) -> BTreeMap<String, Service> {
         self.effective(self.services.clone())
     }
 
@@ -21,7 +21,7 @@ impl Config {
             service.environment = self.environment_of(service);
         }
         if let Some(console) = services.get_mut("console") {
-            self.follow_ssh_port(console);
+            self.set_ready_port(console);
         }
         if let Some(engine) = services.get_mut("userdocker") {
             engine.command = self.user_docker_arguments().words;
@@ -29,8 +29,8 @@ impl Config {
         services
     }
 
-    /// The console is ready when its SSH server listens, wherever that is.
-    fn follow_ssh_port(&self, console: &mut Service) {
+    /// Makes the console's readiness check connect to the configured SSH port.
+    fn set_ready_port(&self, console: &mut Service) {
         let default = format!("tcp:{SSH_PORT}");
         if let Some(ready) = console.labels.get_mut("io.rancher.os.ready")
             && *ready == default
@@ -39,7 +39,8 @@ impl Config {
         }
     }
 
-    /// A name without a value is one of the machine's, as in a compose file.
+    /// The machine's variables and the service's own, which override them. A name without a value takes
+    /// the machine's value, as in a compose file.
     fn environment_of(&self, service: &Service) -> Vec<String> {
         let own: BTreeMap<_, _> = service
             .environment
@@ -59,7 +60,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn what_a_cloud_may_configure_waits_for_what_it_says() {
+    fn services_that_user_data_configures_start_after_cloud_init() {
         let services = crate::from_cmdline("").config.services;
         for name in ["console", "network", "ntp", "userdocker"] {
             assert!(services[name].after().contains(&"cloud-init"), "{name}");
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machines_environment_is_that_of_its_services_unless_they_say_otherwise() {
+    fn machine_environment_applies_to_services_and_their_own_variables_override_it() {
         let mut config =
             crate::from_cmdline("rancher.environment.A=1 rancher.environment.B=2").config;
         config.services.get_mut("syslog").unwrap().environment = vec!["B=own".into(), "A".into()];
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn console_is_ready_at_the_port_of_its_ssh_server() {
+    fn console_readiness_check_uses_the_ssh_port() {
         let ready = |cmdline: &str| {
             let services = crate::from_cmdline(cmdline).config.effective_services();
             services["console"].labels["io.rancher.os.ready"].clone()

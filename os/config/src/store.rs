@@ -1,4 +1,4 @@
-//! The files of the configuration: written atomically, synced, for root alone.
+//! Writes the files of the configuration: atomically, synced, and readable by root only.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg};
 use serde_yaml::Value;
 
-use crate::document::without_mark;
+use crate::document::without_byte_order_mark;
 use crate::{Document, FOLDER, GOOD_LAYER, USER_LAYER, check};
 
-/// What the names of files begin with that are not written to the end.
+/// The name prefix of files that are being written.
 const UNFINISHED: &str = ".unfinished-";
 
 /// Writes a layer: atomically, synced, readable by root only.
@@ -24,7 +24,7 @@ pub fn write_layer(path: &Path, layer: &Value) -> std::io::Result<()> {
     )
 }
 
-/// Writes a text in the same way.
+/// Writes a text like [`write_layer`].
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -32,7 +32,7 @@ pub fn write(path: &Path, text: &str) -> std::io::Result<()> {
     write_with_mode(path, text, 0o600)
 }
 
-/// Writes a text that everybody may read in the same way.
+/// Writes a text like [`write_layer`], readable by all users.
 ///
 /// # Errors
 /// The folder cannot be written.
@@ -56,52 +56,51 @@ fn write_with_mode(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     std::fs::File::open(folder)?.sync_all()
 }
 
-/// A file that gets its name when all is in it.
+/// A temporary file that is renamed when it is complete.
 fn unfinished(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     tempfile::Builder::new()
         .prefix(UNFINISHED)
         .tempfile_in(folder)
 }
 
-/// The user's document, in its folder.
+/// The user's document in its folder.
 #[derive(Debug, Clone)]
 pub struct Store {
     folder: PathBuf,
 }
 
 impl Store {
-    /// That of this machine.
+    /// The user's document of this machine.
     pub fn machine() -> Self {
         Self::at(FOLDER.as_ref())
     }
 
-    /// That of a folder.
+    /// The user's document in a folder.
     pub fn at(folder: &Path) -> Self {
         let folder = folder.into();
         Self { folder }
     }
 
-    /// Where the document is.
+    /// The path of the document.
     pub fn path(&self) -> PathBuf {
         self.folder.join(USER_LAYER)
     }
 
-    /// The document's text, empty where there is none yet.
+    /// The document's text; empty if the file does not exist.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn text(&self) -> std::io::Result<String> {
         match std::fs::read_to_string(self.path()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            read => read.map(without_mark),
+            read => read.map(without_byte_order_mark),
         }
     }
 
-    /// Changes the text, alone among those who want to; nothing is written where `change` fails or
-    /// the text stays the same.
+    /// Changes the text under an exclusive lock. Writes nothing if `change` fails or the text is the same.
     ///
     /// # Errors
-    /// Those of `change`, and files that cannot be read or written.
+    /// `change` fails, or a file cannot be read or written.
     pub fn change<E: From<std::io::Error>>(
         &self,
         change: impl FnOnce(&str) -> Result<String, E>,
@@ -114,16 +113,16 @@ impl Store {
         let new = change(&old)?;
         if new != old {
             write(&self.path(), &new)?;
-            self.remember_good()?;
+            self.save_last_good()?;
         }
         Ok(())
     }
 
-    /// Removes what a power cut left unfinished; before anybody else writes here.
+    /// Removes incomplete files that a power cut left behind. No other process may write here meanwhile.
     ///
     /// # Errors
     /// The folder cannot be read or written.
-    pub fn tidy(&self) -> std::io::Result<()> {
+    pub fn remove_unfinished(&self) -> std::io::Result<()> {
         if !self.folder.is_dir() {
             return Ok(());
         }
@@ -136,11 +135,11 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a copy of the document if it is a good one, for the day when it is not.
+    /// Saves a copy of the document if it is valid; see [`GOOD_LAYER`].
     ///
     /// # Errors
     /// The copy cannot be written.
-    pub fn remember_good(&self) -> std::io::Result<()> {
+    pub fn save_last_good(&self) -> std::io::Result<()> {
         let Ok(Some(document)) = Document::read(&self.path()) else {
             return Ok(());
         };
@@ -158,21 +157,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_never_written_to_the_end_goes() {
+    fn remove_unfinished_removes_files_that_a_power_cut_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
         write(&store.path(), "hostname: z\n").unwrap();
-        // The power is cut before it has its name.
+        // The power is cut before the file is renamed.
         unfinished(folder.path()).unwrap().keep().unwrap();
-        store.tidy().unwrap();
+        store.remove_unfinished().unwrap();
         let left = std::fs::read_dir(folder.path()).unwrap();
         let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [USER_LAYER]);
-        assert!(Store::at(&folder.path().join("none")).tidy().is_ok());
+        assert!(
+            Store::at(&folder.path().join("none"))
+                .remove_unfinished()
+                .is_ok()
+        );
     }
 
     #[test]
-    fn what_is_written_is_for_root_alone_and_remembered_if_good() {
+    fn change_writes_for_root_only_and_saves_a_copy_when_the_document_is_valid() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(&folder.path().join("new"));
         let write = |text: &str| {
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_written_where_the_change_fails() {
+    fn change_writes_nothing_when_it_fails() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
         let failed = store.change(|_| Err(std::io::Error::other("no")));

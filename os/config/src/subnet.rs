@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// `ADDRESS/BITS`, or an address alone.
+/// A network, `ADDRESS/BITS`, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Subnet {
@@ -15,7 +15,7 @@ pub struct Subnet {
 }
 
 impl Subnet {
-    /// Whether an address lies in it. An IPv4 address that is mapped into IPv6 is an IPv4 address.
+    /// Whether the network contains an address. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -29,9 +29,9 @@ impl Subnet {
     }
 }
 
-/// Whether two addresses are the same but for so many of their last bits.
-fn same(one: u128, other: u128, last: u8) -> bool {
-    (one ^ other).checked_shr(last.into()).unwrap_or(0) == 0
+/// Whether two addresses differ at most in their last `suffix` bits.
+fn same(one: u128, other: u128, suffix: u8) -> bool {
+    (one ^ other).checked_shr(suffix.into()).unwrap_or(0) == 0
 }
 
 impl FromStr for Subnet {
@@ -62,7 +62,10 @@ impl TryFrom<String> for Subnet {
 
     fn try_from(text: String) -> Result<Self, String> {
         text.parse().map_err(|()| {
-            format!("`{text}` is no network; write `ADDRESS` or `ADDRESS/BITS`, as in `10.0.0.0/8`")
+            format!(
+                "`{text}` is not a network; hint: write `ADDRESS` or `ADDRESS/BITS`, as in \
+                 `10.0.0.0/8`"
+            )
         })
     }
 }
@@ -83,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn subnet_contains_the_addresses_that_share_its_first_bits() {
+    fn subnet_contains_addresses_with_the_same_prefix() {
         assert!(contains("10.0.0.0/8", "10.255.1.2"));
         assert!(!contains("10.0.0.0/8", "11.0.0.1"));
         assert!(contains("10.0.2.2", "10.0.2.2") && !contains("10.0.2.2", "10.0.2.3"));
@@ -94,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn subnet_is_refused_when_it_is_none() {
+    fn subnet_is_rejected_when_it_is_malformed() {
         for text in ["10.0.0.0/33", "::/129", "10.0.0/8", "all", "", "10.0.0.0/"] {
             assert!(text.parse::<Subnet>().is_err(), "{text}");
         }

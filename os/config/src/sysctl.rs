@@ -1,7 +1,8 @@
-//! Kernel settings: which file each is.
+//! Names of kernel settings.
 
-/// The file of a kernel setting below `/proc/sys`; `None` is a name that is none. As for sysctl(8) the
-/// first of `.` and `/` in it separates its parts, and the other one is part of a name (`eth0.100`).
+/// The file of a kernel setting below `/proc/sys`, or `None` if the name is not valid. As in sysctl(8),
+/// the first `.` or `/` in the name is the separator, and the other character is part of a name
+/// (`eth0.100`).
 pub fn file(name: &str) -> Option<String> {
     let slashes = name
         .find(['.', '/'])
@@ -11,9 +12,10 @@ pub fn file(name: &str) -> Option<String> {
         '/' => '.',
         other => other,
     };
-    let path: String = match slashes {
-        true => name.into(),
-        false => name.chars().map(swap).collect(),
+    let path: String = if slashes {
+        name.into()
+    } else {
+        name.chars().map(swap).collect()
     };
     let is_inner = |letter: char| letter.is_ascii_alphanumeric() || "._-:@".contains(letter);
     let is_part = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_inner);
@@ -25,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setting_is_a_file_below_proc_sys() {
+    fn setting_name_maps_to_a_file_below_proc_sys() {
         for (name, wanted) in [
             ("vm.max_map_count", "vm/max_map_count"),
             (

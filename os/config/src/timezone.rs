@@ -1,9 +1,9 @@
-//! The time zone, as `timezone` names it.
+//! The value of the key `timezone`.
 
 use serde::{Deserialize, Serialize};
 
-/// A name of the tz database, such as `Europe/Berlin`. Whether there is such a zone is known only where
-/// the database is.
+/// A name in the tz database, such as `Europe/Berlin`. Only its form is checked here, because the
+/// database is not available wherever the configuration is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timezone(String);
@@ -26,13 +26,13 @@ impl TryFrom<String> for Timezone {
 
     fn try_from(text: String) -> Result<Self, String> {
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte);
-        // A part of a path: neither empty nor one that leads elsewhere.
+        // The name becomes part of a path: no empty part and no `..` may pass.
         let part = |part: &str| !part.is_empty() && part.bytes().all(letter);
         if text.split('/').all(part) {
             return Ok(Self(text));
         }
         Err(format!(
-            "`{text}` is no time zone; write a name such as `Europe/Berlin`"
+            "`{text}` is not a time zone; hint: write a name such as `Europe/Berlin`"
         ))
     }
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timezone_is_refused_when_it_is_no_name_of_a_zone() {
+    fn timezone_is_rejected_when_its_form_is_invalid() {
         for name in [
             "UTC",
             "Etc/GMT+5",

@@ -1,61 +1,48 @@
-//! Where in the text of a document each key and value stands.
+//! The positions of keys and values in the text of a document.
 
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-/// A value.
+/// A value in the text.
 #[derive(Debug)]
-pub struct Node {
-    /// From its first byte past the last that belongs to it; a list or mapping over several lines
-    /// ends with its last value, and a text as a block begins after its `|`.
-    pub bytes: Range<usize>,
-    /// What it is.
-    pub kind: Kind,
-    /// The number of its anchor, or of the one that it is an alias of; 0 is none.
-    pub anchor: usize,
+pub(crate) struct Node {
+    /// The bytes of the value. A list or mapping in block style ends with its last value; a block scalar
+    /// begins after its `|` or `>`.
+    pub(crate) bytes: Range<usize>,
+    pub(crate) kind: Kind,
+    /// The number of the value's anchor, or of the anchor that an alias refers to; 0 if there is none.
+    pub(crate) anchor: usize,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug)]
-pub enum Kind {
-    /// Text on a line, or over several.
+pub(crate) enum Kind {
+    /// A plain or quoted scalar.
     Plain,
-    /// Text as a block after `|` or `>`.
+    /// A block scalar after `|` or `>`.
     Block,
-    /// A name for what stands elsewhere.
+    /// An alias, `*NAME`.
     Alias,
-    /// A list; `[…]` where `flow`.
-    Sequence {
-        /// Whether it is in brackets.
-        flow: bool,
-        /// Its items.
-        items: Vec<Node>,
-    },
-    /// A mapping; `{…}` where `flow`.
-    Mapping {
-        /// Whether it is in braces.
-        flow: bool,
-        /// Its entries, in order.
-        entries: Vec<Entry>,
-    },
+    /// A list; `flow` if it is in brackets.
+    Sequence { flow: bool, items: Vec<Node> },
+    /// A mapping; `flow` if it is in braces. The entries are in order.
+    Mapping { flow: bool, entries: Vec<Entry> },
 }
 
 /// A key and its value.
 #[derive(Debug)]
-pub struct Entry {
-    /// The key.
-    pub name: String,
-    /// Where the key stands.
-    pub key: Range<usize>,
-    /// The value.
-    pub value: Node,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    /// The bytes of the key.
+    pub(crate) key: Range<usize>,
+    pub(crate) value: Node,
 }
 
 impl Node {
-    /// The values of a document; `None` where it has none, or is written in a way that the parser
-    /// of positions does not know.
-    pub fn of(text: &str) -> Option<Self> {
+    /// The root value of a document. Returns `None` if the document has no values, or if it uses syntax
+    /// that the parser of positions does not support.
+    pub(crate) fn of(text: &str) -> Option<Self> {
         let starts = char_starts(text);
         let mut parser = Events {
             text,
@@ -72,44 +59,44 @@ impl Node {
         }
     }
 
-    /// The entry of a key, if this is a mapping that has it.
-    pub fn entry(&self, name: &str) -> Option<&Entry> {
+    /// The entry of a key, if this is a mapping that contains it.
+    pub(crate) fn entry(&self, name: &str) -> Option<&Entry> {
         match &self.kind {
             Kind::Mapping { entries, .. } => entries.iter().find(|entry| entry.name == name),
             _ => None,
         }
     }
 
-    /// The first byte of the key at a path, or of the nearest that it stands under.
-    pub fn place(&self, path: &[String]) -> Option<usize> {
+    /// The first byte of the key at a path, or of its nearest parent in the text.
+    pub(crate) fn position(&self, path: &[String]) -> Option<usize> {
         let (first, rest) = path.split_first()?;
         match &self.kind {
             Kind::Mapping { .. } => {
                 let entry = self.entry(first)?;
-                Some(entry.value.place(rest).unwrap_or(entry.key.start))
+                Some(entry.value.position(rest).unwrap_or(entry.key.start))
             }
             Kind::Sequence { items, .. } => {
                 let item = items.get(first.parse::<usize>().ok()?)?;
-                Some(item.place(rest).unwrap_or(item.bytes.start))
+                Some(item.position(rest).unwrap_or(item.bytes.start))
             }
             _ => None,
         }
     }
 
-    /// The bytes of all texts in it, in order.
-    pub fn texts(&self) -> Vec<Range<usize>> {
+    /// The bytes of all scalars and keys, in order.
+    pub(crate) fn scalars(&self) -> Vec<Range<usize>> {
         match &self.kind {
-            Kind::Sequence { items, .. } => items.iter().flat_map(Self::texts).collect(),
+            Kind::Sequence { items, .. } => items.iter().flat_map(Self::scalars).collect(),
             Kind::Mapping { entries, .. } => entries
                 .iter()
-                .flat_map(|entry| [vec![entry.key.clone()], entry.value.texts()].concat())
+                .flat_map(|entry| [vec![entry.key.clone()], entry.value.scalars()].concat())
                 .collect(),
             _ => vec![self.bytes.clone()],
         }
     }
 }
 
-/// The byte at which each character begins, and the end; positions come in characters.
+/// The byte offset of each character, and of the end: the parser reports positions in characters.
 fn char_starts(text: &str) -> Vec<usize> {
     let starts = text.char_indices().map(|(byte, _)| byte);
     starts.chain([text.len()]).collect()
@@ -132,7 +119,7 @@ impl<'a> Events<'a> {
         byte(span.start.index())..byte(span.end.index())
     }
 
-    /// The value that begins with an event.
+    /// Reads the value that begins with an event.
     fn node(&mut self, first: &Event<'a>, bytes: Range<usize>) -> Option<Node> {
         match first {
             Event::Scalar(_, style, anchor, _) => Some(Node {
@@ -152,7 +139,7 @@ impl<'a> Events<'a> {
 
     fn scalar(&self, style: ScalarStyle, bytes: Range<usize>) -> Node {
         let text = self.text.get(bytes.clone()).unwrap_or_default();
-        // The parser has looked beyond the end when it tells it.
+        // The parser reports the end only after it has read past it.
         let (kind, length) = match style {
             ScalarStyle::Literal | ScalarStyle::Folded => (Kind::Block, text.trim_end().len()),
             ScalarStyle::SingleQuoted => (Kind::Plain, quoted(text, '\'', '\'')),
@@ -209,7 +196,7 @@ impl<'a> Events<'a> {
     }
 }
 
-/// The length of a text in quotes; `escape` takes the next character's meaning.
+/// The length of a quoted scalar with its quotes; `escape` escapes the next character.
 fn quoted(text: &str, quote: char, escape: char) -> usize {
     let mut letters = text.char_indices().skip(1).peekable();
     while let Some((at, letter)) = letters.next() {
@@ -223,11 +210,13 @@ fn quoted(text: &str, quote: char, escape: char) -> usize {
     text.len()
 }
 
-/// Brackets end where they say; the end of a block is noticed only at what comes after it.
+/// The end of a list or mapping: the closing bracket, or the end of the last value in block style,
+/// because the parser reports the end of a block only at the next token.
 fn end(flow: bool, close: &Range<usize>, last: Option<usize>, start: &Range<usize>) -> usize {
-    match flow {
-        true => close.start + 1,
-        false => last.unwrap_or(start.end),
+    if flow {
+        close.start + 1
+    } else {
+        last.unwrap_or(start.end)
     }
 }
 
@@ -245,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn values_begin_and_end_where_people_see_them() {
+    fn value_bytes_match_the_text_of_the_value() {
         let text = "# é\na: x y  # c\nb: 'q' # d\nl: |-\n  one\n   two\n\n# e\nm: # f\n  - p\n  - q # g\n\nn: {o: [1, 2], r: }\ns:\nt:\n  u: 1\n# end\n";
         assert_eq!(at(text, "a"), "x y");
         assert_eq!(at(text, "b"), "'q'");
@@ -258,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_values_has_no_tree() {
+    fn text_without_values_has_no_nodes() {
         for text in ["", "# only this\n", "a: [", "---\n", "\t"] {
             assert!(
                 Node::of(text).is_none_or(|node| node.bytes.is_empty()),

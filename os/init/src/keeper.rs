@@ -1,28 +1,28 @@
-//! The keeper: what stands beside PID 1 once that is Docker. It is a child subreaper, so whatever
-//! containerd leaves behind is waited for here, and it keeps containerd, the supervisor and the
-//! listener to the power button running.
+//! The keeper beside PID 1: it keeps containerd, the supervisor and the power button's listener running. It
+//! is a child subreaper, so it reaps the orphans that containerd leaves.
 
-use crate::respawn::{Program, keep};
+use sys::respawn::{Program, keep_running};
+use sys::{PROGRAMS, SEARCH_PATH};
 
-/// Containerd's configuration, in the root.
+/// Containerd's configuration file, in the root.
 const CONTAINERD_CONFIG: &str = "/usr/share/rancher/containerd.toml";
 
 fn programs() -> Vec<Program> {
     vec![
         Program::new("/usr/bin/containerd", &["--config", CONTAINERD_CONFIG])
-            // Our shim goes before its own.
-            .searching(&format!("{}:{}", crate::PROGRAMS, crate::SEARCH_PATH))
-            .logging_to("/run/containerd.log"),
-        Program::new(&format!("{}/supervisor", crate::PROGRAMS), &[]),
-        Program::new(&format!("{}/power-button", crate::PROGRAMS), &[]),
+            // The shim in PROGRAMS takes precedence over containerd's own.
+            .with_search_path(&format!("{PROGRAMS}:{SEARCH_PATH}"))
+            .with_log("/run/containerd.log"),
+        Program::new(&format!("{PROGRAMS}/supervisor"), &[]),
+        Program::new(&format!("{PROGRAMS}/power-button"), &[]),
     ]
 }
 
 /// Runs until the machine ends.
 ///
 /// # Errors
-/// The kernel refuses to make this process a subreaper, or to give it signals.
-pub fn run() -> nix::Result<()> {
+/// This process cannot become a subreaper, or cannot receive signals.
+pub(crate) fn run() -> nix::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
-    keep(programs())
+    keep_running(programs())
 }

@@ -1,15 +1,18 @@
-//! PID 1, and the keeper beside it.
+//! The program `init`: PID 1, or the keeper.
 
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use crate::report::Report;
-use crate::stages::{Boot, Fatal};
-use crate::sys::Linux;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::reboot::{RebootMode, reboot};
+use sys::report::Report;
+use sys::{Linux, SEARCH_PATH};
 
-/// Does not come back as PID 1: it becomes system-docker, or the machine reboots.
+use crate::boot::Boot;
+use crate::sequence::{self, Fatal};
+
+/// As PID 1 it does not return: it becomes system-docker, or reboots the machine. With the argument
+/// `keeper` it is the keeper.
 pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("keeper") {
         return match crate::keeper::run() {
@@ -21,10 +24,10 @@ pub fn main() -> ExitCode {
         };
     }
     if std::process::id() != 1 {
-        eprintln!("init is PID 1 of the machine; it is started by the kernel and by nobody else");
+        eprintln!("init must be PID 1; only the kernel starts it");
         return ExitCode::FAILURE;
     }
-    // A panic of PID 1 would be one of the kernel.
+    // The kernel panics when PID 1 exits.
     std::panic::set_hook(Box::new(|panic| {
         end(
             &mut Report::new(),
@@ -37,47 +40,47 @@ pub fn main() -> ExitCode {
     let mut report = Report::default();
     let mut linux = Linux::default();
     let mut boot = Boot::new(&mut linux, &mut report);
-    let fatal = match boot.run() {
-        Ok(()) => boot.become_system_docker(),
+    let fatal = match sequence::run(&mut boot) {
+        Ok(()) => sequence::become_system_docker(&mut boot),
         Err(fatal) => fatal,
     };
     end(&mut report, &fatal);
 }
 
-/// What is left when there is no machine: a shell where the command line allows it, and a reboot.
+/// Handles a failed boot: starts a shell if the command line allows it, and reboots.
 fn end(report: &mut Report, fatal: &Fatal) -> ! {
     report.open();
     let cmdline = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     if config::from_cmdline(&cmdline).config.rescue {
-        report.say(&format!(
-            "rancher: a shell, because {} failed; its end reboots",
+        report.print(&format!(
+            "rancher: {} failed; starting a rescue shell; the machine reboots when it exits",
             fatal.stage
         ));
         rescue_shell();
     } else {
-        report.say("rancher: rebooting in 10 s or on a key; `rancher.rescue` on the kernel command line gives a shell");
+        report.print("rancher: rebooting in 10 s or on a key; hint: `rancher.rescue` on the kernel command line starts a shell");
         wait_for_key();
     }
-    // Whether it works cannot be told to anybody any more.
+    // An error cannot be handled any more.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     loop {
         std::thread::park();
     }
 }
 
-/// Time to read why, in milliseconds.
-const TIME_TO_READ: u16 = 10_000;
+/// The delay before the reboot, for people to read the error, in milliseconds.
+const REBOOT_DELAY: u16 = 10_000;
 
 fn wait_for_key() {
     if let Ok(console) = std::fs::File::open("/dev/console") {
         let _ = poll(
             &mut [PollFd::new(console.as_fd(), PollFlags::POLLIN)],
-            PollTimeout::from(TIME_TO_READ),
+            PollTimeout::from(REBOOT_DELAY),
         );
     }
 }
 
-/// Busybox lies in the initrd, for the case that the root cannot be mounted.
+/// Runs a shell. The initrd has busybox, too, in case the root cannot be mounted.
 fn rescue_shell() {
     let busybox = ["/rancher/busybox", "/usr/bin/busybox"];
     let Some(busybox) = busybox
@@ -86,9 +89,9 @@ fn rescue_shell() {
     else {
         return;
     };
-    // `cttyhack` gives the shell its terminal, so that Ctrl-C reaches what it runs.
+    // `cttyhack` makes the console the shell's controlling terminal, so that Ctrl-C works.
     let _ = std::process::Command::new(busybox)
         .args(["setsid", "cttyhack", "sh"])
-        .env("PATH", crate::SEARCH_PATH)
+        .env("PATH", SEARCH_PATH)
         .status();
 }

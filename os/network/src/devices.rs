@@ -1,35 +1,35 @@
-//! The interfaces that the machine has.
+//! The machine's network interfaces.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Where the kernel lists them.
-pub const FOLDER: &str = "/sys/class/net";
+/// The kernel's list of interfaces.
+pub(crate) const FOLDER: &str = "/sys/class/net";
 
-/// Kinds of interfaces that have the hardware address of another one (`DEVTYPE` in their `uevent`).
+/// Types of interfaces that have the hardware address of another one (`DEVTYPE` in their `uevent`).
 const BORROWERS: [&str; 3] = ["bond", "bridge", "vlan"];
 
 /// An interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Device {
-    /// Its own hardware address; empty where it has that of another interface.
-    pub address: String,
-    /// The kernel's number, in the order in which interfaces were made.
-    pub index: u32,
+pub(crate) struct Device {
+    /// Its own hardware address; empty if it has the address of another interface.
+    pub(crate) address: String,
+    /// The kernel's index; indexes increase in the order of creation.
+    pub(crate) index: u32,
     /// The bridge or bond that it is part of.
-    pub master: Option<String>,
+    pub(crate) master: Option<String>,
 }
 
 /// Interfaces by name.
-pub type Devices = BTreeMap<String, Device>;
+pub(crate) type Devices = BTreeMap<String, Device>;
 
-/// Those that are there now. The one to itself is nobody's to configure.
-pub fn all() -> Result<Devices, String> {
+/// The current interfaces, except for the loopback interface, which cannot be configured.
+pub(crate) fn all() -> Result<Devices, String> {
     in_folder(FOLDER.as_ref()).map_err(|error| format!("{FOLDER}: {error}"))
 }
 
-/// One of them.
-pub fn one(name: &str) -> Option<Device> {
+/// The interface of a name.
+pub(crate) fn one(name: &str) -> Option<Device> {
     read(&Path::new(FOLDER).join(name))
 }
 
@@ -47,7 +47,7 @@ fn in_folder(folder: &Path) -> std::io::Result<Devices> {
     Ok(found)
 }
 
-/// One that went meanwhile is none, and neither is a file among them (`bonding_masters`).
+/// Reads an interface. Returns `None` if it was removed meanwhile, or for other files (`bonding_masters`).
 fn read(folder: &Path) -> Option<Device> {
     let text = |name: &str| {
         let text = std::fs::read_to_string(folder.join(name)).ok()?;
@@ -59,7 +59,7 @@ fn read(folder: &Path) -> Option<Device> {
         .lines()
         .find_map(|line| line.strip_prefix("DEVTYPE="));
     let borrows = kind.is_some_and(|kind| BORROWERS.contains(&kind));
-    // A part of a bond has the address of the bond.
+    // The kernel replaces the address of an interface in a bond with the bond's.
     let own = text("bonding_slave/perm_hwaddr").unwrap_or(address);
     let master = std::fs::read_link(folder.join("master")).ok();
     let master = master.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_an_address_is_an_interface() {
+    fn devices_exclude_loopback_and_other_files() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["eth0", "lo"] {
             add(folder.path(), name, &[]);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_belongs_to_one_interface() {
+    fn device_address_is_its_own_hardware_address() {
         let folder = tempfile::tempdir().unwrap();
         add(
             folder.path(),

@@ -1,4 +1,4 @@
-//! A DHCP lease: what udhcpc says of it, what is kept of it, and what `ip` is told.
+//! A DHCP lease: read from udhcpc, saved to a file, and applied with `ip` commands.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -7,33 +7,33 @@ use config::Interface;
 
 use super::commands::{routes, words};
 
-/// Less than this IPv4 need not carry (RFC 791), and nothing works with.
-const LEAST_MTU: u32 = 576;
+/// The minimum MTU. Every IPv4 host must accept packets of this size (RFC 791); with less nothing works.
+const MIN_MTU: u32 = 576;
 
-/// A lease.
+/// A DHCP lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lease {
-    pub address: Ipv4Addr,
-    /// How many of its bits are those of the network.
-    pub bits: u8,
-    pub broadcast: Option<Ipv4Addr>,
-    /// The default route.
-    pub router: Option<Ipv4Addr>,
-    /// Other networks (options 121, 249 and 33), each `ADDRESS/BITS` and its router.
-    pub routes: Vec<(String, Ipv4Addr)>,
-    pub mtu: Option<u32>,
-    pub name_servers: Vec<IpAddr>,
-    pub search: Vec<String>,
-    /// The name that the server has for this machine.
-    pub hostname: Option<String>,
-    /// When it ends, in seconds since the kernel began.
-    pub ends: u64,
+pub(crate) struct Lease {
+    address: Ipv4Addr,
+    /// The length of the network prefix.
+    bits: u8,
+    broadcast: Option<Ipv4Addr>,
+    /// The default gateway.
+    router: Option<Ipv4Addr>,
+    /// Routes to other networks (options 121, 249 and 33), each `ADDRESS/BITS` and its gateway.
+    routes: Vec<(String, Ipv4Addr)>,
+    mtu: Option<u32>,
+    pub(crate) name_servers: Vec<IpAddr>,
+    pub(crate) search: Vec<String>,
+    /// The host name that the server assigns.
+    pub(crate) hostname: Option<String>,
+    /// When it expires, in seconds since the kernel started.
+    pub(crate) ends: u64,
 }
 
 impl Lease {
-    /// From the variables that udhcpc sets (networking/udhcp/dhcpc.c of busybox). Nothing of it is to be
-    /// trusted: what has no meaning is left out. `now` is in seconds since the kernel began.
-    pub fn read(variables: &BTreeMap<String, String>, now: u64) -> Option<Self> {
+    /// Reads the variables that udhcpc sets (networking/udhcp/dhcpc.c of busybox). They are not trusted:
+    /// invalid values are ignored. `now` is in seconds since the kernel started.
+    pub(crate) fn read(variables: &BTreeMap<String, String>, now: u64) -> Option<Self> {
         let text = |name: &str| variables.get(name).map(String::as_str).unwrap_or_default();
         let words = |name: &str| text(name).split_whitespace();
         let bits = text("mask").parse().ok().filter(|bits| *bits <= 32);
@@ -52,10 +52,10 @@ impl Lease {
             address: text("ip").parse().ok()?,
             bits: bits.unwrap_or(24),
             broadcast: text("broadcast").parse().ok(),
-            // Who names routes of this kind names the default route among them (RFC 3442).
+            // Classless routes include the default route and replace the router option (RFC 3442).
             router: if has_classless { default } else { router },
             routes: all,
-            mtu: text("mtu").parse().ok().filter(|mtu| *mtu >= LEAST_MTU),
+            mtu: text("mtu").parse().ok().filter(|mtu| *mtu >= MIN_MTU),
             name_servers: words("dns").filter_map(|word| word.parse().ok()).collect(),
             search: search.into_iter().map(str::to_owned).collect(),
             hostname: Some(text("hostname"))
@@ -65,8 +65,8 @@ impl Lease {
         })
     }
 
-    /// What `ip` is told so that the lease holds, after another one or none.
-    pub fn commands(
+    /// The `ip` commands that apply the lease and remove the earlier one.
+    pub(crate) fn commands(
         &self,
         before: Option<&Self>,
         name: &str,
@@ -115,7 +115,7 @@ impl Lease {
             ));
         }
         for (to, via) in &self.routes {
-            // `0.0.0.0` is a network on the same wire.
+            // `0.0.0.0` means that the network is on the interface's own link.
             let via = if via.is_unspecified() {
                 String::new()
             } else {
@@ -129,15 +129,15 @@ impl Lease {
         all
     }
 
-    /// Whether an address is in the lease's own network. Clouds give leases of one address (`/32`).
+    /// Whether an address is in the lease's network. Some clouds lease single addresses (`/32`).
     fn reaches(&self, address: Ipv4Addr) -> bool {
         let host = 32 - u32::from(self.bits);
         let network = |address: Ipv4Addr| u64::from(u32::from(address)) >> host;
         network(address) == network(self.address)
     }
 
-    /// As it is kept in a file: the variables that it would be read from.
-    pub fn variables(&self) -> BTreeMap<String, String> {
+    /// The variables of the saved file, in the format of udhcpc.
+    pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         let joined = |all: &[String]| all.join(" ");
         let routes = self.routes.iter().map(|(to, via)| format!("{to} {via}"));
         let routes: Vec<_> = routes.collect();
@@ -160,15 +160,15 @@ impl Lease {
         all.filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// From what [`Lease::variables`] wrote.
-    pub fn read_kept(variables: &BTreeMap<String, String>) -> Option<Self> {
-        let kept = Self::read(variables, 0)?;
+    /// Reads the variables that [`Lease::variables`] returned.
+    pub(crate) fn read_saved(variables: &BTreeMap<String, String>) -> Option<Self> {
+        let saved = Self::read(variables, 0)?;
         let router = variables.get("router").and_then(|text| text.parse().ok());
-        Some(Self { router, ..kept })
+        Some(Self { router, ..saved })
     }
 }
 
-/// Pairs of a network and its router; the default route apart.
+/// The default gateway, and pairs of a network and its gateway.
 fn classless<'t>(
     words: impl Iterator<Item = &'t str>,
 ) -> (Option<Ipv4Addr>, Vec<(String, Ipv4Addr)>) {
@@ -190,7 +190,7 @@ fn classless<'t>(
     (default, all)
 }
 
-/// Pairs of a single host and its router (option 33).
+/// Pairs of a single host and its gateway (option 33).
 fn single_hosts<'t>(words: impl Iterator<Item = &'t str>) -> Vec<(String, Ipv4Addr)> {
     let words: Vec<_> = words.collect();
     let pair = |pair: &[&str]| {
@@ -203,13 +203,16 @@ fn single_hosts<'t>(words: impl Iterator<Item = &'t str>) -> Vec<(String, Ipv4Ad
     words.chunks_exact(2).filter_map(pair).collect()
 }
 
-/// Labels of letters, digits, hyphens and underscores: nothing that means something in `resolv.conf`.
-pub fn is_domain(name: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let label =
-        |label: &str| !label.is_empty() && !label.starts_with('-') && label.bytes().all(letter);
+/// Whether a text is a domain name that is safe in `resolv.conf`: labels of letters, digits, hyphens and
+/// underscores.
+pub(crate) fn is_domain(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    (1..=253).contains(&name.len()) && name.split('.').all(label)
+    (1..=253).contains(&name.len()) && name.split('.').all(is_label)
+}
+
+fn is_label(label: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !label.is_empty() && !label.starts_with('-') && label.bytes().all(is_inner)
 }
 
 #[cfg(test)]
@@ -222,25 +225,25 @@ mod tests {
         Lease::read(&variables.collect(), 10).unwrap()
     }
 
-    fn said(lease: &Lease, before: Option<&Lease>, interface: &str) -> Vec<String> {
+    fn commands(lease: &Lease, before: Option<&Lease>, interface: &str) -> Vec<String> {
         let interface: Interface = serde_yaml::from_str(interface).unwrap();
         let all = lease.commands(before, "eth1", 3, &interface);
         all.iter().map(|words| words.join(" ")).collect()
     }
 
-    const USUAL: &str = "ip=10.0.4.15;mask=24;router=10.0.4.2 10.0.4.3;dns=10.0.4.9;search=a.example b.example;\
+    const EXAMPLE: &str = "ip=10.0.4.15;mask=24;router=10.0.4.2 10.0.4.3;dns=10.0.4.9;search=a.example b.example;\
                          domain=other.example;hostname=given;lease=100;mtu=1400";
 
     #[test]
-    fn a_lease_is_an_address_and_a_way_out() {
-        let lease = read(USUAL);
+    fn lease_sets_address_and_default_route() {
+        let lease = read(EXAMPLE);
         assert_eq!(lease.search, ["a.example", "b.example"]);
         assert_eq!(
             (lease.hostname.as_deref(), lease.ends),
             (Some("given"), 110)
         );
         assert_eq!(
-            said(&lease, None, "{}"),
+            commands(&lease, None, "{}"),
             [
                 "link set dev eth1 mtu 1400",
                 "addr replace 10.0.4.15/24 dev eth1",
@@ -250,10 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_wins_over_the_lease() {
+    fn configuration_overrides_the_lease() {
         let own = "{ default_route: false, mtu: 1300, metric: 7, routes: [{ to: 10.8.0.0/16, via: 10.0.4.3 }] }";
         assert_eq!(
-            said(&read(USUAL), None, own),
+            commands(&read(EXAMPLE), None, own),
             [
                 "addr replace 10.0.4.15/24 dev eth1",
                 "route replace 10.8.0.0/16 via 10.0.4.3 dev eth1 metric 7",
@@ -262,11 +265,11 @@ mod tests {
     }
 
     #[test]
-    fn routes_of_a_lease_name_the_default_route_too() {
+    fn classless_routes_replace_the_router_option() {
         let text = "ip=10.0.4.15;mask=32;router=10.0.4.9;staticroutes=0.0.0.0/0 10.0.4.1 10.7.0.0/16 10.0.4.2";
         let lease = read(text);
         assert_eq!(
-            said(&lease, None, "{}"),
+            commands(&lease, None, "{}"),
             [
                 "addr replace 10.0.4.15/32 dev eth1",
                 "route replace 10.0.4.1/32 dev eth1 metric 101",
@@ -283,9 +286,9 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_lease_said_is_taken_back() {
+    fn lease_removes_address_and_routes_of_the_earlier_lease() {
         let before = read("ip=10.0.4.14;mask=24;staticroutes=10.7.0.0/16 10.0.4.2");
-        let commands = said(&read("ip=10.0.4.15;mask=24"), Some(&before), "{}");
+        let commands = commands(&read("ip=10.0.4.15;mask=24"), Some(&before), "{}");
         assert_eq!(
             commands[..2],
             [
@@ -296,19 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_lease_is_what_it_was() {
+    fn saved_lease_survives_a_round_trip() {
         for text in [
-            USUAL,
+            EXAMPLE,
             "ip=10.0.4.15;mask=32;staticroutes=0.0.0.0/0 10.0.4.1 10.7.0.0/16 10.0.4.2",
             "ip=10.0.4.15;routes=10.7.0.1 10.0.4.2;router=10.0.4.3",
         ] {
             let lease = read(text);
-            assert_eq!(Lease::read_kept(&lease.variables()), Some(lease), "{text}");
+            assert_eq!(Lease::read_saved(&lease.variables()), Some(lease), "{text}");
         }
     }
 
     #[test]
-    fn what_a_server_makes_up_is_left_out() {
+    fn invalid_values_of_the_server_are_ignored() {
         let text = "ip=10.0.4.15;mask=99;router=x;dns=10.0.4.9 $(reboot);search=a b/c;hostname=a b;mtu=68;\
                     staticroutes=10.7.0.0/16 x 10.8.0.0/99 10.0.4.1";
         let lease = read(text);

@@ -1,18 +1,19 @@
-//! What udhcpc calls when its lease changes: makes the lease hold, beside those of other interfaces.
+//! The program `dhcp-lease`, which udhcpc calls when its lease changes. It applies the lease together with
+//! those of other interfaces.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use config::{Interface, Loaded};
-use init::report::Report;
+use sys::report::Report;
 
-use super::commands::words;
+use super::commands::{ip, words};
 use super::devices::{self, Devices};
 use super::lease::Lease;
 use super::state::{State, now};
-use super::{hooks, name_servers, run};
+use super::{hooks, name_servers};
 
-/// The program `dhcp-lease`: the first argument is what happened, the rest is in the environment.
+/// The program `dhcp-lease`: the first argument is the event; the lease is in environment variables.
 pub fn main() -> ExitCode {
     let event = std::env::args().nth(1).unwrap_or_default();
     let variables: BTreeMap<_, _> = std::env::vars().collect();
@@ -25,11 +26,12 @@ pub fn main() -> ExitCode {
     for error in &failed {
         let line = format!("rancher: network: {error}");
         eprintln!("{line}");
-        Report::new().say(&line);
+        Report::new().print(&line);
     }
-    match failed.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -37,81 +39,82 @@ fn change(
     event: &str,
     name: &str,
     variables: &BTreeMap<String, String>,
-    tell: &mut impl FnMut(String),
+    report_error: &mut impl FnMut(String),
 ) -> std::io::Result<()> {
     let loaded = config::load_machine();
     let devices = devices::all().map_err(std::io::Error::other)?;
     let Some(device) = devices.get(name) else {
         return Ok(());
     };
-    let usual = Interface::default();
+    let default = Interface::default();
     let interface = loaded.config.network.of(name, &device.address);
-    let interface = interface.unwrap_or(&usual);
+    let interface = interface.unwrap_or(&default);
     let state = State::lock()?;
     let before = state.lease(name);
     match event {
         "deconfig" => {
             let up = format!("link set dev {name} up");
-            run(&words(&up)).unwrap_or_else(&mut *tell);
-            give_up(name, before.as_ref(), now(), &state, tell)?;
+            ip(&words(&up)).unwrap_or_else(&mut *report_error);
+            remove_expired(name, before.as_ref(), now(), &state, report_error)?;
         }
-        "nak" => give_up(name, before.as_ref(), u64::MAX, &state, tell)?,
+        "nak" => remove_expired(name, before.as_ref(), u64::MAX, &state, report_error)?,
         "bound" | "renew" => {
             let Some(lease) = Lease::read(variables, now()) else {
                 return Ok(());
             };
             for command in lease.commands(before.as_ref(), name, device.index, interface) {
-                run(&command).unwrap_or_else(&mut *tell);
+                ip(&command).unwrap_or_else(&mut *report_error);
             }
             state.set_lease(name, Some(&lease))?;
-            settle(&loaded, &devices, &state)?;
+            apply(&loaded, &devices, &state)?;
             drop(state);
             if event == "bound" {
-                hooks::run(name, &interface.post_up, tell);
+                hooks::run(name, &interface.post_up, report_error);
             }
             return Ok(());
         }
         _ => return Ok(()),
     }
-    settle(&loaded, &devices, &state)
+    apply(&loaded, &devices, &state)
 }
 
-/// Takes the address of a lease away that is over. A client that is started again says `deconfig` before
-/// it has asked: what its predecessor was given holds still, and connections go on.
-fn give_up(
+/// Removes the address of a lease that has expired. A client that is restarted sends `deconfig` before it
+/// requests a lease: the lease of the earlier client is still valid then, and connections persist.
+fn remove_expired(
     name: &str,
     lease: Option<&Lease>,
     now: u64,
     state: &State,
-    tell: &mut impl FnMut(String),
+    report_error: &mut impl FnMut(String),
 ) -> std::io::Result<()> {
     if lease.is_some_and(|lease| lease.ends > now) {
         return Ok(());
     }
-    // Addresses of IPv6 are not DHCP's.
+    // IPv6 addresses do not come from this client.
     let flush = format!("-4 addr flush dev {name}");
-    run(&words(&flush)).unwrap_or_else(tell);
+    ip(&words(&flush)).unwrap_or_else(report_error);
     state.set_lease(name, None)
 }
 
-/// Makes name servers and the machine's name what all leases say.
-pub fn settle(loaded: &Loaded, devices: &Devices, state: &State) -> std::io::Result<()> {
+/// Applies the name servers and the host name of all leases.
+pub(crate) fn apply(loaded: &Loaded, devices: &Devices, state: &State) -> std::io::Result<()> {
     name_servers::write(&loaded.config, devices, state).map_err(std::io::Error::other)?;
     let order = name_servers::in_order(&loaded.config, devices).into_iter();
     let mut names = order.filter_map(|(name, _)| state.lease(name)?.hostname);
-    let given = match loaded.names_machine() {
-        true => None,
-        false => names.find_map(|name| machine_name(&name)),
+    let hostname = if loaded.sets_hostname() {
+        None
+    } else {
+        names.find_map(|name| short_name(&name))
     };
-    state.set_hostname(given.as_deref())
+    state.set_hostname(hostname.as_deref())
 }
 
-/// The part of a name that is the machine's own.
-fn machine_name(name: &str) -> Option<String> {
+/// The first label of a host name, if it is valid.
+fn short_name(name: &str) -> Option<String> {
     let first = name.split('.').next()?;
-    let fits =
+    let is_valid =
         !first.is_empty() && first.len() <= 63 && !first.contains('_') && first != "localhost";
-    fits.then(|| first.to_owned())
+    is_valid.then(|| first.to_owned())
 }
 
 #[cfg(test)]
@@ -119,11 +122,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_is_called_by_the_first_label() {
-        assert_eq!(machine_name("given.example").as_deref(), Some("given"));
-        assert_eq!(machine_name("given").as_deref(), Some("given"));
+    fn short_name_is_the_first_label() {
+        assert_eq!(short_name("given.example").as_deref(), Some("given"));
+        assert_eq!(short_name("given").as_deref(), Some("given"));
         for bad in ["localhost", "a_b", "", &"a".repeat(64)] {
-            assert_eq!(machine_name(bad), None, "{bad}");
+            assert_eq!(short_name(bad), None, "{bad}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! `/etc/resolv.conf`: the name servers of the configuration, or those that all networks name, those of
-//! the interface that ranks first before the others.
+//! Writes `/etc/resolv.conf`: the name servers of the configuration, or those of all networks in the order
+//! of the interfaces' metrics.
 
 use std::path::Path;
 
@@ -10,31 +10,31 @@ use super::state::{State, now, overwrite};
 
 const FILE: &str = "/etc/resolv.conf";
 
-/// Writes what holds now.
-pub fn write(config: &Config, devices: &Devices, state: &State) -> Result<(), String> {
+/// Writes the current name servers.
+pub(crate) fn write(config: &Config, devices: &Devices, state: &State) -> Result<(), String> {
     let text = match config.dns.resolv_conf() {
         Some(text) => text,
-        None => text(&config.dns.search, &known(config, devices, state)),
+        None => text(&config.dns.search, &by_interface(config, devices, state)),
     };
     overwrite(Path::new(FILE), &text).map_err(|error| format!("{FILE}: {error}"))
 }
 
-/// What the networks of an interface name.
+/// The DNS settings from the network of an interface.
 #[derive(Default)]
-struct Named {
+struct Settings {
     servers: Vec<String>,
     domains: Vec<String>,
 }
 
-/// The interfaces that ask, the first first.
-pub fn in_order<'a>(
+/// The interfaces with their settings, in the order of their metrics.
+pub(crate) fn in_order<'a>(
     config: &'a Config,
     devices: &'a Devices,
 ) -> Vec<(&'a str, Option<&'a Interface>)> {
     let rank = |(name, device): (&'a String, &'a super::devices::Device)| {
         let interface = config.network.of(name, &device.address);
-        let usual = Interface::default();
-        let metric = interface.unwrap_or(&usual).metric(name, device.index);
+        let default = Interface::default();
+        let metric = interface.unwrap_or(&default).metric(name, device.index);
         (metric, name.as_str(), interface)
     };
     let mut all: Vec<_> = devices.iter().map(rank).collect();
@@ -44,34 +44,34 @@ pub fn in_order<'a>(
         .collect()
 }
 
-fn known(config: &Config, devices: &Devices, state: &State) -> Vec<Named> {
+fn by_interface(config: &Config, devices: &Devices, state: &State) -> Vec<Settings> {
     let now = now();
-    let used = |interface: &Option<&Interface>| {
-        interface.is_none_or(|interface| interface.name_servers != Some(false))
-    };
-    let all = in_order(config, devices).into_iter();
-    let used = all.filter(|(_, interface)| used(interface));
-    used.map(|(name, _)| {
-        let advertised = state.advertised(name);
-        let mut named = Named::default();
-        if let Some(lease) = state.lease(name) {
-            named
-                .servers
-                .extend(lease.name_servers.iter().map(ToString::to_string));
-            named.domains.extend(lease.search);
-        }
-        named.servers.extend(advertised.servers(name, now));
-        named
-            .domains
-            .extend(advertised.domains(now).map(str::to_owned));
-        named
-    })
-    .collect()
+    in_order(config, devices)
+        .into_iter()
+        .filter(|(_, interface)| interface.is_none_or(|it| it.name_servers != Some(false)))
+        .map(|(name, _)| settings(name, state, now))
+        .collect()
 }
 
-/// `search` are the configuration's domains, in the place of the others.
-fn text(search: &[String], all: &[Named]) -> String {
-    let domains = all.iter().flat_map(|named| &named.domains);
+fn settings(name: &str, state: &State, now: u64) -> Settings {
+    let advertised = state.advertised(name);
+    let mut settings = Settings::default();
+    if let Some(lease) = state.lease(name) {
+        settings
+            .servers
+            .extend(lease.name_servers.iter().map(ToString::to_string));
+        settings.domains.extend(lease.search);
+    }
+    settings.servers.extend(advertised.servers(name, now));
+    settings
+        .domains
+        .extend(advertised.domains(now).map(str::to_owned));
+    settings
+}
+
+/// The text of the file. The domains of the configuration, `search`, override the other ones.
+fn text(search: &[String], all: &[Settings]) -> String {
+    let domains = all.iter().flat_map(|settings| &settings.domains);
     let domains = match search {
         [] => unique(domains),
         own => own.iter().map(String::as_str).collect(),
@@ -80,7 +80,7 @@ fn text(search: &[String], all: &[Named]) -> String {
     if !domains.is_empty() {
         text += &format!("search {}\n", domains.join(" "));
     }
-    for server in unique(all.iter().flat_map(|named| &named.servers)) {
+    for server in unique(all.iter().flat_map(|settings| &settings.servers)) {
         text += &format!("nameserver {server}\n");
     }
     text
@@ -101,19 +101,19 @@ mod tests {
     use super::*;
     use crate::devices::Device;
 
-    fn named(servers: &[&str], domains: &[&str]) -> Named {
+    fn settings(servers: &[&str], domains: &[&str]) -> Settings {
         let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
-        Named {
+        Settings {
             servers: owned(servers),
             domains: owned(domains),
         }
     }
 
     #[test]
-    fn servers_and_domains_of_all_networks_are_named_once() {
+    fn resolv_conf_lists_each_server_and_domain_once() {
         let all = [
-            named(&["10.0.2.3"], &["a.example"]),
-            named(&["10.0.4.9", "10.0.2.3"], &["b.example", "a.example"]),
+            settings(&["10.0.2.3"], &["a.example"]),
+            settings(&["10.0.4.9", "10.0.2.3"], &["b.example", "a.example"]),
         ];
         assert_eq!(
             text(&[], &all),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_card_comes_first_unless_another_rank_is_configured() {
+    fn interfaces_are_ordered_by_metric() {
         let device = |index| Device {
             index,
             ..Device::default()

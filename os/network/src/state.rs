@@ -1,5 +1,5 @@
-//! What is known of the networks, in memory of the machine: a file for each interface's lease, and one
-//! for what routers advertise there. Several processes write it, one at a time.
+//! The state of the networks, in memory: for each interface a file with its lease and a file with the
+//! router advertisements. Processes that change it hold a lock.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -11,21 +11,21 @@ use nix::fcntl::{Flock, FlockArg};
 use super::advertised::Advertised;
 use super::lease::Lease;
 
-/// The folder.
-pub const FOLDER: &str = "/run/network";
+/// The folder with the state.
+pub(crate) const FOLDER: &str = "/run/network";
 
-/// The name that DHCP has for the machine, where the configuration has none. The supervisor reads it.
-pub const HOSTNAME: &str = "hostname";
+/// The file with the host name from DHCP, if the configuration sets none. The supervisor reads it.
+const HOSTNAME: &str = "hostname";
 
-/// The state in a folder, which nobody else changes meanwhile.
-pub struct State {
+/// The locked state.
+pub(crate) struct State {
     folder: PathBuf,
     _lock: Flock<File>,
 }
 
 impl State {
-    /// That of the machine, when nobody else has it.
-    pub fn lock() -> Result<Self> {
+    /// Locks the state of the machine.
+    pub(crate) fn lock() -> Result<Self> {
         Self::lock_in(FOLDER.as_ref())
     }
 
@@ -42,29 +42,29 @@ impl State {
     }
 
     /// The lease of an interface.
-    pub fn lease(&self, interface: &str) -> Option<Lease> {
-        Lease::read_kept(&read(&self.folder.join(LEASES).join(interface)))
+    pub(crate) fn lease(&self, interface: &str) -> Option<Lease> {
+        Lease::read_saved(&read(&self.folder.join(LEASES).join(interface)))
     }
 
-    /// Keeps the lease of an interface, or takes it away.
-    pub fn set_lease(&self, interface: &str, lease: Option<&Lease>) -> Result<()> {
+    /// Saves the lease of an interface, or removes it.
+    pub(crate) fn set_lease(&self, interface: &str, lease: Option<&Lease>) -> Result<()> {
         let path = self.folder.join(LEASES).join(interface);
         set(&path, lease.map(Lease::variables))
     }
 
-    /// What routers advertise on an interface.
-    pub fn advertised(&self, interface: &str) -> Advertised {
+    /// The router advertisements of an interface.
+    pub(crate) fn advertised(&self, interface: &str) -> Advertised {
         Advertised::read(&read(&self.folder.join(ADVERTISED).join(interface)))
     }
 
-    /// Keeps what routers advertise on an interface.
-    pub fn set_advertised(&self, interface: &str, advertised: &Advertised) -> Result<()> {
+    /// Saves the router advertisements of an interface.
+    pub(crate) fn set_advertised(&self, interface: &str, advertised: &Advertised) -> Result<()> {
         let path = self.folder.join(ADVERTISED).join(interface);
         set(&path, Some(advertised.variables()))
     }
 
-    /// The interfaces of which something is known.
-    pub fn interfaces(&self) -> Vec<String> {
+    /// The interfaces that have a lease or router advertisements.
+    pub(crate) fn interfaces(&self) -> Vec<String> {
         let folders = [LEASES, ADVERTISED].map(|kind| self.folder.join(kind));
         let entries = folders.iter().filter_map(|folder| folder.read_dir().ok());
         let names = entries.flatten().flatten();
@@ -76,19 +76,19 @@ impl State {
         all
     }
 
-    /// Forgets all that is known of an interface.
-    pub fn forget(&self, interface: &str) {
+    /// Removes the state of an interface.
+    pub(crate) fn forget(&self, interface: &str) {
         for kind in [LEASES, ADVERTISED] {
             let _ = std::fs::remove_file(self.folder.join(kind).join(interface));
         }
     }
 
-    /// Says which name DHCP has for the machine, if that has changed.
-    pub fn set_hostname(&self, name: Option<&str>) -> Result<()> {
+    /// Saves the host name from DHCP, if it has changed.
+    pub(crate) fn set_hostname(&self, name: Option<&str>) -> Result<()> {
         let path = self.folder.join(HOSTNAME);
         match name {
             Some(name) => replace(&path, &format!("{name}\n")),
-            None => absent(std::fs::remove_file(path)),
+            None => ignore_missing(std::fs::remove_file(path)),
         }
     }
 }
@@ -96,17 +96,17 @@ impl State {
 const LEASES: &str = "leases";
 const ADVERTISED: &str = "advertised";
 
-/// Seconds since the kernel began.
-pub fn now() -> u64 {
+/// Seconds since the kernel started.
+pub(crate) fn now() -> u64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds = text.split('.').next().and_then(|text| text.parse().ok());
     seconds.unwrap_or(0)
 }
 
-/// Puts a text into a file that others have mounted: it stays the same file, and is never empty
-/// meanwhile, as whoever starts a container then would find no name server in it.
-pub fn overwrite(path: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|has| has == text) {
+/// Overwrites a file that is mounted in containers. The inode stays the same, and the file is never empty
+/// in between, because a container that starts at that moment would have no name servers.
+pub(crate) fn overwrite(path: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
     let mut options = OpenOptions::new();
@@ -119,7 +119,7 @@ pub fn overwrite(path: &Path, text: &str) -> Result<()> {
     file.set_len(text.len() as u64)
 }
 
-/// Lines of `NAME=VALUE`.
+/// Reads a file with lines `NAME=VALUE`.
 fn read(path: &Path) -> BTreeMap<String, String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let pairs = text.lines().filter_map(|line| line.split_once('='));
@@ -130,7 +130,7 @@ fn read(path: &Path) -> BTreeMap<String, String> {
 
 fn set(path: &Path, variables: Option<BTreeMap<String, String>>) -> Result<()> {
     let Some(variables) = variables else {
-        return absent(std::fs::remove_file(path));
+        return ignore_missing(std::fs::remove_file(path));
     };
     let lines = variables.iter();
     let text: String = lines
@@ -140,7 +140,7 @@ fn set(path: &Path, variables: Option<BTreeMap<String, String>>) -> Result<()> {
 }
 
 fn replace(path: &Path, text: &str) -> Result<()> {
-    if std::fs::read_to_string(path).is_ok_and(|has| has == text) {
+    if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
         return Ok(());
     }
     let new = path.with_extension("new");
@@ -148,8 +148,8 @@ fn replace(path: &Path, text: &str) -> Result<()> {
     std::fs::rename(new, path)
 }
 
-fn absent(removed: Result<()>) -> Result<()> {
-    match removed {
+fn ignore_missing(result: Result<()>) -> Result<()> {
+    match result {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lease_is_kept_until_it_is_taken_away() {
+    fn lease_is_saved_until_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::lock_in(folder.path()).unwrap();
         let variables = [("ip".to_owned(), "10.0.4.15".to_owned())].into();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_mounted_elsewhere_stays_the_same_file() {
+    fn overwrite_preserves_the_inode() {
         use std::os::unix::fs::MetadataExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("resolv.conf");

@@ -1,30 +1,35 @@
-//! What the kernel makes of IPv6 router advertisements on an interface.
+//! Kernel settings for IPv6 router advertisements on an interface.
 
 use std::path::Path;
 
 use config::Interface;
 
-/// `/proc/sys/net` of the machine: that of a container cannot be written.
+/// The machine's `/proc/sys/net`; the one of a container is read-only.
 const FOLDER: &str = "/sysctl";
 
-/// Sets it, before the interface is up.
-pub fn set(name: &str, index: u32, interface: &Interface, tell: &mut impl FnMut(String)) {
+/// Applies the settings. This must happen before the interface is up.
+pub(crate) fn set(
+    name: &str,
+    index: u32,
+    interface: &Interface,
+    report_error: &mut impl FnMut(String),
+) {
     let folder = Path::new(FOLDER).join("ipv6/conf").join(name);
     if !folder.is_dir() {
-        // A kernel without IPv6.
+        // The kernel has no IPv6.
         return;
     }
     for (key, value) in settings(name, index, interface) {
         if let Err(error) = std::fs::write(folder.join(key), value.to_string()) {
-            tell(format!("{name}: {key}: {error}"));
+            report_error(format!("{name}: {key}: {error}"));
         }
     }
 }
 
-/// Documentation/networking/ip-sysctl.rst.
+/// The settings; see Documentation/networking/ip-sysctl.rst of the kernel.
 fn settings(name: &str, index: u32, interface: &Interface) -> [(&'static str, u32); 3] {
-    // Also when packets are forwarded, as Docker sets it for networks with IPv6. What is part of another
-    // interface has no address.
+    // 2 accepts them also when forwarding is on, as Docker sets it for IPv6 networks. An interface that is
+    // part of another one has no address.
     let accepted = if interface.is_part() { 0 } else { 2 };
     let default_route = interface.default_route != Some(false);
     [
@@ -39,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn default_routes_of_routers_rank_like_those_of_dhcp() {
+    fn router_advertisement_settings_follow_the_interface() {
         let settings = |text| {
             settings("eth1", 3, &serde_yaml::from_str(text).unwrap()).map(|(_, value)| value)
         };

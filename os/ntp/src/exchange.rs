@@ -1,51 +1,52 @@
-//! A question to a time server, and what its answer says.
+//! Queries time servers and computes the offset of the clock.
 
 use std::collections::BTreeMap;
 use std::net::{ToSocketAddrs, UdpSocket};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Octets of a question, and of an answer without extensions.
+/// The size of a request, and of a response without extensions, in bytes.
 const PACKET: usize = 48;
 
-/// For one answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The timeout of a response.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Seconds from 1900, where NTP begins to count, to 1970.
+/// Seconds from the epoch of NTP (1900) to the epoch of Unix (1970).
 const EPOCH: u64 = 2_208_988_800;
 
-/// Time servers, and what was said of those that gave no answer.
-pub struct Servers {
+/// Time servers, and the last error of each server that failed.
+pub(crate) struct Servers {
     names: Vec<String>,
     failed: BTreeMap<String, String>,
 }
 
 impl Servers {
-    /// `HOST` or `HOST:PORT` each.
-    pub fn new(names: Vec<String>) -> Self {
+    /// Each name is `HOST` or `HOST:PORT`.
+    pub(crate) fn new(names: Vec<String>) -> Self {
         let failed = BTreeMap::new();
         Self { names, failed }
     }
 
-    /// Whether there is nobody to ask.
-    pub fn is_empty(&self) -> bool {
+    /// Whether there are no servers.
+    pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// How many seconds the clock is behind, by the middle one of the servers that answer.
+    /// The offset of the clock in seconds: the median of the servers that answer. It is positive if the
+    /// clock is behind.
     ///
-    /// Says which do not, each once until it fails in another way: a machine that no time server can
-    /// be reached from would fill its log, and be awake for it.
-    pub fn offset(&mut self) -> Option<f64> {
+    /// Prints an error of a server only when it differs from the server's last one. Otherwise a machine
+    /// that cannot reach any server would fill its log.
+    pub(crate) fn offset(&mut self) -> Option<f64> {
         let mut offsets = Vec::new();
         for server in &self.names {
-            match ask(server) {
+            match query(server) {
                 Ok(offset) => {
                     self.failed.remove(server);
                     offsets.push(offset);
                 }
                 Err(error) => {
-                    if let Some(news) = news(&mut self.failed, server, error.to_string()) {
-                        eprintln!("ntp: {news}");
+                    if let Some(message) = new_error(&mut self.failed, server, error.to_string()) {
+                        eprintln!("ntp: {message}");
                     }
                 }
             }
@@ -55,71 +56,71 @@ impl Servers {
     }
 }
 
-/// What is to be said of a server that failed, where that was not said the last time.
-fn news(failed: &mut BTreeMap<String, String>, server: &str, error: String) -> Option<String> {
-    let told = format!("{server}: {error}");
+/// The message for a failed server, if its error differs from the last one.
+fn new_error(failed: &mut BTreeMap<String, String>, server: &str, error: String) -> Option<String> {
+    let message = format!("{server}: {error}");
     let before = failed.insert(server.to_owned(), error.clone());
-    (before != Some(error)).then_some(told)
+    (before != Some(error)).then_some(message)
 }
 
-fn ask(server: &str) -> std::io::Result<f64> {
-    let known = |addresses: std::io::Result<std::vec::IntoIter<_>>| {
-        addresses?.next().ok_or_else(no_address)
-    };
-    let address = match server.rsplit_once(':') {
+fn query(server: &str) -> std::io::Result<f64> {
+    let mut addresses = match server.rsplit_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() && !host.ends_with(':') => {
-            known(server.to_socket_addrs())?
+            server.to_socket_addrs()?
         }
-        _ => known((server, 123).to_socket_addrs())?,
+        _ => (server, 123).to_socket_addrs()?,
     };
+    let no_address = || std::io::Error::other("the name has no address");
+    let address = addresses.next().ok_or_else(no_address)?;
     let socket = UdpSocket::bind(if address.is_ipv4() {
         "0.0.0.0:0"
     } else {
         "[::]:0"
     })?;
     socket.connect(address)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     let sent = now();
-    socket.send(&question(sent))?;
-    let mut answer = [0; PACKET];
-    let length = socket.recv(&mut answer)?;
-    evaluate(&answer[..length], sent, now()).ok_or_else(|| {
-        std::io::Error::other("this is no answer of a time server that knows the time")
+    socket.send(&request(sent))?;
+    let mut response = [0; PACKET];
+    let length = socket.recv(&mut response)?;
+    evaluate(&response[..length], sent, now()).ok_or_else(|| {
+        std::io::Error::other("invalid response, or the server's clock is not synchronized")
     })
 }
 
-fn no_address() -> std::io::Error {
-    std::io::Error::other("it has no address")
-}
-
-/// Version 4, mode 3 (client).
-fn question(sent: u64) -> [u8; PACKET] {
+/// A request of version 4, mode 3 (client).
+fn request(sent: u64) -> [u8; PACKET] {
     let mut packet = [0; PACKET];
     packet[0] = 4 << 3 | 3;
     packet[40..].copy_from_slice(&sent.to_be_bytes());
     packet
 }
 
-/// Seconds that the clock is behind; none for what is no answer to the question that was `sent`, or
-/// of a server whose own clock is not set.
-fn evaluate(answer: &[u8], sent: u64, arrived: u64) -> Option<f64> {
-    let time = |at: usize| Some(u64::from_be_bytes(answer.get(at..at + 8)?.try_into().ok()?));
-    let (asked, received, answered) = (time(24)?, time(32)?, time(40)?);
-    let (alarm, mode, stratum) = (answer[0] >> 6 == 3, answer[0] & 7, answer[1]);
-    if asked != sent || alarm || mode != 4 || !(1..16).contains(&stratum) || answered == 0 {
+/// The offset in seconds that a response yields. Returns `None` if it does not answer the request that
+/// was `sent`, or if the server's clock is not synchronized.
+fn evaluate(response: &[u8], sent: u64, arrived: u64) -> Option<f64> {
+    let time = |at: usize| {
+        Some(u64::from_be_bytes(
+            response.get(at..at + 8)?.try_into().ok()?,
+        ))
+    };
+    let (originate, received, transmitted) = (time(24)?, time(32)?, time(40)?);
+    let (alarm, mode, stratum) = (response[0] >> 6 == 3, response[0] & 7, response[1]);
+    if originate != sent || alarm || mode != 4 || !(1..16).contains(&stratum) || transmitted == 0 {
         return None;
     }
-    Some((seconds(received, sent) + seconds(answered, arrived)) / 2.0)
+    Some((seconds(received, sent) + seconds(transmitted, arrived)) / 2.0)
 }
 
-/// From one time to another, which are less than 68 years apart: they begin anew in 2036.
+/// Seconds from one time to another. They must be less than 68 years apart, because timestamps wrap
+/// around in 2036.
 fn seconds(to: u64, from: u64) -> f64 {
     to.wrapping_sub(from).cast_signed() as f64 / 2_f64.powi(32)
 }
 
 /// Seconds since 1900 and their fraction, 32 bits each.
 fn now() -> u64 {
-    // A clock before 1970 is as wrong as one at 1970.
+    // A clock before 1970 is treated as 1970; it is wrong in any case.
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -133,28 +134,28 @@ mod tests {
 
     const SECOND: u64 = 1 << 32;
 
-    fn answer(sent: u64, received: u64, answered: u64) -> [u8; PACKET] {
+    fn response(sent: u64, received: u64, transmitted: u64) -> [u8; PACKET] {
         let mut packet = [0; PACKET];
         (packet[0], packet[1]) = (4 << 3 | 4, 2);
         packet[24..32].copy_from_slice(&sent.to_be_bytes());
         packet[32..40].copy_from_slice(&received.to_be_bytes());
-        packet[40..48].copy_from_slice(&answered.to_be_bytes());
+        packet[40..48].copy_from_slice(&transmitted.to_be_bytes());
         packet
     }
 
     #[test]
-    fn the_way_there_and_back_is_left_out() {
-        // Half a second each way, and the clock is ten seconds behind.
+    fn offset_excludes_the_network_delay() {
+        // The delay is half a second each way, and the clock is ten seconds behind.
         let sent = 100 * SECOND;
-        let packet = answer(sent, sent + 10 * SECOND + SECOND / 2, sent + 11 * SECOND);
+        let packet = response(sent, sent + 10 * SECOND + SECOND / 2, sent + 11 * SECOND);
         let arrived = sent + SECOND + SECOND / 2;
         assert_eq!(evaluate(&packet, sent, arrived), Some(10.0));
     }
 
     #[test]
-    fn what_begins_anew_in_2036_is_no_step_back() {
+    fn offset_is_right_when_timestamps_wrap_around() {
         let sent = u64::MAX - 2 * SECOND;
-        let packet = answer(
+        let packet = response(
             sent,
             sent.wrapping_add(4 * SECOND),
             sent.wrapping_add(4 * SECOND),
@@ -163,19 +164,19 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_told_when_it_is_another_one() {
+    fn server_error_is_reported_when_it_changes() {
         let mut failed = BTreeMap::new();
-        let mut told = |server: &str, error: &str| news(&mut failed, server, error.into());
-        assert_eq!(told("a", "refused"), Some("a: refused".into()));
-        assert_eq!(told("a", "refused"), None);
-        assert_eq!(told("b", "refused"), Some("b: refused".into()));
-        assert_eq!(told("a", "no route"), Some("a: no route".into()));
-        assert_eq!(told("a", "refused"), Some("a: refused".into()));
+        let mut report = |server: &str, error: &str| new_error(&mut failed, server, error.into());
+        assert_eq!(report("a", "refused"), Some("a: refused".into()));
+        assert_eq!(report("a", "refused"), None);
+        assert_eq!(report("b", "refused"), Some("b: refused".into()));
+        assert_eq!(report("a", "no route"), Some("a: no route".into()));
+        assert_eq!(report("a", "refused"), Some("a: refused".into()));
     }
 
     #[test]
-    fn no_answer_is_believed_that_is_none() {
-        let good = answer(7, 8, 9);
+    fn response_is_rejected_when_it_is_invalid_or_unsynchronized() {
+        let good = response(7, 8, 9);
         assert!(evaluate(&good, 7, 8).is_some());
         assert_eq!(evaluate(&good, 6, 8), None);
         assert_eq!(evaluate(&good[..47], 7, 8), None);

@@ -1,4 +1,4 @@
-//! What the cloud told this machine.
+//! `rancherctl cloud-init`.
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -6,30 +6,30 @@ use std::process::ExitCode;
 
 use cloud_init::{Problem, Status};
 
-/// What is wanted of it.
+/// `rancherctl cloud-init`.
 #[derive(Debug, clap::Subcommand)]
-pub enum Action {
-    /// What was heard in this boot, from whom, and what is wrong with it
+pub(crate) enum Action {
+    /// Show which datasource answered in this boot, the results, and errors in its data
     Status,
-    /// Check user-data, and do nothing with it; exit status 1 where something is wrong
+    /// Check user-data without applying it; the exit status is 1 if there are errors
     Validate {
-        /// The file; standard input without one
+        /// The file [default: standard input]
         file: Option<PathBuf>,
     },
-    /// Ask now, and do what is said
+    /// Query datasources now and apply the answer
     Run {
-        /// In this order, e.g. `file:/home/rancher/user-data`; those of the configuration without
+        /// Datasources in order, e.g. `file:/home/rancher/user-data` [default: those in the configuration]
         #[arg(value_name = "DATASOURCE")]
         datasources: Vec<String>,
     },
 }
 
-/// Does it.
-pub fn run(action: &Action) -> Result<ExitCode, String> {
+/// Runs the command.
+pub(crate) fn run(action: &Action) -> Result<ExitCode, String> {
     match action {
         Action::Status => show(&Status::read()),
         Action::Validate { file } => validate(file.as_ref()),
-        Action::Run { datasources } => ask(datasources),
+        Action::Run { datasources } => query(datasources),
     }
 }
 
@@ -53,15 +53,14 @@ fn validate(file: Option<&PathBuf>) -> Result<ExitCode, String> {
     for problem in &problems {
         eprintln!("{name}: {problem}");
     }
-    Ok(match problems.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    if problems.is_empty() {
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
+    }
 }
 
-fn ask(datasources: &[String]) -> Result<ExitCode, String> {
-    if !nix::unistd::geteuid().is_root() {
-        return Err("only root may do this; try it with `sudo`".into());
-    }
+fn query(datasources: &[String]) -> Result<ExitCode, String> {
+    crate::caller::must_be_root()?;
     show(&cloud_init::run(datasources)?)
 }

@@ -1,4 +1,4 @@
-//! Devices by what is on them, as udev and mdev name them below `/dev/disk`.
+//! `rancherctl dev`: finds devices by label or UUID, with the links of udev and mdev below `/dev/disk`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,8 +6,8 @@ use clap::Args;
 
 /// `rancherctl dev`.
 #[derive(Debug, Args)]
-pub struct Dev {
-    /// LABEL=, UUID=, PARTLABEL= or PARTUUID= and what it is, or a path
+pub(crate) struct Dev {
+    /// LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=…, or a path
     device: String,
 }
 
@@ -15,11 +15,11 @@ impl Dev {
     /// Prints the path of the device.
     ///
     /// # Errors
-    /// There is none, or what was asked for is no name of one.
-    pub fn run(self) -> Result<(), String> {
+    /// The device does not exist, or the name is not valid.
+    pub(crate) fn run(self) -> Result<(), String> {
         let link = link(&self.device)?;
         let found = std::fs::canonicalize(&link)
-            .map_err(|_| format!("there is no device {}", self.device))?;
+            .map_err(|_| format!("device {} does not exist", self.device))?;
         println!("{}", found.display());
         Ok(())
     }
@@ -29,30 +29,34 @@ fn link(device: &str) -> Result<PathBuf, String> {
     if device.starts_with('/') {
         return Ok(device.into());
     }
-    let unknown =
-        || format!("`{device}`: known are LABEL=, UUID=, PARTLABEL=, PARTUUID= and paths");
-    let (kind, name) = device.split_once('=').ok_or_else(unknown)?;
+    let invalid = || {
+        format!(
+            "`{device}` is not a device; hint: write LABEL=…, UUID=…, PARTLABEL=…, PARTUUID=… or a path"
+        )
+    };
+    let (kind, name) = device.split_once('=').ok_or_else(invalid)?;
     let folder = match kind {
         "LABEL" => "by-label",
         "UUID" => "by-uuid",
         "PARTLABEL" => "by-partlabel",
         "PARTUUID" => "by-partuuid",
-        _ => return Err(unknown()),
+        _ => return Err(invalid()),
     };
     if name.is_empty() {
-        return Err(unknown());
+        return Err(invalid());
     }
     Ok(Path::new("/dev/disk").join(folder).join(encoded(name)))
 }
 
-/// What cannot stand in the name of such a file is `\xNN` there (`blkid_encode_string` of libblkid).
+/// Encodes characters that are not allowed in such a link as `\xNN` (`blkid_encode_string` of libblkid).
 fn encoded(name: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "#+-.:=@_".contains(letter);
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "#+-.:=@_".contains(letter);
     let mut encoded = String::new();
     for letter in name.chars() {
-        match plain(letter) || !letter.is_ascii() {
-            true => encoded.push(letter),
-            false => encoded.push_str(&format!("\\x{:02x}", u32::from(letter))),
+        if is_plain(letter) || !letter.is_ascii() {
+            encoded.push(letter);
+        } else {
+            encoded.push_str(&format!("\\x{:02x}", u32::from(letter)));
         }
     }
     encoded
@@ -63,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_files_of_one_folder() {
+    fn link_is_a_file_below_dev_disk() {
         let found = |device| link(device).map(|path| path.display().to_string());
         assert_eq!(found("LABEL=a b").unwrap(), r"/dev/disk/by-label/a\x20b");
         assert_eq!(found("LABEL=../x").unwrap(), r"/dev/disk/by-label/..\x2fx");

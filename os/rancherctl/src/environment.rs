@@ -1,4 +1,4 @@
-//! Commands with the variables of the configuration.
+//! `rancherctl env`: runs a command with the environment variables of the configuration.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -9,22 +9,22 @@ use crate::caller;
 
 /// `rancherctl env`.
 #[derive(Debug, Args)]
-pub struct Env {
+pub(crate) struct Env {
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
 
 impl Env {
-    /// Becomes the command.
+    /// Replaces this process with the command.
     ///
     /// # Errors
-    /// The caller may not read the configuration; the command cannot be run.
-    pub fn run(self) -> Result<(), String> {
+    /// The caller is not root, or the command cannot be run.
+    pub(crate) fn run(self) -> Result<(), String> {
         caller::must_be_root()?;
         let variables = config::load_machine().config.environment;
         let [program, arguments @ ..] = self.command.as_slice() else {
-            return Err("which command?".into());
+            return Err("no command".into());
         };
         let error = std::process::Command::new(program)
             .args(arguments)

@@ -1,6 +1,6 @@
-//! Restarting and stopping the machine: what people say of it, and to whom it is told.
+//! `reboot`, `poweroff`, `halt`, `shutdown`, `init` and `telinit`.
 //!
-//! `power` does it, a program of the machine itself: the console that this runs in is stopped on the way.
+//! The program `power` does the work outside the console, because the console is stopped on the way.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -9,34 +9,34 @@ use std::process::{self, Stdio};
 use clap::{Args, Parser, Subcommand};
 use nix::sched::{CloneFlags, setns};
 
-/// What does it, in the machine's own root.
+/// The program in the machine's root file system.
 const POWER: &str = "/usr/lib/rancher/power";
 
-/// How it is to end, as `reboot`, `poweroff` and `halt` take it.
+/// The options of `reboot`, `poweroff` and `halt`.
 #[derive(Debug, Clone, Default, Args)]
-pub struct How {
-    /// Stop no container: only write what is in memory to the disks
+pub(crate) struct Options {
+    /// Do not stop containers; only sync the disks
     #[arg(short, long)]
     force: bool,
-    /// How long containers have to stop before they are killed
+    /// The time that containers have to stop before they are killed
     #[arg(short, long, value_name = "SECONDS")]
     timeout: Option<u32>,
 }
 
-/// The end of the machine, also by these names alone.
+/// The subcommands, which are also programs of these names.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Restart the machine
-    Reboot(How),
+    Reboot(Options),
     /// Switch the machine off
-    Poweroff(How),
-    /// Stop the machine, leaving the power on
-    Halt(How),
+    Poweroff(Options),
+    /// Stop the machine and leave the power on
+    Halt(Options),
 }
 
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, multicall = true)]
-struct Called {
+struct Program {
     #[command(subcommand)]
     command: Command,
 }
@@ -48,13 +48,13 @@ struct Called {
     disable_help_flag = true
 )]
 struct Shutdown {
-    /// Print help; `-h` is another flag here
+    /// Print help (`-h` has another meaning here)
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
     /// Restart
     #[arg(short, long)]
     reboot: bool,
-    /// Switch off, as without a flag
+    /// Switch off (the default)
     #[arg(
         short = 'h',
         short_alias = 'P',
@@ -62,17 +62,17 @@ struct Shutdown {
         conflicts_with = "reboot"
     )]
     poweroff: bool,
-    /// Stop, leaving the power on
+    /// Stop and leave the power on
     #[arg(short = 'H', long, conflicts_with_all = ["reboot", "poweroff"])]
     halt: bool,
     #[command(flatten)]
-    how: How,
-    /// When: `now`, as nothing else is known
+    options: Options,
+    /// The time; only `now` is supported
     #[arg(value_parser = ["now", "+0"], default_value = "now", hide_possible_values = true)]
     when: String,
 }
 
-/// `init` and `telinit`, which people and scripts of other systems call with a runlevel.
+/// `init` and `telinit` with a runlevel, for users and scripts of other systems.
 #[derive(Debug, Parser)]
 #[command(version, about = "Switch the machine off, or restart it")]
 struct Init {
@@ -81,7 +81,7 @@ struct Init {
     runlevel: String,
 }
 
-/// What is to become of the machine.
+/// What `power` does with the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     Reboot,
@@ -89,34 +89,34 @@ enum Action {
     Halt,
 }
 
-/// Does what a command of this name does, with the arguments of this process; none is not of here.
-pub fn called(name: &str) -> Option<Result<(), String>> {
+/// Runs the program of this name with the arguments of this process, if it is one of this module.
+pub(crate) fn run_as(name: &str) -> Option<Result<(), String>> {
     match name {
-        "reboot" | "poweroff" | "halt" => Some(Called::parse().command.run()),
+        "reboot" | "poweroff" | "halt" => Some(Program::parse().command.run()),
         "shutdown" => {
-            let asked = Shutdown::parse();
-            Some(run(asked.action(), &asked.how))
+            let shutdown = Shutdown::parse();
+            Some(run(shutdown.action(), &shutdown.options))
         }
-        "init" | "telinit" => Some(run(Init::parse().action(), &How::default())),
+        "init" | "telinit" => Some(run(Init::parse().action(), &Options::default())),
         _ => None,
     }
 }
 
 impl Command {
-    /// Has it done: returns when it has begun.
+    /// Starts the action and returns when it has begun.
     ///
     /// # Errors
-    /// The caller is not root, or is in a container that may not do this.
-    pub fn run(&self) -> Result<(), String> {
-        let (action, how) = self.meaning();
-        run(action, how)
+    /// The caller is not root, or is in a container without the privileges.
+    pub(crate) fn run(&self) -> Result<(), String> {
+        let (action, options) = self.parts();
+        run(action, options)
     }
 
-    fn meaning(&self) -> (Action, &How) {
+    fn parts(&self) -> (Action, &Options) {
         match self {
-            Self::Reboot(how) => (Action::Reboot, how),
-            Self::Poweroff(how) => (Action::PowerOff, how),
-            Self::Halt(how) => (Action::Halt, how),
+            Self::Reboot(options) => (Action::Reboot, options),
+            Self::Poweroff(options) => (Action::PowerOff, options),
+            Self::Halt(options) => (Action::Halt, options),
         }
     }
 }
@@ -140,45 +140,47 @@ impl Shutdown {
     }
 }
 
-fn run(action: Action, how: &How) -> Result<(), String> {
+fn run(action: Action, options: &Options) -> Result<(), String> {
     crate::caller::must_be_root()?;
-    enter_the_machine().map_err(|error| format!("the machine cannot be reached: {error}"))?;
+    enter_host_mounts()
+        .map_err(|error| format!("failed to enter the machine's mount namespace: {error}"))?;
     let mut power = process::Command::new(POWER)
-        .args(arguments(action, how))
+        .args(arguments(action, options))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        // It goes on when this terminal is gone.
+        // The program must survive the end of this terminal.
         .stderr(Stdio::null())
         .spawn()
         .map_err(|error| format!("{POWER}: {error}"))?;
-    let mut begun = String::new();
-    if let Some(said) = power.stdout.take() {
-        // What cannot be read was not said.
-        let _ = BufReader::new(said).read_line(&mut begun);
+    let mut first_line = String::new();
+    if let Some(stdout) = power.stdout.take() {
+        // A read error is treated as no output.
+        let _ = BufReader::new(stdout).read_line(&mut first_line);
     }
-    match begun.is_empty() {
-        false => Ok(()),
-        true => Err(format!("{POWER} did not begin")),
+    if first_line.is_empty() {
+        return Err(format!("{POWER} failed to start the action"));
     }
+    Ok(())
 }
 
-fn enter_the_machine() -> std::io::Result<()> {
+fn enter_host_mounts() -> std::io::Result<()> {
     let mounts = File::open("/proc/1/ns/mnt")?;
     setns(mounts, CloneFlags::CLONE_NEWNS)?;
     Ok(())
 }
 
-fn arguments(action: Action, how: &How) -> Vec<String> {
+fn arguments(action: Action, options: &Options) -> Vec<String> {
     let action = match action {
         Action::Reboot => "reboot",
         Action::PowerOff => "poweroff",
         Action::Halt => "halt",
     };
-    let patience = match how {
-        How { force: true, .. } => Some("now".to_owned()),
-        How { timeout, .. } => timeout.map(|seconds| seconds.to_string()),
+    let timeout = if options.force {
+        Some("now".to_owned())
+    } else {
+        options.timeout.map(|seconds| seconds.to_string())
     };
-    std::iter::once(action.to_owned()).chain(patience).collect()
+    std::iter::once(action.to_owned()).chain(timeout).collect()
 }
 
 #[cfg(test)]
@@ -187,21 +189,21 @@ mod tests {
 
     fn shutdown(words: &[&str]) -> Option<Vec<String>> {
         let words = std::iter::once(&"shutdown").chain(words);
-        let asked = Shutdown::try_parse_from(words).ok()?;
-        Some(arguments(asked.action(), &asked.how))
+        let shutdown = Shutdown::try_parse_from(words).ok()?;
+        Some(arguments(shutdown.action(), &shutdown.options))
     }
 
     fn reboot(words: &[&str]) -> Option<Vec<String>> {
         let words = std::iter::once(&"reboot").chain(words);
-        let command = Called::try_parse_from(words).ok()?.command;
-        let (action, how) = command.meaning();
-        Some(arguments(action, how))
+        let command = Program::try_parse_from(words).ok()?.command;
+        let (action, options) = command.parts();
+        Some(arguments(action, options))
     }
 
     #[test]
-    fn shutdown_takes_the_flags_that_people_know() {
-        let said = |words: &[&str]| shutdown(words).map(|words| words.join(" "));
-        for (words, means) in [
+    fn shutdown_accepts_the_flags_of_other_systems() {
+        let result = |words: &[&str]| shutdown(words).map(|words| words.join(" "));
+        for (words, expected) in [
             (&["now"][..], "poweroff"),
             (&[], "poweroff"),
             (&["-h", "now"], "poweroff"),
@@ -211,15 +213,15 @@ mod tests {
             (&["-r", "-t", "3", "now"], "reboot 3"),
             (&["-f", "-r", "now"], "reboot now"),
         ] {
-            assert_eq!(said(words).as_deref(), Some(means), "{words:?}");
+            assert_eq!(result(words).as_deref(), Some(expected), "{words:?}");
         }
-        // What is not done must not be taken for now.
-        assert_eq!(said(&["-h", "+5"]), None);
-        assert_eq!(said(&["-r", "-h", "now"]), None);
+        // An unsupported time must not be read as `now`.
+        assert_eq!(result(&["-h", "+5"]), None);
+        assert_eq!(result(&["-r", "-h", "now"]), None);
     }
 
     #[test]
-    fn init_knows_the_runlevels_that_end_a_machine() {
+    fn init_accepts_runlevels_0_and_6() {
         let action = |level| Some(Init::try_parse_from(["init", level]).ok()?.action());
         assert_eq!(action("0"), Some(Action::PowerOff));
         assert_eq!(action("6"), Some(Action::Reboot));
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn reboot_takes_a_time_to_stop_or_none() {
+    fn reboot_passes_the_timeout_to_power() {
         assert_eq!(reboot(&[]).unwrap(), ["reboot"]);
         assert_eq!(reboot(&["-f"]).unwrap(), ["reboot", "now"]);
         assert_eq!(reboot(&["-t", "0"]).unwrap(), ["reboot", "0"]);

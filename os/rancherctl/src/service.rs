@@ -1,4 +1,4 @@
-//! `rancherctl service`: the system containers, by the names that they have under `services`.
+//! `rancherctl service`: the system containers, by their names below `services`.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -12,42 +12,43 @@ use clap::{Args, Subcommand};
 use config::{Config, Service};
 
 use crate::caller::must_be_root;
+use crate::runtime::block_on;
 
-/// How long one request to system-docker may take, in seconds: a pull is one.
-const REQUEST_LIMIT: u64 = 3600;
+/// The timeout of one request to system-docker, in seconds. A pull is one request.
+const REQUEST_TIMEOUT: u64 = 3600;
 
-/// What to do about services.
+/// `rancherctl service`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// List the services: their images, and whether they run
+pub(crate) enum Command {
+    /// List the services with their images and states
     Ps,
-    /// Start services that do not run, and start anew those whose configuration changed
+    /// Start services that are down, and restart those whose configuration has changed
     Up(Names),
-    /// End services until the next boot, or until they are asked for with `up`
+    /// Stop services until the next boot, or until `up` starts them
     Down(Names),
-    /// End services and start them with the configuration as it is now
+    /// Restart services with the current configuration
     Restart(Names),
-    /// Print what services said
+    /// Print the logs of services
     Logs(Logs),
-    /// Pull the images of services; `restart` starts what was pulled
+    /// Pull the images of services; `restart` starts the new images
     Pull(Names),
 }
 
-/// Which services.
+/// Names of services.
 #[derive(Debug, Args)]
-pub struct Names {
+pub(crate) struct Names {
     /// Names, as `ps` prints them
     #[arg(required = true)]
     names: Vec<String>,
 }
 
-/// What to print of what services said.
+/// The logs to print.
 #[derive(Debug, Args)]
-pub struct Logs {
-    /// Go on printing; with one name
+pub(crate) struct Logs {
+    /// Print new lines as they arrive; requires a single name
     #[arg(short, long)]
     follow: bool,
-    /// So many of the last lines
+    /// Print only this number of lines from the end
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,
     /// Names, as `ps` prints them
@@ -55,11 +56,11 @@ pub struct Logs {
     names: Vec<String>,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
-/// Told as they are to be printed.
-pub fn run(command: &Command) -> Result<ExitCode, String> {
+/// A message to print.
+pub(crate) fn run(command: &Command) -> Result<ExitCode, String> {
     let config = config::load_machine().config;
     let services = config.effective_services();
     match command {
@@ -75,40 +76,45 @@ pub fn run(command: &Command) -> Result<ExitCode, String> {
 
 type Services = BTreeMap<String, Service>;
 
-/// Before anything is done, so that a misspelt name changes nothing.
+/// Checks all names before any service is changed.
 fn must_be_known(names: &[String], services: &Services) -> Result<(), String> {
+    let Some(name) = names.iter().find(|name| !services.contains_key(*name)) else {
+        return Ok(());
+    };
     let known: Vec<_> = services.keys().map(String::as_str).collect();
-    match names.iter().find(|name| !services.contains_key(*name)) {
-        Some(name) => Err(match config::nearest(name, &known) {
-            Some(near) => format!("there is no service `{name}`; did you mean `{near}`?"),
-            None => format!(
-                "there is no service `{name}`; there are {}",
-                known.join(", ")
-            ),
-        }),
-        None => Ok(()),
-    }
+    Err(match config::nearest(name, &known) {
+        Some(near) => format!("unknown service `{name}`; hint: did you mean `{near}`?"),
+        None => format!(
+            "unknown service `{name}`; hint: use one of {}",
+            known.join(", ")
+        ),
+    })
 }
 
-/// Has the supervisor do it: it watches over the services.
+/// Sends a request to the supervisor.
 fn request(action: &str, names: &[String], services: &Services) -> Result<(), String> {
     must_be_root()?;
     must_be_known(names, services)?;
-    let told = |error: std::io::Error| {
+    let line = format!("{action} {}\n", names.join(" "));
+    let answer = exchange(&line).map_err(|error| {
         format!(
-            "{}: {error}; hint: wait for the end of the boot",
+            "{}: {error}; hint: wait until the boot has finished",
             config::SUPERVISOR_SOCKET
         )
-    };
-    let mut stream = UnixStream::connect(config::SUPERVISOR_SOCKET).map_err(told)?;
-    let line = format!("{action} {}\n", names.join(" "));
-    stream.write_all(line.as_bytes()).map_err(told)?;
-    let mut problems = String::new();
-    stream.read_to_string(&mut problems).map_err(told)?;
-    match problems.trim_end() {
+    })?;
+    match answer.trim_end() {
         "" => Ok(()),
         problems => Err(problems.into()),
     }
+}
+
+/// Sends a line to the supervisor and returns its answer.
+fn exchange(line: &str) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(config::SUPERVISOR_SOCKET)?;
+    stream.write_all(line.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn ps(services: &Services) -> Result<(), String> {
@@ -122,7 +128,7 @@ fn ps(services: &Services) -> Result<(), String> {
     Ok(())
 }
 
-/// A line for each service, in columns.
+/// A table with a line for each service.
 fn table(services: &Services, containers: &[ContainerSummary]) -> String {
     let rows: Vec<_> = std::iter::once(("NAME", "IMAGE", "STATUS"))
         .chain(services.iter().map(|(name, service)| {
@@ -141,7 +147,7 @@ fn status<'a>(name: &str, service: &Service, containers: &'a [ContainerSummary])
     let has = |one: &&ContainerSummary| one.names.iter().flatten().any(|one| *one == path);
     let found = containers.iter().find(has);
     match found.and_then(|one| one.status.as_deref()) {
-        Some("Created") if service.create_only() => "for its volumes",
+        Some("Created") if service.create_only() => "volumes only",
         Some(status) => status,
         None if service.disabled => "disabled",
         None => "down",
@@ -168,7 +174,7 @@ fn logs(what: &Logs, services: &Services) -> Result<ExitCode, String> {
         let status = docker.arg(name).status();
         let status = status.map_err(|error| format!("docker: {error}"))?;
         if !status.success() {
-            // It said why.
+            // Docker has printed the error.
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -180,7 +186,7 @@ fn pull(config: &Config, names: &[String], services: &Services) -> Result<(), St
     must_be_known(names, services)?;
     block_on(async {
         let docker = system_docker()?;
-        engines::tell_registries(&docker, config).await?;
+        engines::update_registries(&docker, config).await?;
         for image in names.iter().map(|name| &services[name].image) {
             engines::pull(&docker, &config.registries, image).await?;
         }
@@ -190,15 +196,8 @@ fn pull(config: &Config, names: &[String], services: &Services) -> Result<(), St
 
 fn system_docker() -> Result<Docker, String> {
     let docker =
-        Docker::connect_with_unix(config::SYSTEM_DOCKER, REQUEST_LIMIT, API_DEFAULT_VERSION);
+        Docker::connect_with_unix(config::SYSTEM_DOCKER, REQUEST_TIMEOUT, API_DEFAULT_VERSION);
     docker.map_err(|error| format!("system-docker: {error}"))
-}
-
-fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.map_err(|error| error.to_string())?.block_on(work)
 }
 
 #[cfg(test)]
@@ -212,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn services_are_listed_with_what_they_do() {
+    fn table_shows_the_state_of_each_service() {
         let container = |name: &str, status: &str| ContainerSummary {
             names: Some(vec![format!("/{name}")]),
             status: Some(status.into()),
@@ -225,14 +224,14 @@ mod tests {
         let table = table(&services(), &containers);
         let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
         assert!(line("console").ends_with("Up 2 minutes"));
-        assert!(line("user-volumes").ends_with("for its volumes"));
+        assert!(line("user-volumes").ends_with("volumes only"));
         assert!(line("ntp").ends_with("disabled"));
         assert!(line("syslog").ends_with("down"));
     }
 
     #[test]
-    fn misspelt_name_is_told_with_the_nearest_one() {
-        let told = must_be_known(&["consle".into()], &services()).unwrap_err();
-        assert!(told.ends_with("did you mean `console`?"), "{told}");
+    fn unknown_service_error_suggests_the_nearest_name() {
+        let error = must_be_known(&["consle".into()], &services()).unwrap_err();
+        assert!(error.ends_with("did you mean `console`?"), "{error}");
     }
 }

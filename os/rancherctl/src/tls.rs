@@ -1,4 +1,4 @@
-//! Certificates for the user's Docker.
+//! `rancherctl tls`: generates certificates for the user's Docker.
 
 use std::path::PathBuf;
 
@@ -9,55 +9,53 @@ use crate::caller;
 
 /// `rancherctl tls`.
 #[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Make certificates for the user's Docker and for those who use it from other computers
+pub(crate) enum Command {
+    /// Generate certificates for the user's Docker and its clients on other computers
     Generate(Generate),
 }
 
 #[derive(Debug, Args)]
-pub struct Generate {
-    /// Make what the engine shows, and keep it in the configuration; otherwise what a client shows
+pub(crate) struct Generate {
+    /// Generate the engine's certificate and save it in the configuration; otherwise a client's
     #[arg(short, long)]
     server: bool,
-    /// A name or address of this machine, for --server; all that it has unless told
+    /// A name or address of this machine, for --server [default: all names and addresses]
     #[arg(long, value_name = "HOST", num_args = 1.., requires = "server")]
     hostname: Vec<String>,
-    /// Where the files go; /etc/docker/tls for --server, otherwise your ~/.docker
+    /// The folder for the files [default: /etc/docker/tls for --server, otherwise ~/.docker]
     #[arg(short, long, value_name = "FOLDER")]
     dir: Option<PathBuf>,
 }
 
-/// Does it.
+/// Runs the command.
 ///
 /// # Errors
-/// The caller is not root; a certificate cannot be made or written.
-pub fn run(command: Command) -> Result<(), String> {
-    let Command::Generate(asked) = command;
+/// The caller is not root, or a certificate cannot be generated or written.
+pub(crate) fn run(command: Command) -> Result<(), String> {
+    let Command::Generate(options) = command;
     caller::must_be_root()?;
     let store = Store::machine();
-    if asked.server {
-        let folder = asked.dir.unwrap_or_else(|| "/etc/docker/tls".into());
+    if options.server {
+        let folder = options.dir.unwrap_or_else(|| "/etc/docker/tls".into());
         store
-            .make_server(&asked.hostname, &folder)
+            .make_server(&options.hostname, &folder)
             .map_err(|error| error.to_string())?;
         println!(
-            "{}: ca.pem, server-cert.pem and server-key.pem are there.",
+            "Wrote ca.pem, server-cert.pem and server-key.pem to {}.",
             folder.display()
         );
-        println!(
-            "The engine shows them from its next start on: sudo system-docker restart userdocker"
-        );
+        println!("Restart the engine to use them: sudo system-docker restart userdocker");
         return Ok(());
     }
     let caller = caller::caller();
-    let folder = asked.dir.unwrap_or_else(|| caller.home.join(".docker"));
+    let folder = options.dir.unwrap_or_else(|| caller.home.join(".docker"));
     let owner: Owner = (caller.user, caller.group);
     let client = store.make_client().map_err(|error| error.to_string())?;
     client
         .write(&folder, owner)
         .map_err(|error| error.to_string())?;
     println!(
-        "{}: ca.pem, cert.pem and key.pem are there.",
+        "Wrote ca.pem, cert.pem and key.pem to {}.",
         folder.display()
     );
     Ok(())

@@ -1,27 +1,27 @@
-//! `wait-for-docker`: for scripts that need the user's Docker.
+//! `wait-for-docker`: waits for the user's Docker, for use in scripts.
 
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use clap::Parser;
 
-/// How long one question to the engine may take, in seconds.
-const ANSWER_LIMIT: u64 = 10;
+/// The timeout of one request to the engine, in seconds.
+const REQUEST_TIMEOUT: u64 = 10;
 
-/// How often it is asked.
+/// The interval between two requests.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Waits until the user's Docker answers.
 #[derive(Debug, Parser)]
 #[command(name = "wait-for-docker", version)]
 struct Wait {
-    /// How long to wait before it fails, in seconds
+    /// The timeout, in seconds
     #[arg(short, long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u32,
 }
 
-/// Does it if this process is called so.
-pub fn called(name: &str) -> Option<Result<(), String>> {
+/// Runs the command if this process is called `wait-for-docker`.
+pub(crate) fn run_as(name: &str) -> Option<Result<(), String>> {
     (name == "wait-for-docker").then(|| wait(Wait::parse().timeout, config::USER_DOCKER))
 }
 
@@ -30,35 +30,37 @@ fn wait(seconds: u32, socket: &str) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
-    let mut last = "nobody was asked".to_owned();
+    let mut last_error = "no request was sent".to_owned();
     let answered = runtime.block_on(async {
-        let limit = Duration::from_secs(seconds.into());
-        let asked = async {
-            while let Err(error) = ask(socket).await {
-                last = error.to_string();
+        let requests = async {
+            while let Err(error) = ping(socket).await {
+                last_error = error.to_string();
                 tokio::time::sleep(INTERVAL).await;
             }
         };
-        tokio::time::timeout(limit, asked).await
+        tokio::time::timeout(Duration::from_secs(seconds.into()), requests).await
     });
     answered.map_err(|_| {
         format!(
-            "the user's Docker does not answer on {socket} after {seconds} s: {last}; \
-             hint: see `sudo system-docker logs userdocker`"
+            "timed out after {seconds} s waiting for the user's Docker on {socket}; last error: \
+             {last_error}; hint: see `sudo system-docker logs userdocker`"
         )
     })
 }
 
-async fn ask(socket: &str) -> Result<(), bollard::errors::Error> {
-    let docker = Docker::connect_with_unix(socket, ANSWER_LIMIT, API_DEFAULT_VERSION)?;
+async fn ping(socket: &str) -> Result<(), bollard::errors::Error> {
+    let docker = Docker::connect_with_unix(socket, REQUEST_TIMEOUT, API_DEFAULT_VERSION)?;
     docker.ping().await.map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn wait_fails_with_the_last_answer_when_time_is_up() {
-        let why = super::wait(0, "/no/such/socket").unwrap_err();
-        assert!(why.contains("/no/such/socket after 0 s"), "{why}");
+    fn wait_times_out_and_names_the_socket() {
+        let error = super::wait(0, "/no/such/socket").unwrap_err();
+        assert!(
+            error.starts_with("timed out after 0 s") && error.contains("/no/such/socket"),
+            "{error}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Certificates in the files that Docker reads.
+//! Writes certificates to the files that Docker reads.
 
 use std::fs::{File, Permissions};
 use std::io::Write;
@@ -7,24 +7,24 @@ use std::path::Path;
 
 use crate::{Error, Pair, Result};
 
-/// Whose a file is to be: user and group.
+/// The user and group ID of a file.
 pub type Owner = (u32, u32);
 
-/// What a client needs.
+/// The certificates of a client.
 pub struct Client {
-    /// The authority's certificate.
+    /// The certificate of the CA.
     pub ca: String,
-    /// The client's own.
+    /// The client's certificate and key.
     pub pair: Pair,
 }
 
 impl Client {
-    /// Writes `ca.pem`, `cert.pem` and `key.pem`, as Docker's clients look for them.
+    /// Writes `ca.pem`, `cert.pem` and `key.pem`, the names that Docker clients expect.
     ///
     /// # Errors
     /// The folder cannot be written.
     pub fn write(&self, folder: &Path, owner: Owner) -> Result<()> {
-        make_folder(folder, owner)?;
+        create_folder(folder, owner)?;
         write(&folder.join("ca.pem"), &self.ca, 0o644, owner)?;
         write(&folder.join("cert.pem"), &self.pair.cert, 0o644, owner)?;
         write(&folder.join("key.pem"), &self.pair.key, 0o600, owner)
@@ -32,26 +32,26 @@ impl Client {
 }
 
 /// Writes `ca.pem`, `server-cert.pem` and `server-key.pem`.
-pub fn write_server(folder: &Path, ca: &str, server: &Pair) -> Result<()> {
+pub(crate) fn write_server(folder: &Path, ca: &str, server: &Pair) -> Result<()> {
     let root = (0, 0);
-    make_folder(folder, root)?;
+    create_folder(folder, root)?;
     write(&folder.join("ca.pem"), ca, 0o600, root)?;
     write(&folder.join("server-cert.pem"), &server.cert, 0o600, root)?;
     write(&folder.join("server-key.pem"), &server.key, 0o600, root)
 }
 
-/// Makes a folder; one that is there keeps its owner.
-fn make_folder(folder: &Path, owner: Owner) -> Result<()> {
+/// Creates a folder. An existing folder is not changed.
+fn create_folder(folder: &Path, owner: Owner) -> Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    let made = std::fs::create_dir_all(folder)
+    std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o700)))
-        .and_then(|()| std::os::unix::fs::chown(folder, Some(owner.0), Some(owner.1)));
-    made.map_err(at(folder))
+        .and_then(|()| std::os::unix::fs::chown(folder, Some(owner.0), Some(owner.1)))
+        .map_err(at(folder))
 }
 
-/// Replaces a file as a whole.
+/// Replaces a file atomically.
 fn write(path: &Path, content: &str, mode: u32, owner: Owner) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let write = || {
@@ -67,8 +67,8 @@ fn write(path: &Path, content: &str, mode: u32, owner: Owner) -> Result<()> {
     write().map_err(at(path))
 }
 
-/// An error with its place.
-pub fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
+/// Adds a path to an error.
+pub(crate) fn at(path: &Path) -> impl FnOnce(std::io::Error) -> Error {
     let path = path.to_owned();
     |source| Error::File { path, source }
 }

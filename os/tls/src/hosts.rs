@@ -1,15 +1,15 @@
-//! What this machine is known by.
+//! The names and addresses of this machine.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use x509_parser::extensions::GeneralName;
 
-/// The name that every machine has for itself.
-pub const ITSELF: &str = "localhost";
+/// The first name of a certificate that the machine generated for itself.
+pub(crate) const LOCALHOST: &str = "localhost";
 
-/// The names and addresses that a certificate is for, in its order (RFC 5280, 4.2.1.6).
-pub fn of_certificate(cert: &str) -> Option<Vec<String>> {
+/// The names and addresses in a certificate, in order (RFC 5280, 4.2.1.6).
+pub(crate) fn of_certificate(cert: &str) -> Option<Vec<String>> {
     let der = pem::parse(cert).ok()?;
     let (_, cert) = x509_parser::parse_x509_certificate(der.contents()).ok()?;
     let names = cert.subject_alternative_name().ok()??.value;
@@ -28,9 +28,9 @@ fn host(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Its own names and the addresses that it has now.
-pub fn of_this_machine() -> Vec<String> {
-    let mut hosts = vec![ITSELF.to_owned()];
+/// The names and the current addresses of this machine.
+pub(crate) fn of_this_machine() -> Vec<String> {
+    let mut hosts = vec![LOCALHOST.to_owned()];
     if let Ok(name) = nix::unistd::gethostname() {
         hosts.extend(name.into_string());
     }
@@ -43,7 +43,7 @@ pub fn of_this_machine() -> Vec<String> {
             v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().to_string()))
         })
         .collect();
-    // Also where the interface is not up yet.
+    // The loopback interface may not be up yet.
     let loopback = ["127.0.0.1".to_owned(), "::1".to_owned()];
     hosts.extend(addresses.into_iter().chain(loopback));
     let mut seen = BTreeSet::new();
@@ -54,7 +54,7 @@ pub fn of_this_machine() -> Vec<String> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_machine_is_known_by_its_own_address() {
+    fn hosts_contain_localhost_and_each_address_once() {
         let hosts = super::of_this_machine();
         assert_eq!(hosts[0], "localhost");
         assert_eq!(hosts.iter().filter(|host| *host == "127.0.0.1").count(), 1);

@@ -1,66 +1,28 @@
 //! The certificates of the user's Docker.
 //!
-//! The machine is its own authority: it signs what the engine shows and what clients show. What is made
-//! is kept as a layer of the configuration; what the user set there himself is taken as it is.
+//! The machine is its own certificate authority (CA): it signs the engine's certificate and those of
+//! clients. Generated certificates are saved in a layer of the configuration; certificates that the user
+//! sets have priority.
 //!
-//! What the engine shows is for what the machine is known by, unless somebody says for what: then it is
-//! made anew whenever the engine starts and the machine is known by more.
+//! By default the engine's certificate is valid for the machine's own names and addresses. It is renewed
+//! when the engine starts and the machine has new ones. A certificate for hosts that the user chose is
+//! not renewed.
 //!
-//! Keys are on the curve P-256, which every client of Docker knows. Certificates hold until the end of
-//! the century, from its beginning: a machine must not lock its users out over a day that nobody wrote
-//! down, nor because its clock was wrong when it made them.
+//! Keys are on the curve P-256, which every Docker client supports. Certificates are valid from 2000 to
+//! 2099: an expiry date that nobody noted, or a wrong clock, must not lock users out.
 //!
-//! Not its job: TLS itself, which the engine does.
+//! This crate does not implement TLS; the engine does.
+
+#![warn(unreachable_pub)]
 
 mod address;
+mod error;
 mod files;
 mod hosts;
 mod sign;
 mod store;
 
-use std::path::PathBuf;
-
+pub use error::{Error, Result};
 pub use files::{Client, Owner};
+pub use sign::Pair;
 pub use store::Store;
-
-/// A certificate and its key, as PEM.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Pair {
-    /// The certificate.
-    pub cert: String,
-    /// Its key.
-    pub key: String,
-}
-
-/// Why there are no certificates.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// They could not be made.
-    #[error("a certificate cannot be made: {0}")]
-    Sign(#[from] rcgen::Error),
-    /// A file or folder cannot be written.
-    #[error("{}: {source}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Some of the keys that belong together are there.
-    #[error("userdocker.{0} is missing: set it, or unset what belongs to it")]
-    Missing(&'static str),
-    /// The authority is somebody else's.
-    #[error(
-        "userdocker.tls_ca_cert is not of this machine's own authority: sign with whoever made it, or unset it and userdocker.tls_ca_key"
-    )]
-    Foreign,
-    /// What was made does not hold.
-    #[error(
-        "userdocker.tls_* is set in {}, in cloud-config or on the kernel command line, which goes before what was made: unset it there",
-        config::USER_LAYER
-    )]
-    Overridden,
-}
-
-/// What comes of it.
-pub type Result<T> = std::result::Result<T, Error>;

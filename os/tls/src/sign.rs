@@ -1,30 +1,39 @@
-//! Certificates, made and signed.
+//! Generates and signs certificates.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 
-use crate::{Error, Pair, Result};
+use crate::{Error, Result};
 
-/// What the authority is called: whoever signs gives its own name again, so that is always this one.
+/// The name of the CA. It is constant, because a signature refers to the CA by name.
 const AUTHORITY: &str = "RancherOS user Docker";
 
-/// A new authority.
-pub fn authority() -> Result<Pair> {
+/// A certificate and its key, as PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate.
+    pub cert: String,
+    /// The key.
+    pub key: String,
+}
+
+/// Generates a CA.
+pub(crate) fn authority() -> Result<Pair> {
     let key = KeyPair::generate()?;
     let cert = authority_params()?.self_signed(&key)?;
     Ok(pair(cert.pem(), &key))
 }
 
-/// What an engine shows that is known by these names and addresses.
-pub fn server(authority: &Pair, hosts: &[String]) -> Result<Pair> {
+/// Generates the certificate of an engine for these names and addresses.
+pub(crate) fn server(authority: &Pair, hosts: &[String]) -> Result<Pair> {
     let name = hosts.first().map_or("docker", String::as_str);
     signed(authority, name, hosts, ExtendedKeyUsagePurpose::ServerAuth)
 }
 
-/// What a client shows.
-pub fn client(authority: &Pair) -> Result<Pair> {
+/// Generates the certificate of a client.
+pub(crate) fn client(authority: &Pair) -> Result<Pair> {
     signed(
         authority,
         "client",
@@ -72,13 +81,13 @@ fn params(name: &str, hosts: &[String]) -> Result<CertificateParams> {
     Ok(params)
 }
 
-/// Whether a certificate carries this key and our name, which is all that what we sign refers to.
+/// Whether a certificate contains this key and [`AUTHORITY`]; signatures refer to nothing else.
 fn is_ours(cert: &str, key: &KeyPair) -> bool {
     let Ok(cert) = pem::parse(cert) else {
         return false;
     };
-    let has = |part: &[u8]| cert.contents().windows(part.len()).any(|at| at == part);
-    has(&key.subject_public_key_info()) && has(AUTHORITY.as_bytes())
+    let contains = |part: &[u8]| cert.contents().windows(part.len()).any(|at| at == part);
+    contains(&key.subject_public_key_info()) && contains(AUTHORITY.as_bytes())
 }
 
 fn pair(cert: String, key: &KeyPair) -> Pair {
@@ -96,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_names_and_addresses() {
+    fn server_certificate_contains_names_and_addresses() {
         let authority = authority().unwrap();
         let hosts = ["box.example", "10.1.2.3"].map(str::to_owned);
         let server = server(&authority, &hosts).unwrap();
@@ -106,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_signed_for_somebody_else() {
+    fn signing_fails_when_the_ca_is_foreign() {
         let (ours, theirs) = (authority().unwrap(), authority().unwrap());
         let mixed = Pair {
             cert: theirs.cert,

@@ -14,9 +14,9 @@ use crate::common::Result;
 use crate::common::figure::{Figure, list, median};
 
 /// The file that is changed.
-const FILE: &str = "os/init/src/stages.rs";
+const FILE: &str = "os/init/src/sequence.rs";
 /// Where: before the first words that it says on the console, so that the program changes too.
-const PLACE: &str = ".say(\"";
+const PLACE: &str = ".print(\"";
 /// What comes there, with a number; taken away again, also when a killed run left it behind.
 const MARK: &str = r"\[bench \d+\] ";
 /// From Enter to the verdict, in seconds.

@@ -32,9 +32,9 @@ impl Shown {
 
     pub(super) fn tell(&mut self, progress: &Progress<'_>) {
         match progress {
-            Progress::Begin(step) => self.begins(step),
-            Progress::Kept(_) => {}
-            Progress::Done(step) => {
+            Progress::Started(step) => self.begins(step),
+            Progress::Cached(_) => {}
+            Progress::Finished(step) => {
                 let took = self.begin.elapsed().as_secs_f64();
                 self.line(&format!("build: {step}, done ({took:.1} s)"));
             }

@@ -330,7 +330,7 @@ mod tests {
             "[ 2.0] I/O error, dev sr0, sector 0 op 0x0:(READ)",
             "[ 2.0] EXT4-fs (vda): mounted filesystem with ordered data mode",
             "[ 2.0] EXT4-fs (vda): recovery complete",
-            "rancher: syslog failed: it ended with status 1; the boot goes on",
+            "rancher: syslog failed: exited with status 1; the boot goes on",
             "dockerd: Failed to start containerd: later",
             "systemd[1]: Started tea.service - Tea.",
             "WARNING: bridge-nf-call-iptables is disabled",

@@ -1,41 +1,38 @@
-//! `write_files`: each entry read into what can be written.
-
-use std::io::Read as _;
+//! Reads the entries of `write_files`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use config::written;
-use flate2::read::MultiGzDecoder;
+use config::verbatim;
 use serde_yaml::{Mapping, Value};
 
-use super::LIMIT;
-use super::directives::line_at;
-use super::elsewhere;
+use super::decode;
+use super::lines::line_at;
+use super::unsupported;
 use crate::Problem;
 
-/// The mode of a file that names none.
+/// The default mode of a file.
 const MODE: u32 = 0o644;
 
 /// A file to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct File {
-    /// Where; an absolute path.
-    pub path: String,
-    /// What is in it.
-    pub content: Content,
-    /// Its mode.
-    pub mode: u32,
-    /// Whose it is.
-    pub owner: Owner,
-    /// Whether what is there stays, and the content is added unless it is there already.
-    pub append: bool,
-    /// The line in the user-data that names it, where that is known.
-    pub line: Option<usize>,
+pub(crate) struct File {
+    /// The absolute path.
+    pub(crate) path: String,
+    /// The content.
+    pub(crate) content: Content,
+    /// The mode.
+    pub(crate) mode: u32,
+    /// The owner.
+    pub(crate) owner: Owner,
+    /// Whether the content is appended to the existing file, unless the file contains it already.
+    pub(crate) append: bool,
+    /// The line in the user-data, if known.
+    pub(crate) line: Option<usize>,
 }
 
-/// What is in a file. Not shown by `Debug`: it may be a secret.
+/// The content of a file. `Debug` does not print it, because it may be a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Content(pub Vec<u8>);
+pub(crate) struct Content(pub(crate) Vec<u8>);
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -43,20 +40,20 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// `USER`, `USER:GROUP` or `:GROUP`, each a name or a number; `None` is root.
+/// `USER`, `USER:GROUP` or `:GROUP`, each a name or an ID; `None` is root.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Owner {
-    /// Whose it is.
-    pub user: Option<String>,
-    /// Which group's.
-    pub group: Option<String>,
+pub(crate) struct Owner {
+    /// The user.
+    pub(crate) user: Option<String>,
+    /// The group.
+    pub(crate) group: Option<String>,
 }
 
-/// The entries that can be written, and what is wrong with the others.
+/// The valid entries, and the problems of all entries.
 pub(super) fn read(text: &str, key: &str, value: &Value) -> (Vec<File>, Vec<Problem>) {
     let Value::Sequence(entries) = value else {
-        let what = "`write_files` is not a list; it is ignored";
-        return (vec![], vec![Problem::at(line_at(text, key, None), what)]);
+        let message = "ignored: `write_files` must be a list";
+        return (vec![], vec![Problem::at(line_at(text, key, None), message)]);
     };
     let (mut files, mut problems) = (Vec::new(), Vec::new());
     for (number, entry) in entries.iter().enumerate() {
@@ -69,35 +66,34 @@ pub(super) fn read(text: &str, key: &str, value: &Value) -> (Vec<File>, Vec<Prob
             "" => format!("entry {} of `write_files`", number + 1),
             path => format!("`write_files`: {path}"),
         };
-        match one(entry) {
-            Ok((file, doubts)) => {
-                let content = doubtful_content(&file);
-                let doubts = doubts.into_iter().chain(content);
-                let doubts = doubts.map(|what| Problem::at(line, format!("{name}: {what}")));
-                problems.extend(doubts);
+        match read_entry(entry) {
+            Ok((file, warnings)) => {
+                let warnings = warnings.into_iter().chain(file_warning(&file));
+                problems.extend(
+                    warnings.map(|warning| Problem::at(line, format!("{name}: {warning}"))),
+                );
                 files.push(File { line, ..file });
             }
-            Err(why) => problems.push(Problem::at(
-                line,
-                format!("{name}: {why}; it is not written"),
-            )),
+            Err(error) => {
+                problems.push(Problem::at(line, format!("{name}: not written: {error}")));
+            }
         }
     }
     (files, problems)
 }
 
-/// The line that names a path.
+/// The first line that contains a path.
 fn line_with(text: &str, path: &str) -> Option<usize> {
     let names = |line: &str| line.contains("path") && line.contains(path);
     let found = text.lines().position(names).map(|index| index + 1);
     found.filter(|_| !path.is_empty())
 }
 
-/// What is wrong with a file that is written all the same.
-fn doubtful_content(file: &File) -> Option<String> {
-    if let Some(instead) = elsewhere::file(&file.path) {
+/// A warning about a file that is written but has no effect or has errors.
+fn file_warning(file: &File) -> Option<String> {
+    if let Some(hint) = unsupported::file_replacement(&file.path) {
         return Some(format!(
-            "it is written, and nothing here reads it; hint: {instead}"
+            "written, but no program of this system reads it; hint: {hint}"
         ));
     }
     if !config::DAEMON_JSON.contains(&file.path.as_str()) {
@@ -108,10 +104,10 @@ fn doubtful_content(file: &File) -> Option<String> {
     (!problems.is_empty()).then(|| problems.join("; "))
 }
 
-/// One entry, and what is wrong with it.
-fn one(entry: &Value) -> Result<(File, Vec<String>), String> {
+/// Reads an entry; returns the file and warnings about it.
+fn read_entry(entry: &Value) -> Result<(File, Vec<String>), String> {
     let Value::Mapping(entry) = entry else {
-        return Err("it is no mapping of `path`, `content` and so on".into());
+        return Err("the entry must be a mapping with `path`, `content` and so on".into());
     };
     let mut file = File {
         path: path(entry)?,
@@ -122,77 +118,76 @@ fn one(entry: &Value) -> Result<(File, Vec<String>), String> {
         line: None,
     };
     let mut encoding = "";
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     for (key, value) in entry {
         match key.as_str().unwrap_or_default() {
             "path" => (),
             "content" => file.content = Content(raw(value)?),
-            "encoding" => encoding = value.as_str().ok_or("`encoding` is no word")?,
+            "encoding" => encoding = value.as_str().ok_or("`encoding` must be text")?,
             "permissions" => file.mode = mode(value)?,
             "owner" => file.owner = owner(value)?,
             "append" => {
                 file.append = value
                     .as_bool()
-                    .ok_or("`append` is neither true nor false")?
+                    .ok_or("`append` must be `true` or `false`")?
             }
-            // Accounts and folders are there when files are written.
+            // Files are written after accounts and folders exist.
             "defer" => (),
             "source" if entry.contains_key("content") => {
-                doubts.push("`source` is not fetched; its `content` is written".into());
+                warnings.push("`source` is not supported; `content` is written".into());
             }
             "source" => {
                 return Err(
-                    "`source` is not fetched; hint: write `content`, or fetch it with \
-                            `runcmd`"
+                    "`source` is not supported; hint: write `content`, or fetch it with `runcmd`"
                         .into(),
                 );
             }
-            other => doubts.push(format!("`{other}` is not known; it is ignored")),
+            other => warnings.push(format!("ignored: unknown key `{other}`")),
         }
     }
     file.content = Content(decoded(file.content.0, encoding)?);
-    Ok((file, doubts))
+    Ok((file, warnings))
 }
 
 fn path(entry: &Mapping) -> Result<String, String> {
     let path = entry.get("path").and_then(Value::as_str);
-    let path = path.ok_or("it has no `path`")?;
+    let path = path.ok_or("`path` is missing")?;
     let up = path.split('/').any(|part| part == "..");
     if !path.starts_with('/') || path.ends_with('/') || up || path.contains('\0') {
-        return Err("its path does not lead to a file from `/` on".into());
+        return Err("`path` must be the absolute path of a file".into());
     }
     Ok(path.into())
 }
 
-/// A content as YAML has it.
+/// The content before decoding.
 fn raw(value: &Value) -> Result<Vec<u8>, String> {
     match value {
         Value::Null => Ok(Vec::new()),
-        value => match written::text(value) {
+        value => match verbatim::text(value) {
             Some(text) => Ok(text.into_bytes()),
-            None => Err("`content` is no text".into()),
+            None => Err("`content` must be text".into()),
         },
     }
 }
 
-/// Takes off what `encoding` names, e.g. `gz+b64`.
+/// Decodes content according to `encoding`, e.g. `gz+b64`.
 fn decoded(bytes: Vec<u8>, encoding: &str) -> Result<Vec<u8>, String> {
     match encoding {
         "" | "text/plain" => Ok(bytes),
         "b64" | "base64" => base64(&bytes),
-        // YAML holds no bytes but as base64, with or without its tag `!!binary`.
+        // YAML represents bytes only as base64, with or without the tag `!!binary`.
         "gz" | "gzip" | "gz+b64" | "gz+base64" | "gzip+b64" | "gzip+base64" => {
-            gunzip(&base64(&bytes)?)
+            decode::gunzip(&base64(&bytes)?).map_err(|error| format!("invalid gzip: {error}"))
         }
         other => Err(format!(
-            "encoding `{other}` is none of b64, base64, gz, gzip, gz+b64, gz+base64, gzip+b64, \
-             gzip+base64"
+            "unknown encoding `{other}`; hint: use one of b64, base64, gz, gzip, gz+b64, gz+base64, \
+             gzip+b64, gzip+base64"
         )),
     }
 }
 
 fn base64(text: &[u8]) -> Result<Vec<u8>, String> {
-    // In YAML it is broken into lines.
+    // YAML breaks base64 into lines.
     let text: Vec<u8> = text
         .iter()
         .copied()
@@ -200,52 +195,43 @@ fn base64(text: &[u8]) -> Result<Vec<u8>, String> {
         .collect();
     STANDARD
         .decode(text)
-        .map_err(|error| format!("it is not base64: {error}"))
+        .map_err(|error| format!("invalid base64: {error}"))
 }
 
-fn gunzip(bytes: &[u8]) -> Result<Vec<u8>, String> {
-    let mut plain = Vec::new();
-    let read = MultiGzDecoder::new(bytes)
-        .take(LIMIT + 1)
-        .read_to_end(&mut plain);
-    match read {
-        Err(error) => Err(format!("it is not packed by gzip: {error}")),
-        Ok(_) if plain.len() as u64 > LIMIT => Err(format!("it is more than {} MiB", LIMIT >> 20)),
-        Ok(_) => Ok(plain),
-    }
-}
-
-/// A mode is octal, quoted or not.
+/// An octal mode, quoted or not.
 fn mode(value: &Value) -> Result<u32, String> {
-    let wrong = || "`permissions` is no mode as `0644`".to_owned();
-    let digits = written::text(value).ok_or_else(wrong)?;
-    let mode = u32::from_str_radix(digits.trim_start_matches("0o"), 8).map_err(|_| wrong())?;
-    (mode <= 0o7777).then_some(mode).ok_or_else(wrong)
+    verbatim::text(value)
+        .and_then(|digits| u32::from_str_radix(digits.trim_start_matches("0o"), 8).ok())
+        .filter(|mode| *mode <= 0o7777)
+        .ok_or_else(|| "`permissions` must be an octal mode such as `0644`".to_owned())
 }
 
 fn owner(value: &Value) -> Result<Owner, String> {
-    let text = written::text(value).ok_or("`owner` is no `USER:GROUP`")?;
+    let text = verbatim::text(value).ok_or("`owner` must be `USER:GROUP`")?;
     let (user, group) = text.split_once(':').unwrap_or((&text, ""));
-    let some = |name: &str| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
     Ok(Owner {
-        user: some(user),
-        group: some(group),
+        user: not_empty(user),
+        group: not_empty(group),
     })
+}
+
+fn not_empty(name: &str) -> Option<String> {
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::gzip;
+    use super::super::decode::tests::gzip;
     use super::*;
 
     fn files(list: &str) -> (Vec<File>, Vec<Problem>) {
         let text = format!("#cloud-config\nwrite_files:\n{list}");
-        let value = written::read(&text).unwrap();
+        let value = verbatim::parse(&text).unwrap();
         read(&text, "write_files", &value["write_files"])
     }
 
     #[test]
-    fn a_mode_is_octal_however_it_is_written() {
+    fn permissions_are_octal_in_every_notation() {
         for written in ["0755", "755", "'0755'", "\"755\"", "0o755"] {
             let (files, problems) = files(&format!("- {{path: /a, permissions: {written}}}\n"));
             assert_eq!((problems, files[0].mode), (vec![], 0o755), "{written}");
@@ -261,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn every_encoding_is_taken_off() {
+    fn content_is_decoded_for_every_encoding() {
         let plain = "hello, world";
         let packed = STANDARD.encode(gzip(plain.as_bytes()));
         let b64 = STANDARD.encode(plain);
@@ -296,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_written_is_told_with_its_line() {
+    fn invalid_entries_are_reported_with_their_lines() {
         let (files, problems) = files(
             "- {path: /good, owner: 'rancher:docker'}\n- {path: relative}\n- {content: x}\n- /x\n\
              - path: /odd\n  apend: true\n\
@@ -315,7 +301,7 @@ mod tests {
         let wanted = [4, 5, 6, 7, 9, 9, 10].map(Some);
         assert_eq!(lines, wanted, "{problems:?}");
         assert!(
-            problems[5].what.contains("hint: set `rancher: { sysctl"),
+            problems[5].message.contains("hint: set `rancher: { sysctl"),
             "{}",
             problems[5]
         );
@@ -325,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_file_is_not_shown() {
+    fn debug_output_does_not_contain_the_content() {
         assert_eq!(format!("{:?}", Content(b"geheim".to_vec())), "6 bytes");
     }
 }

@@ -1,93 +1,96 @@
-//! `users` and `groups`: people whom a cloud wants to be known, in the words of cloud-init.
+//! Reads `users` and `groups` in the format of cloud-init.
 
-use config::written;
+use config::verbatim;
 use serde_yaml::{Mapping, Value};
 
 use super::line_of;
 use crate::Problem;
 
-/// Somebody who is to be known. What is not said is as `useradd` has it.
+/// A user to create. The defaults are those of `useradd`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct User {
+pub(crate) struct User {
     /// The account.
-    pub account: accounts::NewUser,
+    pub(crate) account: accounts::NewUser,
     /// Lines for `authorized_keys`.
-    pub keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
     /// Rules for sudoers(5), without the name.
-    pub sudo: Vec<String>,
-    /// Whether groups that are not there are made.
-    pub make_groups: bool,
-    /// Where it stands.
-    pub line: Option<usize>,
+    pub(crate) sudo: Vec<String>,
+    /// Whether missing groups are created.
+    pub(crate) create_groups: bool,
+    /// The line of the user.
+    pub(crate) line: Option<usize>,
 }
 
-/// A group that is to be known, and who is to be in it.
+/// A group to create, with its members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
+pub(crate) struct Group {
     /// The name.
-    pub name: String,
-    /// The names of users.
-    pub members: Vec<String>,
-    /// Where it stands.
-    pub line: Option<usize>,
+    pub(crate) name: String,
+    /// Names of users.
+    pub(crate) members: Vec<String>,
+    /// The line of the group.
+    pub(crate) line: Option<usize>,
 }
 
-/// The user that every machine has, by the name that cloud-init has for such a one, too.
-pub(super) const OWN: [&str; 2] = ["default", "rancher"];
+/// The user that every machine has, and the name by which cloud-init refers to such a user.
+const OWN: [&str; 2] = ["default", "rancher"];
 
-/// Keys that mean nothing here, and harm nobody.
-const HARMLESS: [&str; 2] = ["no_log_init", "name"];
+/// Keys that are accepted and have no effect here.
+const NO_EFFECT: [&str; 2] = ["no_log_init", "name"];
 
-/// What came of a directive.
+/// The result of reading a directive.
 #[derive(Default)]
-pub(super) struct People {
-    pub users: Vec<User>,
-    pub groups: Vec<Group>,
-    /// Keys of the machine's own user.
-    pub own_keys: Vec<String>,
-    pub problems: Vec<Problem>,
+pub(super) struct Accounts {
+    pub(super) users: Vec<User>,
+    pub(super) groups: Vec<Group>,
+    /// SSH keys of the machine's own user.
+    pub(super) own_keys: Vec<String>,
+    pub(super) problems: Vec<Problem>,
 }
 
-/// Reads `users`: a list of names and mappings, or names between commas.
-pub(super) fn read_users(text: &str, key: &str, value: &Value) -> People {
-    let mut people = People::default();
+/// Reads `users`: a list of names and mappings, or comma-separated names.
+pub(super) fn read_users(text: &str, key: &str, value: &Value) -> Accounts {
+    let mut accounts = Accounts::default();
     let items = match value {
         Value::Sequence(items) => items.clone(),
         Value::String(_) => texts(value).into_iter().map(Value::from).collect(),
         Value::Mapping(_) => vec![value.clone()],
         _ => {
-            let what = format!("`{key}` is not a list; it is ignored");
-            people.problems.push(Problem::at(line_of(text, key), what));
-            return people;
+            let message = format!("ignored: `{key}` must be a list");
+            let line = line_of(text, key);
+            accounts.problems.push(Problem::at(line, message));
+            return accounts;
         }
     };
     for item in &items {
         match item {
-            Value::String(name) => people.named(text, key, name),
-            Value::Mapping(about) => Reader::new(text, key, about).read(&mut people),
+            Value::String(name) => accounts.add_names(text, key, name),
+            Value::Mapping(definition) => Reader::new(text, key, definition).read(&mut accounts),
             _ => {
-                let what = format!("one of `{key}` is neither a name nor a mapping; it is ignored");
-                people.problems.push(Problem::at(line_of(text, key), what));
+                let message =
+                    format!("ignored: an item of `{key}` is neither a name nor a mapping");
+                let line = line_of(text, key);
+                accounts.problems.push(Problem::at(line, message));
             }
         }
     }
-    people
+    accounts
 }
 
-/// Reads `groups`: a list of names and of mappings from a name to members, or names between commas.
-pub(super) fn read_groups(text: &str, key: &str, value: &Value) -> People {
-    let mut people = People::default();
+/// Reads `groups`: a list of names and of mappings from a name to members, or comma-separated names.
+pub(super) fn read_groups(text: &str, key: &str, value: &Value) -> Accounts {
+    let mut accounts = Accounts::default();
     let line = line_of(text, key);
     let mut add = |name: &str, members: Vec<String>| {
         let line = line_of(text, name).or(line);
         let name = name.to_owned();
-        people.groups.push(Group {
+        accounts.groups.push(Group {
             name,
             members,
             line,
         });
     };
-    let mut bad = 0;
+    let mut invalid = 0;
     let items = match value {
         Value::Sequence(items) => items.as_slice(),
         _ => std::slice::from_ref(value),
@@ -99,22 +102,23 @@ pub(super) fn read_groups(text: &str, key: &str, value: &Value) -> People {
                 for (name, members) in groups {
                     match name.as_str() {
                         Some(name) => add(name, texts(members)),
-                        None => bad += 1,
+                        None => invalid += 1,
                     }
                 }
             }
-            _ => bad += 1,
+            _ => invalid += 1,
         }
     }
-    if bad > 0 {
-        let what = format!("{bad} of `{key}` are no names; they are ignored");
-        people.problems.push(Problem::at(line, what));
+    if invalid > 0 {
+        let message = format!("ignored: {invalid} items of `{key}` are not names");
+        accounts.problems.push(Problem::at(line, message));
     }
-    people
+    accounts
 }
 
-impl People {
-    fn named(&mut self, text: &str, key: &str, names: &str) {
+impl Accounts {
+    /// Adds users without any settings.
+    fn add_names(&mut self, text: &str, key: &str, names: &str) {
         for name in texts(&names.into()) {
             if !OWN.contains(&name.as_str()) {
                 let account = accounts::NewUser {
@@ -134,16 +138,16 @@ impl People {
 /// Reads the mapping of one user.
 struct Reader<'a> {
     text: &'a str,
-    about: &'a Mapping,
-    /// Where it begins, as far as the text alone tells.
+    definition: &'a Mapping,
+    /// The first line of the mapping, found without a YAML parser.
     start: usize,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str, key: &str, about: &'a Mapping) -> Self {
+    fn new(text: &'a str, key: &str, definition: &'a Mapping) -> Self {
         let first = line_of(text, key).unwrap_or(1);
-        let name = about.get("name").and_then(Value::as_str);
+        let name = definition.get("name").and_then(Value::as_str);
         let start = name.and_then(|name| {
             let mut lines = text.lines().enumerate().skip(first - 1);
             let names = |line: &str| line.contains("name") && line.contains(name);
@@ -151,39 +155,39 @@ impl<'a> Reader<'a> {
         });
         Self {
             text,
-            about,
+            definition,
             start: start.unwrap_or(first),
             problems: Vec::new(),
         }
     }
 
-    fn read(mut self, people: &mut People) {
-        let name = self.about.get("name").and_then(Value::as_str);
+    fn read(mut self, accounts: &mut Accounts) {
+        let name = self.definition.get("name").and_then(Value::as_str);
         let Some(name) = name.map(str::to_owned) else {
-            let what = "a user without a `name`; it is ignored";
-            people.problems.push(Problem::at(self.start, what));
+            let message = "ignored: a user without a `name`";
+            accounts.problems.push(Problem::at(self.start, message));
             return;
         };
         let user = self.user(name.clone());
         if OWN.contains(&name.as_str()) {
-            people.own_keys.extend(user.keys.clone());
-            self.doubt_own(&name, &user);
+            accounts.own_keys.extend(user.keys.clone());
+            self.check_own(&name, &user);
         } else {
-            people.users.push(user);
+            accounts.users.push(user);
         }
-        people.problems.append(&mut self.problems);
+        accounts.problems.append(&mut self.problems);
     }
 
     fn user(&mut self, name: String) -> User {
         let mut user = User {
-            make_groups: true,
+            create_groups: true,
             line: Some(self.start),
             ..User::default()
         };
         user.account.name = name;
         let (mut hash, mut locked) = (None, false);
-        let about = self.about;
-        for (key, value) in about {
+        let definition = self.definition;
+        for (key, value) in definition {
             let key = key.as_str().unwrap_or_default();
             let account = &mut user.account;
             match key.replace('-', "_").as_str() {
@@ -197,23 +201,20 @@ impl<'a> Reader<'a> {
                 "system" => self.set(key, flag(key, value), &mut account.system),
                 "uid" => match number(value) {
                     Some(uid) => account.uid = Some(uid),
-                    None => self.problem(key, format!("`{key}` is no number; it is ignored")),
+                    None => self.problem(key, format!("ignored: `{key}` must be a number")),
                 },
                 "passwd" | "hashed_passwd" => self.set_some(key, value, &mut hash),
                 "lock_passwd" => self.set(key, flag(key, value), &mut locked),
                 "ssh_authorized_keys" => user.keys = lines(value),
-                // `false` is no rule.
+                // The value `false` yields no lines.
                 "sudo" => user.sudo = lines(value),
-                "create_groups" => self.set(key, flag(key, value), &mut user.make_groups),
+                "create_groups" => self.set(key, flag(key, value), &mut user.create_groups),
                 "plain_text_passwd" => {
-                    let what = format!("`{key}` is ignored; write the hash of it as `passwd`");
-                    self.problem(key, what);
+                    let message = format!("ignored: `{key}`; hint: set `passwd` to its hash");
+                    self.problem(key, message);
                 }
-                known if HARMLESS.contains(&known) => (),
-                _ => self.problem(
-                    key,
-                    format!("`{key}` of a user is not known; it is ignored"),
-                ),
+                known if NO_EFFECT.contains(&known) => (),
+                _ => self.problem(key, format!("ignored: unknown key `{key}` of a user")),
             }
         }
         user.account.password = match (hash, locked) {
@@ -223,12 +224,12 @@ impl<'a> Reader<'a> {
         user
     }
 
-    /// What is said of the machine's own user beside keys.
-    fn doubt_own(&mut self, name: &str, user: &User) {
+    /// Reports settings of the machine's own user other than SSH keys.
+    fn check_own(&mut self, name: &str, user: &User) {
         let own = User {
             keys: user.keys.clone(),
             line: user.line,
-            make_groups: user.make_groups,
+            create_groups: user.create_groups,
             account: accounts::NewUser {
                 name: name.to_owned(),
                 ..accounts::NewUser::default()
@@ -236,30 +237,30 @@ impl<'a> Reader<'a> {
             ..User::default()
         };
         if *user != own {
-            let what = format!(
-                "`{name}` is the machine's own user: of what is said here only `ssh_authorized_keys` \
-                 holds; its password is `rancher: {{ password: … }}`"
+            let message = format!(
+                "only `ssh_authorized_keys` applies to the machine's own user `{name}`; hint: set its \
+                 password with `rancher: {{ password: … }}`"
             );
-            self.problems.push(Problem::at(self.start, what));
+            self.problems.push(Problem::at(self.start, message));
         }
     }
 
-    fn set<T>(&mut self, key: &str, value: Result<T, String>, place: &mut T) {
+    fn set<T>(&mut self, key: &str, value: Result<T, String>, field: &mut T) {
         match value {
-            Ok(value) => *place = value,
-            Err(what) => self.problem(key, what),
+            Ok(value) => *field = value,
+            Err(message) => self.problem(key, message),
         }
     }
 
-    fn set_some(&mut self, key: &str, value: &Value, place: &mut Option<String>) {
+    fn set_some(&mut self, key: &str, value: &Value, field: &mut Option<String>) {
         match text(key, value) {
-            Ok(value) => *place = Some(value),
-            Err(what) => self.problem(key, what),
+            Ok(value) => *field = Some(value),
+            Err(message) => self.problem(key, message),
         }
     }
 
-    /// Tells what is wrong with a key, with its line from the user's name on.
-    fn problem(&mut self, key: &str, what: String) {
+    /// Records a problem of a key; its line is searched from the user's name on.
+    fn problem(&mut self, key: &str, message: String) {
         let rest: String = self
             .text
             .lines()
@@ -267,25 +268,24 @@ impl<'a> Reader<'a> {
             .map(|line| format!("{line}\n"))
             .collect();
         let line = line_of(&rest, key).map_or(self.start, |line| self.start + line - 1);
-        self.problems.push(Problem::at(line, what));
+        self.problems.push(Problem::at(line, message));
     }
 }
 
 fn text(key: &str, value: &Value) -> Result<String, String> {
-    written::text(value).ok_or_else(|| format!("`{key}` is no text; it is ignored"))
+    verbatim::text(value).ok_or_else(|| format!("ignored: `{key}` must be text"))
 }
 
+/// Reads a boolean of YAML 1.1.
 pub(super) fn flag(key: &str, value: &Value) -> Result<bool, String> {
-    match written::text(value)
+    match verbatim::text(value)
         .unwrap_or_default()
         .to_lowercase()
         .as_str()
     {
         "true" | "yes" | "on" => Ok(true),
         "false" | "no" | "off" => Ok(false),
-        _ => Err(format!(
-            "`{key}` is neither `true` nor `false`; it is ignored"
-        )),
+        _ => Err(format!("ignored: `{key}` must be `true` or `false`")),
     }
 }
 
@@ -297,7 +297,7 @@ fn number(value: &Value) -> Option<u32> {
         .or(text)
 }
 
-/// Names: a list, or text between commas.
+/// Names: a list, or comma-separated text.
 fn texts(value: &Value) -> Vec<String> {
     let items = match value {
         Value::Sequence(items) => items.as_slice(),
@@ -315,7 +315,7 @@ fn texts(value: &Value) -> Vec<String> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-/// Lines of text, or of a list of texts.
+/// The lines of a text or of a list of texts.
 fn lines(value: &Value) -> Vec<String> {
     let items = match value {
         Value::Sequence(items) => items.as_slice(),
@@ -328,23 +328,23 @@ fn lines(value: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Told, parse};
+    use super::super::{UserData, parse};
 
-    fn told(body: &str) -> Told {
+    fn user_data(body: &str) -> UserData {
         parse(format!("#cloud-config\n{body}").as_bytes())
     }
 
     #[test]
-    fn user_has_what_a_cloud_says() {
-        let told = told(
+    fn user_has_the_settings_of_user_data() {
+        let user_data = user_data(
             "users:\n- default\n- name: ann\n  uid: 2000\n  gecos: Ann\n  groups: docker, tea\n  \
              primary_group: users\n  homedir: /opt/ann\n  no_create_home: true\n  system: false\n  \
              shell: /bin/sh\n  passwd: $6$x\n  sudo: ALL=(ALL) NOPASSWD:ALL\n  \
              ssh_authorized_keys: [k1, k2]\n- bob\n",
         );
-        assert_eq!(told.problems, []);
-        let [ann, bob] = told.users.as_slice() else {
-            panic!("{:?}", told.users)
+        assert_eq!(user_data.problems, []);
+        let [ann, bob] = user_data.users.as_slice() else {
+            panic!("{:?}", user_data.users)
         };
         let account = &ann.account;
         assert_eq!((account.name.as_str(), account.uid), ("ann", Some(2000)));
@@ -360,10 +360,10 @@ mod tests {
     }
 
     #[test]
-    fn password_is_locked_when_a_cloud_says_so() {
+    fn password_is_locked_when_lock_passwd_is_true() {
         let locked = |lock: &str| {
-            let told = told(&format!("users: [{{name: ann, passwd: h{lock}}}]\n"));
-            told.users[0].account.password.clone().unwrap()
+            let user_data = user_data(&format!("users: [{{name: ann, passwd: h{lock}}}]\n"));
+            user_data.users[0].account.password.clone().unwrap()
         };
         assert_eq!(locked(""), "h");
         assert_eq!(locked(", lock_passwd: false"), "h");
@@ -371,29 +371,33 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_the_machines_own_user_are_the_machines() {
-        let told = told("users:\n- name: rancher\n  ssh_authorized_keys: k\n");
-        assert_eq!((told.problems.len(), told.users.len()), (0, 0));
-        assert_eq!(told.layer["ssh_authorized_keys"][0], "k");
-        let told = self::told("users:\n- name: rancher\n  shell: /bin/sh\n");
-        assert_eq!(told.problems[0].line, Some(3));
+    fn keys_of_the_own_user_belong_to_the_configuration() {
+        let user_data = user_data("users:\n- name: rancher\n  ssh_authorized_keys: k\n");
+        assert_eq!((user_data.problems.len(), user_data.users.len()), (0, 0));
+        assert_eq!(user_data.layer["ssh_authorized_keys"][0], "k");
+        let user_data = self::user_data("users:\n- name: rancher\n  shell: /bin/sh\n");
+        assert_eq!(user_data.problems[0].line, Some(3));
     }
 
     #[test]
-    fn what_is_not_understood_of_a_user_is_said_with_its_line() {
-        let told = told(
+    fn invalid_settings_of_a_user_are_reported_with_their_lines() {
+        let user_data = user_data(
             "users:\n- name: ann\n  shell: [a]\n  expiredate: tomorrow\n- shell: /bin/sh\n- 7\n\
              groups: [tea, milk: [ann, bob]]\n",
         );
-        let lines: Vec<_> = told.problems.iter().map(|problem| problem.line).collect();
+        let lines: Vec<_> = user_data
+            .problems
+            .iter()
+            .map(|problem| problem.line)
+            .collect();
         assert_eq!(
             lines,
             [Some(4), Some(5), Some(2), Some(2)],
             "{:?}",
-            told.problems
+            user_data.problems
         );
-        assert_eq!(told.users.len(), 1);
-        let groups: Vec<_> = told
+        assert_eq!(user_data.users.len(), 1);
+        let groups: Vec<_> = user_data
             .groups
             .iter()
             .map(|one| (one.name.as_str(), one.members.len()))
@@ -402,10 +406,10 @@ mod tests {
     }
 
     #[test]
-    fn passwords_and_time_zone_are_configuration() {
-        let told = told("ssh_pwauth: true\ntimezone: Europe/Berlin\n");
-        assert_eq!(told.problems, []);
-        assert_eq!(told.layer["ssh"]["passwords"], true);
-        assert_eq!(told.layer["timezone"], "Europe/Berlin");
+    fn ssh_pwauth_and_timezone_belong_to_the_configuration() {
+        let user_data = user_data("ssh_pwauth: true\ntimezone: Europe/Berlin\n");
+        assert_eq!(user_data.problems, []);
+        assert_eq!(user_data.layer["ssh"]["passwords"], true);
+        assert_eq!(user_data.layer["timezone"], "Europe/Berlin");
     }
 }

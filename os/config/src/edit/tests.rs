@@ -1,4 +1,4 @@
-//! Many documents, each changed in many ways.
+//! Applies many edits to many documents.
 
 use super::*;
 
@@ -25,21 +25,21 @@ fn keys(text: &str) -> Vec<String> {
     path::parse(text).unwrap()
 }
 
-/// Comments as a reader would name them; those of the documents hold no quotes.
-fn notes(text: &str) -> Vec<String> {
-    let mut notes: Vec<String> = Vec::new();
+/// The comments of a text, sorted; the comments of `DOCUMENTS` contain no quotes.
+fn comments_of(text: &str) -> Vec<String> {
+    let mut comments: Vec<String> = Vec::new();
     for line in text.lines().filter(|line| !line.contains("# no comment\n")) {
         if let Some(at) = line.rfind("# ") {
-            notes.push(line[at..].trim_end().to_owned());
+            comments.push(line[at..].trim_end().to_owned());
         }
     }
-    notes.retain(|note| note != "# no comment");
-    notes.sort();
-    notes
+    comments.retain(|comment| comment != "# no comment");
+    comments.sort();
+    comments
 }
 
 #[test]
-fn any_value_is_set_in_any_document_and_no_comment_is_lost() {
+fn set_and_remove_work_in_every_document_and_preserve_comments() {
     let values = [
         "plain",
         "'7'",
@@ -74,17 +74,20 @@ fn any_value_is_set_in_any_document_and_no_comment_is_lost() {
                         set_unchecked(document, &keys(path), &value).unwrap_or_default()
                     )
                 });
-                for note in notes(document) {
+                for comment in comments_of(document) {
                     assert!(
-                        edited.contains(&note),
-                        "{document}\n{path}: {note}\n{edited}"
+                        edited.contains(&comment),
+                        "{document}\n{path}: {comment}\n{edited}"
                     );
                 }
                 let again = set(&edited, &keys(path), &"x".into()).unwrap();
-                let gone = remove(&again, &keys(path))
+                let removed = remove(&again, &keys(path))
                     .unwrap_or_else(|error| panic!("{again}\n{path} {error}"));
-                for note in notes(document) {
-                    assert!(gone.contains(&note), "{document}\n-{path}: {note}\n{gone}");
+                for comment in comments_of(document) {
+                    assert!(
+                        removed.contains(&comment),
+                        "{document}\n-{path}: {comment}\n{removed}"
+                    );
                 }
             }
         }
@@ -92,7 +95,7 @@ fn any_value_is_set_in_any_document_and_no_comment_is_lost() {
 }
 
 #[test]
-fn all_else_stays_as_it_is_written() {
+fn edit_preserves_the_rest_of_the_text() {
     let text = DOCUMENTS[5];
     let edits = [
         ("hostname", "ship"),
@@ -126,21 +129,21 @@ fn all_else_stays_as_it_is_written() {
 }
 
 #[test]
-fn what_only_a_person_can_change_is_left_alone() {
+fn set_fails_when_the_document_uses_unsupported_yaml() {
     let value = Value::from("x");
     let anchors = "a: &a {b: c}\nd: *a\n";
     assert_eq!(
         set(anchors, &keys("d.b"), &value),
-        Err(Error::Through("d".into()))
+        Err(Error::NotAMapping("d".into()))
     );
-    assert_eq!(set(anchors, &keys("a"), &value), Err(Error::ByHand));
+    assert_eq!(set(anchors, &keys("a"), &value), Err(Error::Unsupported));
     assert_eq!(
         set("? a\n: b\n", &keys("a"), &value).unwrap_err(),
-        Error::ByHand
+        Error::Unsupported
     );
     assert_eq!(
         set("dns: [a]\n", &keys("dns.search"), &value),
-        Err(Error::Through("dns".into()))
+        Err(Error::NotAMapping("dns".into()))
     );
     assert!(matches!(
         set("a: [\n", &keys("a"), &value),
@@ -149,20 +152,20 @@ fn what_only_a_person_can_change_is_left_alone() {
 }
 
 #[test]
-fn what_is_set_already_changes_nothing() {
+fn edit_leaves_the_text_unchanged_when_the_value_is_the_same() {
     let text = "hostname:   \"box\" # so\n";
     assert_eq!(set(text, &keys("hostname"), &"box".into()).unwrap(), text);
     assert_eq!(remove(text, &keys("dns")).unwrap(), text);
 }
 
 #[test]
-fn a_tag_is_in_the_way() {
+fn set_fails_when_a_parent_has_a_tag() {
     for text in [
         "!ours\nhostname: box\n",
         "state: !ours\n  dev: x\n",
         "state: !ours { dev: x }\n",
     ] {
-        let done = set(text, &keys("state.dev"), &"y".into());
-        assert_eq!(done, Err(Error::ByHand), "{text}");
+        let result = set(text, &keys("state.dev"), &"y".into());
+        assert_eq!(result, Err(Error::Unsupported), "{text}");
     }
 }

@@ -1,14 +1,14 @@
-//! `daemon.json`, as Docker's manual has it, merged into the file that the user's engine reads.
+//! Merges `daemon.json`, as documented by Docker, into the file that the user's engine reads.
 //!
-//! An engine ends at once when an option is in its file and among its arguments, when a key is none
-//! that it knows, or when the file is no JSON.
+//! An engine exits at once when an option is both in its file and among its arguments, when it does not
+//! know a key, or when the file is not JSON.
 
 use serde_json::{Map, Value};
 
 use super::{Arguments, options};
 use crate::tree::Node;
 
-/// Keys whose names are not those of their options.
+/// Keys whose names differ from the names of their options.
 const NAMES: [(&str, &str); 12] = [
     ("authorization-plugins", "authorization-plugin"),
     ("default-address-pools", "default-address-pool"),
@@ -24,7 +24,7 @@ const NAMES: [(&str, &str); 12] = [
     ("storage-opts", "storage-opt"),
 ];
 
-/// Keys that no option stands for.
+/// Keys without an option.
 const FILE_ONLY: [&str; 8] = [
     "builder",
     "cdi-spec-dirs",
@@ -36,8 +36,8 @@ const FILE_ONLY: [&str; 8] = [
     "rootless",
 ];
 
-/// What the machine depends on, and what to do instead.
-const KEPT: [(&str, &str); 15] = [
+/// Keys that cannot be set, with the reason or a replacement.
+const FIXED: [(&str, &str); 15] = [
     ("config-file", MACHINE),
     ("containerd", MACHINE),
     ("containerd-namespace", MACHINE),
@@ -48,7 +48,7 @@ const KEPT: [(&str, &str); 15] = [
     ("graph", MACHINE),
     (
         "hosts",
-        "set `userdocker.args: [--host=ADDRESS]`, or `userdocker.use_tls`",
+        "hint: set `userdocker.args: [--host=ADDRESS]`, or `userdocker.use_tls`",
     ),
     ("pidfile", MACHINE),
     ("tls", TLS),
@@ -58,57 +58,60 @@ const KEPT: [(&str, &str); 15] = [
     ("tlsverify", TLS),
 ];
 
-const MACHINE: &str = "the machine depends on its own";
-const TLS: &str = "set `userdocker.use_tls`";
+const MACHINE: &str = "the machine depends on its own value";
+const TLS: &str = "hint: set `userdocker.use_tls`";
 
-/// Lists that have the machine's entries, too.
+/// Lists that also contain entries of the machine.
 const SHARED: [&str; 2] = ["registry-mirrors", "insecure-registries"];
 
-/// Whether containers survive the engine's end.
+/// The key for containers that keep running when the engine exits.
 const LIVE_RESTORE: &str = "live-restore";
 
-/// A file for the engine, and the arguments that go with it.
+/// The file of an engine, and the arguments that go with it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineFile {
-    /// What the engine reads.
+    /// The keys of the file.
     pub keys: Map<String, Value>,
-    /// Its arguments.
+    /// The arguments.
     pub words: Vec<String>,
-    /// What is left out of `daemon.json`, with its line.
+    /// Keys of `daemon.json` that are ignored, each with its line and the reason.
     pub problems: Vec<String>,
 }
 
-/// What the user's engine reads: the machine's settings, and `daemon.json` as a file of this name.
-/// Arguments that are the machine's own give way to it, and those that somebody asked for do not.
+/// Merges the machine's settings and a `daemon.json` (its name for messages, and its text).
+///
+/// A key of `daemon.json` overrides an argument that the machine sets, but not one that the
+/// configuration sets.
 pub fn file(settings: &str, arguments: &Arguments, daemon: Option<(&str, &str)>) -> EngineFile {
-    let mut made = EngineFile {
+    let mut file = EngineFile {
         keys: serde_json::from_str(settings).unwrap_or_default(),
         words: arguments.words.clone(),
         problems: Vec::new(),
     };
     let Some((name, text)) = daemon.filter(|(_, text)| !text.trim().is_empty()) else {
-        return made;
+        return file;
     };
-    let asked = match serde_json::from_str::<Map<String, Value>>(text) {
-        Ok(asked) => asked,
+    let requested = match serde_json::from_str::<Map<String, Value>>(text) {
+        Ok(requested) => requested,
         Err(error) => {
             let (line, column) = (error.line(), error.column());
-            let what = format!("{name}:{line}:{column}: {error}; the engine runs without it");
-            made.problems.push(what);
-            return made;
+            file.problems.push(format!(
+                "{name}:{line}:{column}: {error}; the engine starts without this file"
+            ));
+            return file;
         }
     };
-    for (key, value) in asked {
-        if let Err(why) = made.take(&key, value, arguments) {
-            let place = place(name, text, &key);
-            made.problems
-                .push(format!("{place}: `{key}` is left out: {why}"));
+    for (key, value) in requested {
+        if let Err(reason) = file.set(&key, value, arguments) {
+            let location = location(name, text, &key);
+            file.problems
+                .push(format!("{location}: `{key}` is ignored: {reason}"));
         }
     }
-    made
+    file
 }
 
-/// The name and the text of the file that people have the user's engine read, if there is one.
+/// The path and the text of the user's `daemon.json`, if there is one.
 pub fn daemon_json() -> Option<(&'static str, std::io::Result<String>)> {
     let texts = crate::DAEMON_JSON.map(|path| (path, std::fs::read_to_string(path)));
     let is_there = |text: &std::io::Result<String>| {
@@ -118,13 +121,13 @@ pub fn daemon_json() -> Option<(&'static str, std::io::Result<String>)> {
     texts.into_iter().find(|(_, text)| is_there(text))
 }
 
-/// An engine's file as it is, with the registries of the machine's settings and of `daemon.json`.
-pub fn with_registries(has: &str, settings: &str, daemon: Option<&str>) -> String {
-    let mut keys: Map<String, Value> = serde_json::from_str(has).unwrap_or_default();
+/// Replaces the registries in an engine's file with those of the machine's settings and `daemon.json`.
+pub fn with_registries(text: &str, settings: &str, daemon: Option<&str>) -> String {
+    let mut keys: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     keys.retain(|key, _| !SHARED.contains(&key.as_str()));
     let daemon = daemon.map(|text| ("daemon.json", text));
-    let made = file(settings, &Arguments::default(), daemon);
-    for (key, value) in made.keys {
+    let new = file(settings, &Arguments::default(), daemon);
+    for (key, value) in new.keys {
         if SHARED.contains(&key.as_str()) {
             keys.insert(key, value);
         }
@@ -132,22 +135,22 @@ pub fn with_registries(has: &str, settings: &str, daemon: Option<&str>) -> Strin
     format!("{}\n", Value::Object(keys))
 }
 
-/// An engine's file as it is, with `live-restore` as it is to be.
-pub fn with_live_restore(has: &str, on: bool) -> String {
-    let mut keys: Map<String, Value> = serde_json::from_str(has).unwrap_or_default();
+/// Sets `live-restore` in an engine's file.
+pub fn with_live_restore(text: &str, on: bool) -> String {
+    let mut keys: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     keys.insert(LIVE_RESTORE.into(), on.into());
     format!("{}\n", Value::Object(keys))
 }
 
-/// All that is wrong with a `daemon.json` by itself, each with its line.
+/// The problems of a `daemon.json`, checked without the machine's settings, each with its line.
 pub fn check_daemon_json(text: &str) -> Vec<String> {
     file("{}", &Arguments::default(), Some(("daemon.json", text))).problems
 }
 
-/// `FILE:LINE` of a key at the top.
-pub fn place(name: &str, text: &str, key: &str) -> String {
-    // JSON is YAML, too.
-    let byte = Node::of(text).and_then(|root| root.place(&[key.to_owned()]));
+/// `FILE:LINE` of a top-level key.
+pub fn location(name: &str, text: &str, key: &str) -> String {
+    // JSON is also YAML.
+    let byte = Node::of(text).and_then(|root| root.position(&[key.to_owned()]));
     match byte {
         Some(byte) => format!("{name}:{}", text[..byte].matches('\n').count() + 1),
         None => name.to_owned(),
@@ -155,8 +158,7 @@ pub fn place(name: &str, text: &str, key: &str) -> String {
 }
 
 impl EngineFile {
-    /// Whether containers are to survive the engine's end, by its file or its arguments. It is in
-    /// neither from then on.
+    /// Removes `live-restore` from the file and the arguments and returns its value.
     pub fn take_live_restore(&mut self) -> bool {
         let mut on = self.keys.remove(LIVE_RESTORE) == Some(Value::Bool(true));
         let option = format!("--{LIVE_RESTORE}");
@@ -171,37 +173,38 @@ impl EngineFile {
         on
     }
 
-    /// As the engine reads it.
+    /// The text of the file.
     pub fn text(&self) -> String {
         format!("{}\n", Value::Object(self.keys.clone()))
     }
 
-    fn take(&mut self, key: &str, value: Value, arguments: &Arguments) -> Result<(), String> {
+    /// Sets a key from `daemon.json`, or says why it is ignored.
+    fn set(&mut self, key: &str, value: Value, arguments: &Arguments) -> Result<(), String> {
         if key == "exec-opts" && value == serde_json::json!(["native.cgroupdriver=cgroupfs"]) {
             return Ok(());
         }
-        if let Some((_, why)) = KEPT.iter().find(|(kept, _)| *kept == key) {
-            return Err((*why).into());
+        if let Some((_, reason)) = FIXED.iter().find(|(fixed, _)| *fixed == key) {
+            return Err((*reason).into());
         }
         if SHARED.contains(&key) {
-            return self.share(key, value);
+            return self.extend(key, value);
         }
         let option = option(key);
-        if let Some(why) = fault(key, option, &value) {
-            return Err(why);
+        if let Some(error) = value_error(key, option, &value) {
+            return Err(error);
         }
-        let begins = format!("--{option}");
-        let is_it = |word: &String| word.split('=').next() == Some(begins.as_str());
-        if arguments.asked.iter().any(|(_, word)| is_it(word)) {
-            return Err("`userdocker.args` has the last word".into());
+        let argument = format!("--{option}");
+        let is_same = |word: &String| word.split('=').next() == Some(argument.as_str());
+        if arguments.asked.iter().any(|(_, word)| is_same(word)) {
+            return Err("`userdocker.args` sets it and has priority".into());
         }
-        self.words.retain(|word| !is_it(word));
+        self.words.retain(|word| !is_same(word));
         self.keys.insert(key.into(), value);
         Ok(())
     }
 
-    /// Adds to a list.
-    fn share(&mut self, key: &str, value: Value) -> Result<(), String> {
+    /// Adds items to a list that the machine also sets.
+    fn extend(&mut self, key: &str, value: Value) -> Result<(), String> {
         let Value::Array(more) = value else {
             return Err("it must be a list".into());
         };
@@ -212,8 +215,8 @@ impl EngineFile {
                 _ => "insecure-registry",
             };
             let text = one.as_str().unwrap_or_default();
-            if let Some(Err(why)) = crate::Registries::default().take(option, text) {
-                return Err(why);
+            if let Some(Err(error)) = crate::Registries::default().take(option, text) {
+                return Err(error);
             }
             if let Value::Array(list) = list
                 && !list.contains(&one)
@@ -225,29 +228,37 @@ impl EngineFile {
     }
 }
 
+/// The name of the option for a key.
 fn option(key: &str) -> &str {
     let named = NAMES.iter().find(|(name, _)| *name == key);
     named.map_or(key, |(_, option)| option)
 }
 
-fn fault(key: &str, option: &str, value: &Value) -> Option<String> {
+/// The error of a key and its value, if any.
+fn value_error(key: &str, option: &str, value: &Value) -> Option<String> {
     if FILE_ONLY.contains(&key) || option != key {
         return None;
     }
     if let Some((name, _)) = NAMES.iter().find(|(_, option)| *option == key) {
-        return Some(format!("Docker has no key `{key}`; did you mean `{name}`?"));
+        return Some(unknown_key(key, Some(name)));
     }
-    let why = match value {
-        Value::Bool(flag) => options::fault(option, &flag.to_string()),
-        Value::Number(number) => options::fault(option, &number.to_string()),
-        Value::String(text) => options::fault(option, text),
-        // What is in lists and maps the engine says itself.
-        _ => options::fault(option, "").filter(|why| why.starts_with("Docker has no")),
-    };
-    why.map(|why| {
-        why.replace("option `--", "key `")
-            .replace("mean `--", "mean `")
-    })
+    if !options::is_known(option) {
+        return Some(unknown_key(key, options::nearest_option(option)));
+    }
+    match value {
+        Value::Bool(flag) => options::error(option, &flag.to_string()),
+        Value::Number(number) => options::error(option, &number.to_string()),
+        Value::String(text) => options::error(option, text),
+        // The engine validates the contents of lists and maps itself.
+        _ => None,
+    }
+}
+
+fn unknown_key(key: &str, near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("Docker has no key `{key}`; hint: did you mean `{near}`?"),
+        None => format!("Docker has no key `{key}`"),
+    }
 }
 
 #[cfg(test)]
@@ -255,15 +266,15 @@ mod tests {
     use super::*;
     use crate::layers::tests::config;
 
-    fn made(user: &str, daemon: &str) -> EngineFile {
+    fn merged(user: &str, daemon: &str) -> EngineFile {
         let config = config(user);
         let arguments = config.user_docker_arguments();
         file(&config.engine_settings(), &arguments, Some(("F", daemon)))
     }
 
     #[test]
-    fn daemon_json_is_merged_and_the_machines_own_arguments_give_way() {
-        let made = made(
+    fn daemon_json_overrides_the_arguments_that_the_machine_sets() {
+        let file = merged(
             "registries: {insecure: ['a:1']}\n",
             r#"{
               "log-driver": "json-file", "log-opts": {"max-size": "10m", "max-file": "3"},
@@ -274,34 +285,34 @@ mod tests {
               "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 9, "Soft": 9}}
             }"#,
         );
-        assert_eq!(made.problems, Vec::<String>::new());
+        assert_eq!(file.problems, Vec::<String>::new());
         assert_eq!(
-            made.keys["insecure-registries"],
+            file.keys["insecure-registries"],
             serde_json::json!(["a:1", "b:2"])
         );
-        assert_eq!(made.keys["log-opts"]["max-size"], "10m");
+        assert_eq!(file.keys["log-opts"]["max-size"], "10m");
         for word in [
             "--log-level=warn",
             "--live-restore",
             "--storage-driver=overlay2",
         ] {
-            assert!(!made.words.contains(&word.into()), "{word}");
+            assert!(!file.words.contains(&word.into()), "{word}");
         }
         assert!(
-            made.words
+            file.words
                 .contains(&"--exec-opt=native.cgroupdriver=cgroupfs".into())
         );
-        let again: Value = serde_json::from_str(&made.text()).unwrap();
+        let again: Value = serde_json::from_str(&file.text()).unwrap();
         assert_eq!(again["default-address-pools"][0]["size"], 24);
     }
 
     #[test]
-    fn what_the_machine_depends_on_and_what_the_engine_refuses_is_left_out_with_its_line() {
+    fn daemon_json_keys_that_are_fixed_or_invalid_are_ignored_and_reported_with_their_lines() {
         let daemon = "{\n\"data-root\": \"/x\",\n\"hosts\": [\"tcp://0.0.0.0:1\"],\n\"log-opt\": {},\n\
                       \"mtu\": \"big\",\n\"exec-opts\": [\"native.cgroupdriver=systemd\"],\n\
                       \"debug\": true,\n\"registry-mirrors\": [\"nonsense\"],\n\"labels\": [\"a=b\"]\n}";
-        let made = made("userdocker: {args: [--debug]}\n", daemon);
-        let mut lines: Vec<_> = made
+        let file = merged("userdocker: {args: [--debug]}\n", daemon);
+        let mut lines: Vec<_> = file
             .problems
             .iter()
             .map(|one| one.split(": ").next().unwrap())
@@ -311,11 +322,11 @@ mod tests {
             lines,
             ["F:2", "F:3", "F:4", "F:5", "F:6", "F:7", "F:8"],
             "{:?}",
-            made.problems
+            file.problems
         );
-        assert_eq!(made.keys["labels"][0], "a=b");
-        assert!(made.words.contains(&"--debug=true".into()));
-        let unknown = self::made("", "{\"log-optz\": 1}");
+        assert_eq!(file.keys["labels"][0], "a=b");
+        assert!(file.words.contains(&"--debug=true".into()));
+        let unknown = merged("", "{\"log-optz\": 1}");
         assert!(
             unknown.problems[0].contains("Docker has no key `log-optz`"),
             "{:?}",
@@ -324,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_that_are_told_later_leave_all_else() {
+    fn with_registries_preserves_the_other_keys() {
         let text = with_registries(
             r#"{"mtu": 1400, "registry-mirrors": ["http://old"]}"#,
             r#"{"registry-mirrors": ["http://new"]}"#,
@@ -338,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn live_restore_is_in_the_file_alone_whoever_asks_for_it() {
+    fn take_live_restore_removes_it_from_file_and_arguments() {
         for (user, daemon, on) in [
             ("", "", true),
             ("", "{\"live-restore\": false}", false),
@@ -350,10 +361,10 @@ mod tests {
                 false,
             ),
         ] {
-            let mut made = made(user, daemon);
-            assert_eq!(made.take_live_restore(), on, "{user} {daemon}");
-            assert!(!made.take_live_restore(), "{user} {daemon}: it is taken");
-            let text = with_live_restore(&made.text(), on);
+            let mut file = merged(user, daemon);
+            assert_eq!(file.take_live_restore(), on, "{user} {daemon}");
+            assert!(!file.take_live_restore(), "{user} {daemon}: removed twice");
+            let text = with_live_restore(&file.text(), on);
             assert!(text.contains(&format!("\"live-restore\":{on}")), "{text}");
         }
         let text = with_live_restore("{\"mtu\": 1400, \"live-restore\": true}", false);
@@ -361,14 +372,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_left_out_with_its_line() {
-        let made = made("", "{\n  \"debug\": true,\n}\n");
+    fn malformed_daemon_json_is_ignored_and_reported_with_its_line() {
+        let file = merged("", "{\n  \"debug\": true,\n}\n");
         assert!(
-            made.problems[0].starts_with("F:3:1: "),
+            file.problems[0].starts_with("F:3:1: "),
             "{:?}",
-            made.problems
+            file.problems
         );
-        assert!(made.problems[0].ends_with("the engine runs without it"));
+        assert!(file.problems[0].ends_with("the engine starts without this file"));
         assert_eq!(check_daemon_json("").len(), 0);
     }
 }

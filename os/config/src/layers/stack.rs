@@ -1,23 +1,17 @@
-//! Putting layer upon layer, and leaving out of each what does not fit.
+//! Merges the layers one by one and drops the values that do not match the schema.
 
 use std::path::Path;
 
 use serde_yaml::Value;
 
-use super::{Layer, Loaded, defaults, merge};
-use crate::document::layer;
+use super::{Layer, Loaded, defaults};
+use crate::document::normalized;
 use crate::{
-    Document, GOOD_LAYER, Misfit, Problem, USER_LAYER, cmdline, fit, hostname, path, written,
+    Consequence, Document, GOOD_LAYER, Problem, SchemaError, USER_LAYER, cmdline, hostname, merge,
+    path, validate, verbatim,
 };
 
-/// What comes of a value that is left out.
-const IGNORED: &str = "; it is ignored";
-
-/// What comes of a user's document with a mistake where there is a good one.
-const LAST_GOOD: &str =
-    "; the last good document holds; mend this one: `sudo rancherctl config edit`";
-
-/// Layers merged so far: always a valid document.
+/// The layers merged so far; `merged` is always a valid document.
 pub(super) struct Stack {
     merged: Value,
     pub(super) problems: Vec<Problem>,
@@ -36,11 +30,11 @@ impl Stack {
     }
 
     pub(super) fn finish(self) -> Loaded {
-        let mut config = fit(&self.merged).expect("only what fits was merged");
+        let mut config = validate(&self.merged).expect("only valid layers were merged");
         for service in config.services.values_mut() {
             service.image = service.image.replace("${VERSION}", crate::VERSION);
         }
-        if let Some(name) = hostname::fitted(&config.hostname) {
+        if let Some(name) = hostname::truncated(&config.hostname) {
             config.hostname = name.into_owned();
         }
         Loaded {
@@ -52,18 +46,20 @@ impl Stack {
         }
     }
 
-    /// Keeps problems, with what came of them.
-    fn tell(&mut self, problems: impl IntoIterator<Item = Problem>, so: &'static str) {
-        let told = problems.into_iter();
-        self.problems
-            .extend(told.map(|problem| Problem { so, ..problem }));
+    /// Records problems with their consequence.
+    fn report(&mut self, problems: impl IntoIterator<Item = Problem>, consequence: Consequence) {
+        let problems = problems.into_iter();
+        self.problems.extend(problems.map(|problem| Problem {
+            consequence,
+            ..problem
+        }));
     }
 
-    /// Takes a layer if the document still fits the schema with it.
-    fn try_add(&mut self, name: &str, layer: &Value) -> Result<(), Misfit> {
+    /// Merges a layer if the result matches the schema.
+    fn try_add(&mut self, name: &str, layer: &Value) -> Result<(), SchemaError> {
         let mut merged = self.merged.clone();
         merge(&mut merged, layer);
-        fit(&merged)?;
+        validate(&merged)?;
         self.merged = merged;
         self.layers.push(Layer {
             name: name.into(),
@@ -73,29 +69,30 @@ impl Stack {
         Ok(())
     }
 
-    /// What the machine wrote itself: what does not fit is left out.
+    /// Adds a file that the machine wrote. Invalid values are ignored.
     pub(super) fn add_file(&mut self, path: &Path) {
         match Document::read(path) {
             Ok(Some(document)) => self.add_document(document),
             Ok(None) => (),
-            Err(problem) => self.tell([problem], IGNORED),
+            Err(problem) => self.report([problem], Consequence::Ignored),
         }
     }
 
-    /// The user's document, or the last good one where it has a mistake. A key that is not known is
-    /// none that much: it may be one of a newer version, and all the others are as good as they were; so
-    /// they are beside a name that is none.
+    /// Adds the user's document, or, if it has an error, the last good one.
+    ///
+    /// Minor errors only drop the value: an unknown key may belong to a newer version, and neither it
+    /// nor an invalid host name affects the other keys.
     pub(super) fn add_user_document(&mut self, folder: &Path) {
         let user = match Document::read(&folder.join(USER_LAYER)) {
             Ok(None) => return,
             Ok(Some(user)) => user,
             Err(problem) => return self.add_last_good(folder, vec![problem], None),
         };
-        let misfits = self.fitting(&mut user.value.clone());
-        if misfits.iter().all(Misfit::is_minor) {
+        let errors = self.drop_invalid(&mut user.value.clone());
+        if errors.iter().all(SchemaError::is_minor) {
             return self.add_document(user);
         }
-        let problems = misfits.iter().map(|misfit| user.problem(misfit)).collect();
+        let problems = errors.iter().map(|error| user.problem(error)).collect();
         self.add_last_good(folder, problems, Some(user));
     }
 
@@ -103,23 +100,26 @@ impl Stack {
         let good = Document::read(&folder.join(GOOD_LAYER)).ok().flatten();
         match (good, user) {
             (Some(good), _) => {
-                self.tell(problems, LAST_GOOD);
+                self.report(problems, Consequence::LastGoodApplies);
                 self.last_good = true;
                 self.add_document(good);
             }
             (None, Some(user)) => self.add_document(user),
-            (None, None) => self.tell(problems, IGNORED),
+            (None, None) => self.report(problems, Consequence::Ignored),
         }
     }
 
-    /// Takes of a document what fits.
+    /// Adds the valid values of a document.
     pub(super) fn add_document(&mut self, document: Document) {
         let mut value = document.value.clone();
-        let misfits = self.fitting(&mut value).into_iter();
-        self.tell(misfits.map(|misfit| document.problem(&misfit)), IGNORED);
-        let place = || document.place(&["hostname".to_owned()]);
-        self.problems.extend(long_name(&value, place));
-        // What is left fits: there is nothing to be told.
+        let errors = self.drop_invalid(&mut value).into_iter();
+        self.report(
+            errors.map(|error| document.problem(&error)),
+            Consequence::Ignored,
+        );
+        let location = || document.location(&["hostname".to_owned()]);
+        self.problems.extend(truncated_name(&value, location));
+        // Only valid values are left, so this cannot fail.
         if self.try_add(&document.name, &value).is_ok()
             && let Some(layer) = self.layers.last_mut()
         {
@@ -127,24 +127,23 @@ impl Stack {
         }
     }
 
-    /// Leaves out of a layer what does not fit, one by one; returns that.
-    fn fitting(&self, layer: &mut Value) -> Vec<Misfit> {
-        let mut misfits = Vec::new();
+    /// Removes the invalid values of a layer one by one and returns an error for each.
+    fn drop_invalid(&self, layer: &mut Value) -> Vec<SchemaError> {
+        let mut errors = Vec::new();
         loop {
             let mut merged = self.merged.clone();
             merge(&mut merged, layer);
-            let Err(misfit) = fit(&merged) else {
-                return misfits;
+            let Err(error) = validate(&merged) else {
+                return errors;
             };
-            let whole = misfit.path.clone();
-            let removed = (1..=whole.len())
+            let removed = (1..=error.path.len())
                 .rev()
-                .any(|depth| path::remove(layer, &whole[..depth]));
+                .any(|depth| path::remove(layer, &error.path[..depth]));
             if !removed {
-                // It is nobody's in particular: none of the layer is taken.
+                // No key of the layer causes the error: drop the whole layer.
                 *layer = Value::Mapping(serde_yaml::Mapping::new());
             }
-            misfits.push(misfit);
+            errors.push(error);
         }
     }
 
@@ -155,40 +154,41 @@ impl Stack {
     }
 
     fn add_argument(&mut self, argument: &cmdline::Argument) {
-        let name = format!("kernel argument {}", shown(&argument.text));
-        let value = layer(argument.layer());
+        let name = format!("kernel argument {}", redacted(&argument.text));
+        let value = normalized(argument.layer());
         let Err(error) = self.try_add(&name, &value) else {
-            self.problems.extend(long_name(&value, || name));
+            self.problems.extend(truncated_name(&value, || name));
             return;
         };
         let as_text = argument
             .layer_as_text()
-            .map(|text| self.try_add(&name, &layer(text)));
+            .map(|text| self.try_add(&name, &normalized(text)));
         if !matches!(as_text, Some(Ok(()))) {
-            self.tell([Problem::new(name, error)], IGNORED);
+            self.report([Problem::new(name, error)], Consequence::Ignored);
         }
     }
 }
 
-/// What becomes of a host name that is too long.
-fn long_name(layer: &Value, place: impl FnOnce() -> String) -> Option<Problem> {
-    let name = written::text(layer.get("hostname")?)?;
-    let fitted = hostname::fitted(&name)?;
-    (fitted != name).then(|| Problem {
+/// A problem if the host name of a layer is too long or ends with a dot.
+fn truncated_name(layer: &Value, location: impl FnOnce() -> String) -> Option<Problem> {
+    let name = verbatim::text(layer.get("hostname")?)?;
+    let short = hostname::truncated(&name)?;
+    if short == name {
+        return None;
+    }
+    let message = if name.strip_suffix('.') == Some(&short) {
+        format!("`hostname`: `{name}` ends with a dot; the host name is `{short}`")
+    } else {
+        format!("`hostname`: `{name}` is too long for a host name; the host name is `{short}`")
+    };
+    Some(Problem {
         key: "hostname".into(),
-        ..Problem::new(
-            place(),
-            if name.strip_suffix('.') == Some(&fitted) {
-                format!("`hostname`: `{name}` ends with a dot; the machine is called `{fitted}`")
-            } else {
-                format!("`hostname`: `{name}` is too long for a host name; the machine is called `{fitted}`")
-            },
-        )
+        ..Problem::new(location(), message)
     })
 }
 
-/// An argument as it may be printed: what may be a secret is not.
-fn shown(text: &str) -> String {
+/// An argument without its value if the value may be a secret.
+fn redacted(text: &str) -> String {
     match text.split_once('=') {
         Some((name, _)) if name.contains("password") || name.contains("key") => format!("{name}=…"),
         _ => text.into(),

@@ -1,16 +1,18 @@
-//! Device nodes that are there before their driver: whoever opens one has the kernel load it.
+//! Device nodes that exist before their driver is loaded: opening one makes the kernel load it.
 
-use super::Boot;
-use crate::sys::{Node, Result};
+use sys::{Node, Result};
 
-/// Where modules are.
+use crate::boot::Boot;
+
+/// The folder of the kernel modules.
 const MODULES: &str = "/usr/lib/modules";
 
-/// Groups of the root's `/etc/group`.
+/// Group IDs of the root's `/etc/group`.
 const DISK: u32 = 6;
 const KVM: u32 = 106;
 
-/// Nodes that are not for root alone, as `mdev.conf` has them when the driver comes.
+/// Nodes that other users than root may open, each with group and mode. `mdev.conf` has the same, for when
+/// the driver is loaded.
 const SHARED: [(&str, u32, u32); 6] = [
     ("btrfs-control", DISK, 0o660),
     ("fuse", 0, 0o666),
@@ -20,17 +22,17 @@ const SHARED: [(&str, u32, u32); 6] = [
     ("vhost-vsock", KVM, 0o660),
 ];
 
-/// Makes the nodes that `modules.devname` lists: `MODULE NAME TYPEMAJOR:MINOR`.
-pub(super) fn static_nodes(boot: &mut Boot<'_>) -> Result<()> {
+/// Creates the nodes that `modules.devname` lists. A line is `MODULE NAME TYPEMAJOR:MINOR`.
+pub(crate) fn static_nodes(boot: &mut Boot<'_>) -> Result<()> {
     let release = boot.sys.read("/proc/sys/kernel/osrelease")?;
     let list = format!("{MODULES}/{}/modules.devname", release.trim());
     let list = boot.sys.read(&list)?;
     for (name, node) in list.lines().filter_map(parse) {
         let path = format!("/dev/{name}");
         if let Some((folder, _)) = name.rsplit_once('/') {
-            boot.sys.make_folder(&format!("/dev/{folder}"))?;
+            boot.sys.create_dir(&format!("/dev/{folder}"))?;
         }
-        boot.sys.make_node(&path, node)?;
+        boot.sys.create_node(&path, node)?;
     }
     Ok(())
 }
@@ -56,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_for_root_alone_unless_everybody_knows_it_otherwise() {
+    fn parse_restricts_a_node_to_root_unless_it_is_shared() {
         let tun = Node {
             block: false,
             number: (10, 200),

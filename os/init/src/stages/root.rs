@@ -1,21 +1,22 @@
-//! From the initrd to the root.
+//! The early mounts and the change from the initrd to the root.
 
 use nix::mount::MsFlags;
+use sys::Result;
 
-use super::Boot;
-use crate::sys::Result;
+use crate::boot::Boot;
 
-/// Where the root is prepared before it becomes the root.
+/// The mount point for preparing the root.
 const NEW_ROOT: &str = "/newroot";
 
-/// Where the squashfs is mounted when it is not all of the root.
+/// The mount point of the squashfs if it is the lower layer of an overlay.
 const PACKED: &str = "/packed";
 
-/// A folder of the initrd that is laid over the root, where somebody put one there: the initrd may
-/// be several archives one after another, so a file of the root is replaced without packing it anew.
-const OVER: &str = "/root.d";
+/// An optional folder of the initrd that replaces files of the root: the initrd may consist of several
+/// archives, so another archive can replace files without building the squashfs again.
+const OVERLAY: &str = "/root.d";
 
-pub(super) fn mounts(boot: &mut Boot<'_>) -> Result<()> {
+/// Mounts /proc, /sys, /dev, /run and the cgroups.
+pub(crate) fn mounts(boot: &mut Boot<'_>) -> Result<()> {
     let plain = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     boot.mount("proc", "/proc", "proc", plain, "")?;
     boot.mount("sysfs", "/sys", "sysfs", plain, "")?;
@@ -49,52 +50,53 @@ pub(super) fn mounts(boot: &mut Boot<'_>) -> Result<()> {
         "mode=0755",
     )?;
     boot.mount("cgroup2", "/sys/fs/cgroup", "cgroup2", plain, "nsdelegate")?;
-    // What a program expects to find in /dev: proc(5), "/proc/self/fd".
+    // Links that programs expect in /dev: proc(5), "/proc/self/fd".
     for (target, path) in [
         ("/proc/self/fd", "fd"),
         ("fd/0", "stdin"),
         ("fd/1", "stdout"),
         ("fd/2", "stderr"),
     ] {
-        boot.sys.link(target, &format!("/dev/{path}"))?;
+        boot.sys.symlink(target, &format!("/dev/{path}"))?;
     }
     Ok(())
 }
 
-pub(super) fn early_modules(boot: &mut Boot<'_>) -> Result<()> {
+/// Loads the modules of the initrd.
+pub(crate) fn early_modules(boot: &mut Boot<'_>) -> Result<()> {
     for name in boot.sys.list("/modules")? {
         boot.sys.load_module(&format!("/modules/{name}"))?;
     }
     Ok(())
 }
 
-/// Mounts the squashfs, below what is laid over it.
+/// Mounts the squashfs, with [`OVERLAY`] over it if that has files.
 fn mount_root(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let readonly = MsFlags::MS_RDONLY | MsFlags::MS_NODEV;
-    // Without the folder there is nothing to list.
-    let over = boot.sys.list(OVER).unwrap_or_default();
-    if over.is_empty() {
+    // An error means that there is no such folder.
+    let overlay = boot.sys.list(OVERLAY).unwrap_or_default();
+    if overlay.is_empty() {
         return boot.mount(device, NEW_ROOT, "squashfs", readonly, "");
     }
-    boot.report.say(&format!(
-        "rancher: {OVER} of the initrd is laid over the root"
+    boot.report.print(&format!(
+        "rancher: files in {OVERLAY} of the initrd replace files of the root"
     ));
     boot.mount(device, PACKED, "squashfs", readonly, "")?;
-    let layers = format!("lowerdir={OVER}:{PACKED}");
+    let layers = format!("lowerdir={OVERLAY}:{PACKED}");
     boot.mount("root", NEW_ROOT, "overlay", readonly, &layers)
 }
 
-/// Mounts the squashfs that lies in the initrd, moves what is mounted into it, and makes it the root.
-pub(super) fn root(boot: &mut Boot<'_>) -> Result<()> {
+/// Mounts the squashfs of the initrd, moves the early mounts into it, and makes it the root.
+pub(crate) fn root(boot: &mut Boot<'_>) -> Result<()> {
     let device = boot.sys.attach_loop("/root.squashfs")?;
     mount_root(boot, &device)?;
-    // What is read lies in memory already: reading ahead only unpacks what nobody asked for.
+    // The squashfs is in memory already: reading ahead would only decompress blocks that are not needed.
     let queue = device.replace("/dev/", "/sys/block/") + "/queue/read_ahead_kb";
     boot.sys.write(&queue, "0")?;
-    let programs = format!("{NEW_ROOT}{}", crate::PROGRAMS);
+    let programs = format!("{NEW_ROOT}{}", sys::PROGRAMS);
     boot.remount("/rancher", &programs, MsFlags::MS_BIND)?;
     let private = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    // Containers have their devices and their set-user-id programs below /var.
+    // Without `nodev` and `nosuid` on /var: containers have device nodes and set-user-ID programs there.
     let writable = [
         ("etc", private, "0755"),
         ("tmp", private, "1777"),
@@ -118,9 +120,9 @@ pub(super) fn root(boot: &mut Boot<'_>) -> Result<()> {
             MsFlags::MS_MOVE,
         )?;
     }
-    boot.sys.enter(NEW_ROOT)?;
+    boot.sys.set_current_dir(NEW_ROOT)?;
     boot.remount(".", "/", MsFlags::MS_MOVE)?;
-    boot.sys.change_root(".")?;
-    // Mounts that one engine makes must show where containerd runs, and in the other containers.
+    boot.sys.chroot(".")?;
+    // Mounts that an engine makes must propagate to containerd and to the other containers.
     boot.remount("", "/", MsFlags::MS_SHARED | MsFlags::MS_REC)
 }

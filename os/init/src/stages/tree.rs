@@ -1,26 +1,27 @@
-//! The tree of people and their containers, as far as it is the same for every console: see
-//! [`crate::tree`].
+//! The file tree of people and their containers (crate `tree`), with the folders that are the same for every
+//! console.
 
 use nix::mount::MsFlags;
+use sys::Result;
+use tree::{PERSISTENT_FOLDERS, STATE_FOLDER, SYSTEM_FOLDERS, TREE};
 
-use super::Boot;
-use crate::sys::Result;
-use crate::tree::{BASE, FOLDERS, KEPT, TREE};
+use crate::boot::Boot;
 
-pub(super) fn tree(boot: &mut Boot<'_>) -> Result<()> {
-    boot.sys.make_folder(KEPT)?;
-    boot.remount(KEPT, TREE, MsFlags::MS_BIND)?;
-    // Mounts in it are to show in all its copies, but not in `/var`, which it was a part of.
+/// Creates the tree and mounts the system's folders into it.
+pub(crate) fn tree(boot: &mut Boot<'_>) -> Result<()> {
+    boot.sys.create_dir(STATE_FOLDER)?;
+    boot.remount(STATE_FOLDER, TREE, MsFlags::MS_BIND)?;
+    // Mounts in the tree propagate to all its copies, but not to `/var`, which it was a part of.
     boot.remount("", TREE, MsFlags::MS_PRIVATE)?;
     boot.remount("", TREE, MsFlags::MS_SHARED)?;
-    for folder in BASE {
-        let place = format!("{TREE}/{folder}");
-        boot.sys.make_folder(&place)?;
+    for folder in SYSTEM_FOLDERS {
+        let target = format!("{TREE}/{folder}");
+        boot.sys.create_dir(&target)?;
         let all = MsFlags::MS_BIND | MsFlags::MS_REC;
-        boot.remount(&format!("/{folder}"), &place, all)?;
+        boot.remount(&format!("/{folder}"), &target, all)?;
     }
-    for folder in FOLDERS {
-        boot.sys.make_folder(&format!("{TREE}/{folder}"))?;
+    for folder in PERSISTENT_FOLDERS {
+        boot.sys.create_dir(&format!("{TREE}/{folder}"))?;
     }
     Ok(())
 }

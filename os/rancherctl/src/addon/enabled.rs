@@ -1,27 +1,34 @@
-//! The list of enabled addons in the user's document. What other layers enable is none of its business,
-//! and neither is what it said before somebody waited for a pull.
+//! Changes the list of enabled addons in the user's document. Lists in other layers do not matter, nor does
+//! the list that was read before a pull.
 
 use config::{Config, Document, Store, edit, path};
 
-/// Where the list is.
+/// The key of the list.
 const KEY: &str = "enabledAddons";
 
-/// Adds names to the list, or takes them out of it.
-pub fn change(store: &Store, config: &Config, names: &[String], on: bool) -> Result<(), String> {
-    let changed = |old: &str| changed(old, config, names, on).map_err(std::io::Error::other);
-    let file = store.path().display().to_string();
-    let done = store.change(changed);
-    done.map_err(|error| format!("{file}: {error}\nnothing was changed"))
+/// Adds names to the list, or removes them.
+pub(super) fn change(
+    store: &Store,
+    config: &Config,
+    names: &[String],
+    on: bool,
+) -> Result<(), String> {
+    store
+        .change(|old| changed(old, config, names, on).map_err(std::io::Error::other))
+        .map_err(|error| {
+            let file = store.path();
+            format!("{}: {error}\nthe document was not changed", file.display())
+        })
 }
 
-/// The text of the document with the names in its list, or without them.
+/// The text of the document with the names added to its list, or removed from it.
 fn changed(old: &str, config: &Config, names: &[String], on: bool) -> Result<String, String> {
-    let was = list(old)?;
-    let mut list = was.clone();
+    let old_list = list(old)?;
+    let mut list = old_list.clone();
     for name in names {
         match (on, list.contains(name)) {
             (true, false) => list.push(name.clone()),
-            // Another layer may have it, or else there is none.
+            // The name must be in another layer's list, or be an addon that exists.
             (false, false) if !config.enabled_addons.contains(name) => {
                 config.addon(name)?;
             }
@@ -31,15 +38,15 @@ fn changed(old: &str, config: &Config, names: &[String], on: bool) -> Result<Str
     if !on {
         list.retain(|name| !names.contains(name));
     }
-    if list == was {
+    if list == old_list {
         return Ok(old.into());
     }
     edit::set(old, &[KEY.into()], &list.into()).map_err(|error| error.to_string())
 }
 
-/// What the document itself enables.
+/// The list in the document itself.
 fn list(text: &str) -> Result<Vec<String>, String> {
-    let document = Document::parse("", text.into()).map_err(|problem| problem.why)?;
+    let document = Document::parse("", text.into()).map_err(|problem| problem.message)?;
     match path::get(&document.value, &[KEY.into()]) {
         None => Ok(Vec::new()),
         Some(list) => serde_yaml::from_value::<Vec<String>>(list.clone())
@@ -55,7 +62,7 @@ mod tests {
         names.iter().map(|name| (*name).into()).collect()
     }
 
-    /// A store, and the configuration as somebody read it before others changed it.
+    /// A store, and the configuration that was loaded before the store is changed.
     fn store(text: &str, cmdline: &str) -> (tempfile::TempDir, Store, Config) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::at(folder.path());
@@ -65,9 +72,9 @@ mod tests {
     }
 
     #[test]
-    fn two_that_change_the_list_at_once_lose_nothing() {
+    fn concurrent_changes_of_the_list_are_all_applied() {
         let (_folder, store, config) = store("# mine\nenabledAddons: [a]\n", "");
-        // Both have read the configuration, and both pull.
+        // All of them loaded the same configuration before they pulled.
         change(&store, &config, &names(&["b"]), true).unwrap();
         change(&store, &config, &names(&["c"]), true).unwrap();
         change(&store, &config, &names(&["a"]), false).unwrap();
@@ -75,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_layer_enables_stays_there() {
+    fn names_in_another_layers_list_are_not_copied() {
         let (_folder, store, config) = store("hostname: x\n", "rancher.enabledAddons=[theirs]");
         assert_eq!(config.enabled_addons, ["theirs"]);
         change(&store, &config, &names(&["theirs"]), false).unwrap();
@@ -85,15 +92,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_left_as_it_is() {
+    fn change_fails_without_effect_when_the_document_is_invalid() {
         for text in ["enabledAddons: a\n", "a: [\n"] {
             let (_folder, store, config) = store(text, "");
-            let told = change(&store, &config, &names(&["b"]), true).unwrap_err();
-            assert!(told.ends_with("nothing was changed"), "{told}");
+            let error = change(&store, &config, &names(&["b"]), true).unwrap_err();
+            assert!(error.ends_with("the document was not changed"), "{error}");
             assert_eq!(store.text().unwrap(), text);
         }
         let (_folder, store, config) = store("", "");
-        let told = change(&store, &config, &names(&["debian-consol"]), false).unwrap_err();
-        assert!(told.contains("did you mean `debian-console`?"), "{told}");
+        let error = change(&store, &config, &names(&["debian-consol"]), false).unwrap_err();
+        assert!(error.contains("did you mean `debian-console`?"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
-//! `edit`: a draft of the document in an editor, which takes the document's place when it is right.
+//! `rancherctl config edit`: edits a draft, which replaces the document when it is valid.
 //!
-//! Beside the draft lies what it was made of: where the document is another one by then, the draft would
-//! take back what somebody else has set, so it does not get its place.
+//! The text that the draft was made from is saved beside it. If the document has changed since, the draft
+//! would revert that change, so it does not replace the document.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,19 +12,19 @@ use config::{Document, Store, check};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{Failure, Result, doubts, several};
+use super::{Failure, Result, several, warnings};
 
-/// Edits a draft and saves it, or says what is wrong with it and keeps it for the next time.
-pub fn edit(store: &Store) -> Result<()> {
+/// Edits a draft and saves it. If it has errors, it is preserved for the next call.
+pub(super) fn edit(store: &Store) -> Result<()> {
     edit_with(store, open)?;
-    // What was not changed was doubtful before, but who edits all of it sees all of it.
+    // Also warns about values that were not edited, because the user saw the whole document.
     if let Ok(document) = Document::parse("", store.text()?) {
-        doubts::tell_of(store, &document.value);
+        warnings::print_for_document(store, &document.value);
     }
     Ok(())
 }
 
-/// What belongs to a draft.
+/// The files of a draft.
 struct Draft {
     document: PathBuf,
     path: PathBuf,
@@ -33,21 +33,24 @@ struct Draft {
 
 fn edit_with(store: &Store, open: impl FnOnce(&str) -> Result<()>) -> Result<()> {
     let draft = Draft::of(store);
-    let _alone = draft.lock()?;
-    let before = draft.begin(store)?;
+    let _lock = draft.lock()?;
+    let before = draft.start(store)?;
     let name = draft.path.to_string_lossy().into_owned();
     open(&name)?;
     let text = std::fs::read_to_string(&name).map_err(|error| format!("{name}: {error}"))?;
-    let kept = "nothing was saved; `rancherctl config edit` goes on with the draft";
-    let document = Document::parse(&name, text).map_err(|problem| several(&[problem], kept))?;
+    let not_saved = "the document was not changed; hint: run `rancherctl config edit` to continue with the draft";
+    let document =
+        Document::parse(&name, text).map_err(|problem| several(&[problem], not_saved))?;
     let problems = check(&document);
     if !problems.is_empty() {
-        return Err(several(&problems, kept));
+        return Err(several(&problems, not_saved));
     }
-    store.change(|old| match old == before {
-        // Who takes a key out with an editor means it.
-        true => Ok(document.text.clone()),
-        false => Err(draft.overtaken()),
+    store.change(|old| {
+        if old != before {
+            return Err(draft.conflict());
+        }
+        // Private keys that the user removed in the editor are not added again.
+        Ok(document.text.clone())
     })?;
     draft.remove()
 }
@@ -62,65 +65,65 @@ impl Draft {
         }
     }
 
-    /// Two in one draft would write over each other.
+    /// Locks the draft, so that two editors do not overwrite each other's changes.
     fn lock(&self) -> Result<Flock<File>> {
         let path = self.document.with_extension("yml.draft.lock");
-        let at = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
+        let with_path = |error: std::io::Error| Failure(format!("{}: {error}", path.display()));
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(at)?;
+            std::fs::create_dir_all(folder).map_err(with_path)?;
         }
         let mut options = OpenOptions::new();
         let file = options.create(true).append(true).mode(0o600).open(&path);
-        let lock = Flock::lock(file.map_err(at)?, FlockArg::LockExclusiveNonblock);
+        let lock = Flock::lock(file.map_err(with_path)?, FlockArg::LockExclusiveNonblock);
         lock.map_err(|(_, error)| match error {
             Errno::EWOULDBLOCK => Failure(format!(
-                "somebody else is editing {}; try again when they are done",
+                "another user is editing {}; hint: try again later",
                 self.document.display()
             )),
-            error => at(error.into()),
+            error => with_path(error.into()),
         })
     }
 
-    /// Makes a draft, or goes on with the one that was kept; returns the document that it is of.
-    fn begin(&self, store: &Store) -> Result<String> {
+    /// Creates a draft, or continues with the preserved one. Returns the text that it is based on.
+    fn start(&self, store: &Store) -> Result<String> {
         let now = store.text()?;
-        let (kept, base) = (read(&self.path)?, read(&self.base)?);
-        match kept {
-            // Nobody's work is in it.
-            Some(kept) if kept == now || Some(&kept) == base.as_ref() => (),
-            Some(_) if base.as_ref() != Some(&now) => return Err(self.overtaken()),
+        let (draft, base) = (read(&self.path)?, read(&self.base)?);
+        match draft {
+            // The draft has no changes.
+            Some(draft) if draft == now || Some(&draft) == base.as_ref() => (),
+            Some(_) if base.as_ref() != Some(&now) => return Err(self.conflict()),
             Some(_) => {
                 let name = self.path.display();
-                eprintln!("note: this goes on with {name}, which could not be saved before");
+                eprintln!("note: continuing with {name}, which had errors");
                 return Ok(now);
             }
             None => (),
         }
-        // In this order, so that no draft is without it.
+        // In this order, so that a draft never exists without its base.
         config::write(&self.base, &now)?;
         config::write(&self.path, &now)?;
         Ok(now)
     }
 
-    fn overtaken(&self) -> Failure {
+    fn conflict(&self) -> Failure {
         let (document, draft, base) = (&self.document, &self.path, &self.base);
         let (document, draft, base) = (document.display(), draft.display(), base.display());
         Failure(format!(
-            "{document} has changed since the draft was made of it; nothing was saved, and the draft is kept\n\
-             see what has changed: `sudo diff {base} {document}`, and what is yours: `sudo diff {base} {draft}`\n\
-             then `sudo rancherctl config import -i {draft}` puts the draft in its place, and `sudo rm {draft}` \
-             begins anew"
+            "{document} has changed since the draft was created; the document was not changed\n\
+             hint: see its changes with `sudo diff {base} {document}` and yours with `sudo diff {base} {draft}`;\n\
+             then replace it with `sudo rancherctl config import -i {draft}`, or start again with \
+             `sudo rm {draft}`"
         ))
     }
 
-    /// The draft first: what it was made of is nothing without it.
+    /// Removes the draft first, because the base is of no use without it.
     fn remove(&self) -> Result<()> {
         std::fs::remove_file(&self.path)?;
         Ok(std::fs::remove_file(&self.base)?)
     }
 }
 
-/// A text, where there is one.
+/// The text of a file, if the file exists.
 fn read(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -129,14 +132,11 @@ fn read(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// The editor may be a command line, as in `EDITOR="nano -w"`.
+/// Opens the user's editor, which may be a command line, as in `EDITOR="nano -w"`.
 fn open(path: &str) -> Result<()> {
-    let asked =
-        ["VISUAL", "EDITOR"].map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
-    let editor = asked
+    let editor = ["VISUAL", "EDITOR"]
         .into_iter()
-        .flatten()
-        .next()
+        .find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()))
         .unwrap_or_else(|| "vi".into());
     let status = Command::new("sh")
         .args(["-c", &format!("{editor} \"$1\""), "sh", path])
@@ -172,14 +172,14 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_with_a_mistake_is_kept_and_gone_on_with() {
+    fn draft_with_an_error_is_preserved_for_the_next_edit() {
         let (folder, store) = store();
         edit_with(&store, editor("hostname: [\n")).unwrap_err();
-        let mend = |path: &str| {
+        let fix = |path: &str| {
             assert_eq!(std::fs::read_to_string(path).unwrap(), "hostname: [\n");
             editor("hostname: two\n")(path)
         };
-        edit_with(&store, mend).unwrap();
+        edit_with(&store, fix).unwrap();
         assert_eq!(store.text().unwrap(), "hostname: two\n");
         let left = std::fs::read_dir(folder.path()).unwrap();
         let left = left.filter(|entry| {
@@ -190,22 +190,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_since_a_draft_was_made_is_not_taken_back() {
+    fn preserved_draft_does_not_revert_a_later_change() {
         let (_folder, store) = store();
         edit_with(&store, editor("hostname: [\n")).unwrap_err();
         set(&store, "hostname: set\n");
-        let told = edit_with(&store, editor("hostname: two\n")).unwrap_err().0;
+        let error = edit_with(&store, editor("hostname: two\n")).unwrap_err().0;
         assert!(
-            told.contains("has changed since") && told.contains("config import -i"),
-            "{told}"
+            error.contains("has changed since") && error.contains("config import -i"),
+            "{error}"
         );
         assert_eq!(store.text().unwrap(), "hostname: set\n");
-        let kept = std::fs::read_to_string(Draft::of(&store).path).unwrap();
-        assert_eq!(kept, "hostname: [\n");
+        let draft = std::fs::read_to_string(Draft::of(&store).path).unwrap();
+        assert_eq!(draft, "hostname: [\n");
     }
 
     #[test]
-    fn what_is_set_while_somebody_edits_is_not_taken_back_the_next_time() {
+    fn draft_does_not_revert_a_change_made_during_the_edit() {
         let (_folder, store) = store();
         let meanwhile = |path: &str| {
             set(&store, "hostname: set\n");
@@ -214,14 +214,14 @@ mod tests {
         edit_with(&store, meanwhile).unwrap_err();
         edit_with(&store, |_| Ok(())).unwrap_err();
         assert_eq!(store.text().unwrap(), "hostname: set\n");
-        // It is dropped, as was told.
+        // The user removes the draft, as the hint says.
         std::fs::remove_file(Draft::of(&store).path).unwrap();
         edit_with(&store, editor("hostname: two\n")).unwrap();
         assert_eq!(store.text().unwrap(), "hostname: two\n");
     }
 
     #[test]
-    fn a_draft_without_anybodys_work_is_made_anew() {
+    fn draft_without_changes_is_replaced() {
         let (_folder, store) = store();
         edit_with(&store, |_| Err(Failure("no editor".into()))).unwrap_err();
         set(&store, "hostname: set\n");
@@ -230,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn two_do_not_share_a_draft() {
+    fn edit_fails_when_another_edit_is_in_progress() {
         let (_folder, store) = store();
         let other = |path: &str| {
-            let told = edit_with(&store, editor("hostname: other\n"))
+            let error = edit_with(&store, editor("hostname: other\n"))
                 .unwrap_err()
                 .0;
-            assert!(told.starts_with("somebody else is editing "), "{told}");
+            assert!(error.starts_with("another user is editing "), "{error}");
             editor("hostname: two\n")(path)
         };
         edit_with(&store, other).unwrap();

@@ -1,17 +1,17 @@
-//! Whole documents: `import`, `export`, `merge` and `validate`.
+//! The subcommands for whole documents: `import`, `export`, `merge` and `validate`.
 
 use std::path::Path;
 
 use config::{Document, Loaded, Problem, Store, check, edit, path};
 use serde_yaml::Value;
 
-use super::{Failure, Result, doubts, several, warn};
+use super::{Failure, Result, several, warn, warnings};
 
-/// How standard input is called.
+/// The name of standard input in messages.
 const STANDARD_INPUT: &str = "standard input";
 
-/// A document from a file, or from standard input.
-pub fn read(input: Option<&Path>) -> Result<Document> {
+/// Reads a document from a file, or from standard input.
+fn read(input: Option<&Path>) -> Result<Document> {
     let read = match input.filter(|path| *path != Path::new("-")) {
         Some(path) => std::fs::read_to_string(path).map(|text| (path.to_string_lossy(), text)),
         None => std::io::read_to_string(std::io::stdin().lock())
@@ -22,33 +22,34 @@ pub fn read(input: Option<&Path>) -> Result<Document> {
     Document::parse(&name, text).map_err(|problem| Failure(problem.to_string()))
 }
 
-/// A document without mistakes.
+/// Reads a document and fails if it has errors.
 fn read_checked(input: Option<&Path>) -> Result<Document> {
     let document = read(input)?;
-    match check(&document) {
-        none if none.is_empty() => Ok(document),
-        problems => Err(several(&problems, "nothing was changed")),
+    let problems = check(&document);
+    if problems.is_empty() {
+        return Ok(document);
     }
+    Err(several(&problems, "the document was not changed"))
 }
 
 /// Replaces the user's document.
-pub fn import(store: &Store, input: Option<&Path>) -> Result<()> {
+pub(super) fn import(store: &Store, input: Option<&Path>) -> Result<()> {
     let document = read_checked(input)?;
     store.change(|old| with_secrets_of(old, &document))?;
-    doubts::tell_of(store, &document.value);
+    warnings::print_for_document(store, &document.value);
     Ok(())
 }
 
-/// The text of a document with the private keys of the old one that it lacks: an export has none, and
-/// the machine is still the same.
-pub fn with_secrets_of(old: &str, document: &Document) -> Result<String> {
-    // An old document that is no YAML has no keys.
+/// Adds the private keys of the old document that the new one lacks. An export contains none, and
+/// importing it must not change the identity of the machine.
+fn with_secrets_of(old: &str, document: &Document) -> Result<String> {
+    // An old document that is not YAML has no keys.
     let old = Document::parse("", old.to_owned()).map_or(Value::Null, |old| old.value);
     let mut text = document.text.clone();
     for keys in secrets(&old) {
         if let (None, Some(secret)) = (path::get(&document.value, &keys), path::get(&old, &keys)) {
             text = edit::set(&text, &keys, secret)?;
-            eprintln!("note: `{}` is kept", path::join(&keys));
+            eprintln!("note: `{}` is preserved", path::join(&keys));
         }
     }
     Ok(text)
@@ -60,12 +61,19 @@ fn secrets(value: &Value) -> Vec<Vec<String>> {
     leaves
 }
 
-/// Writes the user's document, or all layers together.
-pub fn export(store: &Store, output: Option<&Path>, full: bool, private: bool) -> Result<()> {
-    let text = match full {
-        true => all_layers(&config::load_machine(), private)?,
-        false if private => store.text()?,
-        false => without_secrets(&store.text()?)?,
+/// Writes the user's document, or all layers merged.
+pub(super) fn export(
+    store: &Store,
+    output: Option<&Path>,
+    full: bool,
+    private: bool,
+) -> Result<()> {
+    let text = if full {
+        all_layers(&config::load_machine(), private)?
+    } else if private {
+        store.text()?
+    } else {
+        without_secrets(&store.text()?)?
     };
     match output {
         Some(path) => config::write(path, &text)
@@ -100,11 +108,11 @@ fn without_secrets(text: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Merges a document into the user's.
-pub fn merge(store: &Store, input: Option<&Path>) -> Result<()> {
+/// Merges a document into the user's document.
+pub(super) fn merge(store: &Store, input: Option<&Path>) -> Result<()> {
     let document = read_checked(input)?;
     store.change(|old| merged(old, &document.value))?;
-    doubts::tell_of(store, &document.value);
+    warnings::print_for_document(store, &document.value);
     Ok(())
 }
 
@@ -117,7 +125,7 @@ fn merged(old: &str, new: &Value) -> Result<String> {
         let Some(value) = path::get(new, &keys).filter(|_| !keys.is_empty()) else {
             continue;
         };
-        // A list of name servers is a list where it was one.
+        // Name servers without search domains stay a list.
         let short = keys[..] == ["dns", "nameservers"]
             && !long
             && path::get(new, &["dns".into(), "search".into()]).is_none();
@@ -126,26 +134,26 @@ fn merged(old: &str, new: &Value) -> Result<String> {
     Ok(text)
 }
 
-/// Tells what is wrong with a file.
-pub fn validate_file(input: &Path) -> Result<()> {
+/// Reports the errors of a file.
+pub(super) fn validate_file(input: &Path) -> Result<()> {
     let document = read(Some(input))?;
-    told(&check(&document))
+    report(&check(&document))
 }
 
-/// Tells what is wrong with the machine's layers.
-pub fn validate_machine(loaded: &Loaded) -> Result<()> {
+/// Reports the errors of the machine's layers.
+pub(super) fn validate_machine(loaded: &Loaded) -> Result<()> {
     warn(loaded);
-    told(&loaded.problems)
+    report(&loaded.problems)
 }
 
-fn told(problems: &[Problem]) -> Result<()> {
+fn report(problems: &[Problem]) -> Result<()> {
     match problems.len() {
         0 => {
             println!("the configuration is valid");
             Ok(())
         }
-        1 => Err(several(problems, "1 mistake")),
-        many => Err(several(problems, &format!("{many} mistakes"))),
+        1 => Err(several(problems, "1 error")),
+        many => Err(several(problems, &format!("{many} errors"))),
     }
 }
 
@@ -157,7 +165,7 @@ mod tests {
         "# mine\nhostname: box # so\nssh:\n  keys:\n    rsa: geheim\n    rsa-pub: known\n";
 
     #[test]
-    fn an_export_has_no_secrets_and_its_import_loses_none() {
+    fn export_excludes_secrets_and_import_preserves_them() {
         let export = without_secrets(OLD).unwrap();
         assert_eq!(
             export,
@@ -172,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn siblings_and_comments_outlive_a_merge() {
+    fn merge_preserves_sibling_keys_and_comments() {
         let new = Document::parse(
             "",
             "rancher: {ssh: {keys: {ecdsa: new}}}\ndns: [1.1.1.1]\n".into(),

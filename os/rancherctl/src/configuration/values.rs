@@ -1,14 +1,14 @@
-//! Single values: `get`, `set`, `unset`, and `diff` that shows those which are set.
+//! The subcommands for single values: `get`, `set`, `unset` and `diff`.
 
 use config::edit::{self, flow_value};
-use config::{Loaded, Misfit, Store, Why, path};
+use config::{Loaded, SchemaError, SchemaErrorKind, Store, path};
 use serde_yaml::Value;
 
-use super::doubts::{self, last_word};
+use super::warnings::{self, uppermost};
 use super::{Failure, Result};
 
-/// Prints a value; nothing where there is none, as RancherOS always did.
-pub fn get(key: &str) -> Result<()> {
+/// Prints a value, or an empty line if there is none, as earlier versions of RancherOS do.
+pub(super) fn get(key: &str) -> Result<()> {
     let keys = path::parse(key)?;
     let loaded = config::load_machine();
     match value(&loaded, &keys) {
@@ -16,10 +16,8 @@ pub fn get(key: &str) -> Result<()> {
         Some(other) => print!("{}", serde_yaml::to_string(&other).unwrap_or_default()),
         None => {
             println!();
-            if let Err(misfit) = fits(&keys, Value::Null)
-                && matches!(misfit.why, Why::Unknown(_))
-            {
-                eprintln!("{misfit}");
+            if let Some(error) = unknown_key(&keys) {
+                eprintln!("{error}");
             }
         }
     }
@@ -34,40 +32,40 @@ fn value(loaded: &Loaded, keys: &[String]) -> Option<Value> {
 }
 
 /// Sets a value.
-pub fn set(store: &Store, key: &str, words: &[String]) -> Result<()> {
+pub(super) fn set(store: &Store, key: &str, words: &[String]) -> Result<()> {
     if words.is_empty() {
         let (key, value) = key.split_once('=').unwrap_or((key, "VALUE"));
         return Err(Failure(format!(
-            "key and value are two words: `rancherctl config set {key} {value}`"
+            "no value; hint: write `rancherctl config set {key} {value}`"
         )));
     }
     let keys = path::parse(key)?;
-    let value = typed(&keys, &words.join(" ")).map_err(|misfit| misfit.to_string())?;
+    let value = typed(&keys, &words.join(" ")).map_err(|error| error.to_string())?;
     store.change(|old| Ok::<_, Failure>(edit::set(old, &keys, &value)?))?;
-    doubts::tell(store, &[keys]);
+    warnings::print_for_keys(store, &[keys]);
     Ok(())
 }
 
-/// The value that a text stands for at a key: what YAML makes of it, or the text itself.
-fn typed(keys: &[String], text: &str) -> Result<Value, Misfit> {
+/// Parses a text as YAML; if the result is not valid for the key, the text itself is the value.
+fn typed(keys: &[String], text: &str) -> Result<Value, SchemaError> {
     let as_text = Value::from(text);
-    let value = match config::written::read(text) {
+    let value = match config::verbatim::parse(text) {
         Ok(Value::String(_)) if !text.starts_with(['\'', '"']) => as_text.clone(),
         Ok(Value::Null) | Err(_) => as_text.clone(),
         Ok(value) => value,
     };
-    match fits(keys, value.clone()) {
+    match check_value(keys, value.clone()) {
         Ok(()) => Ok(value),
-        Err(misfit) => fits(keys, as_text.clone())
+        Err(error) => check_value(keys, as_text.clone())
             .map(|()| as_text)
-            .map_err(|_| misfit),
+            .map_err(|_| error),
     }
 }
 
-/// Whether a value fits at a key.
-pub fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
+/// Checks the value of a key.
+pub(super) fn check_value(keys: &[String], value: Value) -> Result<(), SchemaError> {
     let mut document = config::defaults();
-    // As in the document: name servers may be a list.
+    // A list of name servers replaces the mapping of the defaults.
     if keys[..] == ["dns"] || value.is_sequence() {
         path::put(&mut document, keys, value);
     } else {
@@ -75,11 +73,18 @@ pub fn fits(keys: &[String], value: Value) -> Result<(), Misfit> {
         path::put(&mut layer, keys, value);
         config::merge(&mut document, &layer);
     }
-    config::fit(&document).map(drop)
+    config::validate(&document).map(drop)
 }
 
-/// Takes values back to their defaults.
-pub fn unset(store: &Store, keys: &[String]) -> Result<()> {
+/// The error if the schema has no such key.
+fn unknown_key(keys: &[String]) -> Option<SchemaError> {
+    check_value(keys, Value::Null)
+        .err()
+        .filter(|error| matches!(error.kind, SchemaErrorKind::UnknownKey(_)))
+}
+
+/// Resets values to their defaults.
+pub(super) fn unset(store: &Store, keys: &[String]) -> Result<()> {
     for key in keys {
         let keys = path::parse(key)?;
         let below = [&["rancher".to_owned()], &keys[..]].concat();
@@ -89,19 +94,19 @@ pub fn unset(store: &Store, keys: &[String]) -> Result<()> {
             changed = new != old;
             Ok::<_, Failure>(new)
         })?;
-        match fits(&keys, Value::Null) {
-            _ if changed => doubts::tell(store, &[keys]),
-            Err(misfit) if matches!(misfit.why, Why::Unknown(_)) => {
-                return Err(Failure(misfit.to_string()));
-            }
-            _ => eprintln!("note: `{key}` is not set"),
+        if changed {
+            warnings::print_for_keys(store, &[keys]);
+        } else if let Some(error) = unknown_key(&keys) {
+            return Err(Failure(error.to_string()));
+        } else {
+            eprintln!("note: `{key}` is not set");
         }
     }
     Ok(())
 }
 
-/// Prints what is not as the defaults have it.
-pub fn diff(loaded: &Loaded) -> Result<()> {
+/// Prints the values that differ from the defaults.
+pub(super) fn diff(loaded: &Loaded) -> Result<()> {
     for line in differences(loaded) {
         println!("{line}");
     }
@@ -113,26 +118,26 @@ fn differences(loaded: &Loaded) -> Vec<String> {
     let shown = |value: Option<&Value>| value.map_or_else(|| "unset".into(), flow_value);
     let mut lines = Vec::new();
     for keys in path::leaves(&loaded.merged) {
-        let (was, is) = (
+        let (old, new) = (
             path::get(&defaults, &keys),
             path::get(&loaded.merged, &keys),
         );
-        let Some(layer) = last_word(&loaded.layers, &keys).filter(|_| was != is) else {
+        let Some(layer) = uppermost(&loaded.layers, &keys).filter(|_| old != new) else {
             continue;
         };
-        let place = layer
+        let location = layer
             .document
             .as_ref()
-            .map_or(layer.name.clone(), |text| text.place(&keys));
+            .map_or(layer.name.clone(), |text| text.location(&keys));
         let new = if path::is_private(&keys) {
             "…".into()
         } else {
-            shown(is)
+            shown(new)
         };
         lines.push(format!(
-            "{}: {} -> {new}  ({place})",
+            "{}: {} -> {new}  ({location})",
             path::join(&keys),
-            shown(was)
+            shown(old)
         ));
     }
     lines
@@ -142,49 +147,52 @@ fn differences(loaded: &Loaded) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn made(key: &str, text: &str) -> String {
+    fn result(key: &str, text: &str) -> String {
         match typed(&path::parse(key).unwrap(), text) {
             Ok(value) => flow_value(&value),
-            Err(misfit) => misfit.to_string(),
+            Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn a_text_is_what_belongs_at_its_key() {
-        assert_eq!(made("hostname", "7"), "7");
-        assert_eq!(made("password", "0123"), "0123");
-        assert_eq!(made("environment.RELEASE", "1.10"), "'1.10'");
-        assert_eq!(made("environment", "{R: 1.10}"), "{R: '1.10'}");
-        assert_eq!(made("password", "a # b: c"), "'a # b: c'");
-        assert_eq!(made("hostname", "\"x\""), "x");
-        assert_eq!(made("state.required", "true"), "true");
+    fn value_gets_the_type_of_its_key() {
+        assert_eq!(result("hostname", "7"), "7");
+        assert_eq!(result("password", "0123"), "0123");
+        assert_eq!(result("environment.RELEASE", "1.10"), "'1.10'");
+        assert_eq!(result("environment", "{R: 1.10}"), "{R: '1.10'}");
+        assert_eq!(result("password", "a # b: c"), "'a # b: c'");
+        assert_eq!(result("hostname", "\"x\""), "x");
+        assert_eq!(result("state.required", "true"), "true");
         assert_eq!(
-            made("state.required", "yes"),
-            "`state.required` must be `true` or `false`, and `yes` is not"
+            result("state.required", "yes"),
+            "`state.required` must be `true` or `false`, not `yes`"
         );
         assert_eq!(
-            made("dns", "8.8.8.8"),
+            result("dns", "8.8.8.8"),
             "`dns` must be a list, as in `[8.8.8.8]`"
         );
-        assert_eq!(made("dns", "[8.8.8.8, 8.8.4.4]"), "[8.8.8.8, 8.8.4.4]");
-        assert_eq!(made("dns", "{search: [a.org]}"), "{search: [a.org]}");
+        assert_eq!(result("dns", "[8.8.8.8, 8.8.4.4]"), "[8.8.8.8, 8.8.4.4]");
+        assert_eq!(result("dns", "{search: [a.org]}"), "{search: [a.org]}");
         assert_eq!(
-            made("modules", "loop"),
+            result("modules", "loop"),
             "`modules` must be a list, as in `[loop]`"
         );
         assert_eq!(
-            made("hostnme", "x"),
-            "there is no key `hostnme`; did you mean `hostname`?"
+            result("hostnme", "x"),
+            "unknown key `hostnme`; hint: did you mean `hostname`?"
         );
         assert_eq!(
-            made("userdocker.tls_ca_cert", "-----BEGIN\nA\n"),
+            result("userdocker.tls_ca_cert", "-----BEGIN\nA\n"),
             "\"-----BEGIN\\nA\\n\""
         );
-        assert_eq!(made("environment.HTTP_PROXY", "http://p:1"), "'http://p:1'");
+        assert_eq!(
+            result("environment.HTTP_PROXY", "http://p:1"),
+            "'http://p:1'"
+        );
     }
 
     #[test]
-    fn differences_say_who_made_them_and_hide_secrets() {
+    fn differences_have_locations_and_hide_secrets() {
         let folder = tempfile::tempdir().unwrap();
         let text = "# mine\nhostname: box\ndns: [1.1.1.1]\npassword: geheim\nmodules: []\n";
         std::fs::write(folder.path().join(config::USER_LAYER), text).unwrap();

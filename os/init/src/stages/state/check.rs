@@ -1,98 +1,103 @@
-//! The file system of the state disk is whole before it is mounted.
+//! Checking the file system of the state disk before it is mounted.
 
 use std::time::{Duration, Instant};
 
-use super::Boot;
-use crate::sys::{Ended, Outcome, Patience, Result};
+use sys::{Outcome, ProgramOutput, Progress, Result};
+
+use crate::boot::Boot;
 
 const E2FSCK: &str = "/usr/sbin/e2fsck";
 const E2UNDO: &str = "/usr/sbin/e2undo";
 
-/// What e2fsck overwrites is kept here, in memory, until it has ended well.
+/// The undo file, in memory: e2fsck saves the blocks that it overwrites, until it has succeeded.
 const UNDO: &str = "/run/state.e2undo";
 
-/// All runs of e2fsck together: a large disk that is looked at whole takes many minutes, and one that
-/// does not answer is not waited for without end.
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+/// The timeout of all runs of e2fsck together. A full check of a large disk takes many minutes; a disk that
+/// does not answer must not block the boot.
+const TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Undoing a repair writes what that wrote.
-const UNDO_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// The timeout of undoing a repair, which writes as much as the repair did.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 
-/// How often the console hears that it goes on.
-const TELL: Duration = Duration::from_secs(30);
+/// The interval of progress messages on the console.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Exit statuses of e2fsck(8) are sums; from this one on errors are left.
+/// The exit statuses of e2fsck(8) are sums; from this one on errors are left.
 const ERRORS_LEFT: i32 = 4;
 
-/// And from this one on e2fsck could not do its work.
+/// From this exit status on e2fsck could not do its work.
 const FAILED: i32 = 8;
 
-/// How often it is run at most: what one run repairs may show what only the next one can.
-const RUNS: usize = 3;
+/// The maximum number of runs: a repair may uncover errors that only the next run can repair.
+const MAX_RUNS: usize = 3;
 
-/// What e2fsck says of a file system that is clean; beside it that it replayed the journal, or finished
-/// removing what was open, of one that was not unmounted.
+/// The end of e2fsck's only line about a clean file system. For one that was not unmounted it also prints
+/// that it replayed the journal or removed orphaned inodes.
 const CLEAN: &str = ": clean,";
 
-/// Checks an ext file system: one that is clean is only looked at, one that was not unmounted or is
-/// damaged is repaired.
+/// Checks an ext file system, and repairs it if it was not unmounted or is damaged.
 ///
-/// First only what takes nothing away from anybody is done. Where that is not enough the rest is
-/// done, too: nobody may be there to be asked, and a machine that forgets everything is no better.
-/// The first has no file to undo it: it replays the journal, which may be larger than the memory, and
-/// each thing that it does is whole by itself, as after a power cut.
-pub fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
-    let until = Instant::now() + LIMIT;
+/// The first run makes only repairs that lose no data (`-p`). If errors are left, the next runs make all
+/// repairs (`-y`): nobody may be there to answer questions, and a machine without its state is no better.
+/// The first run has no undo file: it replays the journal, which may be larger than the memory, and each
+/// of its changes is complete by itself, as after a power cut.
+///
+/// # Errors
+/// The file system cannot be repaired, or e2fsck timed out.
+pub(super) fn check(boot: &mut Boot<'_>, device: &str) -> Result<()> {
+    let until = Instant::now() + TIMEOUT;
     let first = match run(boot, E2FSCK, &["-p", device], until)? {
-        Outcome::Ended(ended) => ended,
-        Outcome::Killed | Outcome::Hangs => return Err(not_done(E2FSCK, device, LIMIT)),
+        Outcome::Exited(output) => output,
+        Outcome::Killed | Outcome::Stuck => return Err(timed_out(E2FSCK, device, TIMEOUT)),
     };
-    let what = match first.status {
-        0 if first.output.lines().all(|line| line.contains(CLEAN)) => "is clean",
-        0 => "was not unmounted, and is in order again",
+    let result = match first.status {
+        0 if first.stdout.lines().all(|line| line.contains(CLEAN)) => "is clean",
+        0 => "was not unmounted and was recovered",
         1..ERRORS_LEFT => "was repaired",
         _ => return repair(boot, device, until),
     };
     if first.status != 0 {
-        say_what_was_done(boot, &first.output);
+        print_repairs(boot, &first.stdout);
     }
     boot.report
-        .say(&format!("rancher: the file system on {device} {what}"));
+        .print(&format!("rancher: the file system on {device} {result}"));
     Ok(())
 }
 
 fn repair(boot: &mut Boot<'_>, device: &str, until: Instant) -> Result<()> {
     boot.report
-        .say(&format!("rancher: the file system on {device} is damaged"));
-    let why = match all_that_can_be_done(boot, device, until)? {
-        Outcome::Ended(ended) if (0..ERRORS_LEFT).contains(&ended.status) => {
+        .print(&format!("rancher: the file system on {device} is damaged"));
+    let why = match repair_all(boot, device, until)? {
+        Outcome::Exited(output) if (0..ERRORS_LEFT).contains(&output.status) => {
             boot.sys.remove_file(UNDO)?;
-            boot.report.say(&format!(
-                "rancher: the file system on {device} was repaired; what has lost its name is in /var/lost+found"
+            boot.report.print(&format!(
+                "rancher: the file system on {device} was repaired; files without a name are in /var/lost+found"
             ));
             return Ok(());
         }
-        Outcome::Ended(ended) => format!(
-            "{device} cannot be repaired: e2fsck -y ends with status {}: {}",
-            ended.status,
-            last_line(&ended.errors)
+        Outcome::Exited(output) => format!(
+            "{device} cannot be repaired: e2fsck -y: exit status {}: {}",
+            output.status,
+            last_line(&output.stderr)
         ),
-        Outcome::Killed => not_done(E2FSCK, device, LIMIT),
-        // Two must not write to one disk.
-        Outcome::Hangs => {
-            let why = not_done(E2FSCK, device, LIMIT);
-            return Err(format!("{why}; {}", by_hand(device)));
+        Outcome::Killed => timed_out(E2FSCK, device, TIMEOUT),
+        // e2fsck may still write to the disk, so e2undo must not.
+        Outcome::Stuck => {
+            let why = timed_out(E2FSCK, device, TIMEOUT);
+            return Err(format!("{why}; {}", undo_hint(device)));
         }
     };
     Err(format!("{why}; {}", undo(boot, device)?))
 }
 
-fn all_that_can_be_done(boot: &mut Boot<'_>, device: &str, until: Instant) -> Result<Outcome> {
+fn repair_all(boot: &mut Boot<'_>, device: &str, until: Instant) -> Result<Outcome> {
     let arguments = ["-y", "-z", UNDO, device];
     let mut outcome = run(boot, E2FSCK, &arguments, until)?;
-    for _ in 1..RUNS {
+    for _ in 1..MAX_RUNS {
         match &outcome {
-            Outcome::Ended(Ended { status, .. }) if (ERRORS_LEFT..FAILED).contains(status) => {
+            Outcome::Exited(ProgramOutput { status, .. })
+                if (ERRORS_LEFT..FAILED).contains(status) =>
+            {
                 outcome = run(boot, E2FSCK, &arguments, until)?;
             }
             _ => break,
@@ -101,52 +106,55 @@ fn all_that_can_be_done(boot: &mut Boot<'_>, device: &str, until: Instant) -> Re
     Ok(outcome)
 }
 
-/// Runs a program until then, and has the console hear that it does.
+/// Runs a program until a deadline, with progress messages on the console.
 fn run(boot: &mut Boot<'_>, program: &str, arguments: &[&str], until: Instant) -> Result<Outcome> {
-    let limit = until.saturating_duration_since(Instant::now());
-    let patience = Patience { limit, tell: TELL };
+    let timeout = until.saturating_duration_since(Instant::now());
+    let progress = Progress {
+        timeout,
+        interval: PROGRESS_INTERVAL,
+    };
     let Boot { sys, report, .. } = boot;
-    let minutes = limit.as_secs().div_ceil(60);
-    let mut tell = |ran: Duration| {
-        report.say(&format!(
-            "rancher: {program} {} runs for {} s; it has {minutes} min",
+    let minutes = timeout.as_secs().div_ceil(60);
+    let mut on_progress = |ran: Duration| {
+        report.print(&format!(
+            "rancher: {program} {} has run for {} s; the timeout is {minutes} min",
             arguments.join(" "),
             ran.as_secs()
         ));
     };
-    sys.ask_patiently(program, arguments, patience, &mut tell)
+    sys.run_with_progress(program, arguments, progress, &mut on_progress)
 }
 
-fn not_done(program: &str, device: &str, limit: Duration) -> String {
-    let minutes = limit.as_secs() / 60;
-    format!("{program} is not done with {device} after {minutes} min; it was ended")
+fn timed_out(program: &str, device: &str, timeout: Duration) -> String {
+    let minutes = timeout.as_secs() / 60;
+    format!("{program} {device} timed out after {minutes} min")
 }
 
-fn by_hand(device: &str) -> String {
-    // The console has no e2undo; udev has all of the machine's programs, and its disks.
+fn undo_hint(device: &str) -> String {
+    // The console has no e2undo; the container udev has all programs and disks of the machine.
     format!(
-        "until the next boot `sudo system-docker exec udev {E2UNDO} -f {UNDO} {device}` undoes what it did"
+        "hint: until the next boot `sudo system-docker exec udev {E2UNDO} -f {UNDO} {device}` undoes its changes"
     )
 }
 
-/// Gives the disk back what a repair that failed has overwritten, and says so: half a repair is worse
-/// than none, for who looks at the disk next.
+/// Restores the blocks that a failed repair has overwritten; returns a message about it. Half a repair is
+/// worse than none for the person who examines the disk next.
 fn undo(boot: &mut Boot<'_>, device: &str) -> Result<String> {
-    // Asked not to look whether the file belongs to the disk: e2fsck may have been cut off.
-    let until = Instant::now() + UNDO_LIMIT;
+    // `-f`: without checking that the undo file belongs to the disk, because e2fsck may have been killed.
+    let until = Instant::now() + UNDO_TIMEOUT;
     let undone = match run(boot, E2UNDO, &["-f", UNDO, device], until)? {
-        Outcome::Ended(ended) => ended,
-        Outcome::Killed | Outcome::Hangs => {
-            let why = not_done(E2UNDO, device, UNDO_LIMIT);
-            return Ok(format!("{why}; {}", by_hand(device)));
+        Outcome::Exited(output) => output,
+        Outcome::Killed | Outcome::Stuck => {
+            let why = timed_out(E2UNDO, device, UNDO_TIMEOUT);
+            return Ok(format!("{why}; {}", undo_hint(device)));
         }
     };
     boot.sys.remove_file(UNDO)?;
     Ok(match undone.status {
-        0 => "what it did was undone".into(),
+        0 => "its changes were undone".into(),
         status => format!(
-            "e2undo ends with status {status}: {}",
-            last_line(&undone.errors)
+            "e2undo: exit status {status}: {}",
+            last_line(&undone.stderr)
         ),
     })
 }
@@ -155,8 +163,8 @@ fn last_line(text: &str) -> &str {
     text.trim().lines().last().unwrap_or_default()
 }
 
-fn say_what_was_done(boot: &mut Boot<'_>, output: &str) {
+fn print_repairs(boot: &mut Boot<'_>, output: &str) {
     for line in output.lines() {
-        boot.report.say(&format!("rancher: e2fsck: {line}"));
+        boot.report.print(&format!("rancher: e2fsck: {line}"));
     }
 }

@@ -1,50 +1,46 @@
-//! Which disk `state.dev` names, however late it comes.
+//! Finding the disk that `state.dev` names, which may appear late.
 
 use std::time::{Duration, Instant};
 
-use super::Boot;
-use crate::sys::{Extent, Result, Sys};
-use crate::uevents::Came;
+use sys::uevents::DeviceEvent;
+use sys::{Result, Sys, blkid};
 
-/// How long a disk that must be there may take.
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::boot::Boot;
 
-/// When no device of any kind has come for so long, none is on its way: drivers were loaded before,
-/// and loading waits for what they find at once.
-const QUIET: Duration = Duration::from_secs(1);
+/// The timeout for a disk that must exist.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The same before a blank disk becomes the state disk. That happens once in the life of a disk, and
-/// would leave a machine whose state disk was only late with two that have its name.
-const BEFORE_FORMAT: Duration = Duration::from_secs(5);
+/// If no device of any kind has appeared for this long, none is expected: the drivers were loaded before,
+/// and loading a driver waits for the devices that it finds at once.
+const QUIET_PERIOD: Duration = Duration::from_secs(1);
 
-const BLKID: &str = "/usr/sbin/blkid";
+/// The same before a blank disk is formatted, which happens once in the life of a disk. If the state disk
+/// is only late, formatting another one would leave two disks with the same label.
+const FORMAT_DELAY: Duration = Duration::from_secs(5);
 
-/// How long a look at the disks may take: it reads a few blocks of each, and one of them may hang.
-const LOOK: Duration = Duration::from_secs(30);
-
-/// The disk, as soon as it is there; none when it does not come.
-///
-/// A machine without one is not kept waiting, unless the configuration says that it has one.
-pub fn wait_for(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<String>> {
-    // Before the first look, so that no disk comes between the two.
+/// Waits for the disk; `None` if it does not appear. Waits only briefly, unless the configuration names a
+/// disk or requires one.
+pub(super) fn wait_for(boot: &mut Boot<'_>, state: &config::State) -> Result<Option<String>> {
+    // Before the first look, so that no disk is missed.
     boot.sys.watch_devices()?;
-    let is_meant = state.required || state.dev != config::from_cmdline("").config.state.dev;
-    let patience = match is_meant && state.autoformat.is_empty() {
-        true => LIMIT,
-        false => QUIET,
+    let is_configured = state.required || state.dev != config::from_cmdline("").config.state.dev;
+    let quiet = if is_configured && state.autoformat.is_empty() {
+        TIMEOUT
+    } else {
+        QUIET_PERIOD
     };
     if let Some(device) = look(boot.sys, state)? {
         return Ok(Some(device));
     }
-    if patience == LIMIT {
+    if quiet == TIMEOUT {
         boot.report
-            .say(&format!("rancher: waiting for {} for 30 s", state.dev));
+            .print(&format!("rancher: waiting up to 30 s for {}", state.dev));
     }
-    late(boot.sys, state, patience)
+    late(boot.sys, state, quiet)
 }
 
-/// The disk, where it comes after all before `blank` is formatted in its place.
-pub fn before_format(
+/// Waits for the disk once more, before `blank` is formatted in its place.
+pub(super) fn before_format(
     boot: &mut Boot<'_>,
     state: &config::State,
     blank: &str,
@@ -52,18 +48,18 @@ pub fn before_format(
     if state.dev == blank {
         return Ok(None);
     }
-    let seconds = BEFORE_FORMAT.as_secs();
-    boot.report.say(&format!(
-        "rancher: {blank} is blank; waiting {seconds} s for {} before it is formatted",
+    let seconds = FORMAT_DELAY.as_secs();
+    boot.report.print(&format!(
+        "rancher: {blank} is blank; waiting {seconds} s for {} before formatting it",
         state.dev
     ));
-    late(boot.sys, state, BEFORE_FORMAT)
+    late(boot.sys, state, FORMAT_DELAY)
 }
 
-/// The disk, where it comes before there was no new device for so long.
-fn late(sys: &mut dyn Sys, state: &config::State, patience: Duration) -> Result<Option<String>> {
-    let deadline = Instant::now() + LIMIT;
-    while comes(sys, patience, deadline)? {
+/// Waits for the disk until no device has appeared for the quiet period.
+fn late(sys: &mut dyn Sys, state: &config::State, quiet: Duration) -> Result<Option<String>> {
+    let deadline = Instant::now() + TIMEOUT;
+    while disk_appeared(sys, quiet, deadline)? {
         if let Some(device) = look(sys, state)? {
             return Ok(Some(device));
         }
@@ -71,13 +67,13 @@ fn late(sys: &mut dyn Sys, state: &config::State, patience: Duration) -> Result<
     Ok(None)
 }
 
-/// Waits for a disk; false when none came.
-fn comes(sys: &mut dyn Sys, patience: Duration, deadline: Instant) -> Result<bool> {
+/// Waits for any disk; returns false if none appeared.
+fn disk_appeared(sys: &mut dyn Sys, quiet: Duration, deadline: Instant) -> Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match sys.device_came(patience.min(left))? {
-            Some(Came::Disk) => return Ok(true),
-            Some(Came::Other) => (),
+        match sys.next_device(quiet.min(left))? {
+            Some(DeviceEvent::Disk) => return Ok(true),
+            Some(DeviceEvent::Other) => (),
             None => return Ok(false),
         }
     }
@@ -85,77 +81,9 @@ fn comes(sys: &mut dyn Sys, patience: Duration, deadline: Instant) -> Result<boo
 
 fn look(sys: &mut dyn Sys, state: &config::State) -> Result<Option<String>> {
     let dev = state.dev.as_str();
-    // One with nothing on it may be for formatting.
-    if !dev.contains('=') && !state.autoformat.is_empty() && is_unknown(sys, dev)? {
+    // A blank disk may be one to format.
+    if !dev.contains('=') && !state.autoformat.is_empty() && blkid::is_unrecognized(sys, dev)? {
         return Ok(None);
     }
-    device(sys, dev)
-}
-
-/// The device that a path or a property (`LABEL=…`) names, where it is there.
-pub fn device(sys: &mut dyn Sys, named: &str) -> Result<Option<String>> {
-    if named.contains('=') {
-        // What it found before is not asked: there is no such file.
-        let arguments = ["-c", "/dev/null", "-l", "-o", "device", "-t", named];
-        let found = sys.ask_within(BLKID, &arguments, LOOK)?;
-        let found = found.output.trim().to_owned();
-        return Ok(Some(found).filter(|device| !device.is_empty()));
-    }
-    let is_there = sys.content(named, Extent::Beginning).is_ok();
-    Ok(is_there.then(|| named.to_owned()))
-}
-
-/// blkid's exit status where there is no disk, or nothing on it that it knows.
-pub const NOTHING: i32 = 2;
-
-/// A file system, as blkid reports it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct FileSystem {
-    /// Its type; empty if blkid knows none.
-    pub kind: String,
-    /// Its size in bytes, if blkid knows it.
-    pub size: Option<u64>,
-}
-
-/// The file system on a disk.
-pub fn file_system(sys: &mut dyn Sys, device: &str) -> Result<FileSystem> {
-    let names = ["-s", "TYPE", "-s", "FSLASTBLOCK", "-s", "FSBLOCKSIZE"];
-    let arguments = [&["-p", "-o", "export"], &names[..], &[device]].concat();
-    let found = sys.ask_within(BLKID, &arguments, LOOK)?;
-    Ok(parse(&found.output))
-}
-
-/// Reads blkid's `export` output: FSLASTBLOCK is the number of blocks.
-fn parse(output: &str) -> FileSystem {
-    let value = |name: &str| {
-        let mut values = output.lines().filter_map(|line| line.strip_prefix(name));
-        values.find_map(|rest| rest.strip_prefix('='))
-    };
-    let number = |name: &str| value(name)?.parse::<u64>().ok();
-    let size = number("FSLASTBLOCK").zip(number("FSBLOCKSIZE"));
-    FileSystem {
-        kind: value("TYPE").unwrap_or_default().to_owned(),
-        size: size.and_then(|(blocks, bytes)| blocks.checked_mul(bytes)),
-    }
-}
-
-/// Whether blkid knows nothing of what is on a disk: no file system, no partitions, no part of a
-/// larger whole.
-pub fn is_unknown(sys: &mut dyn Sys, device: &str) -> Result<bool> {
-    let known = sys.ask_within(BLKID, &["-p", device], LOOK)?;
-    Ok(known.status == NOTHING)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blkid_reports_type_and_size() {
-        let output = "DEVNAME=/dev/vda\nTYPE=ext4\nFSLASTBLOCK=65536\nFSBLOCKSIZE=1024\n";
-        let (kind, size) = ("ext4".to_owned(), Some(64 << 20));
-        assert_eq!(parse(output), FileSystem { kind, size });
-        let (kind, size) = (String::new(), None);
-        assert_eq!(parse("DEVNAME=/dev/vda\n"), FileSystem { kind, size });
-    }
+    blkid::device(sys, dev)
 }

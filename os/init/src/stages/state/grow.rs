@@ -1,29 +1,31 @@
-//! A state disk that is larger than what is on it: the partition and the file system grow, as nobody may
-//! be there to be asked. Nothing but free space behind them is taken.
+//! Growing the partition and the file system of the state disk when the disk has become larger, without
+//! asking. They grow only into free space behind them.
 
 use std::time::Duration;
 
-use super::Boot;
-use crate::sys::{Outcome, Patience, Result, Sys};
+use sys::{Outcome, Progress, Result, Sys};
+
+use crate::boot::Boot;
 
 const RESIZE: &str = "/usr/sbin/resize2fs";
 
-/// Where the kernel tells of disks and partitions; sizes there are sectors of 512 bytes, whatever the
-/// disk has (`Documentation/ABI/stable/sysfs-block`).
+/// The kernel's folder of disks and partitions. Sizes there are in sectors of 512 bytes, whichever sector
+/// size the disk has (`Documentation/ABI/stable/sysfs-block`).
 const BLOCK: &str = "/sys/class/block";
 const SECTOR: u64 = 512;
 
-/// Less than this many bytes is not worth writing a partition table: partitioning tools leave a MiB free
-/// at the end, and GPT has 33 sectors of its own there.
-const LEAST: u64 = 16 << 20;
+/// The minimum number of free bytes for growing: partitioning tools leave a MiB free at the end, and GPT
+/// uses 33 sectors there.
+const MIN_FREE: u64 = 16 << 20;
 
-/// Writing a partition table is a few sectors.
-const TABLE_LIMIT: Duration = Duration::from_secs(30);
+/// The timeout for writing a partition table, which is a few sectors.
+const TABLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Growing writes the tables of each new group of blocks, unless they are left to the kernel.
-const GROWING: Patience = Patience {
-    limit: Duration::from_secs(10 * 60),
-    tell: Duration::from_secs(30),
+/// The timeout for growing a file system, which writes the tables of each new block group unless the
+/// kernel initializes them.
+const GROWING: Progress = Progress {
+    timeout: Duration::from_secs(10 * 60),
+    interval: Duration::from_secs(30),
 };
 
 /// A partition of a disk, in bytes.
@@ -31,56 +33,58 @@ const GROWING: Patience = Patience {
 struct Partition {
     disk: String,
     number: String,
-    /// How much is free behind it.
+    /// The free space behind it.
     free: u64,
 }
 
-/// Lets a partition take what is free behind it. To be called before it is in use.
-pub fn partition(boot: &mut Boot<'_>, device: &str) -> Result<()> {
+/// Grows a partition into the free space behind it. It must not be mounted.
+pub(super) fn partition(boot: &mut Boot<'_>, device: &str) -> Result<()> {
     let found = look(boot.sys, device);
-    let Some(found) = found.filter(|found| found.free >= LEAST) else {
+    let Some(found) = found.filter(|found| found.free >= MIN_FREE) else {
         return Ok(());
     };
     let (disk, number) = (&found.disk, &found.number);
     let command = format!("echo ', +' | sfdisk --quiet -N {number} /dev/{disk}");
     let arguments = ["-c", command.as_str()];
-    let ended = boot.sys.ask_within("/bin/sh", &arguments, TABLE_LIMIT)?;
-    ended.well("sfdisk", &["-N", number, disk])?;
+    let output = boot
+        .sys
+        .run_with_timeout("/bin/sh", &arguments, TABLE_TIMEOUT)?;
+    output.success("sfdisk", &["-N", number, disk])?;
     let more = found.free >> 20;
     boot.report
-        .say(&format!("rancher: partition {device} grew by {more} MiB"));
+        .print(&format!("rancher: partition {device} grew by {more} MiB"));
     Ok(())
 }
 
-/// Lets a mounted ext4 file system of `has` bytes take all of its device.
-pub fn file_system(boot: &mut Boot<'_>, device: &str, has: u64) -> Result<()> {
+/// Grows a mounted ext4 file system to the size of its device; `size` is its current size in bytes.
+pub(super) fn file_system(boot: &mut Boot<'_>, device: &str, size: u64) -> Result<()> {
     let Some(name) = name(device) else {
         return Ok(());
     };
     let Some(sectors) = number(boot.sys, &format!("{BLOCK}/{name}/size")) else {
         return Ok(());
     };
-    if sectors.saturating_mul(SECTOR).saturating_sub(has) < LEAST {
+    if sectors.saturating_mul(SECTOR).saturating_sub(size) < MIN_FREE {
         return Ok(());
     }
     let report = &mut *boot.report;
-    let mut tell = |passed: Duration| {
+    let mut on_progress = |passed: Duration| {
         let seconds = passed.as_secs();
-        report.say(&format!(
-            "rancher: {device} has been growing for {seconds} s"
+        report.print(&format!(
+            "rancher: growing {device} has taken {seconds} s so far"
         ));
     };
     match boot
         .sys
-        .ask_patiently(RESIZE, &[device], GROWING, &mut tell)?
+        .run_with_progress(RESIZE, &[device], GROWING, &mut on_progress)?
     {
-        Outcome::Ended(ended) => ended.well(RESIZE, &[device])?,
-        Outcome::Killed | Outcome::Hangs => {
-            return Err(format!("{RESIZE} {device} did not end in time"));
+        Outcome::Exited(output) => output.success(RESIZE, &[device])?,
+        Outcome::Killed | Outcome::Stuck => {
+            return Err(format!("{RESIZE} {device} timed out"));
         }
     };
     let all = (sectors * SECTOR) >> 20;
-    boot.report.say(&format!(
+    boot.report.print(&format!(
         "rancher: the file system on {device} grew to {all} MiB"
     ));
     Ok(())
@@ -96,7 +100,7 @@ fn number(sys: &mut dyn Sys, file: &str) -> Option<u64> {
     sys.read(file).ok()?.trim().parse().ok()
 }
 
-/// A partition that is the last of its disk.
+/// The partition, if it is the last one of its disk.
 fn look(sys: &mut dyn Sys, device: &str) -> Option<Partition> {
     let name = name(device)?;
     let mut of = |name: &str, what: &str| number(sys, &format!("{BLOCK}/{name}/{what}"));
@@ -133,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_are_named_by_their_partitions() {
+    fn disk_of_removes_the_partition_number() {
         assert_eq!(disk_of("vda1", "1"), Some("vda"));
         assert_eq!(disk_of("sdp12", "12"), Some("sdp"));
         assert_eq!(disk_of("nvme0n1p2", "2"), Some("nvme0n1"));

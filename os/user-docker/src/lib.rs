@@ -1,0 +1,16 @@
+//! The first program of the container `userdocker`: it configures the user's Docker engine, starts it, and
+//! stays beside it as its parent process.
+//!
+//! A setting that the engine would reject is left out and reported, because an engine without the setting
+//! is better than no engine.
+
+#![warn(unreachable_pub)]
+
+mod arguments;
+mod engine_process;
+mod network;
+mod program;
+mod report;
+mod tls_server;
+
+pub use program::main;
