@@ -7,7 +7,8 @@
 //! | `step`, `docker`, `client`, `hotplug`, `fault`, `sabotage` | steps, and the changes that must make them fail |
 //! | `value` | values that are validated while they are deserialized |
 //! | `lint` | errors that serde cannot detect |
-//! | `load` | reads and lints all files of a folder |
+//! | `load`, `load_setups` | read and lint all files of a folder |
+//! | `scenario` | scenarios and steps that passed the lint |
 //! | `describe` | titles of steps without a name |
 //! | `schema`, `step_table` | the JSON schemas for editors, and the reference in `scenarios/README.md` |
 //! | `upload` | files of the scenarios folder that steps send |
@@ -22,7 +23,9 @@ mod hotplug;
 mod known_failure;
 mod lint;
 mod load;
+mod load_setups;
 mod sabotage;
+mod scenario;
 mod schema;
 mod seed_data;
 mod setup;
@@ -45,8 +48,9 @@ pub use fault::{
 pub use file::{CloudConfig, DiskFile, MachineFile, RegistryFile, ScenarioFile, Start};
 pub use hotplug::{HotplugStep, NameServerStep, Plugged, Subnet, TimeServerStep};
 pub use known_failure::{Day, KnownFailure};
-pub use load::{Known, Scenario, Step, load, load_all, warnings};
+pub use load::{Known, load, load_all, warnings};
 pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
+pub use scenario::{Scenario, Step};
 pub use schema::{of_setups as schema_of_setups, schema};
 pub use seed_data::{KEY_PLACEHOLDER, PageFile, VolumeFile, VolumeFormat};
 pub use setup::{Setup, SetupFile, Setups};

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::file::{MachineFile, Start};
-use super::load::{Scenario, Step};
+use super::scenario::{Scenario, Step};
 use super::step::{Account, Action, SshStep};
 
 /// One change that must make the scenario fail at a step.

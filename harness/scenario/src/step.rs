@@ -2,7 +2,7 @@
 //!
 //! A step is a mapping with one key for its kind, and optionally `name` and `timeout`. Serde reads every
 //! kind as optional: an enum would need `flatten` for the two other keys, and errors in flattened
-//! fields have no position. [`super::lint`] checks that there is exactly one kind and turns it into an
+//! fields have no position. `lint` checks that there is exactly one kind and turns it into an
 //! `Action`.
 
 use schemars::{JsonSchema, Schema};

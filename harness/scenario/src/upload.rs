@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::load::Step;
+use super::scenario::Step;
 use super::step::{Action, Upload};
 
 /// The largest file in bytes: its content is held in memory.

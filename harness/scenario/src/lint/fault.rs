@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::fault::{DiskStep, FaultStep, KillStep, Link, MemoryStep, NetworkStep, Undone};
 use super::super::file::ScenarioFile;
 use super::super::hotplug::HotplugStep;
-use super::super::load::Step;
+use super::super::scenario::Step;
 use super::super::step::Action;
 use super::{Lint, kind};
 

@@ -4,7 +4,7 @@ use yaml::closest;
 
 use super::super::file::ScenarioFile;
 use super::super::known_failure::KnownFailure;
-use super::super::load::Step;
+use super::super::scenario::Step;
 use super::super::setup::SetupFile;
 use super::machine::{absolute, machine};
 use super::whole::about_the_boot;

@@ -3,8 +3,8 @@
 use yaml::closest;
 
 use super::super::file::ScenarioFile;
-use super::super::load::Step;
 use super::super::sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef, key};
+use super::super::scenario::Step;
 use super::{Lint, kind};
 
 /// Names the time before the first step in `red_at`.

@@ -2,7 +2,7 @@
 
 use super::super::fault::FaultStep;
 use super::super::file::{ScenarioFile, Start};
-use super::super::load::Step;
+use super::super::scenario::Step;
 use super::super::step::Action;
 use super::{Lint, fault};
 
