@@ -57,21 +57,21 @@ pub fn prove(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
     };
     // Of two processes one boots, and the other one reads its result.
     let _lock = lock::take(&cached.with_extension("lock"), FlockArg::LockExclusive);
-    if let Ok(verdict) = std::fs::read_to_string(&cached) {
-        return if verdict.is_empty() {
+    if let Ok(result) = std::fs::read_to_string(&cached) {
+        return if result.is_empty() {
             Ok(())
         } else {
-            Err(verdict)
+            Err(result)
         };
     }
-    let verdict = try_boot(qemu, kernel);
-    store(&cached, &verdict);
-    verdict
+    let result = try_boot(qemu, kernel);
+    store(&cached, &result);
+    result
 }
 
-/// A verdict that cannot be cached is found again next time.
-fn store(file: &Path, verdict: &Result<(), String>) {
-    let text = verdict
+/// Caches a result; without a cache the next process boots again.
+fn store(file: &Path, result: &Result<(), String>) {
+    let text = result
         .as_ref()
         .err()
         .map(String::as_str)

@@ -10,7 +10,7 @@ const OVERHEAD: u64 = 192;
 const SMALLEST_FORK: u64 = 128;
 /// Guest processors per core. Guests idle for much of a trial, and a lack of processors only delays them.
 const PROCESSORS_PER_CORE: u64 = 2;
-/// The memory left to other programs: this fraction of the total, at least `RESERVED` MiB.
+/// The memory left to other programs: the total divided by this, at least `RESERVED` MiB.
 const RESERVED_PART: u64 = 16;
 const RESERVED: u64 = 256;
 
@@ -55,7 +55,7 @@ pub struct Host {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reservation {
     pub(super) reserved: ResourceRequest,
-    /// In MiB; it is not available any more.
+    /// Memory in MiB that is in use, and so not available.
     pub(super) in_use: u64,
 }
 
