@@ -1,13 +1,13 @@
-//! Files that are replaced as a whole, so that a reader or a crash never meets half of one.
+//! Atomic replacement of files: neither a reader nor a crash can leave a partial file.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Mode of a file that only its owner reads.
+/// The mode of a file that only its owner can read.
 pub const PRIVATE: u32 = 0o600;
-/// Mode of a file that everybody reads whom the umask of the process lets.
+/// The mode of a file that everybody can read, as far as the umask allows.
 pub const SHARED: u32 = 0o666;
 
 /// Replaces `file` atomically: a temporary file in the same directory is written, synced and renamed,

@@ -1,4 +1,4 @@
-//! Names made of content (SHA-256).
+//! Names derived from content (SHA-256).
 
 use std::fs::File;
 use std::io;
@@ -6,24 +6,24 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of a hash that make a name.
+/// The number of hash bytes in a name.
 const BYTES: usize = 16;
 
-/// A name in the making.
+/// Builds a name from texts and files.
 #[derive(Default)]
 pub struct Hash(Sha256);
 
 impl Hash {
-    /// Takes in a text.
+    /// Adds a text.
     pub fn text(mut self, text: &str) -> Self {
         self.0.update(text);
         self
     }
 
-    /// Takes in what a file holds.
+    /// Adds the content of a file.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The file cannot be read.
     pub fn file(mut self, file: &Path) -> io::Result<Self> {
         io::copy(&mut File::open(file)?, &mut Writer(&mut self.0))?;
         Ok(self)
@@ -39,10 +39,10 @@ impl Hash {
     }
 }
 
-/// What a file holds, as the hash that others know it by.
+/// The SHA-256 hash of a file, in hexadecimal.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub fn sha256(file: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(file)?, &mut Writer(&mut hash))?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_makes_the_name() {
+    fn name_depends_only_on_the_content() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "content").unwrap();

@@ -1,4 +1,4 @@
-//! What every crate of the harness stands on. Nothing here knows machines, scenarios or reports.
+//! Utilities that all crates of the harness use. Nothing here depends on machines, scenarios or reports.
 
 pub mod clock;
 pub mod command;

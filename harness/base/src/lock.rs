@@ -1,5 +1,5 @@
-//! Locks between processes, each on a file. The kernel lets go of one when its holder ends, however
-//! that happens; a holder that stands still keeps it, so that nobody waits without a word or an end.
+//! Locks between processes, each on a file. The kernel releases a lock when its holder ends for any
+//! reason. A suspended holder keeps it; therefore a waiter reports the holder, and has a timeout.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -10,10 +10,10 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::wait::{Poll, wait_until};
 
-/// Who was stopped (Ctrl-Z) is waited for no longer than this: nobody may be there to wake it.
-const STANDS_STILL: Duration = Duration::from_secs(60);
+/// The timeout for a suspended holder (Ctrl-Z), which may never be resumed.
+const SUSPENDED_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Opens, or makes, and locks a file.
+/// Opens a file, or creates it, and locks it.
 pub fn take(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
     let opened = File::options()
         .create(true)
@@ -24,18 +24,18 @@ pub fn take(file: &Path, how: FlockArg) -> io::Result<Flock<File>> {
     Flock::lock(opened, how).map_err(|(_, errno)| errno.into())
 }
 
-/// Writes down who holds a lock, for those who wait.
+/// Writes the process ID of the holder into the lock file, for waiters.
 pub fn sign(lock: &mut Flock<File>) -> io::Result<()> {
     lock.set_len(0)?;
     lock.write_all(std::process::id().to_string().as_bytes())
 }
 
-/// Tries again while what is tried would have to wait for the lock on `file`. `holds` says what its
-/// holder does meanwhile.
+/// Repeats `attempt` while it fails because another process holds the lock on `file`. `holds` describes
+/// in the error what the holder does.
 ///
 /// # Errors
-/// Another error than that; or, with the holder's process id, the limit passed, or the holder stands
-/// still.
+/// `attempt` failed with another error. With the holder's process ID: the timeout expired, or the holder
+/// is suspended.
 pub async fn wait<T>(
     what: &str,
     file: &Path,
@@ -43,13 +43,13 @@ pub async fn wait<T>(
     holds: &str,
     attempt: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
-    wait_at_most(what, file, (limit, STANDS_STILL), holds, attempt).await
+    wait_at_most(what, file, (limit, SUSPENDED_TIMEOUT), holds, attempt).await
 }
 
 async fn wait_at_most<T>(
     what: &str,
     file: &Path,
-    (limit, still): (Duration, Duration),
+    (limit, suspended_limit): (Duration, Duration),
     holds: &str,
     mut attempt: impl FnMut() -> io::Result<T>,
 ) -> io::Result<T> {
@@ -65,9 +65,12 @@ async fn wait_at_most<T>(
             };
             let since = stopped.get_or_insert_with(Instant::now);
             let seen = format!("{who} {holds}, and is suspended");
-            match since.elapsed() > still {
-                true => Poll::Failed(format!("{seen}; resume it (kill -CONT {pid}) or end it")),
-                false => Poll::NotYet(seen),
+            if since.elapsed() > suspended_limit {
+                Poll::Failed(format!(
+                    "{seen}; hint: resume it (kill -CONT {pid}) or end it"
+                ))
+            } else {
+                Poll::NotYet(seen)
             }
         }
         Err(error) => Poll::Failed(format!("{}: {error}", file.display())),
@@ -77,7 +80,7 @@ async fn wait_at_most<T>(
         .map_err(io::Error::other)
 }
 
-/// Who holds a lock, if it signed it and is still there.
+/// The process ID of the holder of a lock, if it wrote its ID and still runs.
 pub fn holder(file: &Path) -> Option<u32> {
     let pid = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
     Path::new("/proc")
@@ -86,10 +89,10 @@ pub fn holder(file: &Path) -> Option<u32> {
         .then_some(pid)
 }
 
-/// Whether a signal stopped a process, see proc_pid_stat(5).
+/// Whether a signal stopped a process (proc_pid_stat(5)).
 fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name before it may hold anything.
+    // The name before the state can contain any character.
     let state = stat
         .rsplit_once(") ")
         .and_then(|(_, rest)| rest.chars().next());
@@ -106,12 +109,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_stands_still_is_not_waited_for_long() {
+    async fn wait_fails_when_the_holder_is_suspended() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.lock");
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let pid = child.id();
-        // In the name of the child.
+        // The lock file names the child as the holder.
         let mut held = take(&file, FlockArg::LockExclusive).unwrap();
         held.write_all(pid.to_string().as_bytes()).unwrap();
         let limits = (Duration::from_secs(60), Duration::ZERO);
@@ -128,13 +131,13 @@ mod tests {
             ended.unwrap_err().to_string(),
             format!(
                 "the kettle failed: pid {pid} makes tea, and is suspended; \
-                 resume it (kill -CONT {pid}) or end it"
+                 hint: resume it (kill -CONT {pid}) or end it"
             )
         );
     }
 
     #[tokio::test]
-    async fn the_lock_is_had_when_its_holder_lets_go() {
+    async fn wait_takes_the_lock_when_its_holder_releases_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.lock");
         let mut held = take(&file, FlockArg::LockExclusive).unwrap();
@@ -142,10 +145,10 @@ mod tests {
         assert_eq!(holder(&file), Some(std::process::id()));
         let mut held = Some(held);
         let attempt = || {
-            let tried = take(&file, FlockArg::LockExclusiveNonblock);
-            // After the first look.
+            let attempted = take(&file, FlockArg::LockExclusiveNonblock);
+            // Released after the first attempt.
             drop(held.take());
-            tried
+            attempted
         };
         let limit = Duration::from_secs(60);
         wait("the kettle", &file, limit, "makes tea", attempt)

@@ -1,8 +1,8 @@
-//! The private folder of a machine: overlays, config drive, sockets. It goes with the machine.
+//! The private folder of a machine: overlays, config drive, sockets. It is removed with the machine.
 //!
-//! All machines of a user live in one folder of mode 0700. Each holds a lock on a file of its own
-//! folder; the lock ends with the process, however that ends, and so tells the folders of live
-//! machines from those a killed harness left behind. Those are swept at the next start.
+//! The folders of all machines of a user are in one folder of mode 0700. Each machine holds a lock on a
+//! file in its own folder. The kernel releases the lock when the process ends for any reason, so an
+//! unlocked folder belongs to a dead machine. The next start removes these folders.
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
@@ -18,33 +18,33 @@ use crate::lock;
 
 const LOCK: &str = "owner.lock";
 
-/// A folder that is removed with this value.
+/// A folder that is removed when this value is dropped.
 pub struct PrivateFolder {
-    // The folder goes before the lock does: a sweep never meets a half removed one.
+    // Dropped before the lock: a sweep never finds a partly removed folder.
     folder: TempDir,
-    /// The folder itself, whatever it is called.
+    /// The open folder, which does not depend on its path.
     open: File,
     _lock: Flock<File>,
 }
 
 impl PrivateFolder {
-    /// Sweeps what dead machines left, and makes a new one.
+    /// Removes the folders of dead machines, and creates a new one.
     ///
     /// # Errors
-    /// The folder for temporary files cannot be written, or the place in it belongs to another user.
+    /// The folder for temporary files cannot be written, or the path in it belongs to another user.
     pub fn new() -> io::Result<Self> {
         Self::new_in(&std::env::temp_dir().join(format!("harness-{}", Uid::current())))
     }
 
-    /// The same in another folder than that for temporary files: what is in it can be moved to
-    /// where it is kept.
+    /// Creates the folder below `parent`. Use it if files must be moved to another place on the same file
+    /// system.
     ///
     /// # Errors
     /// As for [`Self::new`].
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         make_own(parent)?;
-        // One at a time: a new folder is not yet locked when it appears.
-        let _gate = lock::take(&parent.join("gate.lock"), FlockArg::LockExclusive)?;
+        // One process at a time: a new folder is not locked yet when it is created.
+        let _lock = lock::take(&parent.join("gate.lock"), FlockArg::LockExclusive)?;
         sweep(parent);
         let folder = tempfile::Builder::new()
             .prefix("machine-")
@@ -59,53 +59,54 @@ impl PrivateFolder {
         })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A file in it.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    /// A file in it by another path, for this process and those that it starts, while this value lives:
-    /// the path of a socket ends after 107 bytes (unix(7)), and nobody counts those of his folders.
+    /// A short path of a file in the folder, valid for this process and its children while this value
+    /// exists: the path of a socket has at most 107 bytes (unix(7)), and the folder's path can be longer.
     pub fn socket(&self, name: &str) -> String {
         let (process, open) = (std::process::id(), self.open.as_raw_fd());
         format!("/proc/{process}/fd/{open}/{name}")
     }
 }
 
-/// In a shared `/tmp` the name may have been taken by somebody else, or be a link to elsewhere.
+/// Creates a private folder, or checks an existing one: in a shared `/tmp`, another user can create a
+/// folder or a link with this name.
 pub fn make_own(parent: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(parent) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => {
             let (kind, parent) = (error.kind(), parent.display());
-            let hint = "hint: set TMPDIR to a folder that is there and can be written";
+            let hint = "hint: set TMPDIR to an existing, writable folder";
             return Err(io::Error::new(
                 kind,
-                format!("{parent} cannot be made: {error}; {hint}"),
+                format!("cannot create {parent}: {error}; {hint}"),
             ));
         }
         Ok(()) => return Ok(()),
     }
     let found = parent.symlink_metadata()?;
     let ours = found.is_dir() && found.uid() == Uid::current().as_raw();
-    match ours && found.mode() & 0o077 == 0 {
-        true => Ok(()),
-        false => Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!(
-                "{} is not a private folder of this user; hint: remove it",
-                parent.display()
-            ),
-        )),
+    if ours && found.mode() & 0o077 == 0 {
+        return Ok(());
     }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!(
+            "{} is not a private folder of this user; hint: remove it",
+            parent.display()
+        ),
+    ))
 }
 
-/// Removes the folders whose owner is gone.
+/// Removes the folders of machines whose process ended.
 fn sweep(parent: &Path) {
     for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
         let folder = entry.path();
@@ -113,7 +114,7 @@ fn sweep(parent: &Path) {
             && lock::take(&folder.join(LOCK), FlockArg::LockExclusiveNonblock).is_ok();
         if stale && let Err(error) = std::fs::remove_dir_all(&folder) {
             log::warn!(
-                "{} of a machine that is gone stays: {error}",
+                "cannot remove {} of a dead machine: {error}",
                 folder.display()
             );
         }
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn live_folders_stay_and_stale_ones_go() {
+    fn new_folder_removes_those_of_dead_machines_only() {
         let temp = tempfile::tempdir().unwrap();
         let parent = temp.path().join("harness-test");
         let live = PrivateFolder::new_in(&parent).unwrap();
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn folder_that_cannot_be_made_is_named() {
+    fn error_names_the_folder_when_it_cannot_be_created() {
         let temp = tempfile::tempdir().unwrap();
         let missing = temp.path().join("missing").join("harness-test");
         let error = PrivateFolder::new_in(&missing).err().unwrap().to_string();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_open_to_others_is_refused() {
+    fn folder_is_refused_when_others_have_access() {
         let temp = tempfile::tempdir().unwrap();
         let parent = temp.path().join("harness-test");
         std::fs::create_dir(&parent).unwrap();
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_has_a_short_path_in_a_folder_with_a_long_one() {
+    fn socket_path_is_short_when_the_path_of_the_folder_is_long() {
         let parent = TempDir::new().unwrap();
         let long = parent.path().join("with spaces, and commas ".repeat(8));
         std::fs::create_dir(&long).unwrap();
@@ -168,7 +169,7 @@ mod tests {
         let socket = folder.socket("a.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
         assert!(folder.file("a.sock").exists());
-        // A program that this process starts finds it by the same path.
+        // The path is valid for child processes as well.
         let found = std::process::Command::new("test")
             .args(["-S", &socket])
             .status();

@@ -1,9 +1,8 @@
-//! The one owner of a QEMU process: whatever ends the owner ends QEMU.
+//! Owned processes: QEMU ends when its owner ends, for any reason.
 //!
-//! The kernel kills the child when its parent *thread* ends (`PR_SET_PDEATHSIG`), so each process
-//! gets a thread of its own that starts it, stays as long as it lives, and is the only one that
-//! reaps it. Until it is reaped its pid cannot be given to another process, so a kill never meets
-//! a stranger.
+//! The kernel kills a child when its parent *thread* ends (`PR_SET_PDEATHSIG`). Therefore each process has
+//! a thread of its own, which starts it, lives as long as it, and alone reaps it. Until a process is
+//! reaped, the kernel does not reuse its PID, so a signal never reaches another process.
 
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -16,10 +15,10 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getppid};
 use tokio::sync::watch;
 
-/// A running program that ends with this value, and with this process.
+/// A running program, which is killed when this value is dropped and when this process ends.
 pub struct Owned {
     pid: Pid,
-    /// Held while reaping and while killing; true once reaped.
+    /// Locked while the process is reaped or killed; true after it is reaped.
     reaped: Arc<Mutex<bool>>,
     ended: watch::Receiver<Option<ExitStatus>>,
     owner: Option<JoinHandle<()>>,
@@ -29,7 +28,7 @@ impl Owned {
     /// Starts `command`.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// The program cannot be started.
     pub fn spawn(command: Command) -> io::Result<Self> {
         let (started, pid) = mpsc::channel();
         let (end, ended) = watch::channel(None);
@@ -40,7 +39,7 @@ impl Owned {
             .spawn(move || own(command, &started, &theirs, &end))?;
         let pid = pid
             .recv()
-            .map_err(|_| io::Error::other("its owner ended early"))??;
+            .map_err(|_| io::Error::other("the owner thread ended early"))??;
         Ok(Self {
             pid,
             reaped,
@@ -49,21 +48,21 @@ impl Owned {
         })
     }
 
-    /// Process id.
+    /// The process ID.
     pub fn pid(&self) -> u32 {
         self.pid.as_raw().unsigned_abs()
     }
 
-    /// Changes once, when it has ended.
+    /// A channel that receives the exit status when the process ends.
     pub fn ended(&self) -> watch::Receiver<Option<ExitStatus>> {
         self.ended.clone()
     }
 
-    /// Ends it now.
+    /// Kills the process.
     pub fn kill(&self) {
         let reaped = self.reaped.lock().unwrap_or_else(PoisonError::into_inner);
         if !*reaped {
-            // It may have ended by itself meanwhile; then there is nothing to end.
+            // An error means that it has just ended by itself.
             let _ = kill(self.pid, Signal::SIGKILL);
         }
     }
@@ -78,17 +77,17 @@ impl Drop for Owned {
     }
 }
 
-/// How a process ended, for messages.
+/// An exit status as text for messages.
 pub fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit status {code}"),
         (None, Some(signal)) => match Signal::try_from(signal) {
-            // Where its memory is a file.
+            // The memory of a guest can be a file.
             Ok(signal @ Signal::SIGBUS) => format!("killed by {signal}: is the disk full?"),
             Ok(signal) => format!("killed by {signal}"),
             Err(_) => format!("killed by signal {signal}"),
         },
-        (None, None) => "an unknown end".into(),
+        (None, None) => "unknown exit status".into(),
     }
 }
 
@@ -100,7 +99,7 @@ fn own(
 ) {
     die_with_parent(&mut command);
     let spawned = command.spawn();
-    // The command holds our copies of the child's ends of its lines: they must close now.
+    // The command holds this process's copies of the child's file descriptors, which must be closed now.
     drop(command);
     match spawned {
         Err(error) => drop(started.send(Err(error))),
@@ -112,7 +111,7 @@ fn own(
     }
 }
 
-/// Waits without reaping first, then reaps under the lock.
+/// Waits without reaping, then reaps under the lock.
 fn wait(mut child: Child, pid: Pid, reaped: &Mutex<bool>) -> ExitStatus {
     while let Err(nix::errno::Errno::EINTR) =
         waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
@@ -122,8 +121,8 @@ fn wait(mut child: Child, pid: Pid, reaped: &Mutex<bool>) -> ExitStatus {
     child.wait().unwrap_or_else(|_| ExitStatus::from_raw(0))
 }
 
-/// Asks the kernel to kill the child with its parent, and makes sure that the parent did not end
-/// before it was asked.
+/// Makes the kernel kill the child with its parent, and checks that the parent did not end before this
+/// was set.
 #[allow(
     unsafe_code,
     reason = "PR_SET_PDEATHSIG can only be set in the child itself"
@@ -134,9 +133,10 @@ fn die_with_parent(command: &mut Command) {
     unsafe {
         command.pre_exec(move || {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-            match getppid() == parent {
-                true => Ok(()),
-                false => Err(io::ErrorKind::BrokenPipe.into()),
+            if getppid() == parent {
+                Ok(())
+            } else {
+                Err(io::ErrorKind::BrokenPipe.into())
             }
         });
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn dropping_ends_it() {
+    fn process_is_killed_when_its_owner_is_dropped() {
         let owned = Owned::spawn(sleeper()).unwrap();
         let pid = owned.pid;
         assert!(kill(pid, None).is_ok());
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn its_end_is_told() {
+    async fn ended_channel_has_the_exit_status() {
         let mut command = Command::new("sh");
         command.args(["-c", "exit 7"]);
         let owned = Owned::spawn(command).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_started_says_so() {
+    fn spawn_fails_when_the_program_does_not_exist() {
         assert!(Owned::spawn(Command::new("/no/such/program")).is_err());
     }
 }

@@ -1,18 +1,19 @@
-//! Words for a POSIX shell.
+//! Quoting for POSIX shells.
 
-/// The word, quoted when it must be.
+/// Quotes a word if necessary.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn words_are_quoted_when_they_must() {
+    fn quote_adds_quotes_only_when_necessary() {
         assert_eq!(super::quote("/a/b-c.d"), "/a/b-c.d");
         assert_eq!(super::quote(""), "''");
         assert_eq!(super::quote("it's $HOME"), r"'it'\''s $HOME'");

@@ -1,10 +1,10 @@
-//! Text that a guest said, made fit for terminals, browsers and parsers.
+//! Output of guests, made safe for terminals, browsers and parsers.
 
 use std::fmt::Write as _;
 
-/// Text without what would act on the terminal, page or XML that it is printed in: control sequences that
-/// set colours or move the cursor (ECMA-48 CSI) and carriage returns are left out; other control
-/// characters, bidirectional controls, characters without a width and noncharacters are escaped.
+/// Text without characters that act on a terminal, a page or an XML parser. Control sequences that set
+/// colours or move the cursor (ECMA-48 CSI) and carriage returns are removed. Other control characters,
+/// bidirectional controls, characters without a width and noncharacters are escaped.
 pub fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
@@ -25,7 +25,7 @@ pub fn printable(text: &str) -> String {
     clean
 }
 
-/// The length of the control sequence that a text begins with (ECMA-48, 5.4).
+/// The length of the control sequence at the start of a text (ECMA-48, 5.4).
 fn control_sequence(text: &str) -> Option<usize> {
     let parameters = text.strip_prefix("\x1b[")?.bytes();
     let length = parameters
@@ -36,7 +36,7 @@ fn control_sequence(text: &str) -> Option<usize> {
     (0x40..=0x7e).contains(last).then_some(end + 1)
 }
 
-/// Whether a letter cannot be seen, changes the order of others, or is none (Unicode 16, 23.7).
+/// Whether a character is invisible, changes the order of others, or is a noncharacter (Unicode 16, 23.7).
 fn is_hidden(letter: char) -> bool {
     let number = letter as u32;
     let hidden = matches!(
@@ -55,13 +55,13 @@ fn is_hidden(letter: char) -> bool {
     letter.is_control() || hidden || number & 0xfffe == 0xfffe
 }
 
-/// Bytes of a text that is shown in a verdict; of a longer one its beginning and its end.
+/// The limit in bytes of a text in a verdict; a longer text is shortened to its start and end.
 pub const MOST: usize = 32 << 10;
-/// Bytes of a sentence there.
+/// The limit in bytes of a sentence in a verdict.
 pub const MOST_OF_SENTENCE: usize = 4 << 10;
 
-/// A text in at most about `most` bytes: where it is longer, a quarter of them from its beginning and the
-/// rest from its end. `rest` says where all of it is.
+/// Shortens a text to about `most` bytes: a quarter of them from its start, the others from its end.
+/// `rest` says in the gap where the whole text is.
 pub fn bounded(text: &str, most: usize, rest: &str) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -72,7 +72,7 @@ pub fn bounded(text: &str, most: usize, rest: &str) -> String {
     format!("{head}\n[{left_out} bytes are left out here{rest}]\n{tail}")
 }
 
-/// The last place up to `at` where no character is cut; `str::floor_char_boundary` of Rust 1.91.
+/// The last character boundary up to `at`; `str::floor_char_boundary` of Rust 1.91.
 pub fn floor_boundary(text: &str, at: usize) -> usize {
     let at = at.min(text.len());
     let mut places = (0..=at).rev();
@@ -81,7 +81,7 @@ pub fn floor_boundary(text: &str, at: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// The first such place from `at` on.
+/// The first character boundary from `at`.
 pub fn ceil_boundary(text: &str, at: usize) -> usize {
     let mut places = at..text.len();
     places
@@ -94,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_acts_on_a_terminal_is_left_out_or_escaped() {
-        for (said, shown) in [
+    fn printable_removes_or_escapes_control_characters() {
+        for (output, shown) in [
             ("\x1b[1;31mred\x1b[0m\r\n", "red\n"),
             ("\x1b]52;c;cm0gLXJmIH4=\x07", r"\x1b]52;c;cm0gLXJmIH4=\x07"),
             ("\x1bP+q\x1b\\", r"\x1bP+q\x1b\"),
@@ -107,13 +107,13 @@ mod tests {
             ("\u{feff}\u{200b}\u{2028}", r"\u{feff}\u{200b}\u{2028}"),
             ("tab\there\u{e9}\u{fffd}", "tab\there\u{e9}\u{fffd}"),
         ] {
-            assert_eq!(printable(said), shown);
-            assert_eq!(printable(shown), shown, "what is shown is shown again");
+            assert_eq!(printable(output), shown);
+            assert_eq!(printable(shown), shown, "printable text does not change");
         }
     }
 
     #[test]
-    fn of_a_long_text_beginning_and_end_are_shown() {
+    fn bounded_keeps_start_and_end_of_a_long_text() {
         assert_eq!(bounded("short", 16, ""), "short");
         let text = format!("begin{}end", "\u{e9}".repeat(1000));
         let shown = bounded(&text, 40, "; see x");

@@ -1,48 +1,48 @@
-//! Waiting: the one function that does it, and how deadlines know the host.
+//! Waiting for a condition with a timeout.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The first pause between two looks; each next one is half as long again, up to [`LONGEST_PAUSE`].
+/// The first pause between two polls; each pause is 1.5 times the previous one, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// Looks never lie further apart than this, so that a verdict is not late.
+/// The longest pause between two polls, so that a verdict is not late.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// What one look at a condition came to.
+/// The result of one poll of a condition.
 pub enum Poll<T> {
-    /// It holds.
+    /// The condition holds.
     Ready(T),
-    /// Not yet; what was seen instead, for the message at the deadline.
+    /// The condition does not hold yet; the text says what was seen, for the timeout message.
     NotYet(String),
-    /// It never will.
+    /// The condition can no longer become true; the text is the reason.
     Failed(String),
 }
 
-/// Why waiting ended without the condition.
+/// The error of a wait.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError {
-    /// The deadline passed.
-    #[error("{what} did not happen within {:.1} s; last seen: {last}", limit.as_secs_f64())]
+    /// The timeout expired.
+    #[error("timed out after {:.1} s waiting for {what}; last seen: {last}", limit.as_secs_f64())]
     Deadline {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// How long.
+        /// The timeout.
         limit: Duration,
-        /// The last `NotYet`.
+        /// The text of the last `NotYet`.
         last: String,
     },
-    /// The condition can no longer come true.
+    /// The condition can no longer become true.
     #[error("{what} failed: {why}")]
     Failed {
-        /// What was waited for.
+        /// The condition.
         what: String,
-        /// Why it failed.
+        /// The reason.
         why: String,
     },
 }
 
 impl WaitError {
-    /// The deadline of `what` passed; `last` is what was seen instead.
+    /// The timeout of `what` expired; `last` is what was seen last.
     pub fn deadline(what: &str, limit: Duration, last: impl Into<String>) -> Self {
         Self::Deadline {
             what: what.into(),
@@ -51,7 +51,7 @@ impl WaitError {
         }
     }
 
-    /// `what` can no longer come true.
+    /// `what` can no longer become true.
     pub fn failed(what: &str, why: impl Into<String>) -> Self {
         Self::Failed {
             what: what.into(),
@@ -60,25 +60,25 @@ impl WaitError {
     }
 }
 
-/// Hears what is waited for, and what was seen instead.
+/// Receives the condition and what a poll saw instead.
 pub type Watcher = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 tokio::task_local! {
     static WATCHER: Watcher;
 }
 
-/// Does `work`, and tells `watcher` of each look that found "not yet" meanwhile in this task.
+/// Runs `work`; calls `watcher` for each poll in this task that returns `NotYet`.
 pub async fn watched<F: Future>(watcher: Watcher, work: F) -> F::Output {
     WATCHER.scope(watcher, work).await
 }
 
-/// Tells who watches, if anybody does, what is waited for and what was seen instead.
+/// Calls the watcher of this task, if there is one.
 pub fn tell(what: &str, seen: &str) {
     let _ = WATCHER.try_with(|watcher| watcher(what, seen));
 }
 
-/// Looks at a condition until it holds, fails, or `limit` passes. A look that itself does not come
-/// back is given up at the limit, too.
+/// Polls a condition until it holds, fails, or `limit` expires. A poll that does not return is cancelled
+/// at the limit.
 ///
 /// # Errors
 /// See [`WaitError`].
@@ -88,27 +88,27 @@ where
 {
     let end = Instant::now() + limit;
     let mut last = None;
-    let passed = |last: Option<String>| {
+    let timed_out = |last: Option<String>| {
         WaitError::deadline(what, limit, last.unwrap_or_else(|| "nothing".into()))
     };
     let mut pause = FIRST_PAUSE;
     loop {
-        let begun = Instant::now();
+        let start = Instant::now();
         match tokio::time::timeout_at(end.into(), look()).await {
             Ok(Poll::Ready(value)) => return Ok(value),
             Ok(Poll::Failed(why)) => return Err(WaitError::failed(what, why)),
             Ok(Poll::NotYet(seen)) => {
                 tell(what, &seen);
-                // What had no time to look tells only that; the look before saw something.
+                // A poll that the limit cut short saw nothing useful; keep the text of the previous one.
                 last = last.filter(|_| Instant::now() >= end).or(Some(seen));
             }
-            Err(_) => return Err(passed(last)),
+            Err(_) => return Err(timed_out(last)),
         }
-        // A look at a guest takes its processors from what is waited for: half of the time is its own.
-        let rest = pause.max(begun.elapsed());
+        // A poll uses the guest's processors: leave at least half of the time to the guest.
+        let rest = pause.max(start.elapsed());
         tokio::time::sleep_until((Instant::now() + rest).min(end).into()).await;
         if Instant::now() >= end {
-            return Err(passed(last));
+            return Err(timed_out(last));
         }
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
@@ -119,11 +119,11 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn ready_on_a_later_look() {
-        let mut looks = 0;
+    async fn wait_ends_when_a_later_poll_is_ready() {
+        let mut polls = 0;
         let found = wait_until("three", Duration::from_secs(60), async || {
-            looks += 1;
-            match looks {
+            polls += 1;
+            match polls {
                 3 => Poll::Ready("found"),
                 n => Poll::NotYet(format!("{n}")),
             }
@@ -132,66 +132,66 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_watches_hears_what_was_seen() {
-        let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let theirs = Arc::clone(&heard);
+    async fn watcher_receives_what_each_poll_saw() {
+        let received = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&received);
         let watcher: Watcher = Arc::new(move |what, seen| {
             theirs.lock().unwrap().push(format!("{what}: {seen}"));
         });
-        let mut looks = 0;
+        let mut polls = 0;
         let wait = wait_until("the sun", Duration::from_secs(60), async || {
-            looks += 1;
-            match looks {
+            polls += 1;
+            match polls {
                 3 => Poll::Ready(()),
                 n => Poll::NotYet(format!("cloud {n}")),
             }
         });
         watched(watcher, wait).await.unwrap();
         assert_eq!(
-            *heard.lock().unwrap(),
+            *received.lock().unwrap(),
             ["the sun: cloud 1", "the sun: cloud 2"]
         );
     }
 
     #[tokio::test]
-    async fn the_deadline_says_what_was_seen_last() {
+    async fn timeout_names_what_was_seen_last() {
         let wait = wait_until("a miracle", Duration::from_millis(30), async || {
             Poll::<()>::NotYet("rain".into())
         });
         assert_eq!(
             wait.await.unwrap_err().to_string(),
-            "a miracle did not happen within 0.0 s; last seen: rain"
+            "timed out after 0.0 s waiting for a miracle; last seen: rain"
         );
     }
 
     #[tokio::test]
-    async fn what_the_deadline_cut_short_is_not_what_was_seen_last() {
-        let mut looks = 0;
+    async fn timeout_ignores_a_poll_that_the_limit_cut_short() {
+        let mut polls = 0;
         let limit = Duration::from_millis(100);
         let wait = wait_until("a miracle", limit, async || {
-            looks += 1;
-            if looks == 1 {
+            polls += 1;
+            if polls == 1 {
                 return Poll::<()>::NotYet("rain".into());
             }
-            // As a look does that has all the time there is, and no more.
+            // Like a poll that uses all of the remaining time.
             std::thread::sleep(limit);
-            Poll::NotYet("no time to look".into())
+            Poll::NotYet("no time to poll".into())
         });
         assert!(matches!(
             wait.await,
             Err(WaitError::Deadline { last, .. }) if last == "rain"
         ));
         let only = wait_until("a miracle", Duration::ZERO, async || {
-            Poll::<()>::NotYet("no time to look".into())
+            Poll::<()>::NotYet("no time to poll".into())
         });
         assert!(matches!(
             only.await,
-            Err(WaitError::Deadline { last, .. }) if last == "no time to look"
+            Err(WaitError::Deadline { last, .. }) if last == "no time to poll"
         ));
     }
 
     #[tokio::test]
-    async fn a_look_that_hangs_is_given_up() {
+    async fn poll_that_hangs_is_cancelled_at_the_limit() {
         let wait = wait_until("an answer", Duration::from_millis(30), async || {
             std::future::pending::<Poll<()>>().await
         });
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failure_ends_the_wait() {
+    async fn wait_ends_when_a_poll_fails() {
         let wait = wait_until("the door", Duration::from_secs(60), async || {
             Poll::<()>::Failed("it is walled up".into())
         });

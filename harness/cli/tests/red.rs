@@ -107,7 +107,7 @@ const CASES: [Case; 8] = [
         step: Some(2),
         is_entered: false,
         says: &[
-            "powering off did not happen within",
+            "waiting for powering off",
             "last seen: the machine is running",
         ],
     },

@@ -1,10 +1,10 @@
-//! How long trials and steps took on this host when they passed: what a run is compared with.
+//! The baseline of a run: the durations of trials and steps on this host in past passes.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Fewer passes than this predict nothing.
+/// The number of passes that a prediction needs.
 const ENOUGH: usize = 3;
 
 /// The durations of past passes, by trial. Cloning is cheap.
@@ -16,20 +16,20 @@ pub struct Baseline(Arc<BTreeMap<String, TrialBaseline>>);
 pub struct TrialBaseline {
     /// The median of the whole trial, in seconds.
     pub duration: Option<f64>,
-    /// What comes before the first step, by its title: `boot` or `fork`.
+    /// The part before the first step, by its title: `boot` or `fork`.
     pub before: BTreeMap<String, DurationStats>,
     /// The steps in their order; `None` for a step without a past pass.
     pub steps: Vec<Option<DurationStats>>,
 }
 
-/// How long a step takes on this host when it passes, in seconds.
+/// The duration of a step in past passes on this host, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DurationStats {
     /// The median of the last passes.
     pub median: f64,
-    /// The longest of them.
+    /// The longest of the last passes.
     pub longest: f64,
-    /// How many passes these are.
+    /// The number of passes.
     pub passes: usize,
 }
 
@@ -56,12 +56,12 @@ impl Baseline {
         Self(Arc::new(trials.into_iter().collect()))
     }
 
-    /// How long a trial takes, in seconds.
+    /// The median duration of a trial, in seconds.
     pub fn trial(&self, name: &str) -> Option<f64> {
         self.0.get(name)?.duration
     }
 
-    /// How long a step takes. Step 0 is what comes before the first one, with the title `title`.
+    /// The durations of a step. Step 0 is the part before the first step; `title` is its title.
     pub fn step(&self, trial: &str, step: usize, title: &str) -> Option<DurationStats> {
         let trial = self.0.get(trial)?;
         match step.checked_sub(1) {

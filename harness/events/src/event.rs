@@ -1,7 +1,7 @@
-//! What happens in a run, told as it happens: to who looks on, to files, to reports.
+//! The events of a run, sent as they occur to the terminal, files and reports.
 //!
-//! One stream for all of them, so that the terminal, the JSON stream, JUnit and the page cannot
-//! disagree. The evidence of a trial keeps those of its own as `steps.jsonl`.
+//! All of them receive the same stream, so that the terminal, the JSON stream, JUnit and the page cannot
+//! disagree. The evidence of a trial has the events of that trial as `steps.jsonl`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,25 +13,25 @@ use crate::timeline::BootTimeline;
 use base::clock::now;
 use base::text::printable;
 
-/// Something that happened, and when.
+/// An event and its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Seconds since 1970.
     pub timestamp: f64,
-    /// What happened.
+    /// The kind of event, with its data.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum EventKind {
     /// A run begins.
     RunBegins {
-        /// The trials that it will run, by name.
+        /// The names of the trials to run.
         trials: Vec<String>,
-        /// Those that this host cannot run, with the reason.
+        /// The trials that this host cannot run, with the reasons.
         ignored: Vec<(String, String)>,
     },
     /// A trial begins.
@@ -42,106 +42,107 @@ pub enum EventKind {
         about: String,
         /// The scenario's file.
         file: PathBuf,
-        /// Its steps in order; the boot or fork before them is none of them.
+        /// The steps in order, without the boot or fork before them.
         steps: Vec<StepHead>,
-        /// Where its evidence is.
+        /// The evidence folder.
         evidence: PathBuf,
     },
-    /// A step begins; 0 is the boot or the fork before the first.
+    /// A step begins. Step 0 is the boot or fork before the first step.
     StepBegins {
-        /// Which trial.
+        /// The trial.
         trial: String,
-        /// Which step.
+        /// The number of the step.
         step: usize,
-        /// Where it stands in the scenario's file.
+        /// The line in the scenario file, from 1.
         line: usize,
-        /// What it does.
+        /// The title.
         title: String,
     },
     /// A step ended.
     StepEnds {
-        /// Which trial.
+        /// The trial.
         trial: String,
-        /// Which step.
+        /// The number of the step.
         step: usize,
-        /// What it did.
+        /// The title.
         title: String,
-        /// How long it took, in seconds.
+        /// The duration in seconds.
         duration: f64,
-        /// Why it is red.
+        /// Why the step failed; `None` if it passed.
         failure: Option<String>,
     },
-    /// A boot ended, well or not: power-on for a trial, or for the checkpoint that it goes on from.
+    /// A boot ended, successfully or not: for a trial, or for the checkpoint that the trial is forked
+    /// from.
     Boot {
-        /// For which trial.
+        /// The trial.
         trial: String,
-        /// How far it came, and when.
+        /// The boot timeline.
         #[serde(flatten)]
         timeline: BootTimeline,
     },
-    /// A setup ended, well or not, on a machine of its own that becomes a checkpoint.
+    /// A setup ended, successfully or not, on a machine of its own that becomes a checkpoint.
     Setup {
-        /// For which trial.
+        /// The trial.
         trial: String,
-        /// Its name.
+        /// The name of the setup.
         setup: String,
-        /// The evidence of that machine, which is not that of the trial.
+        /// The evidence folder of that machine, which is not that of the trial.
         evidence: PathBuf,
-        /// Whether all its steps held.
+        /// Whether all its steps passed.
         ready: bool,
     },
-    /// Something that people should know and that changes no verdict.
+    /// Information that changes no verdict.
     Note {
-        /// About which trial.
+        /// The trial, if the note is about one.
         trial: Option<String>,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// An attempt at a trial did not pass, and another one follows; the trial has not ended.
+    /// An attempt at a trial did not pass, and a retry follows. The trial has not ended.
     AttemptEnds {
-        /// Which trial.
+        /// The trial.
         trial: String,
-        /// Which attempt; the first is 1.
+        /// The number of the attempt, from 1.
         attempt: u32,
-        /// How.
+        /// The verdict.
         verdict: Verdict,
-        /// How long it took, in seconds.
+        /// The duration in seconds.
         duration: f64,
-        /// All there is to say about why it did not pass.
+        /// The full reason if it did not pass.
         reason: Option<String>,
-        /// Where its evidence is.
+        /// The evidence folder.
         evidence: Option<PathBuf>,
-        /// What became of its machine, where it is red.
+        /// What happened to the machine of a failed attempt.
         #[serde(default)]
         machine: Option<SnapshotOutcome>,
     },
     /// A trial ended.
     TrialEnds {
-        /// Which trial.
+        /// The trial.
         trial: String,
-        /// How.
+        /// The verdict.
         verdict: Verdict,
-        /// How long it took, in seconds.
+        /// The duration in seconds.
         duration: f64,
-        /// The number of the red step; none where it is the boot, or nothing is red.
+        /// The number of the failed step; `None` if the boot failed, or nothing failed.
         step: Option<usize>,
-        /// All there is to say about why it did not pass.
+        /// The full reason if it did not pass.
         reason: Option<String>,
-        /// Where its evidence is, if it was kept.
+        /// The evidence folder, if it is kept.
         evidence: Option<PathBuf>,
-        /// What became of its machine, where it is red.
+        /// What happened to the machine of a failed attempt.
         #[serde(default)]
         machine: Option<SnapshotOutcome>,
     },
     /// The run ended.
     RunEnds {
-        /// How long it took, in seconds.
+        /// The duration in seconds.
         duration: f64,
     },
 }
 
 impl Event {
-    /// The same in letters that act on nothing: some of them are a guest's.
+    /// Escapes control characters in all texts, some of which come from the guest.
     #[must_use]
     pub fn printable(mut self) -> Self {
         let (texts, paths) = self.kind.texts();
@@ -158,13 +159,17 @@ impl Event {
 }
 
 impl EventKind {
-    /// All of its texts, and its paths.
+    /// All texts and all paths of the event.
     fn texts(&mut self) -> (Vec<&mut String>, Vec<&mut PathBuf>) {
         let (mut texts, mut paths) = (Vec::new(), Vec::new());
         match self {
             Self::RunBegins { trials, ignored } => {
                 texts.extend(trials);
-                texts.extend(ignored.iter_mut().flat_map(|(trial, why)| [trial, why]));
+                texts.extend(
+                    ignored
+                        .iter_mut()
+                        .flat_map(|(trial, reason)| [trial, reason]),
+                );
             }
             Self::TrialBegins {
                 trial,
@@ -234,50 +239,50 @@ impl EventKind {
     }
 }
 
-/// A step as it is announced.
+/// The line and title of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepHead {
-    /// Where it stands in the scenario's file.
+    /// The line in the scenario file, from 1.
     pub line: usize,
-    /// What it does.
+    /// The title.
     pub title: String,
 }
 
-/// How a trial ended.
+/// The verdict of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// All held.
+    /// All steps succeeded.
     Passed,
-    /// A step, or the boot before it, did not hold.
+    /// A step, or the boot before it, failed.
     Failed,
-    /// There was no machine to judge.
+    /// The harness could not provide a machine to judge.
     Error,
-    /// It passed after an attempt that did not.
+    /// It passed after a failed attempt.
     Flaky,
-    /// It is red, and known to be (`known_failure` of the scenario).
+    /// It failed, and `known_failure` of the scenario accepts the failure.
     KnownFailure,
 }
 
-/// Who is told of events, in the thread in which they happen: it must not wait.
+/// Receives events in the thread in which they occur; it must not block.
 pub trait Listener: Send + Sync {
-    /// Hears of one.
+    /// Handles an event.
     fn on_event(&self, event: &Event);
 }
 
-/// All who listen.
+/// The listeners of a run.
 #[derive(Clone, Default)]
 pub struct Listeners(Vec<Arc<dyn Listener>>);
 
 impl Listeners {
-    /// The same with one more.
+    /// Adds a listener.
     #[must_use]
     pub fn with(mut self, listener: impl Listener + 'static) -> Self {
         self.0.push(Arc::new(listener));
         self
     }
 
-    /// Tells all of them, and gives back what was told.
+    /// Sends an event to all listeners, and returns it.
     pub fn emit(&self, kind: EventKind) -> Event {
         let event = Event {
             timestamp: now(),

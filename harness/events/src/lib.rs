@@ -1,4 +1,4 @@
-//! What happens in a run, as events: the only interface between who runs trials and who reports on them.
+//! The events of a run: the only interface between the runner and the reporters.
 
 mod baseline;
 mod event;

@@ -1,33 +1,33 @@
-//! What became of the machine of a trial that did not pass.
+//! The outcome of the failure snapshot of a trial.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// What became of the machine of a red trial.
+/// Whether the machine of a failed trial is kept as a failure snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kept")]
 pub enum SnapshotOutcome {
-    /// It is in the evidence.
+    /// The snapshot is in the evidence.
     #[serde(rename = "yes")]
     Kept {
-        /// How many bytes it takes.
+        /// The size in bytes.
         bytes: u64,
-        /// The evidence folder that it is in: not that of the trial where the machine was made for a
+        /// The evidence folder with the snapshot. It is not that of the trial if the machine was made for a
         /// checkpoint.
         #[serde(default)]
         folder: PathBuf,
     },
-    /// It is not.
+    /// There is no snapshot.
     #[serde(rename = "no")]
     NotKept {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl SnapshotOutcome {
-    /// It is not, and why.
+    /// There is no snapshot, for this reason.
     pub fn not_kept(reason: impl ToString) -> Self {
         Self::NotKept {
             reason: reason.to_string(),

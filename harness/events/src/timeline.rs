@@ -1,43 +1,43 @@
-//! The boot timeline: the stages of a boot, when each was reached, and by when it should have been.
+//! The boot timeline: the stages of a boot with their times and time budgets.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// One boot, from the kernel's first moment until the machine was ready or was given up.
+/// One boot, from the start of the kernel until the machine was ready or the boot failed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BootTimeline {
-    /// The machine that booted, by the name of its profile.
+    /// The name of the profile.
     pub profile: String,
     /// `kvm` or `tcg`.
     pub accelerator: String,
     /// A hash of the kernel and initrd that booted.
     pub build: String,
-    /// How much slower than the reference this host was taken to be; budgets are multiplied by it.
+    /// The factor by which this host is slower than the reference; it is included in the budgets.
     pub scale: f64,
-    /// The evidence of the boot. A checkpoint's is not that of the trial.
+    /// The evidence folder of the boot. That of a checkpoint is not that of the trial.
     pub evidence: PathBuf,
     /// Whether the machine became ready.
     pub ready: bool,
-    /// In the order in which they came.
+    /// The stages in the order in which they occurred.
     pub stages: Vec<BootStage>,
 }
 
 /// A stage of a boot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BootStage {
-    /// Its name.
+    /// The name.
     pub stage: String,
-    /// When it was reached, in seconds since the kernel began.
+    /// The time at which it was reached, in seconds since the start of the kernel.
     pub seconds: f64,
-    /// When it should have been, in seconds of this host.
+    /// The time budget on this host, in seconds since the start of the kernel.
     pub budget: Option<f64>,
     /// Why the stage failed.
     pub error: Option<String>,
 }
 
 impl BootStage {
-    /// Whether it was reached later than it should have been.
+    /// Whether it was reached after its time budget.
     pub fn is_late(&self) -> bool {
         self.budget.is_some_and(|budget| self.seconds > budget)
     }
@@ -49,7 +49,7 @@ impl BootTimeline {
         self.stages.iter().find(|stage| stage.stage == name)
     }
 
-    /// What is to be said of the stages that were reached too late.
+    /// A warning about the stages that exceeded their budget; `None` if there are none.
     pub fn warning(&self) -> Option<String> {
         let late = self.stages.iter().filter_map(|stage| {
             let budget = stage.budget.filter(|_| stage.is_late())?;

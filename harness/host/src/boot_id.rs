@@ -1,4 +1,4 @@
-//! The identity of the host's current boot.
+//! The boot ID of the host.
 
 use std::io;
 

@@ -1,31 +1,31 @@
-//! How much room a file system has left.
+//! Free space of file systems.
 
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
 
-/// Bytes that may still be written to the file system of an existing file or folder; none where it
-/// cannot be asked.
-pub fn free(at: &Path) -> Option<u64> {
-    let told = statvfs(at).ok()?;
-    Some(told.blocks_available() * told.fragment_size())
+/// Free bytes of the file system of an existing file or folder, for unprivileged users; `None` if
+/// statvfs(3) fails.
+pub fn free(path: &Path) -> Option<u64> {
+    let stats = statvfs(path).ok()?;
+    Some(stats.blocks_available() * stats.fragment_size())
 }
 
-/// An error where fewer than `wanted` MiB are free, with what takes them.
+/// Checks that `wanted` MiB are free; `what` names their use in the error.
 ///
 /// # Errors
-/// There is too little room.
-pub fn check(at: &Path, wanted: u64, what: &str) -> Result<(), String> {
-    let Some(left) = free(at).map(|bytes| bytes >> 20) else {
+/// There is too little free space.
+pub fn check(path: &Path, wanted: u64, what: &str) -> Result<(), String> {
+    let Some(left) = free(path).map(|bytes| bytes >> 20) else {
         return Ok(());
     };
     if left >= wanted {
         return Ok(());
     }
-    let at = at.display();
+    let path = path.display();
     Err(format!(
-        "no room: {what} takes up to {wanted} MiB in {at}, where {left} MiB are free; \
-         `harness checkpoints --remove` makes room"
+        "not enough disk space: {what} needs up to {wanted} MiB in {path}, and {left} MiB are free; \
+        hint: run `harness checkpoints --remove`"
     ))
 }
 
@@ -34,12 +34,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_little_room_is_told_with_what_would_help() {
-        let here = tempfile::tempdir().unwrap();
-        assert!(check(here.path(), 1, "a note").is_ok());
-        let error = check(here.path(), 1 << 40, "an ocean").unwrap_err();
+    fn check_names_the_need_and_the_fix_when_space_is_short() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check(folder.path(), 1, "a note").is_ok());
+        let error = check(folder.path(), 1 << 40, "an ocean").unwrap_err();
         assert!(
-            error.starts_with("no room: an ocean takes up to"),
+            error.starts_with("not enough disk space: an ocean needs up to"),
             "{error}"
         );
         assert!(error.contains("checkpoints --remove"), "{error}");

@@ -1,9 +1,9 @@
-//! KVM, proven by a boot.
+//! Detection of KVM by a boot.
 //!
-//! `/dev/kvm` can exist, accept its ioctls, and still never get a stock kernel to its first line
-//! (nested virtualization that is half there). So the kernel in question is booted, without an
-//! initrd, and must come to its own last words: that it has no root to mount. The verdict holds
-//! for this boot of the host, this kernel and this QEMU.
+//! `/dev/kvm` can exist, accept its ioctls, and still fail to run a stock kernel up to its first line
+//! (incomplete nested virtualization). Therefore the kernel in question is booted without an initrd, and
+//! must reach the panic about a missing root file system. The result is cached for this boot of the
+//! host, this kernel and this QEMU.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
@@ -22,56 +22,56 @@ use base::hash::Hash;
 use base::lock;
 use base::process::Owned;
 
-/// A kernel under KVM is there in two; more than this is of no use.
+/// The limit of the boot; a kernel under a working KVM needs two seconds.
 const LIMIT_SECONDS: u64 = 8;
-/// What a kernel says that got through its whole boot and then has nothing to start.
-const LAST_WORDS: [&str; 3] = [
+/// Messages of a kernel that completed its boot and found nothing to start.
+const PANIC_MESSAGES: [&str; 3] = [
     "Unable to mount root fs",
     "No working init found",
     "Cannot open root device",
 ];
 
-/// Whether there is a device to try.
+/// Checks that `/dev/kvm` can be opened.
 ///
 /// # Errors
-/// Why not.
+/// Why it cannot.
 pub fn device() -> Result<(), String> {
     let opened = File::options().read(true).write(true).open("/dev/kvm");
     opened.map(drop).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => "this host has no /dev/kvm".into(),
         io::ErrorKind::PermissionDenied => {
-            "/dev/kvm is not for this user (add yourself to the group kvm)".into()
+            "no permission to open /dev/kvm; hint: add this user to the group kvm".into()
         }
         _ => format!("/dev/kvm: {error}"),
     })
 }
 
-/// Proves it with `kernel`, or takes the verdict that is kept.
+/// Boots `kernel` under KVM, or returns the cached result.
 ///
 /// # Errors
-/// Why KVM is of no use here.
+/// Why KVM does not work.
 pub fn prove(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
     device()?;
-    let Some(kept) = verdict_file(qemu, kernel) else {
+    let Some(cached) = cache_file(qemu, kernel) else {
         return try_boot(qemu, kernel);
     };
-    // Two at once: one boots, the other reads what came of it.
-    let _one = lock::take(&kept.with_extension("lock"), FlockArg::LockExclusive);
-    if let Ok(verdict) = std::fs::read_to_string(&kept) {
-        return if verdict.is_empty() {
+    // Of two processes one boots, and the other one reads its result.
+    let _lock = lock::take(&cached.with_extension("lock"), FlockArg::LockExclusive);
+    if let Ok(result) = std::fs::read_to_string(&cached) {
+        return if result.is_empty() {
             Ok(())
         } else {
-            Err(verdict)
+            Err(result)
         };
     }
-    let verdict = try_boot(qemu, kernel);
-    keep(&kept, &verdict);
-    verdict
+    let result = try_boot(qemu, kernel);
+    store(&cached, &result);
+    result
 }
 
-/// A verdict that cannot be kept is found again next time.
-fn keep(file: &Path, verdict: &Result<(), String>) {
-    let text = verdict
+/// Caches a result; without a cache the next process boots again.
+fn store(file: &Path, result: &Result<(), String>) {
+    let text = result
         .as_ref()
         .err()
         .map(String::as_str)
@@ -82,8 +82,8 @@ fn keep(file: &Path, verdict: &Result<(), String>) {
     }
 }
 
-/// In the user's cache, named by all that the verdict depends on.
-fn verdict_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
+/// The cache file, whose name is a hash of everything that the result depends on.
+fn cache_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
     let folder = match std::env::var_os("XDG_CACHE_HOME") {
         Some(cache) => PathBuf::from(cache),
         None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
@@ -96,20 +96,20 @@ fn verdict_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
 }
 
 fn try_boot(qemu: &Qemu, kernel: &Path) -> Result<(), String> {
-    let failed = |e: io::Error| format!("KVM cannot be tried: {e}");
+    let failed = |e: io::Error| format!("cannot test KVM: {e}");
     let (console, end) = UnixStream::pair().map_err(failed)?;
     let mut stderr = tempfile::tempfile().map_err(failed)?;
     let theirs = stderr.try_clone().map_err(failed)?;
     let command = command(qemu, kernel, end, theirs).map_err(failed)?;
     let _qemu = Owned::spawn(command).map_err(failed)?;
-    listen(console, speed::seconds(LIMIT_SECONDS)).map_err(|why| {
-        let mut said = String::new();
+    listen(console, speed::seconds(LIMIT_SECONDS)).map_err(|reason| {
+        let mut output = String::new();
         let read = stderr
             .rewind()
-            .and_then(|()| stderr.read_to_string(&mut said));
-        match said.lines().next() {
-            Some(line) if read.is_ok() => format!("{why} ({line})"),
-            _ => why,
+            .and_then(|()| stderr.read_to_string(&mut output));
+        match output.lines().next() {
+            Some(line) if read.is_ok() => format!("{reason} ({line})"),
+            _ => reason,
         }
     })
 }
@@ -147,17 +147,17 @@ fn command(qemu: &Qemu, kernel: &Path, console: UnixStream, stderr: File) -> io:
     Ok(command)
 }
 
-/// Until the last words, the end of QEMU, or the limit.
+/// Reads the console until a panic message, the exit of QEMU, or the limit.
 fn listen(mut console: UnixStream, limit: Duration) -> Result<(), String> {
     let end = Instant::now() + limit;
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     let mut buffer = [0; 4096];
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let seen = last_line(&said);
+            let seen = last_line(&output);
             return Err(format!(
-                "/dev/kvm is there, but a kernel got only to {seen} in {} s",
+                "/dev/kvm exists, but a kernel only reached {seen} within {} s",
                 limit.as_secs()
             ));
         }
@@ -167,30 +167,30 @@ fn listen(mut console: UnixStream, limit: Duration) -> Result<(), String> {
         match console.read(&mut buffer) {
             Ok(0) => {
                 return Err(format!(
-                    "QEMU ended under KVM; the kernel got to {}",
-                    last_line(&said)
+                    "QEMU exited under KVM; the kernel reached {}",
+                    last_line(&output)
                 ));
             }
-            Ok(n) => said.extend_from_slice(&buffer[..n]),
+            Ok(n) => output.extend_from_slice(&buffer[..n]),
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) => {}
-            Err(error) => return Err(format!("QEMU ended under KVM: {error}")),
+            Err(error) => return Err(format!("QEMU exited under KVM: {error}")),
         }
-        let text = String::from_utf8_lossy(&said);
-        if LAST_WORDS.iter().any(|words| text.contains(words)) {
+        let text = String::from_utf8_lossy(&output);
+        if PANIC_MESSAGES.iter().any(|message| text.contains(message)) {
             return Ok(());
         }
     }
 }
 
-fn last_line(said: &[u8]) -> String {
-    let text = String::from_utf8_lossy(said);
+fn last_line(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
     match text.lines().rev().find(|line| !line.trim().is_empty()) {
         Some(line) => format!("`{}`", line.trim()),
-        None => "no line at all".into(),
+        None => "no line".into(),
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
     use std::io::Write as _;
 
     #[test]
-    fn only_the_last_words_are_a_proof() {
+    fn kvm_works_only_when_the_kernel_reaches_the_panic() {
         let (console, mut kernel) = UnixStream::pair().unwrap();
         kernel
             .write_all(b"Linux version 6.12\r\nVFS: Unable to mo")
@@ -218,6 +218,6 @@ mod tests {
 
         let (console, _kernel) = UnixStream::pair().unwrap();
         let error = listen(console, Duration::from_millis(20)).unwrap_err();
-        assert!(error.contains("no line at all"), "{error}");
+        assert!(error.contains("no line"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! What this host can do: QEMU found, KVM proven by a boot, ports, memory and disk space, speed, and
-//! admission: a machine starts when the host has the resources for it.
+//! The capabilities of this host: QEMU, KVM (verified by a boot), ports, memory, disk space and speed; and
+//! admission, which starts a machine when the host has the resources for it.
 
 pub mod admission;
 mod boot_id;

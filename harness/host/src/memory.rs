@@ -1,21 +1,21 @@
-//! The memory of this host, in MiB: all of it, what is to be had now, and what machines have taken.
+//! The memory of this host in MiB: total, available, and used by machines.
 
 use std::path::Path;
 
-/// Where a cgroup is seen from inside.
+/// The mount point of cgroup v2.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// The memory of this host, or of the control group that this process is confined to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
-    /// All of it, in MiB.
+    /// The total in MiB.
     pub total: u64,
-    /// What programs can have without swapping, in MiB.
+    /// The memory that programs can allocate without swapping, in MiB.
     pub available: u64,
 }
 
 impl Memory {
-    /// As it is now; none where the kernel does not say.
+    /// The current values; `None` if the kernel does not report them.
     pub fn of_host() -> Option<Self> {
         let read = |file: &Path| std::fs::read_to_string(file).unwrap_or_default();
         let host = Self::parse(&read(Path::new("/proc/meminfo")))?;
@@ -32,7 +32,7 @@ impl Memory {
         })
     }
 
-    /// Within a control group's limit, where it has one (`max` is none).
+    /// Applies the limit of a control group, if it has one (`max` is none).
     fn confined(self, limit: &str, used: &str) -> Self {
         let bytes = |text: &str| text.trim().parse::<u64>().ok();
         match (bytes(limit), bytes(used)) {
@@ -51,14 +51,14 @@ fn own_group(text: &str) -> &str {
     unified.unwrap_or_default()
 }
 
-/// What stands behind a name in a file like `/proc/meminfo`.
+/// A value of a file like `/proc/meminfo`, in KiB.
 fn kib(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// The memory that the children of a process have to themselves, in MiB: what is mapped from files,
-/// as a fork's memory is until it is written to, costs nothing that cannot be had back.
+/// The private memory of the children of a process, in MiB. Pages mapped from files, like the memory of a
+/// fork until it is written to, do not count: the kernel can reclaim them.
 pub fn of_children(pid: u32) -> u64 {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
     let lists = threads
@@ -66,7 +66,7 @@ pub fn of_children(pid: u32) -> u64 {
         .flatten()
         .flatten()
         .filter_map(|thread| {
-            // A thread that has just ended has no children.
+            // A thread that just exited has no children.
             std::fs::read_to_string(thread.path().join("children")).ok()
         });
     let children = lists.flat_map(|list| {
@@ -90,7 +90,7 @@ mod tests {
         "MemTotal:       8388608 kB\nMemFree:  1 kB\nMemAvailable:   4194304 kB\n";
 
     #[test]
-    fn what_the_kernel_says_is_read() {
+    fn memory_is_parsed_from_meminfo() {
         let memory = Memory::parse(MEMINFO).unwrap();
         assert_eq!((memory.total, memory.available), (8192, 4096));
         assert_eq!(Memory::parse("MemTotal: 1 kB"), None);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_control_group_can_only_make_it_less() {
+    fn control_group_can_only_reduce_the_memory() {
         let memory = Memory::parse(MEMINFO).unwrap();
         assert_eq!(memory.confined("max\n", "1048576\n"), memory);
         assert_eq!(memory.confined("", ""), memory);
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn what_children_take_is_seen() {
+    fn memory_of_children_counts_private_pages() {
         let before = of_children(std::process::id());
-        // `tail` keeps what it read until there is a line end, which never comes.
+        // `tail` buffers its input until a newline, which never comes.
         let mut child = std::process::Command::new("tail")
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())

@@ -1,14 +1,14 @@
-//! TCP ports of this host: kept for a machine, who listens on one that is taken, and who is at the
-//! other end of a connection.
+//! TCP ports of this host: reserving one for a machine, finding the process that listens on one, and
+//! finding the process at the other end of a connection.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 
 use tokio::net::TcpSocket;
 
-/// A port of the loopback address on which nobody listens yet. Until this value is dropped it is
-/// given to nobody who asks for any port, while who asks for this one can listen on it, time and
-/// again: the socket is bound, does not listen, and shares its port (`SO_REUSEADDR`).
+/// A reserved port of the loopback address. Until this value is dropped, the kernel does not assign the
+/// port to a socket that binds port 0. A process that binds this port explicitly can listen on it,
+/// repeatedly: the reserving socket is bound, does not listen, and shares its port (`SO_REUSEADDR`).
 #[derive(Debug)]
 pub struct ReservedPort {
     port: u16,
@@ -16,10 +16,10 @@ pub struct ReservedPort {
 }
 
 impl ReservedPort {
-    /// Keeps this port, or any for 0.
+    /// Reserves this port, or any port for 0.
     ///
     /// # Errors
-    /// Who has it.
+    /// The port is in use; the text names the process.
     pub fn new(port: u16) -> Result<Self, String> {
         let bind = || {
             let socket = TcpSocket::new_v4()?;
@@ -29,40 +29,40 @@ impl ReservedPort {
             let _socket = socket;
             Ok(Self { port, _socket })
         };
-        bind().map_err(|error| unusable(port, &error))
+        bind().map_err(|error| bind_error(port, &error))
     }
 
-    /// Its number.
+    /// The port number.
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
-/// `Ok` when the port of the loopback address is free.
+/// Checks that a port of the loopback address is free.
 ///
 /// # Errors
-/// Who has it, as far as this user may know.
+/// The process that uses it, as far as this user can see.
 pub fn check_free(port: u16) -> Result<(), String> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
-        Err(error) => Err(unusable(port, &error)),
+        Err(error) => Err(bind_error(port, &error)),
     }
 }
 
-fn unusable(port: u16, error: &std::io::Error) -> String {
+fn bind_error(port: u16, error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => taken(port),
-        _ => format!("port {port} cannot be used: {error}"),
+        _ => format!("cannot bind port {port}: {error}"),
     }
 }
 
-/// The message for a port that is taken.
+/// The message for a port that is in use.
 pub fn taken(port: u16) -> String {
-    let owner = owner(port).unwrap_or_else(|| "a process this user may not look at".into());
-    format!("port {port} is taken by {owner}")
+    let owner = owner(port).unwrap_or_else(|| "a process that this user cannot inspect".into());
+    format!("port {port} is in use by {owner}")
 }
 
-/// `COMMAND (pid PID)` of whoever listens on `port`.
+/// The process that listens on `port`, as `COMMAND (pid PID)`.
 fn owner(port: u16) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let inodes: Vec<_> = tables
@@ -80,14 +80,14 @@ struct Socket<'a> {
     local: &'a str,
     remote: &'a str,
     state: &'a str,
-    /// 0 until it is accepted.
+    /// 0 until the connection is accepted.
     inode: &'a str,
 }
 
 fn sockets(table: &str) -> impl Iterator<Item = Socket<'_>> {
     table.lines().skip(1).filter_map(|line| {
-        let words: Vec<_> = line.split_whitespace().collect();
-        let [_, local, remote, state, _, _, _, _, _, inode, ..] = words[..] else {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        let [_, local, remote, state, _, _, _, _, _, inode, ..] = fields[..] else {
             return None;
         };
         Some(Socket {
@@ -108,8 +108,7 @@ fn listening_inodes(table: &str, port: u16) -> Vec<String> {
         .collect()
 }
 
-/// Whether the other end of a connection within this host is that process's, as far as this user may
-/// know.
+/// Whether a process accepted the other end of a local connection, as far as this user can see.
 pub fn is_accepted_by(pid: u32, stream: &TcpStream) -> bool {
     let known = || {
         let (theirs, ours) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
@@ -121,7 +120,7 @@ pub fn is_accepted_by(pid: u32, stream: &TcpStream) -> bool {
     known().unwrap_or(false)
 }
 
-/// An address as `/proc/net/tcp` has it; the other table has those of IPv6.
+/// An IPv4 address in the format of `/proc/net/tcp`; IPv6 addresses are in another table.
 fn in_table(address: SocketAddr) -> Option<String> {
     let SocketAddr::V4(address) = address else {
         return None;
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_owner_of_a_taken_port_is_named() {
+    fn error_names_the_process_when_a_port_is_in_use() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let error = check_free(port).unwrap_err();
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_port_is_given_to_whoever_asks_for_it_and_to_nobody_else() {
+    fn reserved_port_is_only_used_when_it_is_requested_explicitly() {
         let kept = ReservedPort::new(0).unwrap();
         let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         for _ in 0..2 {
@@ -178,13 +177,13 @@ mod tests {
             .map(|other| other.local_addr().unwrap().port());
         assert!(!ports.into_iter().any(|port| port == kept.port()));
         let listener = listen(kept.port());
-        let why = ReservedPort::new(kept.port()).unwrap_err();
-        assert!(why.contains("is taken by"), "{why}");
+        let error = ReservedPort::new(kept.port()).unwrap_err();
+        assert!(error.contains("is in use by"), "{error}");
         drop(listener);
     }
 
     #[test]
-    fn whoever_accepted_a_connection_is_at_its_other_end() {
+    fn connection_is_accepted_by_the_process_that_called_accept() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(!is_accepted_by(std::process::id(), &ours));
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn only_listeners_of_the_port_count() {
+    fn listening_inodes_ignore_connections_and_other_ports() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
              0: 0100007F:08AE 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 77 1\n\
              1: 0100007F:08AE 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 78 1\n\

@@ -1,4 +1,4 @@
-//! QEMU as installed.
+//! The installed QEMU.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,27 +6,27 @@ use std::sync::OnceLock;
 
 use base::command;
 
-/// What to do when it is missing.
+/// The hint if QEMU is missing.
 pub const HINT: &str = "apt install qemu-system-x86 qemu-utils";
 
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// QEMU as found.
+/// An installed QEMU.
 #[derive(Debug, Clone)]
 pub struct Qemu {
-    /// The program.
+    /// The path of the program.
     pub path: PathBuf,
-    /// Version with the distribution's suffix: two builds of one version may differ.
+    /// The version with the suffix of the distribution: two builds of one version can differ.
     pub version: String,
 }
 
-/// The first version that locks a page of code while it translates it ("accel/tcg: Always lock pages
-/// before translation"). Before, a processor could go on with code that another had just patched; a
-/// Linux guest then dies now and then of `Oops: int3` in a jump label.
+/// The first version of QEMU that locks a page of code while it translates it ("accel/tcg: Always lock
+/// pages before translation"). Before, a processor could continue with code that another one had just
+/// patched; a Linux guest then sometimes died of `Oops: int3` in a jump label.
 const LOCKS_CODE: (u32, u32) = (8, 1);
 
 impl Qemu {
-    /// Whether the emulated processors of a guest may run at the same time.
+    /// Whether the emulated processors of a guest can run in parallel.
     pub fn threads_are_safe(&self) -> bool {
         let mut numbers = self
             .version
@@ -36,37 +36,37 @@ impl Qemu {
     }
 }
 
-/// Finds it and asks for its version, once a process.
+/// Finds QEMU and its version, once per process.
 ///
 /// # Errors
-/// Why there is none.
+/// QEMU is not installed, or its version cannot be read.
 pub fn find() -> Result<Qemu, String> {
     static FOUND: OnceLock<Result<Qemu, String>> = OnceLock::new();
     FOUND.get_or_init(look).clone()
 }
 
 fn look() -> Result<Qemu, String> {
-    let path = command::find(PROGRAM).ok_or_else(|| format!("no {PROGRAM} on this host"))?;
-    let said = command::run(Command::new(&path).arg("--version"))?;
+    let path = command::find(PROGRAM).ok_or_else(|| format!("{PROGRAM} is not installed"))?;
+    let output = command::run(Command::new(&path).arg("--version"))?;
     Ok(Qemu {
-        version: version(&said)?,
+        version: version(&output)?,
         path,
     })
 }
 
-/// `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)` without the first words.
-fn version(said: &str) -> Result<String, String> {
-    let line = said.lines().next().unwrap_or_default();
+/// The part after `version` of `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)`.
+fn version(output: &str) -> Result<String, String> {
+    let line = output.lines().next().unwrap_or_default();
     let version = line
         .split_once("version ")
         .map(|(_, version)| version.trim().to_owned());
-    version.ok_or_else(|| format!("{PROGRAM} --version said `{line}`"))
+    version.ok_or_else(|| format!("unexpected output of {PROGRAM} --version: `{line}`"))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn an_old_emulation_runs_one_processor_at_a_time() {
+    fn threads_are_unsafe_when_qemu_is_older_than_8_1() {
         let safe = |version: &str| {
             super::Qemu {
                 path: "qemu".into(),
@@ -79,10 +79,10 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_read() {
-        let said = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright\n";
+    fn version_is_parsed_from_the_output() {
+        let output = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\nCopyright\n";
         assert_eq!(
-            super::version(said).unwrap(),
+            super::version(output).unwrap(),
             "7.2.22 (Debian 1:7.2+dfsg-7)"
         );
         assert!(super::version("command not found").is_err());

@@ -1,4 +1,4 @@
-//! How slow this host is, so that deadlines know it.
+//! The speed of this host, which scales timeouts.
 
 use std::hint::black_box;
 use std::sync::OnceLock;
@@ -6,32 +6,33 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-/// What the measured work takes on the two-core machine where the deadlines were chosen, idle.
+/// The duration of the measured work on the reference: an idle two-core machine, for which timeouts are
+/// chosen.
 const REFERENCE: Duration = Duration::from_millis(5);
-/// The measured work: to compile this expression. It is branches, memory and arithmetic, nearly all in
-/// crates that the workspace has optimized in every build, as this one is not.
+/// The measured work: compiling this expression. It consists of branches, memory accesses and arithmetic,
+/// nearly all in crates that the workspace optimizes in every build, unlike this one.
 const WORK: &str = r"\w{20}";
-/// The best of so many counts, so that one moment of other load does not.
+/// The number of measurements; the shortest counts, so that brief load of others does not matter.
 const TRIES: usize = 5;
-/// Nothing is believed to be slower than this: a stuck machine must still be found out.
+/// The largest factor: a stuck machine must still time out.
 const SLOWEST: f64 = 8.0;
 
-/// A factor for deadlines, at least 1: a fast host is as patient as the reference.
+/// A factor for timeouts, at least 1: a fast host uses the timeouts of the reference.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HostSpeed(f64);
 
 impl HostSpeed {
-    /// The host where the deadlines were chosen.
+    /// The reference host.
     pub const REFERENCE: Self = Self(1.0);
 
-    /// This host, measured once a process in a few hundredths of a second.
+    /// This host, measured once per process, in a few hundredths of a second.
     pub fn of_host() -> Self {
         static MEASURED: OnceLock<HostSpeed> = OnceLock::new();
         *MEASURED.get_or_init(|| Self::from_measurement(measure()))
     }
 
-    fn from_measurement(took: Duration) -> Self {
-        Self((took.as_secs_f64() / REFERENCE.as_secs_f64()).clamp(1.0, SLOWEST))
+    fn from_measurement(elapsed: Duration) -> Self {
+        Self((elapsed.as_secs_f64() / REFERENCE.as_secs_f64()).clamp(1.0, SLOWEST))
     }
 
     /// A host that is `factor` times slower than the reference.
@@ -44,13 +45,13 @@ impl HostSpeed {
         self.0
     }
 
-    /// A deadline for this host from one for the reference.
+    /// Converts a timeout of the reference to one of this host.
     pub fn apply(self, limit: Duration) -> Duration {
         limit.mul_f64(self.0)
     }
 }
 
-/// A deadline of so many seconds on the reference, for this host.
+/// The timeout on this host for `seconds` on the reference.
 pub fn seconds(seconds: u64) -> Duration {
     HostSpeed::of_host().apply(Duration::from_secs(seconds))
 }
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_host_gets_more_time_and_a_fast_one_not_less() {
+    fn timeout_is_longer_on_a_slow_host_and_not_shorter_on_a_fast_one() {
         let limit = Duration::from_secs(10);
         assert_eq!(
             HostSpeed::from_measurement(REFERENCE / 2).apply(limit),
@@ -86,10 +87,10 @@ mod tests {
         );
     }
 
-    /// In code that is not optimized this host would seem to be several times slower than it is, and all
-    /// deadlines would be as much too long.
+    /// If the measured code were not optimized, the host would seem several times slower, and all timeouts
+    /// would be too long by that factor.
     #[test]
-    fn the_measured_work_is_optimized_in_every_build() {
+    fn measured_crates_are_optimized_in_every_build() {
         let workspace = include_str!("../../../Cargo.toml");
         for library in ["regex-automata", "regex-syntax"] {
             let line = format!("\n{library}.opt-level = 2\n");

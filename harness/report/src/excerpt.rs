@@ -1,5 +1,5 @@
-//! What a report takes from an evidence folder, before that is gone: what the machine said, and
-//! pictures of it.
+//! Excerpts of evidence folders, made before those are deleted: the end of the serial log, and
+//! screenshots.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,21 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use base::text::printable;
 
-/// Bytes of the serial log of a trial that passed: its end.
-const OF_PASSED: u64 = 16 << 10;
-/// Bytes of the serial log of a trial that did not.
-const OF_RED: u64 = 200 << 10;
-/// Lines of either: a log of empty lines must not make a page that no browser can show.
+/// Bytes from the end of the serial log of a trial that passed.
+const BYTES_OF_PASSED: u64 = 16 << 10;
+/// Bytes from the end of the serial log of a trial that did not pass.
+const BYTES_OF_FAILED: u64 = 200 << 10;
+/// The limit of lines for both: a log of empty lines would make a page that no browser can display.
 const LINES: usize = 5000;
-/// Bytes of all pictures.
+/// The limit of bytes of all screenshots.
 const PICTURES: u64 = 2 << 20;
 
-/// What is excerpts from one folder.
+/// The excerpt of one evidence folder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvidenceExcerpt {
-    /// The end of what the serial line said.
-    pub serial: Vec<Said>,
-    /// How many bytes it said before those.
+    /// The last lines of the serial log.
+    pub serial: Vec<SerialLine>,
+    /// The number of bytes before these lines.
     pub cut: u64,
     /// Screenshots.
     pub pictures: Vec<Picture>,
@@ -33,10 +33,11 @@ pub struct EvidenceExcerpt {
 
 /// A line of the serial console.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Said {
-    /// When its first byte came, in seconds since 1970, to a tenth of a second.
-    pub at: Option<f64>,
-    /// The line, without what would move a cursor.
+pub struct SerialLine {
+    /// The time of its first byte in seconds since 1970, to a tenth of a second.
+    #[serde(rename = "at")]
+    pub timestamp: Option<f64>,
+    /// The line without control characters.
     pub text: String,
 }
 
@@ -50,29 +51,33 @@ pub struct Picture {
 }
 
 impl EvidenceExcerpt {
-    /// What there is in a folder; more of it where the trial did not pass. Nothing where there is no
-    /// such folder.
+    /// Makes the excerpt of a folder, a longer one if the trial did not pass; `None` if there is no such
+    /// folder.
     pub fn from(folder: &Path, passed: bool) -> Option<Self> {
         if !folder.is_dir() {
             return None;
         }
-        let most = if passed { OF_PASSED } else { OF_RED };
-        let (bytes, cut) = end_of(&folder.join("serial.log"), most).unwrap_or_default();
+        let limit = if passed {
+            BYTES_OF_PASSED
+        } else {
+            BYTES_OF_FAILED
+        };
+        let (bytes, cut) = end_of(&folder.join("serial.log"), limit).unwrap_or_default();
         let times = std::fs::read_to_string(folder.join("serial.times")).unwrap_or_default();
-        let mut excerpts = Self {
+        let mut excerpt = Self {
             serial: lines(&bytes, cut, &parse_times(&times)),
             cut,
             pictures: pictures(folder),
         };
-        excerpts.shorten();
-        Some(excerpts)
+        excerpt.shorten();
+        Some(excerpt)
     }
 
-    /// The same in letters that act on nothing, where somebody else took it.
+    /// Escapes control characters, for an excerpt from a file.
     #[must_use]
     pub fn printable(mut self) -> Self {
-        for said in &mut self.serial {
-            said.text = printable(&said.text);
+        for line in &mut self.serial {
+            line.text = printable(&line.text);
         }
         for picture in &mut self.pictures {
             picture.name = printable(&picture.name);
@@ -87,10 +92,10 @@ impl EvidenceExcerpt {
     }
 }
 
-/// The last bytes of a file from the beginning of a line, and how many are before them.
-fn end_of(file: &Path, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
+/// The last bytes of a file from the start of a line, and the number of bytes before them.
+fn end_of(file: &Path, limit: u64) -> std::io::Result<(Vec<u8>, u64)> {
     let mut file = File::open(file)?;
-    let mut cut = file.metadata()?.len().saturating_sub(most);
+    let mut cut = file.metadata()?.len().saturating_sub(limit);
     file.seek(SeekFrom::Start(cut))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -103,28 +108,28 @@ fn end_of(file: &Path, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
     Ok((bytes, cut))
 }
 
-/// When bytes came: the time, and where the first of them stands.
+/// Parses `serial.times`: the time of a read, and the offset of its first byte.
 fn parse_times(text: &str) -> Vec<(f64, u64)> {
     let parse = |line: &str| {
-        let (at, offset) = line.split_once(' ')?;
-        Some((at.parse().ok()?, offset.parse().ok()?))
+        let (timestamp, offset) = line.split_once(' ')?;
+        Some((timestamp.parse().ok()?, offset.parse().ok()?))
     };
     text.lines().filter_map(parse).collect()
 }
 
-fn lines(bytes: &[u8], mut offset: u64, times: &[(f64, u64)]) -> Vec<Said> {
-    let mut said = Vec::new();
+fn lines(bytes: &[u8], mut offset: u64, times: &[(f64, u64)]) -> Vec<SerialLine> {
+    let mut lines = Vec::new();
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let piece = times.partition_point(|(_, from)| *from <= offset);
-        said.push(Said {
-            at: piece.checked_sub(1).map(|piece| times[piece].0),
+        lines.push(SerialLine {
+            timestamp: piece.checked_sub(1).map(|piece| times[piece].0),
             text: printable(&String::from_utf8_lossy(line))
                 .trim_end()
                 .to_owned(),
         });
         offset += line.len() as u64;
     }
-    said
+    lines
 }
 
 /// The PNG files of a folder.
@@ -157,44 +162,44 @@ mod tests {
     }
 
     #[test]
-    fn lines_know_when_they_came() {
+    fn lines_have_the_time_of_their_first_byte() {
         let folder = folder(
             b"one\r\n\x1b[1mtwo\xff\nthree",
             "10.000 0\n11.500 5\nbroken\n12.000 16\n",
         );
         std::fs::write(folder.path().join("screen.png"), "png").unwrap();
-        let excerpts = EvidenceExcerpt::from(folder.path(), true).unwrap();
-        let said: Vec<_> = excerpts
+        let excerpt = EvidenceExcerpt::from(folder.path(), true).unwrap();
+        let lines: Vec<_> = excerpt
             .serial
             .iter()
-            .map(|s| (s.at, &s.text[..]))
+            .map(|s| (s.timestamp, &s.text[..]))
             .collect();
         assert_eq!(
-            said,
+            lines,
             [
                 (Some(10.0), "one"),
                 (Some(11.5), "two\u{fffd}"),
                 (Some(11.5), "three")
             ]
         );
-        assert_eq!((excerpts.cut, &excerpts.pictures[0].png[..]), (0, "cG5n"));
+        assert_eq!((excerpt.cut, &excerpt.pictures[0].png[..]), (0, "cG5n"));
     }
 
     #[test]
-    fn a_long_log_is_cut_at_a_line_and_says_so() {
+    fn long_log_is_cut_at_a_line_and_the_cut_is_counted() {
         let log = "123456789\n".repeat(30_000);
         let folder = folder(log.as_bytes(), "5.0 0\n6.0 299990\n");
         for passed in [true, false] {
-            let excerpts = EvidenceExcerpt::from(folder.path(), passed).unwrap();
-            assert_eq!(excerpts.serial.len() as u64 * 10 + excerpts.cut, 300_000);
-            assert!(excerpts.serial.iter().all(|said| said.text == "123456789"));
-            assert_eq!(excerpts.serial[0].at, Some(5.0));
-            assert_eq!(excerpts.serial.last().unwrap().at, Some(6.0));
+            let excerpt = EvidenceExcerpt::from(folder.path(), passed).unwrap();
+            assert_eq!(excerpt.serial.len() as u64 * 10 + excerpt.cut, 300_000);
+            assert!(excerpt.serial.iter().all(|line| line.text == "123456789"));
+            assert_eq!(excerpt.serial[0].timestamp, Some(5.0));
+            assert_eq!(excerpt.serial.last().unwrap().timestamp, Some(6.0));
         }
     }
 
     #[test]
-    fn of_a_folder_that_is_gone_there_is_nothing() {
+    fn excerpt_of_a_missing_folder_is_none() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(
             EvidenceExcerpt::from(&folder.path().join("gone"), true),

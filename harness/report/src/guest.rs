@@ -1,5 +1,5 @@
-//! Reports of a run in which a guest said something of its own choice wherever it can say anything: for
-//! tests and for fuzzing.
+//! Reports of a run in which a hostile guest controls every text that comes from a guest: for tests and
+//! fuzzing.
 
 use std::path::Path;
 
@@ -10,33 +10,33 @@ use events::SnapshotOutcome;
 use events::{BootStage, BootTimeline};
 use events::{Event, EventKind, StepHead, Verdict};
 
-/// What reports make of a run.
+/// All reports of a run.
 #[derive(Debug)]
 pub struct Reports {
     /// The page.
     pub page: String,
     /// `JUnit` XML.
     pub junit: String,
-    /// The stream of events.
+    /// The event stream.
     pub events: String,
-    /// What is printed of the words on a terminal.
+    /// The guest's text as printed on a terminal.
     pub terminal: String,
 }
 
-/// The reports of a run in which a guest said this.
+/// Makes the reports of a run whose guest printed `output`.
 ///
 /// # Errors
-/// One of them cannot be made.
-pub fn of_guest(said: &[u8], folder: &Path) -> Result<Reports, String> {
+/// A report cannot be made.
+pub fn of_guest(output: &[u8], folder: &Path) -> Result<Reports, String> {
     let failed = |error: &dyn std::fmt::Display| error.to_string();
-    let text = String::from_utf8_lossy(said).into_owned();
-    std::fs::write(folder.join("serial.log"), said).map_err(|e| failed(&e))?;
+    let text = String::from_utf8_lossy(output).into_owned();
+    std::fs::write(folder.join("serial.log"), output).map_err(|e| failed(&e))?;
     let mut run_log = RunLog::default();
     let mut events = String::new();
-    for what in run(&text, folder) {
+    for kind in run(&text, folder) {
         let event = Event {
             timestamp: 1.0,
-            kind: what,
+            kind,
         }
         .printable();
         events += &serde_json::to_string(&event).map_err(|e| failed(&e))?;
@@ -53,22 +53,22 @@ pub fn of_guest(said: &[u8], folder: &Path) -> Result<Reports, String> {
 
 fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
     let (trial, text) = ("q35::tea".to_owned(), text.to_owned());
-    let rung = BootStage {
+    let stage = BootStage {
         stage: text.clone(),
         seconds: 1.0,
         budget: None,
         error: Some(text.clone()),
     };
-    let ladder = BootTimeline {
+    let timeline = BootTimeline {
         profile: "q35".into(),
         accelerator: "tcg".into(),
         build: String::new(),
         scale: 1.0,
         evidence: evidence.into(),
         ready: false,
-        stages: vec![rung],
+        stages: vec![stage],
     };
-    let (step, line, took) = (1, 4, 1.0);
+    let (step, line, duration) = (1, 4, 1.0);
     let head = StepHead {
         line,
         title: text.clone(),
@@ -83,7 +83,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
         },
         EventKind::Boot {
             trial: trial.clone(),
-            timeline: ladder,
+            timeline,
         },
         EventKind::StepBegins {
             trial: trial.clone(),
@@ -95,7 +95,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
             trial: trial.clone(),
             step,
             title: text.clone(),
-            duration: took,
+            duration,
             failure: Some(text.clone()),
         },
         EventKind::Note {
@@ -105,7 +105,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
         EventKind::TrialEnds {
             trial,
             verdict: Verdict::Failed,
-            duration: took,
+            duration,
             step: Some(step),
             reason: Some(text.clone()),
             evidence: Some(evidence.into()),
@@ -115,15 +115,15 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
 }
 
 impl Reports {
-    /// Looks for letters that act on a terminal, a page or an XML parser.
+    /// Checks that no report contains a character that acts on a terminal, a page or an XML parser.
     ///
     /// # Errors
-    /// Which, and where.
+    /// The first such character, and its report.
     pub fn check(&self) -> Result<(), String> {
         let all = [
             ("page", &self.page),
             ("JUnit XML", &self.junit),
-            ("stream of events", &self.events),
+            ("event stream", &self.events),
             ("terminal", &self.terminal),
         ];
         for (name, text) in all {
@@ -136,7 +136,7 @@ impl Reports {
     }
 }
 
-/// Written down here once more, by another rule than that of [`printable`].
+/// Independent of the rule of [`printable`], which it verifies.
 fn is_plain(letter: char) -> bool {
     let number = letter as u32;
     let control = number < 0x20 || (0x7f..0xa0).contains(&number);
@@ -152,19 +152,19 @@ fn is_plain(letter: char) -> bool {
 mod tests {
     use super::*;
 
-    fn check(said: &[u8]) {
+    fn check(output: &[u8]) {
         let folder = tempfile::tempdir().unwrap();
-        let reports = of_guest(said, folder.path()).unwrap();
+        let reports = of_guest(output, folder.path()).unwrap();
         reports
             .check()
-            .unwrap_or_else(|why| panic!("{why}: {said:?}"));
+            .unwrap_or_else(|reason| panic!("{reason}: {output:?}"));
         let parsed = roxmltree::Document::parse(&reports.junit);
-        parsed.unwrap_or_else(|why| panic!("{why}: {said:?}"));
+        parsed.unwrap_or_else(|reason| panic!("{reason}: {output:?}"));
     }
 
     #[test]
-    fn reports_are_sound_when_a_guest_says_what_acts_on_them() {
-        for said in [
+    fn reports_are_clean_when_a_guest_prints_control_characters() {
+        for output in [
             "\u{1b}]52;c;cm0gLXJmIH4=\u{7}",
             "\0\u{1}\u{8}\u{b}\u{1f}\u{7f}\u{80}\u{9b}31m",
             "\u{fffe}\u{ffff}\u{10ffff}\u{fdd0}",
@@ -173,13 +173,13 @@ mod tests {
             "",
             "\r\n\r\n",
         ] {
-            check(said.as_bytes());
+            check(output.as_bytes());
         }
         check(b"\xff\xfe\xed\xa0\x80");
     }
 
     #[test]
-    fn reports_are_sound_whatever_a_guest_says() {
+    fn reports_are_clean_when_a_guest_prints_random_text() {
         let mut draw = fastrand::Rng::with_seed(17);
         for _ in 0..300 {
             let letter = |draw: &mut fastrand::Rng| match draw.u8(0..4) {
@@ -191,11 +191,11 @@ mod tests {
                     .unwrap_or('x'),
             };
             let text: String = (0..draw.usize(0..64)).map(|_| letter(&mut draw)).collect();
-            let mut said = text.into_bytes();
+            let mut output = text.into_bytes();
             if draw.bool() {
-                said.push(draw.u8(..));
+                output.push(draw.u8(..));
             }
-            check(&said);
+            check(&output);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How boots went before: what the ladder of a boot is compared with.
+//! The timelines of past boots, which a boot timeline is compared with.
 
 use std::path::{Path, PathBuf};
 
@@ -13,51 +13,51 @@ use events::{Event, EventKind, Listener};
 use base::lock;
 use events::BootTimeline;
 
-/// So many boots are kept; this many more are let pass before the file is written anew.
+/// The number of boots to keep. The file is rewritten when it has `SLACK` more than that.
 const KEPT: usize = 500;
 const SLACK: usize = 100;
-/// So many boots make the usual one.
-pub const USUAL: usize = 20;
+/// The number of last boots that the usual boot time is computed from.
+pub const BASELINE_BOOTS: usize = 20;
 
-/// The file of boots that went well.
+/// The file of successful boots.
 #[derive(Debug, Clone)]
 pub struct History {
     file: PathBuf,
 }
 
-/// A boot of the past.
+/// A past boot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Booted {
-    /// When it was over, in seconds since 1970.
+pub struct PastBoot {
+    /// The end of the boot, in seconds since 1970.
     pub timestamp: f64,
-    /// How it went.
+    /// Its timeline.
     #[serde(flatten)]
     pub timeline: BootTimeline,
 }
 
 impl History {
-    /// Kept in `boots.jsonl` of a folder, which need not be there yet.
+    /// The history in `boots.jsonl` of a folder; neither needs to exist.
     pub fn new(folder: &Path) -> Self {
         let file = folder.join("boots.jsonl");
         Self { file }
     }
 
-    /// The boots, the last one last. What cannot be read is left out.
-    pub fn boots(&self) -> Vec<Booted> {
+    /// The boots, the oldest first. Lines that cannot be parsed are skipped.
+    pub fn boots(&self) -> Vec<PastBoot> {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let boots = text.lines().filter_map(|l| serde_json::from_str(l).ok());
         boots.collect()
     }
 
-    /// Adds a boot; the oldest go.
+    /// Adds a boot; removes the oldest ones beyond the limit.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn add(&self, boot: &Booted) -> std::io::Result<()> {
+    pub fn add(&self, boot: &PastBoot) -> std::io::Result<()> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder)?;
-        // Beside the file, for that is replaced now and then.
-        let _ours = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        // The lock is another file, because this one is sometimes replaced.
+        let _lock = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
         append(&self.file, &format!("{}\n", serde_json::to_string(boot)?))?;
         let text = std::fs::read_to_string(&self.file)?;
         let lines: Vec<&str> = text.lines().collect();
@@ -71,19 +71,16 @@ impl History {
 
 impl Listener for History {
     fn on_event(&self, event: &Event) {
-        let EventKind::Boot {
-            timeline: ladder, ..
-        } = &event.kind
-        else {
+        let EventKind::Boot { timeline, .. } = &event.kind else {
             return;
         };
-        // One that went wrong says nothing about how long a boot takes.
-        if !ladder.ready || ladder.stages.is_empty() {
+        // The duration of a failed boot is not comparable.
+        if !timeline.ready || timeline.stages.is_empty() {
             return;
         }
-        let boot = Booted {
+        let boot = PastBoot {
             timestamp: event.timestamp,
-            timeline: ladder.clone(),
+            timeline: timeline.clone(),
         };
         if let Err(error) = self.add(&boot) {
             log::warn!("{}: {error}", self.file.display());
@@ -91,17 +88,17 @@ impl Listener for History {
     }
 }
 
-/// Those like one: of its profile and accelerator.
-pub fn alike<'a>(boots: &'a [Booted], one: &BootTimeline) -> Vec<&'a Booted> {
-    let alike = |boot: &&Booted| {
+/// The boots with the profile and accelerator of `one`.
+pub fn comparable<'a>(boots: &'a [PastBoot], one: &BootTimeline) -> Vec<&'a PastBoot> {
+    let is_comparable = |boot: &&PastBoot| {
         boot.timeline.profile == one.profile && boot.timeline.accelerator == one.accelerator
     };
-    boots.iter().filter(alike).collect()
+    boots.iter().filter(is_comparable).collect()
 }
 
-/// When the last boots usually reached a stage.
-pub fn usual(boots: &[&Booted], stage: &str) -> Option<f64> {
-    let last = boots.iter().rev().take(USUAL);
+/// The median time of a stage in the last boots, in seconds.
+pub fn median_time(boots: &[&PastBoot], stage: &str) -> Option<f64> {
+    let last = boots.iter().rev().take(BASELINE_BOOTS);
     median(last.filter_map(|boot| Some(boot.timeline.stage(stage)?.seconds)))
 }
 
@@ -110,30 +107,30 @@ mod tests {
     use super::*;
     use events::BootStage;
 
-    fn boot(profile: &str, seconds: f64) -> Booted {
-        let rung = BootStage {
+    fn boot(profile: &str, seconds: f64) -> PastBoot {
+        let stage = BootStage {
             stage: "started".into(),
             seconds,
             budget: None,
             error: None,
         };
-        let ladder = BootTimeline {
+        let timeline = BootTimeline {
             profile: profile.into(),
             accelerator: "tcg".into(),
             build: "b".into(),
             scale: 1.0,
             evidence: "e".into(),
             ready: true,
-            stages: vec![rung],
+            stages: vec![stage],
         };
-        Booted {
+        PastBoot {
             timestamp: 1.0,
-            timeline: ladder,
+            timeline,
         }
     }
 
     #[test]
-    fn the_last_boots_are_kept() {
+    fn history_keeps_the_last_boots() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(&folder.path().join("history"));
         let many = KEPT + SLACK;
@@ -146,32 +143,29 @@ mod tests {
     }
 
     #[test]
-    fn only_boots_that_went_well_are_history() {
+    fn history_ignores_boots_that_did_not_become_ready() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path());
         for ready in [true, false] {
-            let mut ladder = boot("q35", 5.0).timeline;
-            ladder.ready = ready;
+            let mut timeline = boot("q35", 5.0).timeline;
+            timeline.ready = ready;
             let trial = "q35::tea".into();
-            let what = EventKind::Boot {
-                trial,
-                timeline: ladder,
-            };
+            let kind = EventKind::Boot { trial, timeline };
             history.on_event(&Event {
                 timestamp: 1.0,
-                kind: what,
+                kind,
             });
         }
         assert_eq!(history.boots(), [boot("q35", 5.0)]);
     }
 
     #[test]
-    fn a_boot_is_compared_with_those_like_it() {
+    fn boot_is_compared_with_boots_of_its_profile() {
         let boots = [1.0, 2.0, 9.0].map(|s| boot("q35", s));
         let others = [boot("pc", 100.0)];
         let all: Vec<_> = boots.into_iter().chain(others).collect();
-        let alike = alike(&all, &all[0].timeline);
-        assert_eq!(usual(&alike, "started"), Some(2.0));
-        assert_eq!(usual(&alike, "console"), None);
+        let comparable = comparable(&all, &all[0].timeline);
+        assert_eq!(median_time(&comparable, "started"), Some(2.0));
+        assert_eq!(median_time(&comparable, "console"), None);
     }
 }

@@ -1,6 +1,6 @@
-//! The stream of events as JSON, a line each: what `--events` writes.
+//! The stream of events as JSON Lines, which `--events` writes.
 //!
-//! Fields and events may be added, none changes or goes while the version stays.
+//! A version can add fields and events. It never changes or removes one.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use events::{Event, EventKind, Listener};
 
-/// Told with each beginning of a run.
+/// The version of the format, part of the `run-begins` event.
 pub(crate) const VERSION: u32 = 2;
 
-/// Writes each event at once.
+/// Writes each event as it happens.
 pub struct Stream(Mutex<Sink>);
 
 struct Sink {
     to: Box<dyn Write + Send>,
-    /// Nobody reads any more, or the disk is full: said once.
+    /// Writing failed (closed pipe, full disk); it is reported once.
     failed: bool,
 }
 
@@ -32,8 +32,8 @@ struct Line<'a> {
 }
 
 impl Stream {
-    /// Into a file, `-` for stdout. What other processes write into the file at the same time stays;
-    /// what is already in it does unless it is to be `new`.
+    /// Opens a file to append to; `-` is stdout. `new` truncates the file first. Several processes can write
+    /// to the same file.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -65,12 +65,12 @@ impl Listener for Stream {
         }
         let written = serde_json::to_string(&Line { event, version })
             .map_err(io::Error::from)
-            // In one piece: other processes may write between two.
+            // In one write: other processes may write between two.
             .and_then(|line| sink.to.write_all(format!("{line}\n").as_bytes()))
             .and_then(|()| sink.to.flush());
         if let Err(error) = written {
             sink.failed = true;
-            log::warn!("the stream of events ends here: {error}");
+            log::warn!("cannot write the event stream, which ends here: {error}");
         }
     }
 }
@@ -80,10 +80,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_event_is_a_line_and_the_first_tells_the_version() {
+    fn stream_has_a_line_per_event_and_the_version_in_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
-        std::fs::write(&file, "of yesterday\n").unwrap();
+        std::fs::write(&file, "of an earlier run\n").unwrap();
         let stream = Stream::open(&file, true).unwrap();
         let other = Stream::open(&file, false).unwrap();
         let note = |text: &str| EventKind::Note {
@@ -99,10 +99,10 @@ mod tests {
             kind: begins,
         });
         for (stream, text) in [(&stream, "a"), (&other, "b"), (&stream, "c")] {
-            let what = note(text);
+            let kind = note(text);
             stream.on_event(&Event {
                 timestamp: 2.0,
-                kind: what,
+                kind,
             });
         }
         insta::assert_snapshot!(std::fs::read_to_string(&file).unwrap(), @r#"

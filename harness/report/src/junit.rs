@@ -9,98 +9,98 @@ use super::run::{Attempt, Outcome, Run, TestResult};
 use super::run_log::RunLog;
 use events::Verdict;
 
-/// Lines of the serial log that go with a trial.
+/// The number of serial log lines per test case.
 const LINES: usize = 100;
 
-/// The XML.
+/// Renders a run as XML.
 ///
 /// # Errors
-/// It cannot be written as XML.
+/// The report cannot be serialized.
 pub fn xml(run_log: &RunLog) -> Result<String, quick_junit::SerializeError> {
     let run = Run::of(&run_log.events);
     let mut report = Report::new("harness");
-    report.set_timestamp(time(run.at));
-    if let Some(took) = run.took {
-        report.set_time(seconds(took));
+    report.set_timestamp(time(run.start));
+    if let Some(duration) = run.duration {
+        report.set_time(seconds(duration));
     }
     let mut suites = BTreeMap::new();
-    for tried in &run.trials {
-        let profile = tried.profile();
+    for result in &run.trials {
+        let profile = result.profile();
         let suite = suites
             .entry(profile)
             .or_insert_with(|| TestSuite::new(profile));
-        suite.add_test_case(case(tried, run_log));
+        suite.add_test_case(case(result, run_log));
     }
     report.add_test_suites(suites.into_values());
     report.to_string()
 }
 
-fn case(tried: &TestResult, run_log: &RunLog) -> TestCase {
-    let mut case = TestCase::new(tried.scenario(), status(tried));
-    case.set_classname(tried.profile());
-    if let Some(took) = tried.took() {
-        case.set_time(seconds(took));
+fn case(result: &TestResult, run_log: &RunLog) -> TestCase {
+    let mut case = TestCase::new(result.scenario(), status(result));
+    case.set_classname(result.profile());
+    if let Some(duration) = result.duration() {
+        case.set_time(seconds(duration));
     }
-    if let Some(last) = tried.attempts.last() {
-        case.set_timestamp(time(last.at));
+    if let Some(last) = result.attempts.last() {
+        case.set_timestamp(time(last.start));
         case.add_property(("file", &*last.file.to_string_lossy()));
         if let Some(evidence) = last.left() {
             case.add_property(("evidence", &*evidence.to_string_lossy()));
         }
-        let said = serial(last, run_log);
-        if !said.is_empty() {
-            case.set_system_out(said);
+        let output = serial(last, run_log);
+        if !output.is_empty() {
+            case.set_system_out(output);
         }
     }
     case
 }
 
-fn status(tried: &TestResult) -> TestCaseStatus {
-    let outcome = tried.outcome();
+fn status(result: &TestResult) -> TestCaseStatus {
+    let outcome = result.outcome();
     let mut status = match outcome {
         Outcome::Passed | Outcome::Flaky => TestCaseStatus::success(),
-        Outcome::Ignored | Outcome::Known => TestCaseStatus::skipped(),
-        Outcome::Red => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        Outcome::NoVerdict | Outcome::NotEnded => {
-            TestCaseStatus::non_success(NonSuccessKind::Error)
-        }
+        Outcome::Ignored | Outcome::KnownFailure => TestCaseStatus::skipped(),
+        Outcome::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Outcome::Error | Outcome::NotEnded => TestCaseStatus::non_success(NonSuccessKind::Error),
     };
     if !matches!(outcome, Outcome::Passed | Outcome::Flaky) {
-        let why = tried.why().unwrap_or("nothing was heard of its end");
+        let reason = result.reason().unwrap_or("the trial did not end");
         status.set_type(outcome.word());
-        status.set_message(first_line(why));
-        status.set_description(why);
+        status.set_message(first_line(reason));
+        status.set_description(reason);
     }
-    let before = tried.attempts.len().saturating_sub(1);
-    status.add_reruns(tried.attempts[..before].iter().map(rerun));
+    let before = result.attempts.len().saturating_sub(1);
+    status.add_reruns(result.attempts[..before].iter().map(rerun));
     status
 }
 
-/// An attempt after which there was another one.
+/// An attempt that another one followed.
 fn rerun(attempt: &Attempt) -> TestRerun {
     let end = attempt.end.as_ref();
-    let red = end.is_some_and(|end| end.verdict == Verdict::Failed);
-    let kind = if red {
+    let failed = end.is_some_and(|end| end.verdict == Verdict::Failed);
+    let kind = if failed {
         NonSuccessKind::Failure
     } else {
         NonSuccessKind::Error
     };
     let mut rerun = TestRerun::new(kind);
-    rerun.set_timestamp(time(attempt.at));
+    rerun.set_timestamp(time(attempt.start));
     rerun.set_time(seconds(attempt.length()));
-    let why = end.and_then(|end| end.why.as_deref()).unwrap_or_default();
-    rerun.set_type(if red { "red" } else { "no verdict" });
-    rerun.set_message(first_line(why));
-    rerun.set_description(why);
+    let reason = end
+        .and_then(|end| end.reason.as_deref())
+        .unwrap_or_default();
+    rerun.set_type(if failed { "failed" } else { "error" });
+    rerun.set_message(first_line(reason));
+    rerun.set_description(reason);
     rerun
 }
 
-/// The end of what the machine said.
+/// The last lines of the serial log.
 fn serial(attempt: &Attempt, run_log: &RunLog) -> String {
-    let excerpts = run_log.excerpts.get(&attempt.evidence);
-    let said = excerpts.map_or(&[][..], |excerpts| &excerpts.serial);
-    let last = &said[said.len().saturating_sub(LINES)..];
-    let lines: Vec<&str> = last.iter().map(|said| said.text.as_str()).collect();
+    let excerpt = run_log.excerpts.get(&attempt.evidence);
+    let lines = excerpt.map_or(&[][..], |excerpt| &excerpt.serial);
+    let last = &lines[lines.len().saturating_sub(LINES)..];
+    let lines: Vec<&str> = last.iter().map(|line| line.text.as_str()).collect();
     lines.join("\n")
 }
 
@@ -114,6 +114,6 @@ fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-fn time(at: f64) -> chrono::DateTime<chrono::Utc> {
-    SystemTime::into(UNIX_EPOCH + seconds(at))
+fn time(timestamp: f64) -> chrono::DateTime<chrono::Utc> {
+    SystemTime::into(UNIX_EPOCH + seconds(timestamp))
 }

@@ -1,15 +1,15 @@
-//! What people and programs see of a run, each made of its events alone.
+//! Reports of a run for people and programs, each derived from its events alone.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `text`, `warnings`, `progress` | a run on a terminal, as it goes; `summary` at its end |
+//! | `text`, `warnings`, `progress` | a run on a terminal while it runs; `summary` at its end |
 //! | `jsonl` | the events as JSON Lines |
-//! | `run_log`, `excerpt` | what is kept of a run for its reports: events, and excerpts of evidence |
+//! | `run_log`, `excerpt` | the data that reports are made from: events, and excerpts of evidence |
 //! | `run` | the trials of a run, derived from its events |
 //! | `history` | the timelines of past boots |
 //! | `junit`, `page` | a run as XML and as an HTML page, both functions of the run log alone |
 //! | `guest` | reports of hostile guest output, for tests and fuzzing |
-//! | `output` | which files are asked for, and who writes them |
+//! | `output` | the requested files, and the listener that writes them |
 
 mod excerpt;
 pub mod guest;

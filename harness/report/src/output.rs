@@ -1,4 +1,4 @@
-//! What a run leaves for others: the stream of events, `JUnit` XML, the page; and who writes them.
+//! The output files of a run: the event stream, `JUnit` XML and the page; and the listener that writes them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +14,10 @@ use base::files;
 use base::lock;
 use events::{Event, EventKind, Listener, Listeners};
 
-/// Files are written again while a run goes on, but not more often than this.
-const AGAIN: Duration = Duration::from_secs(10);
+/// The shortest time between two updates of the files during a run.
+const UPDATE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Files that are asked for.
+/// The requested output files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outputs {
     /// The page.
@@ -26,20 +26,20 @@ pub struct Outputs {
     pub junit: Option<PathBuf>,
     /// The stream of events; `-` is stdout.
     pub events: Option<PathBuf>,
-    /// What the file of events holds is of another run.
+    /// Whether the event file has the content of another run, which is truncated.
     pub events_anew: bool,
-    /// Identifies the run when each of its trials is a process, as under cargo-nextest.
+    /// The identity of the run if each trial is a process of its own, as under cargo-nextest.
     pub shared_run: Option<String>,
 }
 
 impl Outputs {
-    /// Whether stdout belongs to the stream.
+    /// Whether the event stream uses stdout.
     pub fn takes_stdout(&self) -> bool {
         self.events.as_deref() == Some(Path::new("-"))
     }
 
-    /// Adds those who write the files, and makes sure that they can. `history` is the folder where past
-    /// boots are kept.
+    /// Adds the listeners that write the files, and checks that the files can be written. `history` is the
+    /// folder of past boots.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -58,7 +58,7 @@ impl Outputs {
         Ok(listeners.with(Writer::new(self.clone(), history)))
     }
 
-    /// Writes page and XML.
+    /// Writes the page and the XML.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -78,10 +78,10 @@ impl Outputs {
 }
 
 fn cannot(file: &Path, error: &std::io::Error) -> String {
-    format!("{} cannot be written: {error}", file.display())
+    format!("cannot write {}: {error}", file.display())
 }
 
-/// The folder of a file, made where it is not there.
+/// Creates the folder of a file if it does not exist.
 fn folder(file: &Path) -> std::io::Result<&Path> {
     let folder = file.parent().filter(|f| !f.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
@@ -89,7 +89,7 @@ fn folder(file: &Path) -> std::io::Result<&Path> {
     Ok(folder)
 }
 
-/// Minutes before it is needed.
+/// Checks that a file can be written, before the run starts.
 fn probe(file: &Path) -> std::io::Result<()> {
     if file.is_dir() {
         return Err(std::io::ErrorKind::IsADirectory.into());
@@ -97,12 +97,12 @@ fn probe(file: &Path) -> std::io::Result<()> {
     tempfile::NamedTempFile::new_in(folder(file)?).map(drop)
 }
 
-/// Keeps the run_log of a run, and writes what is asked for: now and then, so that a run that is
-/// interrupted leaves most of it, and at the end.
+/// Collects the run log and writes the requested files: at intervals, so that an interrupted run leaves
+/// most of it, and at the end.
 struct Writer {
     outputs: Outputs,
     history: History,
-    /// Where several processes keep one run_log.
+    /// The file of the run log that several processes share.
     shared: Option<PathBuf>,
     state: Mutex<State>,
 }
@@ -126,7 +126,7 @@ impl Writer {
         }
     }
 
-    fn take(&self, state: &mut State, event: &Event) -> Result<(), String> {
+    fn record(&self, state: &mut State, event: &Event) -> Result<(), String> {
         state.run_log.add(event);
         let Some(file) = &self.shared else {
             if self.is_time(state, event) {
@@ -135,10 +135,10 @@ impl Writer {
             }
             return Ok(());
         };
-        // One process at a time, so that the last one to write has seen all.
-        let ours = folder(file)
+        // One process at a time, so that the last one to write has read all events.
+        let lock = folder(file)
             .and_then(|_| lock::take(&file.with_extension("lock"), FlockArg::LockExclusive));
-        let _ours = ours.map_err(|error| cannot(file, &error))?;
+        let _lock = lock.map_err(|error| cannot(file, &error))?;
         let added = state.run_log.append_last(file);
         added.map_err(|error| cannot(file, &error))?;
         match event.kind {
@@ -151,7 +151,9 @@ impl Writer {
         let written = state.written;
         match event.kind {
             EventKind::RunEnds { .. } => true,
-            EventKind::TrialEnds { .. } => written.is_none_or(|written| written.elapsed() >= AGAIN),
+            EventKind::TrialEnds { .. } => {
+                written.is_none_or(|written| written.elapsed() >= UPDATE_INTERVAL)
+            }
             _ => false,
         }
     }
@@ -160,7 +162,7 @@ impl Writer {
 impl Listener for Writer {
     fn on_event(&self, event: &Event) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = self.take(&mut state, event)
+        if let Err(error) = self.record(&mut state, event)
             && !std::mem::replace(&mut state.failed, true)
         {
             log::warn!("{error}");

@@ -1,4 +1,4 @@
-//! A run as it goes, on a terminal: a line for each machine, and one for all of it.
+//! The progress of a run on a terminal: a line for each machine, and one for the whole run.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,14 +16,14 @@ mod row;
 use head::Head;
 use row::Row;
 
-/// Draws on stderr; a copy draws on the same.
+/// Draws progress on stderr; clones share the same lines.
 #[derive(Clone)]
 pub struct ProgressReporter(Arc<Inner>);
 
 struct Inner {
     bars: MultiProgress,
     to: LineSink,
-    usual: Baseline,
+    baseline: Baseline,
     paint: Paint,
     state: Mutex<State>,
 }
@@ -35,8 +35,8 @@ struct State {
 }
 
 impl ProgressReporter {
-    /// Draws on the terminal of `bars`; the last summary goes to `to`.
-    pub fn new(bars: MultiProgress, to: LineSink, usual: Baseline, colour: bool) -> Self {
+    /// Draws on the terminal of `bars`; prints the summary to `to`.
+    pub fn new(bars: MultiProgress, to: LineSink, baseline: Baseline, colour: bool) -> Self {
         let state = State {
             rows: BTreeMap::new(),
             head: Head::new(&bars),
@@ -45,16 +45,16 @@ impl ProgressReporter {
         Self(Arc::new(Inner {
             bars,
             to,
-            usual,
+            baseline,
             paint: Paint::new(colour),
             state: Mutex::new(state),
         }))
     }
 
-    /// A trial waits for something, and last saw something else.
-    pub fn waits(&self, trial: &str, what: &str, seen: &str) {
+    /// Shows what a trial waits for, and what it saw last.
+    pub fn waits(&self, trial: &str, condition: &str, seen: &str) {
         let mut state = self.state();
-        self.row(&mut state, trial).waits(what, seen);
+        self.row(&mut state, trial).waits(condition, seen);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -67,34 +67,34 @@ impl ProgressReporter {
         rows.entry(trial.to_owned()).or_insert_with(new)
     }
 
-    fn step_begins(&self, trial: &str, step: usize, what: &str) {
-        let usually = self.0.usual.step(trial, step, what);
+    fn step_begins(&self, trial: &str, step: usize, title: &str) {
+        let usual = self.0.baseline.step(trial, step, title);
         let mut state = self.state();
-        self.row(&mut state, trial).begins(step, what, usually);
+        self.row(&mut state, trial).begins(step, title, usual);
     }
 
-    /// TextReporter that stay, above those that move.
+    /// Prints lines that stay, above the progress lines.
     fn print(&self, text: &str) {
-        // A terminal that is gone shows nothing.
+        // An error means that the terminal is gone.
         let _ = self.0.bars.println(text);
     }
 
-    fn ended(&self, trial: &str, verdict: Verdict, took: f64, why: Option<&str>) {
+    fn ended(&self, trial: &str, verdict: Verdict, duration: f64, reason: Option<&str>) {
         let mut state = self.state();
         if let Some(row) = state.rows.remove(trial) {
             self.0.bars.remove(row.bar());
         }
         state.head.ended(trial, verdict);
-        state.summary.ended(trial, verdict, why);
+        state.summary.ended(trial, verdict, reason);
         drop(state);
-        self.print(&self.0.paint.end(trial, verdict, took, why));
+        self.print(&self.0.paint.end(trial, verdict, duration, reason));
     }
 
-    fn run_ends(&self, took: f64) {
+    fn run_ends(&self, duration: f64) {
         let state = self.state();
-        // The lines that move are gone before the last word.
+        // Remove the progress lines before the summary.
         let _ = self.0.bars.clear();
-        (self.0.to)(&state.summary.text(&self.0.paint, took));
+        (self.0.to)(&state.summary.text(&self.0.paint, duration));
     }
 }
 
@@ -103,7 +103,7 @@ impl Listener for ProgressReporter {
         match &event.kind {
             EventKind::RunBegins { trials, ignored } => {
                 let mut state = self.state();
-                state.head.begins(trials, &self.0.usual);
+                state.head.begins(trials, &self.0.baseline);
                 state.summary.begins(ignored);
             }
             EventKind::TrialBegins { trial, steps, .. } => {
@@ -112,26 +112,23 @@ impl Listener for ProgressReporter {
                 self.row(&mut state, trial).steps(steps.len());
             }
             EventKind::StepBegins {
-                trial,
-                step,
-                title: what,
-                ..
-            } => self.step_begins(trial, *step, what),
+                trial, step, title, ..
+            } => self.step_begins(trial, *step, title),
             EventKind::AttemptEnds { trial, attempt, .. } => {
                 self.print(&self.0.paint.again(trial, *attempt));
             }
             EventKind::Note { trial, text } => {
-                let about = trial.as_ref().map(|trial| format!("{trial}: "));
-                self.print(&format!("note: {}{text}", about.unwrap_or_default()));
+                let prefix = trial.as_ref().map(|trial| format!("{trial}: "));
+                self.print(&format!("note: {}{text}", prefix.unwrap_or_default()));
             }
             EventKind::TrialEnds {
                 trial,
                 verdict,
-                duration: took,
-                reason: why,
+                duration,
+                reason,
                 ..
-            } => self.ended(trial, *verdict, *took, why.as_deref()),
-            EventKind::RunEnds { duration: took } => self.run_ends(*took),
+            } => self.ended(trial, *verdict, *duration, reason.as_deref()),
+            EventKind::RunEnds { duration } => self.run_ends(*duration),
             EventKind::StepEnds { .. } | EventKind::Boot { .. } | EventKind::Setup { .. } => {}
         }
     }

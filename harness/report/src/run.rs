@@ -1,4 +1,4 @@
-//! A run as its events tell of it: the trials, each with its attempts, and how they ended.
+//! A run as derived from its events: the trials with their attempts and outcomes.
 
 use std::path::{Path, PathBuf};
 
@@ -9,110 +9,110 @@ use events::{Event, EventKind, StepHead, Verdict};
 /// A run.
 #[derive(Debug, Clone, Default)]
 pub struct Run {
-    /// When it began, in seconds since 1970.
-    pub at: f64,
-    /// How long it took, in seconds; none where it did not end.
-    pub took: Option<f64>,
-    /// By name.
+    /// The start, in seconds since 1970.
+    pub start: f64,
+    /// The duration in seconds; `None` if it did not end.
+    pub duration: Option<f64>,
+    /// Sorted by name.
     pub trials: Vec<TestResult>,
-    /// What is to be known about no trial in particular.
+    /// Notes that are not about one trial.
     pub notes: Vec<String>,
 }
 
-/// A scenario on a profile.
+/// A trial: a scenario on a profile.
 #[derive(Debug, Clone, Default)]
 pub struct TestResult {
     /// `PROFILE::SCENARIO`.
     pub name: String,
-    /// Why this host cannot run it.
+    /// The reason why this host cannot run it.
     pub ignored: Option<String>,
-    /// One, or several where it was tried again.
+    /// Its attempts; several if it was retried.
     pub attempts: Vec<Attempt>,
 }
 
-/// What became of a trial, all its attempts excerpts together.
+/// The outcome of a trial, over all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A step, or the boot before it, did not hold.
-    Red,
-    /// There was no machine to judge.
-    NoVerdict,
-    /// It began, or was to begin, and nothing was heard of its end.
+    /// A step, or the boot before it, failed.
+    Failed,
+    /// The harness could not provide a machine to judge.
+    Error,
+    /// It was planned or started, and there is no event of its end.
     NotEnded,
-    /// It passed after it had been red.
+    /// It passed after a failed attempt.
     Flaky,
-    /// It is red, and known to be.
-    Known,
+    /// It failed, and the failure is accepted.
+    KnownFailure,
     /// This host cannot run it.
     Ignored,
-    /// All held.
+    /// All steps succeeded.
     Passed,
 }
 
-/// From the beginning of a trial to its end.
+/// One attempt at a trial.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
-    /// When it began, in seconds since 1970.
-    pub at: f64,
+    /// The start, in seconds since 1970.
+    pub start: f64,
     /// What the scenario proves.
     pub about: String,
     /// The scenario's file.
     pub file: PathBuf,
-    /// The steps of the scenario, whether they ran or not.
+    /// All steps of the scenario.
     pub heads: Vec<StepHead>,
-    /// What ran.
-    pub steps: Vec<Ran>,
-    /// How its machines booted.
+    /// The steps that were started.
+    pub steps: Vec<StepRun>,
+    /// The boot timelines of its machines.
     pub boots: Vec<BootTimeline>,
-    /// The evidence of the machines that it was forked from, where they were made for it.
+    /// The evidence of the machines that were made for it to fork from.
     pub parents: Vec<PathBuf>,
-    /// What is to be known.
+    /// Notes.
     pub notes: Vec<String>,
-    /// Where its evidence was.
+    /// Its evidence folder.
     pub evidence: PathBuf,
-    /// How it ended.
+    /// Its end; `None` if it did not end.
     pub end: Option<End>,
 }
 
-/// A step that began.
+/// A step that was started.
 #[derive(Debug, Clone)]
-pub struct Ran {
-    /// Which step; 0 is what comes before the first.
+pub struct StepRun {
+    /// The number of the step; 0 is the boot or fork before the first.
     pub number: usize,
-    /// Where it stands in the scenario's file.
+    /// Its line in the scenario file.
     pub line: usize,
-    /// What it does.
-    pub what: String,
-    /// When it began, in seconds since 1970.
-    pub at: f64,
-    /// How long it took, in seconds; none where it did not end.
-    pub took: Option<f64>,
-    /// Why it is red.
-    pub fault: Option<String>,
+    /// Its title.
+    pub title: String,
+    /// The start, in seconds since 1970.
+    pub start: f64,
+    /// The duration in seconds; `None` if it did not end.
+    pub duration: Option<f64>,
+    /// Why it failed.
+    pub failure: Option<String>,
 }
 
 /// The end of an attempt.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// How.
+    /// The verdict.
     pub verdict: Verdict,
-    /// How long all took, in seconds.
-    pub took: f64,
-    /// The number of the red step.
+    /// The duration in seconds.
+    pub duration: f64,
+    /// The number of the failed step.
     pub step: Option<usize>,
-    /// All there is to say about why it did not pass.
-    pub why: Option<String>,
-    /// Whether its evidence was kept.
+    /// The full reason if it did not pass.
+    pub reason: Option<String>,
+    /// Whether its evidence is kept.
     pub kept: bool,
-    /// What became of the machine of a red one.
+    /// What happened to the machine of a failed attempt.
     pub machine: Option<SnapshotOutcome>,
 }
 
 impl Run {
-    /// What a stream of events tells.
+    /// Derives a run from its events.
     pub fn of(events: &[Event]) -> Self {
         let mut run = Self {
-            at: events.first().map_or(0.0, |event| event.timestamp),
+            start: events.first().map_or(0.0, |event| event.timestamp),
             ..Self::default()
         };
         for event in events {
@@ -126,28 +126,28 @@ impl Run {
         match event.kind.clone() {
             EventKind::RunBegins { trials, ignored } => {
                 for trial in &trials {
-                    self.tried(trial);
+                    self.result(trial);
                 }
-                for (trial, why) in ignored {
-                    self.tried(&trial).ignored = Some(why);
+                for (trial, reason) in ignored {
+                    self.result(&trial).ignored = Some(reason);
                 }
             }
-            EventKind::RunEnds { .. } => self.took = Some(event.timestamp - self.at),
+            EventKind::RunEnds { .. } => self.duration = Some(event.timestamp - self.start),
             EventKind::Note { trial: None, text } => self.notes.push(text),
-            what => self.hear_of_trial(event.timestamp, what),
+            kind => self.on_trial_event(event.timestamp, kind),
         }
     }
 
-    fn hear_of_trial(&mut self, at: f64, what: EventKind) {
-        match what {
+    fn on_trial_event(&mut self, start: f64, kind: EventKind) {
+        match kind {
             EventKind::TrialBegins {
                 trial,
                 about,
                 file,
                 steps,
                 evidence,
-            } => self.tried(&trial).attempts.push(Attempt {
-                at,
+            } => self.result(&trial).attempts.push(Attempt {
+                start,
                 about,
                 file,
                 heads: steps,
@@ -158,55 +158,54 @@ impl Run {
                 trial,
                 step,
                 line,
-                title: what,
-            } => self.running(&trial, |one| {
-                one.steps.push(Ran {
+                title,
+            } => self.running(&trial, |attempt| {
+                attempt.steps.push(StepRun {
                     number: step,
                     line,
-                    what,
-                    at,
-                    took: None,
-                    fault: None,
+                    title,
+                    start,
+                    duration: None,
+                    failure: None,
                 });
             }),
-            what => self.hear_of_end(what),
+            kind => self.on_end_event(kind),
         }
     }
 
-    fn hear_of_end(&mut self, what: EventKind) {
-        match what {
+    fn on_end_event(&mut self, kind: EventKind) {
+        match kind {
             EventKind::StepEnds {
                 trial,
                 step,
-                duration: took,
-                failure: fault,
+                duration,
+                failure,
                 ..
-            } => self.running(&trial, |one| one.step_ends(step, took, fault)),
-            EventKind::Boot {
-                trial,
-                timeline: ladder,
-            } => self.running(&trial, |one| one.booted(ladder)),
+            } => self.running(&trial, |attempt| attempt.step_ends(step, duration, failure)),
+            EventKind::Boot { trial, timeline } => {
+                self.running(&trial, |attempt| attempt.booted(timeline))
+            }
             EventKind::Setup {
                 trial, evidence, ..
-            } => self.running(&trial, |one| one.parents.push(evidence)),
+            } => self.running(&trial, |attempt| attempt.parents.push(evidence)),
             EventKind::Note {
                 trial: Some(trial),
                 text,
-            } => self.running(&trial, |one| one.notes.push(text)),
+            } => self.running(&trial, |attempt| attempt.notes.push(text)),
             EventKind::AttemptEnds {
                 trial,
                 verdict,
-                duration: took,
-                reason: why,
+                duration,
+                reason,
                 evidence,
                 machine,
                 ..
-            } => self.running(&trial, |one| {
-                one.end = Some(End {
+            } => self.running(&trial, |attempt| {
+                attempt.end = Some(End {
                     verdict,
-                    took,
-                    step: one.red_step(),
-                    why,
+                    duration,
+                    step: attempt.failed_step(),
+                    reason,
                     kept: evidence.is_some(),
                     machine,
                 });
@@ -214,17 +213,17 @@ impl Run {
             EventKind::TrialEnds {
                 trial,
                 verdict,
-                duration: took,
+                duration,
                 step,
-                reason: why,
+                reason,
                 evidence,
                 machine,
-            } => self.running(&trial, |one| {
-                one.end = Some(End {
+            } => self.running(&trial, |attempt| {
+                attempt.end = Some(End {
                     verdict,
-                    took,
+                    duration,
                     step,
-                    why,
+                    reason,
                     kept: evidence.is_some(),
                     machine,
                 });
@@ -233,46 +232,46 @@ impl Run {
         }
     }
 
-    fn tried(&mut self, name: &str) -> &mut TestResult {
+    fn result(&mut self, name: &str) -> &mut TestResult {
         let known = self.trials.iter().position(|trial| trial.name == name);
-        let at = known.unwrap_or_else(|| {
+        let index = known.unwrap_or_else(|| {
             self.trials.push(TestResult {
                 name: name.to_owned(),
                 ..TestResult::default()
             });
             self.trials.len() - 1
         });
-        &mut self.trials[at]
+        &mut self.trials[index]
     }
 
     fn running(&mut self, trial: &str, change: impl FnOnce(&mut Attempt)) {
-        if let Some(attempt) = self.tried(trial).attempts.last_mut() {
+        if let Some(attempt) = self.result(trial).attempts.last_mut() {
             change(attempt);
         }
     }
 
-    /// How many ended so.
+    /// The number of trials with this outcome.
     pub fn count(&self, outcome: Outcome) -> usize {
-        let so = |trial: &&TestResult| trial.outcome() == outcome;
-        self.trials.iter().filter(so).count()
+        let has_outcome = |trial: &&TestResult| trial.outcome() == outcome;
+        self.trials.iter().filter(has_outcome).count()
     }
 }
 
 impl TestResult {
-    /// The machine.
+    /// The name of the profile.
     pub fn profile(&self) -> &str {
         self.name
             .split_once("::")
             .map_or("", |(profile, _)| profile)
     }
 
-    /// What must hold on it.
+    /// The name of the scenario.
     pub fn scenario(&self) -> &str {
         let parts = self.name.split_once("::");
         parts.map_or(&*self.name, |(_, scenario)| scenario)
     }
 
-    /// What became of it.
+    /// The outcome.
     pub fn outcome(&self) -> Outcome {
         let Some(last) = self.attempts.last() else {
             let ignored = self.ignored.is_some();
@@ -285,31 +284,31 @@ impl TestResult {
         let again = self.attempts.len() > 1;
         match last.end.as_ref().map(|end| end.verdict) {
             None => Outcome::NotEnded,
-            Some(Verdict::Failed) => Outcome::Red,
-            Some(Verdict::Error) => Outcome::NoVerdict,
-            Some(Verdict::KnownFailure) => Outcome::Known,
+            Some(Verdict::Failed) => Outcome::Failed,
+            Some(Verdict::Error) => Outcome::Error,
+            Some(Verdict::KnownFailure) => Outcome::KnownFailure,
             Some(Verdict::Flaky) => Outcome::Flaky,
             Some(Verdict::Passed) if again => Outcome::Flaky,
             Some(Verdict::Passed) => Outcome::Passed,
         }
     }
 
-    /// How long its last attempt took, in seconds.
-    pub fn took(&self) -> Option<f64> {
-        Some(self.attempts.last()?.end.as_ref()?.took)
+    /// The duration of the last attempt in seconds.
+    pub fn duration(&self) -> Option<f64> {
+        Some(self.attempts.last()?.end.as_ref()?.duration)
     }
 
-    /// Why it did not pass, at full length.
-    pub fn why(&self) -> Option<&str> {
+    /// The full reason why it did not pass.
+    pub fn reason(&self) -> Option<&str> {
         let last = self.attempts.last();
-        let why = last.and_then(|one| one.end.as_ref()?.why.as_deref());
-        why.or(self.ignored.as_deref())
+        let reason = last.and_then(|attempt| attempt.end.as_ref()?.reason.as_deref());
+        reason.or(self.ignored.as_deref())
     }
 }
 
 impl Attempt {
-    /// The evidence folder to look into: the one with the machine that is kept, or that of the
-    /// trial; none where it is gone.
+    /// The evidence folder to use: the one with the failure snapshot, else that of the trial; `None` if it
+    /// is not kept.
     pub fn left(&self) -> Option<&Path> {
         let end = self.end.as_ref().filter(|end| end.kept)?;
         match &end.machine {
@@ -318,60 +317,62 @@ impl Attempt {
         }
     }
 
-    fn red_step(&self) -> Option<usize> {
-        let red = self.steps.iter().rev().find(|ran| ran.fault.is_some());
-        red.map(|ran| ran.number).filter(|number| *number > 0)
+    fn failed_step(&self) -> Option<usize> {
+        let failed = self.steps.iter().rev().find(|step| step.failure.is_some());
+        failed.map(|step| step.number).filter(|number| *number > 0)
     }
 
-    fn booted(&mut self, ladder: BootTimeline) {
-        if ladder.evidence != self.evidence {
-            self.parents.push(ladder.evidence.clone());
+    fn booted(&mut self, timeline: BootTimeline) {
+        if timeline.evidence != self.evidence {
+            self.parents.push(timeline.evidence.clone());
         }
-        self.boots.push(ladder);
+        self.boots.push(timeline);
     }
 
-    fn step_ends(&mut self, number: usize, took: f64, fault: Option<String>) {
-        let open = |ran: &&mut Ran| ran.number == number && ran.took.is_none();
-        if let Some(ran) = self.steps.iter_mut().rev().find(open) {
-            (ran.took, ran.fault) = (Some(took), fault);
+    fn step_ends(&mut self, number: usize, duration: f64, failure: Option<String>) {
+        let is_running = |step: &&mut StepRun| step.number == number && step.duration.is_none();
+        if let Some(step) = self.steps.iter_mut().rev().find(is_running) {
+            (step.duration, step.failure) = (Some(duration), failure);
         }
     }
 
-    /// How long it took as far as is known, in seconds.
+    /// The duration in seconds, as far as it is known.
     pub fn length(&self) -> f64 {
-        let step_end = |ran: &Ran| ran.at + ran.took.unwrap_or(0.0) - self.at;
+        let step_end = |step: &StepRun| step.start + step.duration.unwrap_or(0.0) - self.start;
         let steps = self.steps.iter().map(step_end).fold(0.0, f64::max);
-        self.end.as_ref().map_or(steps, |end| end.took.max(steps))
+        self.end
+            .as_ref()
+            .map_or(steps, |end| end.duration.max(steps))
     }
 }
 
 impl Outcome {
-    /// All of them, those that want to be looked at first.
+    /// All outcomes, those that need attention first.
     pub const ALL: [Self; 7] = [
-        Self::Red,
-        Self::NoVerdict,
+        Self::Failed,
+        Self::Error,
         Self::NotEnded,
         Self::Flaky,
-        Self::Known,
+        Self::KnownFailure,
         Self::Ignored,
         Self::Passed,
     ];
 
-    /// In a word or two.
+    /// The outcome as text.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Red => "red",
-            Self::NoVerdict => "no verdict",
+            Self::Failed => "failed",
+            Self::Error => "error",
             Self::NotEnded => "not ended",
             Self::Flaky => "flaky",
-            Self::Known => "known failure",
+            Self::KnownFailure => "known failure",
             Self::Ignored => "ignored",
             Self::Passed => "passed",
         }
     }
 
-    /// Whether somebody should look at it.
-    pub fn wants_a_look(self) -> bool {
-        self < Self::Known
+    /// Whether a person should look at the trial.
+    pub fn needs_attention(self) -> bool {
+        self < Self::KnownFailure
     }
 }

@@ -1,4 +1,5 @@
-//! What reports are made of: the events of a run, and what was excerpts from evidence meanwhile.
+//! The run log, which reports are made from: the events of a run, and excerpts of its evidence, made
+//! while that existed.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,16 +11,16 @@ use serde_json::Value;
 use super::excerpt::EvidenceExcerpt;
 use events::{Event, EventKind, Verdict};
 
-/// All of a run, or of as much of it as there was.
+/// The log of a run, or of a part of it if the run did not end.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RunLog {
-    /// In the order in which they happened.
+    /// In the order in which they occurred.
     pub events: Vec<Event>,
     /// By evidence folder.
     pub excerpts: BTreeMap<PathBuf, EvidenceExcerpt>,
 }
 
-/// A line of a run_log that several processes write.
+/// A line of a run log file that several processes write.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {
@@ -31,9 +32,9 @@ enum Line {
 }
 
 impl RunLog {
-    /// Adds an event, and takes what there is of the evidence that it is about.
+    /// Adds an event, and an excerpt of the evidence that it is about.
     pub fn add(&mut self, event: &Event) {
-        if let Some((evidence, passed)) = self.to_take(event)
+        if let Some((evidence, passed)) = self.excerpt_for(event)
             && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed)
         {
             self.excerpts.insert(evidence, excerpt);
@@ -41,8 +42,8 @@ impl RunLog {
         self.events.push(event.clone());
     }
 
-    /// The folder to look into now, and whether less of it will do.
-    fn to_take(&self, event: &Event) -> Option<(PathBuf, bool)> {
+    /// The evidence folder to excerpt at an event, and whether its trial passed.
+    fn excerpt_for(&self, event: &Event) -> Option<(PathBuf, bool)> {
         match &event.kind {
             EventKind::TrialEnds { trial, verdict, .. }
             | EventKind::AttemptEnds { trial, verdict, .. } => {
@@ -50,12 +51,11 @@ impl RunLog {
                 let passed = matches!(verdict, Verdict::Passed | Verdict::Flaky);
                 Some((evidence, passed))
             }
-            // A trial's own folder is looked into at its end.
-            EventKind::Boot {
-                trial,
-                timeline: ladder,
-            } if self.evidence_of(trial) != Some(&ladder.evidence) => {
-                Some((ladder.evidence.clone(), ladder.ready))
+            // The trial's own folder is excerpted when the trial ends.
+            EventKind::Boot { trial, timeline }
+                if self.evidence_of(trial) != Some(&timeline.evidence) =>
+            {
+                Some((timeline.evidence.clone(), timeline.ready))
             }
             EventKind::Setup {
                 evidence, ready, ..
@@ -64,7 +64,7 @@ impl RunLog {
         }
     }
 
-    /// Where the evidence of a trial is that runs now.
+    /// The evidence folder of a running trial.
     fn evidence_of(&self, wanted: &str) -> Option<&Path> {
         self.events
             .iter()
@@ -77,13 +77,13 @@ impl RunLog {
             })
     }
 
-    /// Reads a stream of events, and what is still there of the evidence that it names: where it was,
-    /// or in a folder of that name beside the file.
+    /// Reads an event stream, and excerpts of the evidence that still exists: at its recorded place, or in a
+    /// folder of the same name beside the file.
     ///
     /// # Errors
-    /// The file cannot be read, or holds something else; the text names the line.
+    /// The file cannot be read, or has a line that is not an event; the text names the line.
     pub fn read(file: &Path) -> Result<Self, String> {
-        let failed = |error| format!("{} cannot be read: {error}", file.display());
+        let failed = |error| format!("cannot read {}: {error}", file.display());
         let text = std::fs::read_to_string(file).map_err(failed)?;
         let mut run_log = Self::default();
         for line in parse(&text).map_err(|error| format!("{}:{error}", file.display()))? {
@@ -91,15 +91,15 @@ impl RunLog {
                 Line::EvidenceExcerpt { evidence, excerpt } => {
                     run_log.excerpts.insert(evidence, excerpt.printable());
                 }
-                Line::Event(event) => run_log.add_late(event.printable(), file),
+                Line::Event(event) => run_log.add_past(event.printable(), file),
             }
         }
         Ok(run_log)
     }
 
-    /// Adds an event of long ago.
-    fn add_late(&mut self, event: Event, stream: &Path) {
-        if let Some((evidence, passed)) = self.to_take(&event)
+    /// Adds an event of an earlier run.
+    fn add_past(&mut self, event: Event, stream: &Path) {
+        if let Some((evidence, passed)) = self.excerpt_for(&event)
             && !self.excerpts.contains_key(&evidence)
             && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed).or_else(|| {
                 EvidenceExcerpt::from(&stream.with_file_name(evidence.file_name()?), passed)
@@ -110,17 +110,17 @@ impl RunLog {
         self.events.push(event);
     }
 
-    /// The last event, and the excerpt that was taken for it, as lines of a file that others write, too.
+    /// Appends the last event and its excerpt to a file that several processes write.
     pub(super) fn append_last(&self, file: &Path) -> std::io::Result<()> {
         let Some(event) = self.events.last() else {
             return Ok(());
         };
         let mut text = String::new();
-        let excerpts = self.to_take(event).and_then(|(evidence, _)| {
+        let excerpt = self.excerpt_for(event).and_then(|(evidence, _)| {
             let excerpt = self.excerpts.get(&evidence)?.clone();
             Some(Line::EvidenceExcerpt { evidence, excerpt })
         });
-        for line in excerpts.into_iter().chain([Line::Event(event.clone())]) {
+        for line in excerpt.into_iter().chain([Line::Event(event.clone())]) {
             text += &serde_json::to_string(&line)?;
             text.push('\n');
         }
@@ -128,15 +128,15 @@ impl RunLog {
     }
 }
 
-/// Appends whole lines, which those of other processes do not cut.
+/// Appends whole lines in one write, so that those of several processes do not mix.
 pub(super) fn append(file: &Path, lines: &str) -> std::io::Result<()> {
     let mut options = std::fs::File::options();
     let mut file = options.create(true).append(true).open(file)?;
     file.write_all(lines.as_bytes())
 }
 
-/// The lines of a stream. Events that this harness does not know are left out, and so is a last line
-/// that was cut off; what else is no event is an error with the number of its line.
+/// Parses the lines of a stream. Unknown events and an incomplete last line are skipped; any other line
+/// that is not an event is an error with its line number.
 fn parse(text: &str) -> Result<Vec<Line>, String> {
     let mut lines = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -148,7 +148,7 @@ fn parse(text: &str) -> Result<Vec<Line>, String> {
             Err(_) if is_event(line) => {}
             Err(_) if is_version_1(line) => return Err(format!("{}: {VERSION_1}", number + 1)),
             Err(error) if error.is_eof() && !text.ends_with('\n') => {}
-            Err(_) => return Err(format!("{}: this is no event of a run", number + 1)),
+            Err(_) => return Err(format!("{}: not an event of a run", number + 1)),
         }
     }
     Ok(lines)
@@ -159,10 +159,9 @@ fn is_event(line: &str) -> bool {
     value["event"].is_string() && value["timestamp"].is_number()
 }
 
-const VERSION_1: &str =
-    "an event of version 1, and this harness reads version 2; hint: run the suite again";
+const VERSION_1: &str = "event format version 1, expected version 2; hint: run the suite again";
 
-/// Events of version 1 had their time in `at`.
+/// Events of version 1 have their time in `at`.
 fn is_version_1(line: &str) -> bool {
     let value: Value = serde_json::from_str(line).unwrap_or_default();
     value["event"].is_string() && value["at"].is_number()
@@ -190,31 +189,31 @@ mod tests {
     const NOTE: &str = r#"{"timestamp":1.5,"event":"note","trial":null,"text":"so"}"#;
 
     #[test]
-    fn a_stream_that_was_cut_off_is_read_as_far_as_it_goes() {
+    fn stream_is_read_up_to_an_incomplete_last_line() {
         let text = format!(
-            "{NOTE}\n{{\"timestamp\":2.0,\"event\":\"of-tomorrow\"}}\n{NOTE}\n{{\"timestamp\":3"
+            "{NOTE}\n{{\"timestamp\":2.0,\"event\":\"of-a-later-version\"}}\n{NOTE}\n{{\"timestamp\":3"
         );
         assert_eq!(stream(&text).unwrap().events.len(), 2);
     }
 
     #[test]
-    fn what_is_no_stream_is_refused() {
+    fn file_is_refused_when_a_line_is_not_an_event() {
         let error = stream(&format!("{NOTE}\nhello\n{NOTE}\n")).unwrap_err();
-        assert_eq!(error, "/events.jsonl:2: this is no event of a run");
+        assert_eq!(error, "/events.jsonl:2: not an event of a run");
     }
 
     #[test]
-    fn what_was_taken_outlives_the_evidence() {
+    fn excerpt_remains_when_the_evidence_is_deleted() {
         let folder = tempfile::tempdir().unwrap();
         let evidence = folder.path().join("q35-tea-1");
         std::fs::create_dir(&evidence).unwrap();
         std::fs::write(evidence.join("serial.log"), "tea\n").unwrap();
         let mut run_log = RunLog::default();
         let file = folder.path().join("run_log.jsonl");
-        for what in trial(&evidence) {
+        for kind in trial(&evidence) {
             run_log.add(&Event {
                 timestamp: 1.0,
-                kind: what,
+                kind,
             });
             run_log.append_last(&file).unwrap();
         }
@@ -224,17 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn evidence_is_looked_for_beside_the_stream_too() {
+    fn evidence_is_found_beside_the_stream() {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("q35-tea-1");
         std::fs::create_dir(&beside).unwrap();
         std::fs::write(beside.join("serial.log"), "tea\n").unwrap();
         let file = folder.path().join("events.jsonl");
         let elsewhere = PathBuf::from("/nowhere/q35-tea-1");
-        for what in trial(&elsewhere) {
+        for kind in trial(&elsewhere) {
             let line = serde_json::to_string(&Event {
                 timestamp: 1.0,
-                kind: what,
+                kind,
             })
             .unwrap();
             append(&file, &format!("{line}\n")).unwrap();

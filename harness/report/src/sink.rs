@@ -1,6 +1,6 @@
-//! Where reporters print: they never choose a terminal or a stream themselves.
+//! The output of reporters; they never choose a terminal or a stream themselves.
 
 use std::sync::Arc;
 
-/// Prints one line, or several, without the last newline.
+/// Prints one line, or several; the text has no newline at its end.
 pub type LineSink = Arc<dyn Fn(&str) + Send + Sync>;

@@ -1,10 +1,10 @@
-//! The words of an end: of a trial, and of a run.
+//! Texts for the end of a trial and of a run.
 
 use std::fmt::Write as _;
 
 use events::Verdict;
 
-/// Words, in colour or not.
+/// Formats texts, with ANSI colours or without.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint(bool);
 
@@ -14,9 +14,10 @@ impl Paint {
     }
 
     fn word(self, word: &str, colour: u8) -> String {
-        match self.0 {
-            true => format!("\x1b[{colour}m{word}\x1b[0m"),
-            false => word.to_owned(),
+        if self.0 {
+            format!("\x1b[{colour}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
         }
     }
 
@@ -24,16 +25,22 @@ impl Paint {
         match verdict {
             Verdict::Passed => self.word("passed", 32),
             Verdict::Failed => self.word("FAILED", 31),
-            Verdict::Error => self.word("NO VERDICT", 31),
+            Verdict::Error => self.word("ERROR", 31),
             Verdict::Flaky => self.word("FLAKY", 33),
             Verdict::KnownFailure => self.word("known failure", 33),
         }
     }
 
-    /// A trial that ended, with all there is to say about why it did not pass.
-    pub(super) fn end(self, trial: &str, verdict: Verdict, took: f64, why: Option<&str>) -> String {
-        let mut text = format!("{} {trial} ({took:.1} s)", self.verdict(verdict));
-        for line in why.unwrap_or_default().lines() {
+    /// The end of a trial, with the full reason if it did not pass.
+    pub(super) fn end(
+        self,
+        trial: &str,
+        verdict: Verdict,
+        duration: f64,
+        reason: Option<&str>,
+    ) -> String {
+        let mut text = format!("{} {trial} ({duration:.1} s)", self.verdict(verdict));
+        for line in reason.unwrap_or_default().lines() {
             let _ = write!(text, "\n  {line}");
         }
         text.lines()
@@ -42,14 +49,14 @@ impl Paint {
             .join("\n")
     }
 
-    /// An attempt that was not the last.
+    /// The end of an attempt that another one follows.
     pub(super) fn again(self, trial: &str, attempt: u32) -> String {
         let again = self.word("again", 33);
         format!("{again} {trial}: attempt {attempt} did not pass")
     }
 }
 
-/// What a run came to.
+/// The results of a run.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     ended: Vec<(String, Verdict, String)>,
@@ -57,44 +64,49 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// These are not run, with the reason.
+    /// Sets the trials that are not run, with the reasons.
     pub(super) fn begins(&mut self, ignored: &[(String, String)]) {
         self.ignored = ignored.to_vec();
     }
 
-    pub(super) fn ended(&mut self, trial: &str, verdict: Verdict, why: Option<&str>) {
-        let why = why.unwrap_or_default().lines().next().unwrap_or_default();
-        let named = format!("{trial}: ");
-        let why = why.strip_prefix(&named).unwrap_or(why);
-        self.ended.push((trial.to_owned(), verdict, why.to_owned()));
+    pub(super) fn ended(&mut self, trial: &str, verdict: Verdict, reason: Option<&str>) {
+        let reason = reason
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
+        let prefix = format!("{trial}: ");
+        let reason = reason.strip_prefix(&prefix).unwrap_or(reason);
+        self.ended
+            .push((trial.to_owned(), verdict, reason.to_owned()));
     }
 
-    /// A line for each trial that is not passed, then the numbers.
-    pub(super) fn text(&self, paint: &Paint, took: f64) -> String {
+    /// A line for each trial that did not pass, then the counts.
+    pub(super) fn text(&self, paint: &Paint, duration: f64) -> String {
         let mut text = String::new();
-        for (trial, why) in &self.ignored {
-            let _ = writeln!(text, "ignored {trial}: {why}");
+        for (trial, reason) in &self.ignored {
+            let _ = writeln!(text, "ignored {trial}: {reason}");
         }
-        for (trial, verdict, why) in &self.ended {
+        for (trial, verdict, reason) in &self.ended {
             if *verdict != Verdict::Passed {
-                let _ = writeln!(text, "{} {trial}: {why}", paint.verdict(*verdict));
+                let _ = writeln!(text, "{} {trial}: {reason}", paint.verdict(*verdict));
             }
         }
-        let of = |wanted| self.ended.iter().filter(|one| one.1 == wanted).count();
-        let mut numbers = vec![format!("{} passed", of(Verdict::Passed))];
-        for (count, what) in [
-            (of(Verdict::Failed), "failed"),
-            (of(Verdict::Error), "without verdict"),
-            (of(Verdict::Flaky), "flaky"),
-            (of(Verdict::KnownFailure), "known to fail"),
+        let count_of = |wanted| self.ended.iter().filter(|one| one.1 == wanted).count();
+        let mut counts = vec![format!("{} passed", count_of(Verdict::Passed))];
+        for (count, label) in [
+            (count_of(Verdict::Failed), "failed"),
+            (count_of(Verdict::Error), "errors"),
+            (count_of(Verdict::Flaky), "flaky"),
+            (count_of(Verdict::KnownFailure), "known to fail"),
             (self.ignored.len(), "ignored"),
         ] {
             if count > 0 {
-                numbers.push(format!("{count} {what}"));
+                counts.push(format!("{count} {label}"));
             }
         }
-        let numbers = numbers.join(", ");
-        let _ = write!(text, "{numbers} ({took:.1} s)");
+        let counts = counts.join(", ");
+        let _ = write!(text, "{counts} ({duration:.1} s)");
         text
     }
 }
@@ -105,16 +117,16 @@ mod tests {
     use insta::assert_snapshot;
 
     #[test]
-    fn all_that_did_not_pass_is_named() {
+    fn summary_lists_the_trials_that_did_not_pass() {
         let mut summary = Summary::default();
         summary.begins(&[("arm::tea".into(), "no QEMU".into())]);
-        for (trial, verdict, why) in [
+        for (trial, verdict, reason) in [
             ("q35::tea", Verdict::Passed, None),
             ("q35::milk", Verdict::Failed, Some("q35::milk: sour\nvery")),
             ("q35::sugar", Verdict::Flaky, Some("flaky: once")),
             ("q35::water", Verdict::KnownFailure, Some("known failure")),
         ] {
-            summary.ended(trial, verdict, why);
+            summary.ended(trial, verdict, reason);
         }
         assert_snapshot!(summary.text(&Paint::new(false), 12.34), @"
         ignored arm::tea: no QEMU

@@ -1,6 +1,6 @@
 use insta::assert_snapshot;
 
-use super::excerpt::{EvidenceExcerpt, Said};
+use super::excerpt::{EvidenceExcerpt, SerialLine};
 use super::run::{Outcome, Run};
 use super::run_log::RunLog;
 use super::{html, junit};
@@ -8,82 +8,82 @@ use events::SnapshotOutcome;
 use events::{BootStage, BootTimeline};
 use events::{Event, EventKind, StepHead, Verdict};
 
-/// What every text of a machine or a file might hold.
+/// A text that a guest or a file could contain.
 const HOSTILE: &str = "<script>alert('1')</script> & \"\u{1b}[1m\"";
 
-/// A run in the making.
+/// Builds the log of a run.
 #[derive(Default)]
-struct Told {
-    at: f64,
+struct LogBuilder {
+    seconds: f64,
     run_log: RunLog,
 }
 
-impl Told {
-    fn tell(&mut self, what: EventKind) -> &mut Self {
-        self.at += 1.0;
+impl LogBuilder {
+    fn event(&mut self, kind: EventKind) -> &mut Self {
+        self.seconds += 1.0;
         self.run_log.events.push(Event {
-            timestamp: self.at,
-            kind: what,
+            timestamp: self.seconds,
+            kind,
         });
         self
     }
 
     fn begins(&mut self, trial: &str) -> &mut Self {
         let heads = ["fill the kettle", "make tea"];
-        let heads = heads.map(|what| StepHead {
+        let heads = heads.map(|title: &str| StepHead {
             line: 4,
-            title: what.into(),
+            title: title.into(),
         });
-        self.tell(EventKind::TrialBegins {
+        self.event(EventKind::TrialBegins {
             trial: trial.into(),
             about: format!("Tea can be made. {HOSTILE}"),
             file: "scenarios/tea.yaml".into(),
             steps: heads.into(),
-            evidence: format!("/evidence/{}-{}", trial.replace("::", "-"), self.at).into(),
+            evidence: format!("/evidence/{}-{}", trial.replace("::", "-"), self.seconds).into(),
         })
     }
 
-    fn step(&mut self, trial: &str, step: usize, fault: Option<&str>) -> &mut Self {
-        let what = || format!("step {step} {HOSTILE}");
-        self.tell(EventKind::StepBegins {
+    fn step(&mut self, trial: &str, step: usize, failure: Option<&str>) -> &mut Self {
+        let title = || format!("step {step} {HOSTILE}");
+        self.event(EventKind::StepBegins {
             trial: trial.into(),
             step,
             line: 4,
-            title: what(),
+            title: title(),
         });
-        self.tell(EventKind::StepEnds {
+        self.event(EventKind::StepEnds {
             trial: trial.into(),
             step,
-            title: what(),
+            title: title(),
             duration: 1.0,
-            failure: fault.map(str::to_owned),
+            failure: failure.map(str::to_owned),
         })
     }
 
-    fn ends(&mut self, trial: &str, verdict: Verdict, why: Option<&str>) -> &mut Self {
-        let red = verdict == Verdict::Failed;
-        self.tell(EventKind::TrialEnds {
+    fn ends(&mut self, trial: &str, verdict: Verdict, reason: Option<&str>) -> &mut Self {
+        let failed = verdict == Verdict::Failed;
+        self.event(EventKind::TrialEnds {
             trial: trial.into(),
             verdict,
             duration: 3.5,
-            step: red.then_some(1),
-            reason: why.map(str::to_owned),
-            evidence: why.map(|_| "/evidence".into()),
-            machine: red.then(|| SnapshotOutcome::NotKept {
+            step: failed.then_some(1),
+            reason: reason.map(str::to_owned),
+            evidence: reason.map(|_| "/evidence".into()),
+            machine: failed.then(|| SnapshotOutcome::NotKept {
                 reason: "the limit is 0".into(),
             }),
         })
     }
 
-    /// A trial that was red in a setup, whose machine is kept.
-    fn red_setup(&mut self, trial: &str, verdict: Verdict) -> &mut Self {
-        self.begins(trial).tell(EventKind::Setup {
+    /// A trial that failed in a setup, whose machine is kept.
+    fn failed_setup(&mut self, trial: &str, verdict: Verdict) -> &mut Self {
+        self.begins(trial).event(EventKind::Setup {
             trial: trial.into(),
             setup: "kettle".into(),
             evidence: "/evidence/q35-setup-kettle-7".into(),
             ready: false,
         });
-        self.tell(EventKind::TrialEnds {
+        self.event(EventKind::TrialEnds {
             trial: trial.into(),
             verdict,
             duration: 3.5,
@@ -98,64 +98,65 @@ impl Told {
     }
 }
 
-/// A run in which all happens that can.
-fn told() -> RunLog {
-    let mut told = Told {
-        at: 1_795_322_000.0,
-        ..Told::default()
+/// The log of a run with every kind of outcome.
+fn full_log() -> RunLog {
+    let mut log = LogBuilder {
+        seconds: 1_795_322_000.0,
+        ..LogBuilder::default()
     };
     let name = |name: &str| format!("q35::{name}");
-    told.tell(EventKind::RunBegins {
-        trials: ["again", "lost", "never", "passes", "red", "void"]
+    log.event(EventKind::RunBegins {
+        trials: ["again", "lost", "never", "passes", "fails", "void"]
             .map(name)
             .into(),
         ignored: vec![("pc::tea".into(), format!("no firmware {HOSTILE}"))],
     });
-    told.tell(EventKind::Note {
+    log.event(EventKind::Note {
         trial: None,
         text: HOSTILE.into(),
     });
-    told.begins("q35::passes").tell(boot("q35::passes"));
-    told.step("q35::passes", 1, None)
+    log.begins("q35::passes").event(boot("q35::passes"));
+    log.step("q35::passes", 1, None)
         .ends("q35::passes", Verdict::Passed, None);
-    let why = format!("q35::red: step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
-    told.begins("q35::red").step("q35::red", 1, Some(HOSTILE));
-    told.ends("q35::red", Verdict::Failed, Some(&why));
-    told.begins("q35::void")
+    let reason = format!("q35::fails: step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
+    log.begins("q35::fails")
+        .step("q35::fails", 1, Some(HOSTILE));
+    log.ends("q35::fails", Verdict::Failed, Some(&reason));
+    log.begins("q35::void")
         .ends("q35::void", Verdict::Error, Some("no QEMU"));
-    told.begins("q35::again")
+    log.begins("q35::again")
         .ends("q35::again", Verdict::Failed, Some("q35::again: once"));
-    told.begins("q35::again")
+    log.begins("q35::again")
         .ends("q35::again", Verdict::Passed, None);
-    told.begins("q35::lost").tell(EventKind::StepBegins {
+    log.begins("q35::lost").event(EventKind::StepBegins {
         trial: "q35::lost".into(),
         step: 1,
         line: 4,
         title: "make tea".into(),
     });
-    told.tell(EventKind::RunEnds { duration: 60.0 });
-    let said = |at, text: &str| Said {
-        at,
+    log.event(EventKind::RunEnds { duration: 60.0 });
+    let line = |timestamp, text: &str| SerialLine {
+        timestamp,
         text: text.into(),
     };
-    let excerpts = EvidenceExcerpt {
-        serial: vec![said(None, "early"), said(Some(1_795_322_011.0), HOSTILE)],
+    let excerpt = EvidenceExcerpt {
+        serial: vec![line(None, "early"), line(Some(1_795_322_011.0), HOSTILE)],
         cut: 5000,
         pictures: vec![],
     };
-    let red = "/evidence/q35-red-1795322007".into();
-    told.run_log.excerpts.insert(red, excerpts);
-    told.run_log
+    let folder = "/evidence/q35-fails-1795322007".into();
+    log.run_log.excerpts.insert(folder, excerpt);
+    log.run_log
 }
 
 fn boot(trial: &str) -> EventKind {
-    let rung = |stage: &str, seconds, budget, error: Option<&str>| BootStage {
+    let stage = |stage: &str, seconds, budget, error: Option<&str>| BootStage {
         stage: stage.into(),
         seconds,
         budget,
         error: error.map(str::to_owned),
     };
-    let ladder = BootTimeline {
+    let timeline = BootTimeline {
         profile: "q35".into(),
         accelerator: "tcg".into(),
         build: "b".into(),
@@ -163,45 +164,46 @@ fn boot(trial: &str) -> EventKind {
         evidence: "/evidence/boot".into(),
         ready: true,
         stages: vec![
-            rung("init", 2.5, Some(6.0), None),
-            rung("state", 3.0, None, Some(HOSTILE)),
-            rung("started", 30.0, Some(20.0), None),
+            stage("init", 2.5, Some(6.0), None),
+            stage("state", 3.0, None, Some(HOSTILE)),
+            stage("started", 30.0, Some(20.0), None),
         ],
     };
     EventKind::Boot {
         trial: trial.into(),
-        timeline: ladder,
+        timeline,
     }
 }
 
 #[test]
-fn each_trial_has_the_outcome_that_its_events_tell() {
-    let run = Run::of(&told().events);
-    let outcome = |tried: &super::run::TestResult| format!("{}: {:?}", tried.name, tried.outcome());
+fn outcome_of_a_trial_follows_from_its_events() {
+    let run = Run::of(&full_log().events);
+    let outcome =
+        |result: &super::run::TestResult| format!("{}: {:?}", result.name, result.outcome());
     let outcomes: Vec<_> = run.trials.iter().map(outcome).collect();
     assert_eq!(
         outcomes,
         [
             "pc::tea: Ignored",
             "q35::again: Flaky",
+            "q35::fails: Failed",
             "q35::lost: NotEnded",
             "q35::never: NotEnded",
             "q35::passes: Passed",
-            "q35::red: Red",
-            "q35::void: NoVerdict",
+            "q35::void: Error",
         ]
     );
     assert_eq!(run.count(Outcome::NotEnded), 2);
 }
 
 #[test]
-fn junit_tells_all_verdicts() {
-    assert_snapshot!(junit::xml(&told()).unwrap());
+fn junit_has_all_verdicts() {
+    assert_snapshot!(junit::xml(&full_log()).unwrap());
 }
 
 #[test]
-fn nothing_that_was_said_is_markup_of_the_page() {
-    let page = html(&told(), &[]);
+fn page_escapes_all_texts() {
+    let page = html(&full_log(), &[]);
     assert_eq!(page.matches("<script").count(), 1);
     assert!(
         page.matches("&lt;script&gt;alert('1')&lt;/script&gt; &amp;")
@@ -212,51 +214,51 @@ fn nothing_that_was_said_is_markup_of_the_page() {
 }
 
 #[test]
-fn the_page_says_what_is_left_out_and_what_did_not_run() {
-    let page = html(&told(), &[]);
+fn page_names_omitted_output_and_steps_that_did_not_run() {
+    let page = html(&full_log(), &[]);
     for part in [
         "4 of 6 did not pass",
         "The first 5 KiB are left out here",
         "not run",
         "over budget",
         "Attempt 2: passed",
-        "cargo harness replay /evidence/q35-red-1795322007",
-        "href=\"#q35::red/serial-0\"",
-        "id=\"q35::red/serial-0\"",
+        "cargo harness replay /evidence/q35-fails-1795322007",
+        "href=\"#q35::fails/serial-0\"",
+        "id=\"q35::fails/serial-0\"",
     ] {
         assert!(page.contains(part), "`{part}` is not in the page");
     }
 }
 
 #[test]
-fn what_the_machine_of_a_setup_said_is_the_trials_too() {
-    let mut told = Told::default();
-    told.begins("q35::tea").tell(EventKind::Setup {
+fn page_of_a_trial_has_the_output_of_its_setup() {
+    let mut log = LogBuilder::default();
+    log.begins("q35::tea").event(EventKind::Setup {
         trial: "q35::tea".into(),
         setup: "kettle".into(),
         evidence: "/evidence/q35-setup-kettle".into(),
         ready: false,
     });
-    let run_log = &mut told.step("q35::tea", 0, Some("cold")).run_log;
-    let said = Said {
-        at: Some(2.0),
+    let run_log = &mut log.step("q35::tea", 0, Some("cold")).run_log;
+    let line = SerialLine {
+        timestamp: Some(2.0),
         text: "the kettle boils over".into(),
     };
-    let excerpts = EvidenceExcerpt {
-        serial: vec![said],
+    let excerpt = EvidenceExcerpt {
+        serial: vec![line],
         ..EvidenceExcerpt::default()
     };
     let folder = "/evidence/q35-setup-kettle".into();
-    run_log.excerpts.insert(folder, excerpts);
+    run_log.excerpts.insert(folder, excerpt);
     assert!(html(run_log, &[]).contains("the kettle boils over"));
 }
 
 #[test]
-fn who_would_enter_a_machine_is_sent_where_it_is_kept() {
+fn enter_command_names_the_folder_with_the_failure_snapshot() {
     let enter = "cargo harness enter /evidence/q35-setup-kettle-7";
     for verdict in [Verdict::Failed, Verdict::KnownFailure] {
-        let mut told = Told::default();
-        let run_log = &told.red_setup("q35::tea", verdict).run_log;
+        let mut log = LogBuilder::default();
+        let run_log = &log.failed_setup("q35::tea", verdict).run_log;
         let page = html(run_log, &[]);
         assert!(page.contains(&format!("{enter}<")), "{verdict:?}: {page}");
         assert!(page.contains("cargo harness replay /evidence/q35-setup-kettle-7<"));
@@ -264,13 +266,13 @@ fn who_would_enter_a_machine_is_sent_where_it_is_kept() {
         let property = r#"name="evidence" value="/evidence/q35-setup-kettle-7""#;
         assert!(junit.contains(property), "{junit}");
     }
-    // Nobody is sent where there is none.
-    assert!(!html(&self::told(), &[]).contains("cargo harness enter"));
+    // Without a failure snapshot there is no such command.
+    assert!(!html(&full_log(), &[]).contains("cargo harness enter"));
 }
 
 #[test]
-fn of_a_run_that_was_cut_off_there_is_a_page_too() {
-    let mut run_log = told();
+fn reports_are_complete_when_the_run_was_interrupted() {
+    let mut run_log = full_log();
     while run_log.events.pop().is_some() {
         assert!(html(&run_log, &[]).ends_with("</html>"));
         assert!(junit::xml(&run_log).is_ok());

@@ -1,4 +1,4 @@
-//! Each step on a line of text.
+//! The steps of a run as lines of text.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,8 +10,8 @@ use events::{Event, EventKind, Listener};
 pub struct TextReporter {
     to: LineSink,
     colour: bool,
-    /// When each trial began.
-    begun: Mutex<BTreeMap<String, f64>>,
+    /// The start of each trial, in seconds since 1970.
+    starts: Mutex<BTreeMap<String, f64>>,
 }
 
 impl TextReporter {
@@ -20,31 +20,31 @@ impl TextReporter {
         Self {
             to,
             colour,
-            begun: Mutex::default(),
+            starts: Mutex::default(),
         }
     }
 
-    fn line(&self, what: &EventKind) -> Option<(String, String)> {
-        Some(match what {
-            EventKind::StepBegins {
-                trial, title: what, ..
-            } => (trial.clone(), format!("  ...   {what}")),
+    fn line(&self, kind: &EventKind) -> Option<(String, String)> {
+        Some(match kind {
+            EventKind::StepBegins { trial, title, .. } => {
+                (trial.clone(), format!("  ...   {title}"))
+            }
             EventKind::StepEnds {
                 trial,
-                title: what,
-                duration: took,
-                failure: fault,
+                title,
+                duration,
+                failure,
                 ..
             } => {
-                let word = match fault {
+                let status = match failure {
                     None => self.paint("   ok  ", 32),
                     Some(_) => self.paint("FAILED ", 31),
                 };
-                (trial.clone(), format!("{word} {what} ({took:.1} s)"))
+                (trial.clone(), format!("{status} {title} ({duration:.1} s)"))
             }
             EventKind::AttemptEnds { trial, attempt, .. } => {
-                let word = self.paint("again  ", 33);
-                (trial.clone(), format!("{word} attempt {attempt} failed"))
+                let status = self.paint("again  ", 33);
+                (trial.clone(), format!("{status} attempt {attempt} failed"))
             }
             EventKind::Note {
                 trial: Some(trial),
@@ -65,13 +65,13 @@ impl TextReporter {
 
 impl Listener for TextReporter {
     fn on_event(&self, event: &Event) {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
         if let EventKind::TrialBegins { trial, .. } = &event.kind {
-            begun.insert(trial.clone(), event.timestamp);
+            starts.insert(trial.clone(), event.timestamp);
         }
         if let Some((trial, line)) = self.line(&event.kind) {
-            let at = event.timestamp - begun.get(&trial).unwrap_or(&event.timestamp);
-            (self.to)(&format!("{trial} {at:6.1} s {line}"));
+            let seconds = event.timestamp - starts.get(&trial).unwrap_or(&event.timestamp);
+            (self.to)(&format!("{trial} {seconds:6.1} s {line}"));
         }
     }
 }

@@ -17,8 +17,8 @@ impl Warnings {
 impl Listener for Warnings {
     fn on_event(&self, event: &Event) {
         if let EventKind::Note { trial, text } = &event.kind {
-            let about = trial.iter().map(|trial| format!("{trial}: "));
-            (self.0)(&format!("warning: {}{text}", about.collect::<String>()));
+            let prefix = trial.iter().map(|trial| format!("{trial}: "));
+            (self.0)(&format!("warning: {}{text}", prefix.collect::<String>()));
         }
     }
 }

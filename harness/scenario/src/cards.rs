@@ -1,38 +1,38 @@
-//! Network cards of a machine, and what the networks that they lead to tell it.
+//! Network cards of a machine, and what their networks announce.
 
 use std::net::Ipv4Addr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::supply::Subnet;
+use super::hotplug::Subnet;
 
-/// What DHCP server and router of the first card's network tell the machine.
+/// What DHCP server and router of the first card announce.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Network")]
 pub struct NetworkFile {
-    /// Whether leases name a router and a name server; without them the machine reaches nothing
-    /// there but what the harness serves.
+    /// Whether leases contain a router and a name server; without them the machine only reaches
+    /// its fixtures on this network.
     pub router: bool,
-    /// The name server that leases name.
+    /// The name server in leases.
     pub name_server: Option<Ipv4Addr>,
-    /// The domain that leases name (DHCP option 15).
+    /// The domain in leases (DHCP option 15).
     pub domain: Option<HostName>,
-    /// The domains that leases name for lookups (option 119).
+    /// The search domains in leases (DHCP option 119).
     pub search: Vec<HostName>,
-    /// The host name that leases name (option 12).
+    /// The host name in leases (DHCP option 12).
     pub hostname: Option<HostName>,
     /// Whether the router sends IPv6 router advertisements.
     pub ipv6: bool,
 }
 
-/// A network card beside the first, on a network of its own.
+/// An additional network card, on a network of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Card")]
 pub struct CardFile {
-    /// The network's address; the router is its second address.
+    /// The address of the network; the router has its second address.
     pub subnet: Subnet,
     /// As in `network`.
     #[serde(default = "yes")]
@@ -75,7 +75,7 @@ impl Default for NetworkFile {
 pub struct HostName(String);
 
 impl HostName {
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -85,13 +85,14 @@ impl TryFrom<String> for HostName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        // It becomes part of an option of QEMU, in which a comma has a meaning.
-        let fits = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
-        match !text.is_empty() && text.chars().all(fits) {
-            true => Ok(Self(text)),
-            false => Err(format!(
-                "`{text}` is no name: write letters, digits, hyphens and dots"
-            )),
+        // The name becomes part of a QEMU option, in which a comma separates fields.
+        let valid = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
+        if !text.is_empty() && text.chars().all(valid) {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "`{text}` is not a host name; write letters, digits, hyphens and dots"
+            ))
         }
     }
 }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_cannot_be_another_option_of_qemu() {
+    fn host_name_is_refused_when_it_could_add_a_qemu_option() {
         for bad in ["", "a,restrict=off", "a b"] {
             assert!(HostName::try_from(bad.to_owned()).is_err(), "{bad}");
         }

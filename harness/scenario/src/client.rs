@@ -1,4 +1,4 @@
-//! Steps on a person's computer beside the machine.
+//! Client steps: commands on a computer beside the machine.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,23 @@ use serde::Deserialize;
 
 use super::value::TextExpectation;
 
-/// A command on a person's computer, which reaches nothing but the machine: by SSH as `machine`, where
-/// `DOCKER_HOST` points, too, and by the ports that it asks for. Its home stays for the trial.
+/// A command on a client computer. It reaches only the machine: as `machine` over SSH, which
+/// `DOCKER_HOST` uses as well, and through `ports`. Its home directory persists during the trial.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientStep {
-    /// The command line, for bash.
+    /// The command line, run by bash.
     pub run: String,
-    /// Files that are written at home before, by their paths there.
+    /// Files to write before, by their paths in the home directory.
     #[serde(default)]
     pub files: BTreeMap<String, String>,
-    /// Ports of the machine that are reached at `machine:PORT` meanwhile, 1024 and above.
+    /// Ports of the machine, 1024 or above, that are forwarded as `machine:PORT` during the command.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// The exit status that is wanted; 0 unless told.
+    /// The expected exit status; the default is 0.
     pub exit: Option<i32>,
-    /// What must be on standard output.
+    /// The expected standard output.
     pub stdout: Option<TextExpectation>,
-    /// What must be on standard error.
+    /// The expected standard error.
     pub stderr: Option<TextExpectation>,
 }

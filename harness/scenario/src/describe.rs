@@ -1,4 +1,4 @@
-//! What a step is called where it has no name of its own.
+//! Titles of steps without a name.
 
 mod fault;
 
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl Step {
-    /// The step in one line: its name, or what it does.
+    /// The step in one line: its name, or a description of its action.
     pub fn title(&self) -> String {
         self.name.clone().unwrap_or_else(|| action(&self.action))
     }
@@ -57,7 +57,7 @@ fn ssh(step: &SshStep) -> String {
     match (&step.run, &step.upload) {
         (Some(run), _) => format!("ssh: {}", short(run)),
         (None, Some(upload)) => format!("ssh: send {}", upload.to),
-        (None, None) => "ssh: a login that is refused".into(),
+        (None, None) => "ssh: refused login".into(),
     }
 }
 
@@ -91,11 +91,11 @@ fn docker(step: &DockerStep) -> String {
     }
 }
 
-/// The first line, and not all of a long one.
+/// The first line, shortened to 60 characters.
 fn short(text: &str) -> String {
-    const MOST: usize = 60;
+    const LONGEST: usize = 60;
     let line = text.trim().lines().next().unwrap_or_default();
-    let more = text.trim().lines().count() > 1 || line.chars().count() > MOST;
-    let line: String = line.chars().take(MOST).collect();
+    let more = text.trim().lines().count() > 1 || line.chars().count() > LONGEST;
+    let line: String = line.chars().take(LONGEST).collect();
     if more { format!("{line} ...") } else { line }
 }

@@ -1,4 +1,4 @@
-//! Steps that ask something of a Docker engine, as people write them.
+//! Docker steps as scenario files contain them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,54 +8,54 @@ use serde::{Deserialize, Serialize};
 
 use super::value::{TextExpectation, Words};
 
-/// Which Docker engine of the OS.
+/// A Docker engine of the OS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
     /// system-docker, PID 1.
     System,
-    /// The user's.
+    /// The engine for the user's containers.
     User,
 }
 
-/// Something asked of a Docker engine: one of `run`, `ps`, `exec` and `import`.
+/// A request to a Docker engine: one of `run`, `ps`, `exec` and `import`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerStep {
-    /// Which engine.
+    /// The engine.
     pub engine: EngineName,
-    /// As from another computer, over the network with TLS, instead of the engine's socket.
+    /// Connects over the network with TLS, instead of the engine's socket.
     pub tls: Option<DockerTls>,
     /// Runs a container.
     pub run: Option<DockerRun>,
-    /// Looks at the containers.
+    /// Checks the list of containers.
     pub ps: Option<DockerPs>,
     /// Runs a command in a container.
     pub exec: Option<DockerExec>,
-    /// Makes an image out of files of the machine (which reaches no registry).
+    /// Creates an image from files of the machine.
     pub import: Option<DockerImport>,
 }
 
-/// How an engine is asked over the network.
+/// The TLS connection to an engine.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerTls {
-    /// The folder of the machine that has the client's `ca.pem`, `cert.pem` and `key.pem`.
+    /// The folder on the machine with the client's `ca.pem`, `cert.pem` and `key.pem`.
     pub certificates: String,
-    /// The engine's port; 2376 unless told.
+    /// The port of the engine.
     #[serde(default = "docker_port")]
     pub port: u16,
-    /// One of the two must not accept what the other one shows.
+    /// The TLS handshake must fail: client or engine refuses the other's certificate.
     #[serde(default)]
     pub refused: bool,
 }
 
-/// What Docker's own clients take where nobody names a port.
+/// The default of Docker's own clients.
 fn docker_port() -> u16 {
     2376
 }
 
-/// What a Docker step does, once it is known to do one thing.
+/// What a Docker step does, after the lint found exactly one kind.
 #[derive(Debug, Clone, Copy)]
 pub enum DockerAction<'a> {
     /// See [`DockerRun`].
@@ -68,69 +68,68 @@ pub enum DockerAction<'a> {
     Import(&'a DockerImport),
 }
 
-/// Runs a container to its end and removes it, or leaves it running with `detach`.
+/// Runs a container until it exits and removes it, or leaves it running with `detach`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerRun {
-    /// The image; on the machine already.
+    /// The image, which must be on the machine already.
     pub image: String,
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// What the container is called; Docker thinks of a name otherwise.
+    /// The name of the container; Docker generates one by default.
     pub name: Option<String>,
-    /// All rights of the host.
+    /// Runs the container privileged.
     #[serde(default)]
     pub privileged: bool,
-    /// Folders of the host inside, as Docker writes them (`/from:/to:ro`).
+    /// Bind mounts in Docker's syntax (`/from:/to:ro`).
     #[serde(default)]
     pub binds: Vec<String>,
-    /// Ports of the machine that lead into the container, as Docker writes them
-    /// (`8080:80`, `127.0.0.1:5353:53/udp`).
+    /// Published ports in Docker's syntax (`8080:80`, `127.0.0.1:5353:53/udp`).
     #[serde(default)]
     pub ports: Vec<PublishedPort>,
-    /// Variables of its environment.
+    /// Environment variables.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Whether the engine starts it again when it ends; `no` unless told.
+    /// The restart policy; the default is `no`.
     #[serde(default)]
     pub restart: Restart,
-    /// The network: `bridge` unless told, `host`, `none`, `container:NAME` or one that was made.
+    /// `bridge` (the default), `host`, `none`, `container:NAME` or the name of a network.
     pub network: Option<String>,
-    /// Leave it running and go on.
+    /// Leaves the container running and continues with the next step.
     #[serde(default)]
     pub detach: bool,
-    /// The exit status that is wanted; 0 unless told.
+    /// The expected exit status; the default is 0.
     pub exit: Option<i64>,
-    /// What must be on standard output.
+    /// The expected standard output.
     pub stdout: Option<TextExpectation>,
-    /// What must be on standard error.
+    /// The expected standard error.
     pub stderr: Option<TextExpectation>,
 }
 
-/// Whether an engine starts a container again when it ends.
+/// The restart policy of a container.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
     /// Never.
     #[default]
     No,
-    /// Whatever ended it, and when the engine starts.
+    /// After every exit, and when the engine starts.
     Always,
-    /// The same, but for one that somebody stopped.
+    /// Like `always`, unless the container was stopped.
     UnlessStopped,
-    /// When its exit status is not 0.
+    /// After an exit with a status other than 0.
     OnFailure,
 }
 
-/// A port of the machine that leads into a container.
+/// A port of the machine that is forwarded to a container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PublishedPort {
-    /// The address of the machine; all where there is none.
+    /// The address of the machine; `None` for all of them.
     pub address: Option<String>,
     /// The port of the machine.
     pub outside: u16,
-    /// That of the container, with its protocol (`80/tcp`).
+    /// The port of the container with its protocol (`80/tcp`).
     pub inside: String,
 }
 
@@ -154,7 +153,7 @@ impl TryFrom<String> for PublishedPort {
             .filter(|_| known)
         };
         parsed().ok_or_else(|| {
-            format!("`{text}` is no published port; write `8080:80` or `127.0.0.1:5353:53/udp`")
+            format!("`{text}` is not a published port; write `8080:80` or `127.0.0.1:5353:53/udp`")
         })
     }
 }
@@ -166,28 +165,28 @@ impl JsonSchema for PublishedPort {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A port of the machine and one of the container: 8080:80, 127.0.0.1:5353:53/udp.",
+            "description": "A port of the machine and a port of the container: 8080:80, 127.0.0.1:5353:53/udp.",
             "pattern": "^(.+:)?[0-9]+:[0-9]+(/(tcp|udp|sctp))?$",
         })
     }
 }
 
-/// What the engine's containers must be.
+/// Checks the containers of the engine.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerPs {
-    /// Also those that do not run.
+    /// Includes containers that do not run.
     #[serde(default)]
     pub all: bool,
-    /// Names that are there.
+    /// Names that must be listed.
     pub contains: Option<Words>,
-    /// Names that are not.
+    /// Names that must not be listed.
     pub lacks: Option<Words>,
-    /// How many there are.
+    /// The number of containers.
     pub count: Option<usize>,
 }
 
-/// Runs a command in a container that runs.
+/// Runs a command in a running container.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerExec {
@@ -195,20 +194,20 @@ pub struct DockerExec {
     pub container: String,
     /// The command and its arguments.
     pub command: Vec<String>,
-    /// The exit status that is wanted; 0 unless told.
+    /// The expected exit status; the default is 0.
     pub exit: Option<i64>,
-    /// What must be on standard output.
+    /// The expected standard output.
     pub stdout: Option<TextExpectation>,
-    /// What must be on standard error.
+    /// The expected standard error.
     pub stderr: Option<TextExpectation>,
 }
 
-/// Makes an image of one layer out of files of the machine. A `busybox` among them gets the links
-/// it is usually called by (`sh`, `echo`, ...).
+/// Creates an image of one layer from files of the machine. A file named `busybox` gets the usual links
+/// (`sh`, `echo`, ...).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DockerImport {
-    /// What the image is called.
+    /// The name of the image.
     pub image: String,
     /// Files of the machine, at the same path in the image.
     pub files: Vec<String>,
@@ -219,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_published_port_is_read_as_docker_writes_it() {
+    fn published_port_parses_the_syntax_of_docker() {
         let read = |text: &str| PublishedPort::try_from(text.to_owned());
         let port = |address: Option<&str>, outside, inside: &str| PublishedPort {
             address: address.map(str::to_owned),

@@ -1,5 +1,5 @@
-//! Steps that break something, as people write them. What they broke is mended at the end of the
-//! trial, or before by `undo`.
+//! Fault steps as scenario files contain them. Faults are reverted at the end of the trial, or earlier
+//! by `undo`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error};
 use super::docker::EngineName;
 use super::value::{Pattern, Span};
 
-/// A step that breaks something, or mends it.
+/// A step that injects or reverts a fault.
 #[derive(Debug, Clone)]
 pub enum FaultStep {
     /// See [`CrashStep`].
@@ -38,41 +38,41 @@ pub enum FaultStep {
     Undo(Undone),
 }
 
-/// The kernel panics; the machine must come back by itself. It is ready again when the step ends.
+/// Makes the kernel panic. The machine must reboot by itself; it is ready again when the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrashStep {
-    /// What makes it panic.
+    /// The cause of the panic; the default is `sysrq`.
     pub by: CrashCause,
-    /// The kernel stops after a panic (`kernel.panic` is 0), and the machine is reset by hand.
+    /// Resets the machine, whose kernel stops after a panic (`kernel.panic` is 0).
     pub reset: bool,
 }
 
-/// What makes a kernel panic.
+/// The cause of a kernel panic.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CrashCause {
-    /// The key `c` of the kernel's system requests, as root.
+    /// SysRq key `c`, as root.
     #[default]
     Sysrq,
-    /// An interrupt that cannot be masked, as a watchdog or a failing board sends it.
+    /// A non-maskable interrupt, as a watchdog or failing hardware sends it.
     Nmi,
 }
 
-/// Sends a signal to processes, or to a container. Something must be hit, and what is sent `KILL`
-/// must be gone when the step ends (what started it may have started it again).
+/// Sends a signal to processes, or to a container. At least one process must match. After `KILL` the
+/// processes must be gone when the step ends; a supervisor may have started new ones.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KillStep {
-    /// Every process of this name (`/proc/PID/comm`, at most 15 letters).
+    /// All processes with this name (`/proc/PID/comm`, at most 15 bytes).
     pub process: Option<String>,
-    /// Every process whose command line matches.
+    /// All processes whose command line matches.
     pub command: Option<Pattern>,
-    /// A container that runs.
+    /// A running container.
     pub container: Option<String>,
-    /// The engine of the container; the user's unless told.
+    /// The engine of the container; the default is `user`.
     pub engine: Option<EngineName>,
-    /// The signal; `KILL` unless told.
+    /// The signal; the default is `KILL`.
     #[serde(default)]
     pub signal: SignalName,
 }
@@ -80,7 +80,7 @@ pub struct KillStep {
 /// A signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
-#[allow(missing_docs, reason = "they are those of signal(7)")]
+#[allow(missing_docs, reason = "signal(7) documents them")]
 pub enum SignalName {
     Abrt,
     Cont,
@@ -97,104 +97,104 @@ pub enum SignalName {
 }
 
 impl SignalName {
-    /// As `kill` takes it.
+    /// The name as `kill` accepts it.
     pub fn name(self) -> String {
         format!("{self:?}").to_uppercase()
     }
 }
 
-/// The machine stands still: its processors, its clocks, its devices. When it goes on its clock is
-/// late by the time that it stood, as after any pause of a virtual machine.
+/// Pauses the machine: processors, clocks and devices. Afterwards its clock is late by the length of
+/// the pause, as after any pause of a virtual machine.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PauseStep {
-    /// So long, then it goes on. Without it `resume` lets it go on.
+    /// Resumes after this time. Without it, the machine is paused until `resume`.
     #[serde(rename = "for")]
     pub lasting: Option<Span>,
 }
 
-/// A machine that stands still goes on.
+/// Resumes a paused machine.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResumeStep {}
 
-/// What is to be wrong with the network of one interface, instead of what was before.
+/// Sets the faults of one network interface; replaces its earlier ones.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkStep {
-    /// The interface's name in the machine; `eth0` unless told.
+    /// The interface in the machine; the default is `eth0`.
     pub interface: Option<String>,
-    /// Whether there is a carrier.
+    /// The state of the link.
     pub link: Option<Link>,
-    /// Each packet, in and out, comes so much later.
+    /// The delay of each packet, in both directions.
     pub delay: Option<Span>,
-    /// So many packets of a hundred, in and out, never come.
+    /// The packet loss in percent, in both directions.
     pub loss: Option<u8>,
-    /// So long, then all is well again.
+    /// Reverts the faults after this time.
     #[serde(rename = "for")]
     pub lasting: Option<Span>,
 }
 
 impl NetworkStep {
-    /// The interface's name in the machine.
+    /// The interface in the machine.
     pub fn interface(&self) -> &str {
         self.interface.as_deref().unwrap_or("eth0")
     }
 }
 
-/// Whether there is a carrier.
+/// The state of the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
-    /// There is.
+    /// The link has a carrier.
     Up,
-    /// The cable is pulled.
+    /// The link has no carrier, like with the cable unplugged.
     Down,
 }
 
-/// What is to be wrong with a disk of the scenario, instead of what was before.
+/// Sets the faults of one disk; replaces its earlier ones.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiskStep {
-    /// Which of `machine.disks`, the first is 0; those that `hotplug` brought come after them.
+    /// The index in `machine.disks`, from 0; disks from `hotplug` steps follow.
     pub disk: usize,
-    /// Every read of it ends so.
+    /// The result of every read.
     pub read: Option<DiskError>,
-    /// Every write to it ends so, and every request to keep what was written.
+    /// The result of every write and flush.
     pub write: Option<DiskError>,
-    /// Its requests come one each so long; at least 1ms and at most 1s.
+    /// Limits the disk to one request per this time, from 1ms to 1s.
     pub slow: Option<Span>,
-    /// Its file system, which must be mounted, has no room left, not even for root.
+    /// Fills its mounted file system, including the space reserved for root.
     pub full: bool,
 }
 
 impl DiskStep {
-    /// Whether the device itself is to do something wrong.
-    pub fn breaks_device(&self) -> bool {
+    /// Whether the step makes the device itself fail or slow.
+    pub fn affects_device(&self) -> bool {
         self.read.is_some() || self.write.is_some() || self.slow.is_some()
     }
 }
 
-/// How a request to a disk ends.
+/// The result of a disk request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskError {
-    /// With an I/O error.
+    /// An I/O error.
     Error,
 }
 
-/// The machine's clock jumps.
+/// Sets the machine's clock forward or back.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClockStep {
-    /// How far: `1h`, or `-1h` for back.
+    /// The distance: `1h`, or `-1h` for back.
     pub jump: Jump,
 }
 
-/// How far a clock jumps.
+/// The distance of a clock change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Jump {
-    /// In seconds; below 0 is back.
+    /// In seconds; negative for back.
     pub seconds: i64,
 }
 
@@ -206,13 +206,15 @@ impl<'de> Deserialize<'de> for Jump {
             None => (1, text.as_str()),
         };
         let length = humantime::parse_duration(length).map_err(|error| {
-            D::Error::custom(format!("not a time ({error}); write `1h` or `-1h`"))
+            D::Error::custom(format!("not a duration ({error}); write `1h` or `-1h`"))
         })?;
         match i64::try_from(length.as_secs()) {
             Ok(seconds @ 1..) => Ok(Self {
                 seconds: sign * seconds,
             }),
-            _ => Err(D::Error::custom("a clock jumps at least a second")),
+            _ => Err(D::Error::custom(
+                "the clock change is shorter than a second",
+            )),
         }
     }
 }
@@ -224,80 +226,80 @@ impl JsonSchema for Jump {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "How far a clock jumps: 1h, or -1h for back.",
+            "description": "The distance of a clock change: 1h, or -1h for back.",
             "pattern": "^-?[0-9]",
         })
     }
 }
 
-/// Memory is taken from the machine, by its balloon.
+/// Takes memory from the machine with its balloon device.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryStep {
-    /// MiB that are left to it.
+    /// The remaining memory in MiB.
     pub balloon: u64,
 }
 
-/// The power button is pressed. The machine must switch itself off, and is off when the step ends.
+/// Presses the power button. The machine must power off before the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PowerButtonStep {
-    /// What it must say on the serial line before its end.
+    /// The expected console output before it ends.
     pub says: Option<Pattern>,
 }
 
-/// Somebody ends the machine by a command. It is off when the step ends.
+/// Runs a command that powers the machine off. It is off when the step ends.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerOffStep {
     /// The command.
     pub command: String,
-    /// Where it is given.
+    /// The connection that the command uses; the default is `ssh`.
     #[serde(default)]
     pub over: Line,
-    /// The machine must not switch itself off, but stop with the power on, and say so on the serial line.
+    /// The machine must halt with the power on, and report that on the serial console.
     #[serde(default)]
     pub halts: bool,
-    /// What it must say on the serial line before its end.
+    /// The expected console output before it ends.
     pub says: Option<Pattern>,
 }
 
-/// A line to the machine.
+/// A connection to the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Line {
     /// The trial's own login over SSH.
     #[default]
     Ssh,
-    /// The serial line, where a step before has logged in.
+    /// The serial console, after an earlier step logged in there.
     Serial,
 }
 
-/// What is mended before the trial ends.
+/// The faults to revert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Undone {
-    /// All that was broken.
+    /// All faults.
     All,
-    /// The clock is right again.
+    /// The clock.
     Clock,
-    /// All disks are well again.
+    /// All disks.
     Disk,
-    /// The machine has all of its memory again.
+    /// The memory.
     Memory,
-    /// All interfaces are well again.
+    /// All network interfaces.
     Network,
 }
 
 impl Undone {
-    /// As it is written.
+    /// The name as scenario files contain it.
     pub fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 }
 
 impl FaultStep {
-    /// Whether it is done, or begun, by a command in the machine.
+    /// Whether it runs a command in the machine.
     pub fn needs_login(&self) -> bool {
         match self {
             Self::Crash(_) | Self::Kill(_) | Self::Clock(_) | Self::Network(_) => true,
@@ -308,8 +310,8 @@ impl FaultStep {
         }
     }
 
-    /// Whether nobody can be asked while it is done.
-    pub fn takes_away(&self) -> bool {
+    /// Whether the machine may not answer during the step.
+    pub fn interrupts_machine(&self) -> bool {
         use FaultStep as F;
         match self {
             F::Crash(_) | F::Kill(_) | F::Pause(_) | F::Resume(_) | F::Network(_) => true,
@@ -318,7 +320,7 @@ impl FaultStep {
         }
     }
 
-    /// Whether it could ever be red because of the machine.
+    /// Whether the machine can make the step fail.
     pub fn checks(&self) -> bool {
         use FaultStep as F;
         match self {
@@ -329,18 +331,18 @@ impl FaultStep {
         }
     }
 
-    /// How long it may take on the reference host.
+    /// The default timeout on the reference host.
     pub fn limit(&self) -> Duration {
         let lasting = match self {
             Self::Pause(step) => step.lasting,
             Self::Network(step) => step.lasting,
             _ => None,
         };
-        let usual = match self {
+        let seconds = match self {
             Self::Crash(_) => 240,
             Self::Memory(_) | Self::PowerButton(_) | Self::PowerOff(_) => 90,
             _ => 60,
         };
-        Duration::from_secs(usual) + lasting.map_or(Duration::ZERO, |span| span.0)
+        Duration::from_secs(seconds) + lasting.map_or(Duration::ZERO, |span| span.0)
     }
 }

@@ -1,4 +1,4 @@
-//! A scenario file's head: who it is and what machine it wants.
+//! The top level of a scenario file, and the machine that it describes.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,66 +12,66 @@ use yaml::ConsoleRules;
 use super::cards::{CardFile, NetworkFile};
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
+use super::seed_data::{PageFile, VolumeFile};
 use super::step::{StepFile, WaitForStep};
-use super::told::{PageFile, VolumeFile};
 use super::value::Span;
 
-/// One behaviour of the OS: a machine, and steps that must all hold on it.
+/// One behaviour of the OS: a machine, and steps that must all succeed on it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Scenario")]
 pub struct ScenarioFile<S = StepFile> {
-    /// Its name; the file is called `NAME.yaml`.
+    /// The name; the file is `NAME.yaml`.
     pub name: String,
-    /// What it proves, in a sentence.
+    /// What it proves, in one sentence.
     pub about: String,
-    /// The profiles (`qemu-profiles/*.yaml`) it runs on: one trial each.
+    /// The profiles (`qemu-profiles/*.yaml`) that it runs on, one trial each.
     #[serde(default = "default_profiles")]
     pub profiles: Vec<String>,
-    /// Others that it runs on where somebody asks for one of them (`--profile`) or for all
-    /// (`--all-profiles`), as a CI matrix does: what a change seldom breaks there alone.
+    /// Further profiles, for runs with `--profile NAME` or `--all-profiles` (a CI matrix): use it if
+    /// changes seldom break the scenario on these profiles alone.
     #[serde(default)]
     pub more_profiles: Vec<String>,
-    /// What the machine is given beside its profile, added to what its setup gives it.
+    /// What the machine gets in addition to its profile and its setup.
     #[serde(default)]
     pub machine: MachineFile,
-    /// The setup (`setups/*.yaml`) that it goes on from.
+    /// The setup (`setups/*.yaml`) that it continues from.
     pub setup: Option<String>,
-    /// Where it begins.
+    /// Where it starts.
     #[serde(default)]
     pub start: Start,
-    /// What a boot is waited for before the first step, where that is not its end. To be forked the
-    /// machine must let the trial's key in as well.
+    /// The condition that ends the boot; the default is the last boot stage. A machine that is forked
+    /// must also accept a login with the trial's key.
     pub ready: Option<WaitForStep>,
-    /// How long all steps together may take after the boot; 10 minutes unless told.
+    /// The timeout of all steps together, after the boot; the default is 10 minutes.
     pub timeout: Option<Span>,
-    /// What must hold all through it, beside a console that says nothing bad and a system-docker
-    /// that is alive: steps that ask over SSH or Docker, checked in the background.
+    /// SSH and Docker steps that must hold during the whole trial, checked in the background. The console
+    /// scan and the check that system-docker is alive always run.
     #[serde(default)]
     pub invariants: Vec<S>,
-    /// Lines of the console that fail it beside those that are known, and such that do not.
+    /// Console lines that fail the trial in addition to the known ones, and lines that are allowed.
     #[serde(default)]
     pub console: ConsoleRules,
-    /// Files of the machine that are fetched into the evidence (`collected/`) when it is red.
+    /// Files of the machine that a failed trial copies into its evidence (`collected/`).
     #[serde(default)]
     pub collect: Vec<String>,
-    /// That it is known to fail, why, and until when that is accepted.
+    /// An accepted failure: the reason, the ticket and the last day.
     pub known_failure: Option<KnownFailure>,
-    /// What is done and what must hold, in order.
+    /// The steps, in order.
     pub steps: Vec<S>,
-    /// Changes that must each turn it red, which `harness prove` tries.
+    /// Changes that must each make the scenario fail; `harness prove` checks this.
     #[serde(default)]
     pub sabotage: Vec<SabotageFile>,
 }
 
-/// Where a scenario begins.
+/// Where a scenario starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
-    /// On a copy of a machine that is ready: SSH lets the trial's key in, both Dockers answer.
+    /// On a copy of a machine that is ready: SSH accepts the trial's key, both Docker engines answer.
     #[default]
     Fork,
-    /// With power-on.
+    /// At power-on.
     Cold,
 }
 
@@ -79,56 +79,55 @@ fn default_profiles() -> Vec<String> {
     vec!["q35".into()]
 }
 
-/// What the machine is given beside its profile.
+/// What the machine gets in addition to its profile.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Machine")]
 pub struct MachineFile {
-    /// User data on the config drive: a mapping (a cloud-config) or the text itself.
+    /// User data on the config drive: a cloud-config as a mapping, or the text itself.
     pub cloud_config: Option<CloudConfig>,
-    /// Kernel arguments after those of the profile.
+    /// Kernel arguments, after those of the profile.
     pub kernel_arguments: Vec<String>,
-    /// Empty disks beside those of the profile.
+    /// Empty disks in addition to those of the profile.
     pub disks: Vec<DiskFile>,
-    /// Volumes that tell it something: read-only, with these files.
+    /// Read-only volumes with files (seed data).
     pub volumes: Vec<VolumeFile>,
-    /// What a cloud tells it: pages of `http://169.254.169.254/`, by their paths.
+    /// Pages of a cloud's metadata service at `http://169.254.169.254/`, by path.
     pub metadata: BTreeMap<String, PageFile>,
-    /// Memory in MiB instead of the profile's.
+    /// Memory in MiB, instead of that of the profile.
     pub memory: Option<u64>,
-    /// Whether a key made for this trial is put on the config drive, so that `ssh` and `docker`
-    /// steps can log in. Without it they need a `password`. Where `<ssh_key>` stands in a file of
-    /// `volumes` or a page of `metadata` the key is there, and on no config drive.
+    /// Whether the machine gets a key that is generated for the trial. `ssh` and `docker` steps log in with
+    /// it; without it they need a `password`. The key replaces `<ssh_key>` in files of `volumes` and pages
+    /// of `metadata`; if neither contains `<ssh_key>`, it is on the config drive.
     pub ssh_key: bool,
-    /// A registry that the machine reaches at `10.0.2.100:5000`, over HTTP.
+    /// A registry at `10.0.2.100:5000`, over HTTP.
     pub registry: Option<RegistryFile>,
-    /// Whether it reaches every service of this host and what lies beyond it. Without it the machine
-    /// reaches its fixtures and nothing else.
+    /// Whether the machine can reach this host and the networks behind it. The default is its fixtures only.
     pub outside: bool,
-    /// What the network of the first card tells it.
+    /// What DHCP server and router of the first card announce.
     pub network: NetworkFile,
-    /// Network cards beside the first (`eth1`, `eth2`, …), each on a network of its own with DHCP.
+    /// More network cards (`eth1`, `eth2`, …), each on a network of its own with DHCP.
     pub cards: Vec<CardFile>,
 }
 
-/// A registry beside the machine.
+/// A registry that the machine can pull from.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Registry")]
 pub struct RegistryFile {
-    /// What it serves at first: definitions of `images/`, each as `rancher/os-NAME` with the tags
-    /// `latest` and the OS's version.
+    /// The images that it serves: folders of `images/`, each as `rancher/os-NAME` with the tags `latest`
+    /// and the version of the OS.
     pub images: Vec<String>,
-    /// Who alone may pull.
+    /// The account that a pull requires.
     pub account: Option<AccountFile>,
 }
 
-/// A name and a password that a registry asks for.
+/// The account of a registry.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "RegistryAccount")]
 pub struct AccountFile {
-    /// The name.
+    /// The user name.
     pub user: String,
     /// The password.
     pub password: String,
@@ -153,13 +152,13 @@ impl Default for MachineFile {
 }
 
 impl MachineFile {
-    /// This machine with more: what comes later is added to lists, and goes before what is single.
+    /// This machine extended by `more`: lists are appended, single values of `more` take precedence.
     #[must_use]
     pub fn with(&self, more: Self) -> Self {
-        let both = |base: &[String], more: Vec<String>| [base, &more].concat();
+        let append = |base: &[String], more: Vec<String>| [base, &more].concat();
         Self {
             cloud_config: more.cloud_config.or_else(|| self.cloud_config.clone()),
-            kernel_arguments: both(&self.kernel_arguments, more.kernel_arguments),
+            kernel_arguments: append(&self.kernel_arguments, more.kernel_arguments),
             disks: [self.disks.as_slice(), &more.disks].concat(),
             volumes: [self.volumes.as_slice(), &more.volumes].concat(),
             metadata: self
@@ -172,29 +171,30 @@ impl MachineFile {
             ssh_key: self.ssh_key && more.ssh_key,
             registry: more.registry.or_else(|| self.registry.clone()),
             outside: self.outside || more.outside,
-            network: match more.network == NetworkFile::default() {
-                true => self.network.clone(),
-                false => more.network,
+            network: if more.network == NetworkFile::default() {
+                self.network.clone()
+            } else {
+                more.network
             },
             cards: [self.cards.as_slice(), &more.cards].concat(),
         }
     }
 }
 
-/// An empty disk, gone with the machine.
+/// An empty disk, deleted with the machine.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Disk")]
 pub struct DiskFile {
     /// Size in MiB.
     pub size: u64,
-    /// When given, the disk is formatted as ext4 with this label.
+    /// Formats the disk as ext4 with this label.
     pub label: Option<String>,
-    /// When given, it has a partition of this name (GPT), in which the file system is.
+    /// Creates a GPT partition with this name, which contains the file system.
     pub partition: Option<String>,
 }
 
-/// User data: a mapping or the text itself.
+/// User data: a mapping, or the text itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
 pub struct CloudConfig(pub Value);
@@ -209,13 +209,13 @@ impl JsonSchema for CloudConfig {
 }
 
 impl CloudConfig {
-    /// The first line that makes user data a cloud-config.
+    /// The first line of a cloud-config.
     const HEADER: &str = "#cloud-config";
 
-    /// The user data as written, with `key` among its authorised keys.
+    /// Renders the user data, with `key` among its authorised keys.
     ///
     /// # Errors
-    /// A key was to go in, and this is no cloud-config that could hold one.
+    /// A key is given, and the user data is not a cloud-config that can contain one.
     pub fn render(config: Option<&Self>, key: Option<&str>) -> Result<Option<String>, String> {
         let (Some(key), text) = (key, config.map(Self::text).transpose()?) else {
             return config.map(Self::text).transpose();
@@ -231,7 +231,7 @@ impl CloudConfig {
                 let body = serde_yaml::to_string(&self.0).map_err(|error| error.to_string())?;
                 Ok(format!("{}\n{body}", Self::HEADER))
             }
-            _ => Err("cloud_config is neither a mapping nor a text".into()),
+            _ => Err("`cloud_config` is neither a mapping nor a text".into()),
         }
     }
 }
@@ -241,21 +241,25 @@ fn with_key(text: &str, key: &str) -> Result<String, String> {
     let header = CloudConfig::HEADER;
     if text.lines().next().map(str::trim_end) != Some(header) {
         return Err(format!(
-            "cloud_config does not begin with `{header}`, so it holds no keys"
+            "`cloud_config` does not start with `{header}`, so it cannot contain the trial's key"
         ));
     }
     let mut config = match serde_yaml::from_str(text) {
         Ok(Value::Mapping(config)) => config,
         Ok(Value::Null) => serde_yaml::Mapping::new(),
-        Ok(_) => return Err("cloud_config is no mapping, so it holds no keys".into()),
-        Err(error) => return Err(format!("cloud_config is not YAML: {error}")),
+        Ok(_) => {
+            return Err(
+                "`cloud_config` is not a mapping, so it cannot contain the trial's key".into(),
+            );
+        }
+        Err(error) => return Err(format!("`cloud_config` is not YAML: {error}")),
     };
     let keys = config
         .entry("ssh_authorized_keys".into())
         .or_insert_with(|| Value::Sequence(Vec::new()));
     match keys {
         Value::Sequence(keys) => keys.push(key.into()),
-        _ => return Err("`ssh_authorized_keys` of cloud_config is no list".into()),
+        _ => return Err("`ssh_authorized_keys` of `cloud_config` is not a list".into()),
     }
     let body = serde_yaml::to_string(&config).map_err(|error| error.to_string())?;
     Ok(format!("{header}\n{body}"))

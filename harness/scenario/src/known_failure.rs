@@ -1,4 +1,4 @@
-//! A scenario that is known to fail: why, where that is worked on, and until when it is accepted.
+//! Known failures of scenarios: the reason, the ticket, and the last day on which they are accepted.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,21 +9,21 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
-/// A failure that is accepted for some time. A pass is red meanwhile, so that this goes when it
-/// should; and so is a failure from the day after `until`.
+/// A failure that is accepted until a date. Until then a pass counts as a failure, so that the entry is
+/// removed in time; after `until`, a failure counts as a failure again.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownFailure {
-    /// Why it fails, in a sentence.
+    /// Why it fails, in one sentence.
     pub reason: String,
-    /// Where it is worked on: a link, or a number that people know.
+    /// The ticket: a link or a number.
     pub ticket: String,
-    /// The last day (UTC) on which this is accepted: `2027-01-31`.
+    /// The last day (UTC) on which the failure is accepted: `2027-01-31`.
     pub until: Day,
 }
 
 impl KnownFailure {
-    /// Whether a failure is accepted on that day.
+    /// Whether the failure is accepted on a day.
     pub fn holds_on(&self, today: Day) -> bool {
         today <= self.until
     }
@@ -34,15 +34,15 @@ impl KnownFailure {
 pub struct Day(Date);
 
 impl Day {
-    /// This one.
+    /// The current day.
     pub fn today() -> Self {
         Self(Timestamp::now().to_zoned(TimeZone::UTC).date())
     }
 
-    /// Reads `2027-01-31`, and nothing else.
+    /// Parses `2027-01-31`, and no other format.
     fn read(text: &str) -> Option<Self> {
         let date: Date = text.parse().ok()?;
-        // Other forms and a time of day are understood too, and would be read by nobody else.
+        // jiff also accepts other formats and a time of day, which other YAML tools do not.
         (date.to_string() == text).then_some(Self(date))
     }
 }
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         Self::read(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no day; write `2027-01-31`")))
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is not a date; write `2027-01-31`")))
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_read_strictly() {
+    fn day_is_refused_when_it_is_not_in_the_one_format() {
         assert!(Day::read("2027-01-31").is_some());
         for wrong in [
             "2027-02-29",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn it_holds_to_the_end_of_its_last_day() {
+    fn known_failure_holds_until_the_end_of_its_last_day() {
         let known: KnownFailure =
             serde_yaml::from_str("{reason: r, ticket: t, until: 2027-01-31}").unwrap();
         let on = |day| known.holds_on(Day::read(day).unwrap());

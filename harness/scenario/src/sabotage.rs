@@ -1,7 +1,8 @@
-//! Sabotages: changes that must turn a scenario red, which proves that it can fail.
+//! Sabotages: changes that must make a scenario fail, which proves that it can fail.
 //!
-//! Each is one change to what the scenario starts from. Done, it gives another scenario, which is
-//! run like any; only a changed initrd is beyond a scenario, see [`Change::File`].
+//! Each is one change to the starting point of a scenario. Applied, it results in another scenario that
+//! runs like any other. The exception is a changed initrd, which is not part of a scenario; see
+//! [`Change::File`].
 
 use std::borrow::Cow;
 
@@ -10,33 +11,32 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::file::{MachineFile, Start};
-use super::load::{Scenario, Step};
+use super::scenario::{Scenario, Step};
 use super::step::{Account, Action, SshStep};
 
-/// One change that must turn the scenario red at a step.
+/// One change that must make the scenario fail at a step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Sabotage", transform = one_change)]
 pub struct SabotageFile {
-    /// The step that must be red: its name or its number, or `ready` for a machine that must not
-    /// become ready.
+    /// The step that must fail, by name or number; `ready` if the machine must not become ready.
     #[schemars(required)]
     pub red_at: Option<StepRef>,
-    /// A kernel argument that is added, in the place of one with the same key.
+    /// A kernel argument; it replaces one with the same key.
     pub kernel_argument: Option<String>,
-    /// A file put into the initrd.
+    /// A file to add to the initrd.
     pub file: Option<InitrdFile>,
     /// A system container that does not start.
     pub service: Option<String>,
-    /// The label of a disk of the machine that is formatted without it.
+    /// The label of a disk that is then formatted without a label.
     pub disk_without_label: Option<String>,
-    /// A command line run as root on the machine when it is ready.
+    /// A command line that runs as root on the machine when it is ready.
     pub run: Option<String>,
-    /// The step before which `run` is run; the first unless told.
+    /// The step before which `run` runs; the default is the first.
     pub before: Option<StepRef>,
 }
 
-/// Tells editors what the lint tells everybody: one change a sabotage.
+/// Puts the rule of the lint into the schema for editors: one change per sabotage.
 fn one_change(schema: &mut Schema) {
     let one = Change::KINDS.map(|kind| serde_json::json!({ "required": [kind] }));
     schema.insert("oneOf".into(), one.to_vec().into());
@@ -46,21 +46,21 @@ fn one_change(schema: &mut Schema) {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InitrdFile {
-    /// Its path from the root of the initrd.
+    /// The path from the root of the initrd.
     pub path: String,
-    /// All that is in it.
+    /// The content.
     pub content: String,
-    /// Whether it is a program.
+    /// Whether the file is executable.
     #[serde(default)]
     pub executable: bool,
 }
 
-/// A step as a sabotage names it.
+/// A reference to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepRef {
-    /// By its place; the first is 1.
+    /// By number; the first is 1.
     Number(u64),
-    /// By its name.
+    /// By name.
     Name(String),
 }
 
@@ -95,50 +95,50 @@ impl JsonSchema for StepRef {
     }
 }
 
-/// A sabotage that is known to make sense.
+/// A sabotage that passed the lint.
 #[derive(Debug, Clone)]
 pub struct Sabotage {
-    /// Where it begins in the scenario's file.
+    /// Its line in the scenario file, from 1.
     pub line: usize,
-    /// What is done.
+    /// The change.
     pub change: Change,
-    /// Where the scenario must be red.
+    /// Where the scenario must fail.
     pub red_at: RedAt,
 }
 
-/// Where a scenario is red.
+/// Where a scenario fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedAt {
     /// Before the first step: the machine does not become ready.
     Ready,
     /// At a step, by its index.
     Step(usize),
-    /// At the change itself, which could not be done.
+    /// At the change itself, which could not be applied.
     Change,
 }
 
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A kernel argument added, in the place of one with the same key.
+    /// A kernel argument; it replaces one with the same key.
     KernelArgument(String),
-    /// A file put into the initrd by whoever boots it.
+    /// A file that the runner adds to the initrd.
     File(InitrdFile),
     /// A system container that does not start.
     Service(String),
     /// The disk with this label is formatted without it.
     DiskWithoutLabel(String),
-    /// A command line run as root.
+    /// A command line that runs as root.
     Run {
         /// The command line.
         command: String,
-        /// Before which step, by its index.
+        /// The index of the step before which it runs.
         before: usize,
     },
 }
 
 impl Change {
-    /// The keys of all of them.
+    /// The keys of all kinds.
     pub(super) const KINDS: [&'static str; 5] = [
         "kernel_argument",
         "file",
@@ -147,7 +147,7 @@ impl Change {
         "run",
     ];
 
-    /// What is done, in a few words.
+    /// The change in a few words.
     pub fn describe(&self) -> String {
         match self {
             Self::KernelArgument(argument) => format!("the kernel argument {argument}"),
@@ -161,7 +161,7 @@ impl Change {
         }
     }
 
-    /// The words on the kernel command line that do it.
+    /// The kernel argument that applies the change, if it needs no more than that.
     fn argument(&self) -> Option<String> {
         match self {
             Self::KernelArgument(argument) => Some(argument.clone()),
@@ -178,7 +178,7 @@ impl Change {
         }
         if let Self::DiskWithoutLabel(label) = self {
             for disk in &mut machine.disks {
-                // With an empty label it is formatted all the same.
+                // An empty label still formats the disk.
                 if disk.label.as_ref() == Some(label) {
                     disk.label = Some(String::new());
                 }
@@ -187,15 +187,15 @@ impl Change {
     }
 }
 
-/// What stands before `=` in a kernel argument.
+/// The part before `=` of a kernel argument.
 pub(super) fn key(argument: &str) -> &str {
     argument.split_once('=').map_or(argument, |(key, _)| key)
 }
 
 impl Sabotage {
-    /// The scenario with this change, as its sabotage of that number (the first is 1).
+    /// The scenario with this change applied; `number` is that of the sabotage, from 1.
     #[must_use]
-    pub fn done_to(&self, scenario: &Scenario, number: usize) -> Scenario {
+    pub fn apply_to(&self, scenario: &Scenario, number: usize) -> Scenario {
         let mut changed = scenario.clone();
         changed.name = format!("{}::sabotage-{number}", scenario.name);
         changed.sabotaged = true;
@@ -204,7 +204,7 @@ impl Sabotage {
             Change::Run { command, before } => changed.steps.insert(*before, self.step(command)),
             change => {
                 change.change_machine(&mut changed.machine);
-                // Nobody else wants this machine, so none of it is kept.
+                // No other trial can use this machine, so it gets no checkpoint.
                 changed.start = Start::Cold;
             }
         }
@@ -225,9 +225,9 @@ impl Sabotage {
         }
     }
 
-    /// Where the unchanged scenario has what was red in the changed one, by its number there.
-    pub fn place(&self, red: Option<usize>) -> RedAt {
-        let Some(index) = red.and_then(|number| number.checked_sub(1)) else {
+    /// Maps the number of the step that failed in the changed scenario to its place in the unchanged one.
+    pub fn place(&self, failed: Option<usize>) -> RedAt {
+        let Some(index) = failed.and_then(|number| number.checked_sub(1)) else {
             return RedAt::Ready;
         };
         match self.change {
@@ -273,8 +273,8 @@ steps:
     }
 
     #[test]
-    fn a_kernel_argument_takes_the_place_of_those_with_its_key() {
-        let changed = sabotage(Change::KernelArgument("a=3".into())).done_to(&scenario(), 1);
+    fn kernel_argument_replaces_arguments_with_the_same_key() {
+        let changed = sabotage(Change::KernelArgument("a=3".into())).apply_to(&scenario(), 1);
         assert_eq!(changed.machine.kernel_arguments, ["b=2", "quiet", "a=3"]);
         assert_eq!(
             (changed.name.as_str(), changed.start),
@@ -283,15 +283,15 @@ steps:
     }
 
     #[test]
-    fn a_service_is_switched_off_on_the_kernel_command_line() {
-        let changed = sabotage(Change::Service("syslog".into())).done_to(&scenario(), 1);
+    fn service_is_disabled_by_a_kernel_argument() {
+        let changed = sabotage(Change::Service("syslog".into())).apply_to(&scenario(), 1);
         let last = changed.machine.kernel_arguments.last().unwrap();
         assert_eq!(last, "rancher.services.syslog.disabled");
     }
 
     #[test]
-    fn only_the_disk_that_is_meant_loses_its_label() {
-        let changed = sabotage(Change::DiskWithoutLabel("CUP".into())).done_to(&scenario(), 1);
+    fn disk_without_label_changes_only_the_named_disk() {
+        let changed = sabotage(Change::DiskWithoutLabel("CUP".into())).apply_to(&scenario(), 1);
         let labels = changed
             .machine
             .disks
@@ -301,15 +301,15 @@ steps:
     }
 
     #[test]
-    fn a_command_is_a_step_that_the_numbers_of_the_others_do_not_count() {
+    fn command_is_a_step_that_does_not_change_the_numbers_of_the_others() {
         let sabotage = sabotage(Change::Run {
             command: "spill".into(),
             before: 1,
         });
-        let changed = sabotage.done_to(&scenario(), 1);
+        let changed = sabotage.apply_to(&scenario(), 1);
         assert_eq!((changed.steps.len(), changed.start), (3, Start::Fork));
-        let places = [None, Some(1), Some(2), Some(3)].map(|red| sabotage.place(red));
-        let wanted = [RedAt::Ready, RedAt::Step(0), RedAt::Change, RedAt::Step(1)];
-        assert_eq!(places, wanted);
+        let places = [None, Some(1), Some(2), Some(3)].map(|failed| sabotage.place(failed));
+        let expected = [RedAt::Ready, RedAt::Step(0), RedAt::Change, RedAt::Step(1)];
+        assert_eq!(places, expected);
     }
 }

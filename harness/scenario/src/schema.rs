@@ -1,4 +1,4 @@
-//! The JSON schema that editors read; committed as `scenarios/schema.json`
+//! The JSON schemas for editors, committed as `scenarios/schema.json`
 //! and `scenarios/setups/schema.json`.
 
 use schemars::{JsonSchema, schema_for};
@@ -7,12 +7,12 @@ use super::file::ScenarioFile;
 use super::setup::SetupFile;
 use super::step::StepFile;
 
-/// The schema of a scenario file, as the committed file has it.
+/// The text of `scenarios/schema.json`.
 pub fn schema() -> String {
     text::<ScenarioFile<StepFile>>()
 }
 
-/// The schema of a setup file, as the committed file has it.
+/// The text of `scenarios/setups/schema.json`.
 pub fn of_setups() -> String {
     text::<SetupFile<StepFile>>()
 }

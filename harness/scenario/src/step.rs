@@ -1,9 +1,9 @@
-//! The steps, as people write them.
+//! Steps as scenario files contain them.
 //!
-//! A step is a mapping with one key that says what kind it is, and perhaps `name` and `timeout`.
-//! Serde reads all kinds as optional (an enum would not allow the two beside it without `flatten`,
-//! whose errors point nowhere); [`super::lint`] makes sure there is exactly one, and `Action` is
-//! what is left then.
+//! A step is a mapping with one key for its kind, and optionally `name` and `timeout`. Serde reads every
+//! kind as optional: an enum would need `flatten` for the two other keys, and errors in flattened
+//! fields have no position. `lint` checks that there is exactly one kind and turns it into an
+//! `Action`.
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::fault::{
     ClockStep, CrashStep, DiskStep, FaultStep, KillStep, MemoryStep, NetworkStep, PauseStep,
     PowerButtonStep, PowerOffStep, ResumeStep, Undone,
 };
-use super::supply::{HotplugStep, NameServerStep, TimeServerStep};
+use super::hotplug::{HotplugStep, NameServerStep, TimeServerStep};
 use super::value::{Pattern, Span, TextExpectation};
 
 /// One step.
@@ -22,57 +22,57 @@ use super::value::{Pattern, Span, TextExpectation};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Step", transform = one_kind)]
 pub struct StepFile {
-    /// What it is called in reports, instead of what it does.
+    /// The name in reports; the default describes the kind.
     pub name: Option<String>,
-    /// How long it may take on the reference host.
+    /// The timeout on the reference host.
     pub timeout: Option<Span>,
     /// A command, a file or a login over SSH.
     pub ssh: Option<SshStep>,
-    /// Typing and reading on the serial console.
+    /// Input and output of the serial console.
     pub serial: Option<SerialStep>,
-    /// Something asked of a Docker engine.
+    /// A request to a Docker engine.
     pub docker: Option<DockerStep>,
-    /// A reboot, proven by a changed boot id.
+    /// A reboot, verified by a changed boot ID.
     pub reboot: Option<RebootStep>,
-    /// A power cut, after which the machine is powered on again.
+    /// A power cut, then power on.
     pub power_cut: Option<PowerCutStep>,
-    /// Waiting until something holds.
+    /// Waits for a condition.
     pub wait_for: Option<WaitForStep>,
-    /// What the boot events must be.
+    /// The expected boot events.
     pub events: Option<EventsStep>,
-    /// A disk that comes while the machine runs.
+    /// Hot-plugs a disk or a network card.
     pub hotplug: Option<HotplugStep>,
-    /// Somebody who knows what time it is.
+    /// Starts a time server (NTP).
     pub time_server: Option<TimeServerStep>,
-    /// A command on a person's computer beside the machine.
+    /// A command on a client computer.
     pub client: Option<ClientStep>,
-    /// Somebody who knows names.
+    /// Starts a name server (DNS).
     pub name_server: Option<NameServerStep>,
-    /// A panic of the kernel, after which the machine comes back.
+    /// A kernel panic, then a reboot.
     pub crash: Option<CrashStep>,
-    /// A signal to processes or to a container.
+    /// Sends a signal to processes or to a container.
     pub kill: Option<KillStep>,
-    /// The machine stands still.
+    /// Pauses the machine.
     pub pause: Option<PauseStep>,
-    /// The machine goes on.
+    /// Resumes a paused machine.
     pub resume: Option<ResumeStep>,
-    /// A network that is down, slow or lossy.
+    /// Makes a network fail, slow or lossy.
     pub network: Option<NetworkStep>,
-    /// A disk that fails, is slow or full.
+    /// Makes a disk fail, slow or full.
     pub disk: Option<DiskStep>,
-    /// A clock that jumps.
+    /// Sets the clock forward or back.
     pub clock: Option<ClockStep>,
-    /// Memory that is taken away.
+    /// Takes memory from the machine.
     pub memory: Option<MemoryStep>,
-    /// The power button.
+    /// Presses the power button.
     pub power_button: Option<PowerButtonStep>,
-    /// A command that ends the machine.
+    /// A command that powers the machine off.
     pub power_off: Option<PowerOffStep>,
-    /// What was broken is mended before the trial ends.
+    /// Reverts faults before the trial ends.
     pub undo: Option<Undone>,
 }
 
-/// The kinds that break something, or mend it.
+/// The kinds that inject or revert a fault.
 const FAULTS: [&str; 11] = [
     "crash",
     "kill",
@@ -87,7 +87,7 @@ const FAULTS: [&str; 11] = [
     "undo",
 ];
 
-/// Tells editors what the lint tells everybody: one kind a step.
+/// Puts the rule of the lint into the schema for editors: one kind per step.
 fn one_kind(schema: &mut Schema) {
     let kinds = [
         "ssh",
@@ -107,7 +107,7 @@ fn one_kind(schema: &mut Schema) {
     schema.insert("oneOf".into(), one.collect::<Vec<_>>().into());
 }
 
-/// What a step does, once it is known to do one thing.
+/// What a step does, after the lint found exactly one kind.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// See [`SshStep`].
@@ -136,87 +136,87 @@ pub enum Action {
     Fault(FaultStep),
 }
 
-/// Whose rights a command has.
+/// The account that a command runs as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Account {
-    /// The user that logs in.
+    /// The user of the login.
     #[default]
     Rancher,
     /// Root, through sudo.
     Root,
 }
 
-/// Which key to log in with.
+/// The key of a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeyName {
-    /// The one that the harness put on the config drive.
+    /// The key of the trial, which the machine authorises.
     Harness,
-    /// One that the machine was never told.
+    /// A key that the machine does not know.
     Stranger,
 }
 
-/// A command, a file or a login over SSH. With `user`, `password` or `key` a new connection is
-/// made; without, the trial's own is used.
+/// A command, a file or a login over SSH. `user`, `password` and `key` open a new connection; the
+/// default is the trial's own connection.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SshStep {
-    /// The command line, for a shell.
+    /// The command line, run by a shell.
     pub run: Option<String>,
-    /// A file to send instead.
+    /// A file to send, instead of `run`.
     pub upload: Option<Upload>,
     /// Whose rights the command has.
     #[serde(rename = "as", default)]
     pub account: Account,
-    /// Who logs in; `rancher` unless told.
+    /// The user that logs in; the default is `rancher`.
     pub user: Option<String>,
-    /// Log in with this password.
+    /// The password of the login.
     pub password: Option<String>,
-    /// Log in with this key.
+    /// The key of the login.
     pub key: Option<KeyName>,
     /// The login must be refused.
     #[serde(default)]
     pub expect_refused: bool,
-    /// The exit status that is wanted; 0 unless told.
+    /// The expected exit status; the default is 0.
     pub exit: Option<i32>,
-    /// What must be on standard output.
+    /// The expected standard output.
     pub stdout: Option<TextExpectation>,
-    /// What must be on standard error.
+    /// The expected standard error.
     pub stderr: Option<TextExpectation>,
 }
 
-/// A file to send: its `content`, or one of the project.
+/// A file to send: either its `content`, or a file `from` the scenarios folder.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Upload {
-    /// Its content.
+    /// The content.
     pub content: Option<String>,
-    /// A file in the folder of the scenarios, by its path there.
+    /// A path in the scenarios folder.
     pub from: Option<String>,
-    /// Its path on the machine.
+    /// The path on the machine.
     pub to: String,
-    /// Whether it is to be a program.
+    /// Whether the file is executable.
     #[serde(default)]
     pub executable: bool,
 }
 
-/// Typing and reading on the serial console: `send` then `expect`, a `login`, or a command that is
-/// `run` in the shell there.
+/// Input and output of the serial console: `send` and `expect`, a `login`, or a command that its shell
+/// `run`s.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SerialStep {
-    /// What is typed, followed by Enter.
+    /// A line to type.
     pub send: Option<String>,
-    /// What must come (after what earlier steps have seen). The echo of what was sent does not count.
+    /// The expected output, after that of earlier steps and without the echo of `send`.
     pub expect: Option<Pattern>,
     /// A login dialogue.
     pub login: Option<SerialLogin>,
-    /// A command line, for the shell that a login before left.
+    /// A command line for the shell of an earlier `login`.
     pub run: Option<String>,
-    /// The exit status that is wanted of `run`; 0 unless told.
+    /// The expected exit status of `run`; the default is 0.
     pub exit: Option<i32>,
-    /// What `run` must print, standard error included.
+    /// The expected output of `run`, including standard error.
     pub stdout: Option<TextExpectation>,
 }
 
@@ -224,101 +224,99 @@ pub struct SerialStep {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SerialLogin {
-    /// Who.
+    /// The user.
     pub user: String,
-    /// With which password.
+    /// The password.
     pub password: String,
     /// The login must be refused.
     #[serde(default)]
     pub refused: bool,
 }
 
-/// A reboot, proven by a changed boot id. The machine is ready again when the step ends.
+/// A reboot, verified by a changed boot ID. The machine is ready again when the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RebootStep {
-    /// The command that does it; `sudo reboot` unless told.
+    /// The command; the default is `sudo reboot`.
     pub command: Option<String>,
 }
 
-/// Cuts the power and gives it back: the machine is gone at once, and of what the guest wrote to
-/// its disks after the last flush some is lost. The machine is ready again when the step ends.
+/// Cuts the power and restores it. The machine stops at once, and the disks lose some of the writes
+/// after the last flush. The machine is ready again when the step ends.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PowerCutStep {
-    /// Draws which writes are kept, lost or torn; another one each time unless told.
+    /// The seed that selects which writes persist, are lost or are torn; the default is random.
     pub seed: Option<u64>,
 }
 
-/// Waits until one thing holds.
+/// Waits until one condition holds.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitForStep {
-    /// A command over SSH ends and prints as wanted.
+    /// A command over SSH has the expected exit status and output.
     pub ssh: Option<WaitSsh>,
-    /// The serial console says this.
+    /// The serial console prints this.
     pub serial: Option<Pattern>,
-    /// The boot event of this stage came.
+    /// The boot event of this stage arrived.
     pub event: Option<String>,
     /// A container runs.
     pub container: Option<WaitContainer>,
-    /// A new connection to its SSH port gets no word for so long: the machine stands still, or
-    /// cannot be reached.
+    /// New connections to the SSH port get no answer for this long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silence: Option<Span>,
-    /// A command that ends well (exit status 0) when waiting is of no more use: `systemctl is-failed
-    /// NAME`. It runs as root after each look that found what is waited for not to hold.
+    /// Runs as root after each failed poll; exit status 0 ends the wait: `systemctl is-failed NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_failed: Option<String>,
 }
 
-/// What a waiting step waits for, once it is known to be one thing.
+/// The condition of a `wait_for` step, after the lint found exactly one.
 #[derive(Debug, Clone, Copy)]
 pub enum WaitAction<'a> {
     /// See [`WaitSsh`].
     Ssh(&'a WaitSsh),
-    /// The serial console says this.
+    /// The serial console prints this.
     Serial(&'a Pattern),
-    /// The boot event of this stage came.
+    /// The boot event of this stage arrived.
     Event(&'a str),
     /// See [`WaitContainer`].
     Container(&'a WaitContainer),
-    /// A new connection to its SSH port gets no word for so long.
+    /// New connections to the SSH port get no answer for this long.
     Silence(Span),
 }
 
-/// A command over SSH that is run again until it ends and prints as wanted.
+/// A command over SSH that is repeated until it has the expected exit status and output.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitSsh {
-    /// The command line, for a shell.
+    /// The command line, run by a shell.
     pub run: String,
     /// Whose rights the command has.
     #[serde(rename = "as", default)]
     pub account: Account,
-    /// The exit status that is wanted; 0 unless told.
+    /// The expected exit status; the default is 0.
     pub exit: Option<i32>,
-    /// What must be on standard output.
+    /// The expected standard output.
     pub stdout: Option<TextExpectation>,
 }
 
-/// A container that is to run.
+/// A container that must run.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitContainer {
-    /// Which engine.
+    /// The engine.
     pub engine: EngineName,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
-/// What the boot events of the current boot must be.
+/// The expected boot events of the current boot.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsStep {
-    /// Stages that came, in this order; others may stand between them.
+    /// Stages that must occur in this order; other stages can occur between them.
     #[serde(default)]
     pub order: Vec<String>,
-    /// The stages that failed, exactly; `[]` for none.
+    /// The exact set of failed stages; `[]` for none.
     pub failed: Option<Vec<String>>,
 }

@@ -109,7 +109,7 @@ impl<'s> Definitions<'s> {
         }
     }
 
-    /// What may stand behind a key.
+    /// The allowed values of a key.
     fn value(self, property: &'s Value, values: &mut BTreeSet<&'s str>) -> String {
         let (name, referred) = self.referred(property);
         if name == SHARED {
@@ -131,7 +131,7 @@ impl<'s> Definitions<'s> {
     }
 }
 
-/// The JSON type; of several the first, which is not `null`.
+/// The JSON type; the first of several, which is not `null`.
 fn kind(schema: &Value) -> &str {
     let kind = &schema["type"];
     kind.as_str()
@@ -139,19 +139,19 @@ fn kind(schema: &Value) -> &str {
         .unwrap_or("value")
 }
 
-/// The words that a value is one of.
+/// The constants that are allowed as the value.
 fn constants(schema: &Value) -> Option<String> {
     let alternatives = schema["oneOf"].as_array().into_iter().flatten();
     let listed = schema["enum"].as_array().into_iter().flatten();
     let of = |one: &Value| one["const"].as_str().map(str::to_owned);
-    let words = alternatives
+    let constants = alternatives
         .filter_map(of)
         .chain(listed.filter_map(Value::as_str).map(str::to_owned));
-    let words: Vec<_> = words.map(|word| format!("`{word}`")).collect();
-    (!words.is_empty()).then(|| words.join(", "))
+    let constants: Vec<_> = constants.map(|text| format!("`{text}`")).collect();
+    (!constants.is_empty()).then(|| constants.join(", "))
 }
 
-/// The description on one line, as a cell of a table has it, and the default.
+/// The description on one line for a table cell, and the default.
 fn description(schema: &Value) -> String {
     let text = schema["description"].as_str().unwrap_or_default();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -186,13 +186,13 @@ mod tests {
         assert!(
             text.starts_with("before\n") && text.ends_with("after\n") && !text.contains("old\n")
         );
-        for wanted in [
+        for expected in [
             "#### `ssh`",
             "#### `undo`",
             "| `run.image` | string |",
             "`KILL`",
         ] {
-            assert!(text.contains(wanted), "{wanted} is missing");
+            assert!(text.contains(expected), "{expected} is missing");
         }
         assert_eq!(with_step_table(&text).as_ref(), Some(&text));
     }

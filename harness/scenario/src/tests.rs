@@ -18,8 +18,8 @@ fn read(text: &str) -> Result<Scenario, String> {
     super::load::read(&document, &known()).map_err(|errors| render_all(&errors, false))
 }
 
-fn wrong(text: &str) -> String {
-    read(text).expect_err("this is wrong")
+fn errors(text: &str) -> String {
+    read(text).expect_err("the file has errors")
 }
 
 const GOOD: &str = r"
@@ -41,7 +41,7 @@ steps:
 ";
 
 #[test]
-fn a_good_file_is_read() {
+fn scenario_is_read_when_the_file_is_valid() {
     let scenario = read(GOOD).unwrap();
     assert_eq!(scenario.profiles, ["q35"]);
     assert_eq!(
@@ -60,15 +60,15 @@ fn a_good_file_is_read() {
 }
 
 #[test]
-fn a_typo_in_a_key_is_pointed_at() {
-    assert_snapshot!(wrong(
+fn unknown_key_is_reported_with_its_place_and_the_nearest_key() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\nsteps:\n  - ssh:\n      run: make tea\n      stdot: {equals: tea}\n"
     ));
 }
 
 #[test]
-fn all_that_is_wrong_is_told() {
-    assert_snapshot!(wrong(
+fn all_errors_of_a_file_are_reported() {
+    assert_snapshot!(errors(
         r"name: coffee
 about: ''
 profiles: [q35, p35]
@@ -88,13 +88,13 @@ steps:
 }
 
 #[test]
-fn the_steps_of_a_file_with_a_wrong_head_are_looked_at_too() {
-    assert_snapshot!(wrong("nam: tea\nsteps:\n  - ssh: {}\n"));
+fn steps_are_checked_when_the_head_is_invalid() {
+    assert_snapshot!(errors("nam: tea\nsteps:\n  - ssh: {}\n"));
 }
 
 #[test]
-fn combinations_that_cannot_be_are_told() {
-    assert_snapshot!(wrong(
+fn contradictory_keys_are_refused() {
+    assert_snapshot!(errors(
         r"name: tea
 about: tea
 steps:
@@ -115,8 +115,8 @@ steps:
 }
 
 #[test]
-fn steps_that_do_nothing_are_told() {
-    assert_snapshot!(wrong(
+fn steps_are_refused_when_they_have_no_effect() {
+    assert_snapshot!(errors(
         r"name: tea
 about: tea
 steps:
@@ -135,44 +135,44 @@ steps:
 }
 
 #[test]
-fn a_scenario_that_cannot_fail_is_wrong() {
-    assert_snapshot!(wrong(
+fn scenario_is_refused_when_no_step_checks_anything() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\nsteps:\n  - serial: { send: ls }\n"
     ));
 }
 
 #[test]
-fn a_beginning_that_never_comes_is_told() {
+fn ready_condition_and_disks_are_refused_when_they_are_invalid() {
     let steps = "steps: [{ serial: { expect: a } }]\n";
-    assert_snapshot!(wrong(&format!(
+    assert_snapshot!(errors(&format!(
         "name: tea\nabout: tea\nstart: cold\nready: {{ ssh: {{ run: a }} }}\nmachine:\n  ssh_key: false\n  disks:\n    - {{ size: 16, partition: 'a \"b\"' }}\n    - {{ size: 2, partition: b }}\n{steps}"
     )));
-    assert_snapshot!(wrong(&format!(
+    assert_snapshot!(errors(&format!(
         "name: tea\nabout: tea\nready: {{ serial: a, event: init }}\n{steps}"
     )));
 }
 
 #[test]
-fn a_scenario_without_steps_is_wrong() {
-    assert_snapshot!(wrong("name: tea\nabout: tea\nsteps: []\n"));
+fn scenario_is_refused_when_it_has_no_steps() {
+    assert_snapshot!(errors("name: tea\nabout: tea\nsteps: []\n"));
 }
 
 #[test]
-fn a_step_that_needs_the_key_of_a_machine_without_one_is_wrong() {
-    assert_snapshot!(wrong(
+fn step_is_refused_when_it_needs_the_key_of_a_machine_without_one() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\nmachine: {ssh_key: false}\nsteps:\n  - ssh: {run: ls}\n"
     ));
 }
 
 #[test]
-fn a_script_as_user_data_holds_no_key() {
-    assert_snapshot!(wrong(
+fn cloud_config_is_refused_when_it_is_a_script_and_the_machine_needs_a_key() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\nmachine:\n  cloud_config: |\n    #!/bin/sh\n    true\nsteps:\n  - reboot: {}\n"
     ));
 }
 
 #[test]
-fn the_key_goes_into_the_cloud_config() {
+fn cloud_config_renders_with_the_key() {
     let text = "name: tea\nabout: tea\nmachine:\n  cloud_config: { hostname: pot, ssh_authorized_keys: [a] }\nsteps: [{ reboot: {} }]\n";
     let config = read(text).unwrap().machine.cloud_config;
     assert_snapshot!(
@@ -184,7 +184,7 @@ fn the_key_goes_into_the_cloud_config() {
 }
 
 #[test]
-fn the_committed_schemas_are_those_of_the_types() {
+fn committed_schemas_match_the_types() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     for (name, text) in [
         ("schema.json", schema()),
@@ -195,13 +195,13 @@ fn the_committed_schemas_are_those_of_the_types() {
             std::fs::write(&file, &text).unwrap();
         }
         let committed = std::fs::read_to_string(&file).unwrap_or_default();
-        let hint = "is not that of the types: `cargo harness schema --write`";
+        let hint = "is out of date; run `cargo harness schema --write`";
         assert!(committed == text, "scenarios/{name} {hint}");
     }
 }
 
 #[test]
-fn step_table_of_the_readme_is_that_of_the_types() {
+fn step_table_of_the_readme_matches_the_types() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/README.md");
     let readme = std::fs::read_to_string(&file).unwrap();
     let text = with_step_table(&readme).unwrap();
@@ -216,7 +216,7 @@ fn step_table_of_the_readme_is_that_of_the_types() {
 }
 
 #[test]
-fn each_scenario_names_the_schema_for_editors() {
+fn committed_scenarios_name_the_schema_in_their_first_line() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let files = |folder: &Path| std::fs::read_dir(folder).unwrap();
     for entry in files(&folder).chain(files(&folder.join("setups"))) {
@@ -235,7 +235,7 @@ fn each_scenario_names_the_schema_for_editors() {
 }
 
 #[test]
-fn the_committed_scenarios_are_well_written() {
+fn committed_scenarios_have_no_errors_and_no_warnings() {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let files = std::fs::read_dir(tree.join("qemu-profiles")).unwrap();
     let profiles = files
@@ -246,21 +246,21 @@ fn the_committed_scenarios_are_well_written() {
     let loaded = load_all(&tree.join("scenarios"), profiles);
     let scenarios = loaded.unwrap_or_else(|errors| panic!("{}", render_all(&errors, false)));
     assert!(!scenarios.is_empty());
-    // Each has a sabotage that proves that it can fail.
+    // A scenario without a sabotage causes a warning.
     assert_eq!(render_all(&warnings(&scenarios), false), "");
 }
 
-/// What is said of a machine, or of a step, in an otherwise good file.
-fn said(machine: &str, step: &str) -> String {
-    wrong(&format!(
+/// The errors of an otherwise valid file with this machine and this step.
+fn errors_of(machine: &str, step: &str) -> String {
+    errors(&format!(
         "name: tea\nabout: x\nmachine: {machine}\nsteps:\n  - {step}\n"
     ))
 }
 
 #[test]
-fn machine_that_cannot_be_is_refused() {
+fn machine_is_refused_when_a_value_is_invalid() {
     let steps = "ssh: {run: 'true'}";
-    for (machine, why) in [
+    for (machine, expected) in [
         ("{ kernel_arguments: ['a b'] }", "not one kernel argument"),
         (
             "{ kernel_arguments: ['a=\"b c'] }",
@@ -273,23 +273,23 @@ fn machine_that_cannot_be_is_refused() {
         ),
         (
             "{ volumes: [{ label: TWELVELETTER, files: {} }] }",
-            "cannot be a label",
+            "not a volume label",
         ),
         (
             "{ volumes: [{ label: a, files: { /abs: x } }] }",
-            "`/abs` is no path in a volume",
+            "`/abs` is not a path in a volume",
         ),
         (
             "{ volumes: [{ label: a, format: iso9660, files: { ../../rel: x } }] }",
-            "`../../rel` is no path in a volume",
+            "`../../rel` is not a path in a volume",
         ),
         (
             "{ volumes: [{ label: a, files: { b: x, b/c: x } }] }",
-            "`b` is a file and a folder",
+            "`b` is both a file and a folder",
         ),
     ] {
-        let said = said(machine, steps);
-        assert!(said.contains(why), "{said}");
+        let text = errors_of(machine, steps);
+        assert!(text.contains(expected), "{text}");
     }
     let good = "{ kernel_arguments: ['a=\"b c\"'], volumes: [{ label: longer label, format: iso9660, files: { a/b: x } }] }";
     let text = format!("name: tea\nabout: x\nmachine: {good}\nsteps:\n  - {steps}\n");
@@ -297,7 +297,7 @@ fn machine_that_cannot_be_is_refused() {
 }
 
 #[test]
-fn step_that_is_written_wrong_names_the_fix() {
+fn error_of_a_step_names_the_fix() {
     for (step, fix) in [
         ("reboot", "write `reboot: {}`"),
         ("reboot:", "write `reboot: {}`"),
@@ -308,31 +308,31 @@ fn step_that_is_written_wrong_names_the_fix() {
             "from 0 to 255",
         ),
     ] {
-        let said = said("{}", step);
-        assert!(said.contains(fix), "{said}");
-        assert!(!said.contains("struct "), "{said}");
+        let text = errors_of("{}", step);
+        assert!(text.contains(fix), "{text}");
+        assert!(!text.contains("struct "), "{text}");
     }
 }
 
 #[test]
-fn two_files_of_one_name_are_refused() {
+fn files_are_refused_when_two_have_the_same_name() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["tea.yaml", "tea.yml"] {
         std::fs::write(folder.path().join(name), "name: tea\n").unwrap();
     }
     let errors = load_all(folder.path(), vec![]).unwrap_err();
-    let said = errors[0].to_string();
-    assert!(said.contains("has the same name"), "{said}");
+    let text = errors[0].to_string();
+    assert!(text.contains("has the same name"), "{text}");
 }
 
 #[test]
-fn a_scenario_without_sabotage_is_warned_of() {
+fn scenario_without_a_sabotage_causes_a_warning() {
     let scenario = read("name: tea\nabout: tea\nsteps:\n  - reboot: {}\n").unwrap();
     assert_snapshot!(render_all(&warnings(&[scenario]), false));
 }
 
 #[test]
-fn sabotages_are_read() {
+fn sabotages_are_read_with_their_lines_and_places() {
     let scenario = read(&format!(
         "{GOOD}{}",
         r"sabotage:
@@ -362,8 +362,8 @@ fn sabotages_are_read() {
 }
 
 #[test]
-fn sabotages_that_are_none_are_told() {
-    assert_snapshot!(wrong(
+fn sabotages_are_refused_when_they_are_invalid() {
+    assert_snapshot!(errors(
         r"name: tea
 about: tea
 machine:
@@ -395,24 +395,24 @@ sabotage:
 }
 
 #[test]
-fn a_sabotage_with_a_typo_is_pointed_at() {
-    assert_snapshot!(wrong(
+fn unknown_key_of_a_sabotage_is_reported_with_the_nearest_key() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\nsteps:\n  - reboot: {}\nsabotage:\n  - { servise: a, red_at: 1 }\n"
     ));
 }
 
 #[test]
-fn what_a_fork_cannot_show_is_told() {
+fn steps_about_the_boot_are_refused_in_a_fork_until_it_boots() {
     let head = "name: tea\nabout: tea can be made\n";
     let steps = "steps:\n  - events: { failed: [] }\n  - reboot: {}\n  - events: { failed: [] }\n";
-    assert_snapshot!(wrong(&format!("{head}{steps}")));
+    assert_snapshot!(errors(&format!("{head}{steps}")));
     assert!(read(&format!("{head}start: cold\n{steps}")).is_ok());
     let cut = "steps:\n  - power_cut: {}\n  - events: { failed: [] }\n";
     assert!(read(&format!("{head}{cut}")).is_ok());
 }
 
 #[test]
-fn a_scenario_goes_on_from_a_setup() {
+fn scenario_continues_from_its_setup() {
     let text = |setup: &str| {
         format!(
             "name: tea\nabout: tea\nsetup: {setup}\nmachine:\n  kernel_arguments: [more]\nsteps:\n  - ssh: {{ run: make tea }}\n"
@@ -436,31 +436,31 @@ fn a_scenario_goes_on_from_a_setup() {
 }
 
 #[test]
-fn an_invariant_only_asks() {
-    assert_snapshot!(wrong(
+fn invariant_is_refused_when_it_changes_the_machine() {
+    assert_snapshot!(errors(
         "name: tea\nabout: tea\ninvariants:\n  - ssh: { run: kettle is warm }\n  - reboot: {}\n  - ssh: { upload: { content: a, to: /b } }\nsteps:\n  - ssh: { run: make tea }\n"
     ));
 }
 
 #[test]
-fn a_known_failure_says_why_and_until_when() {
+fn known_failure_is_refused_when_reason_ticket_or_date_is_missing() {
     let known = |text: &str| format!("{}known_failure: {text}\n", GOOD.trim_start());
     let good = read(&known(
         "{ reason: no water, ticket: 'KETTLE-7', until: 2027-01-31 }",
     ));
     assert_eq!(good.unwrap().known_failure.unwrap().ticket, "KETTLE-7");
-    assert_snapshot!(wrong(&known(
+    assert_snapshot!(errors(&known(
         "{ reason: '', ticket: ' ', until: 2027-01-31 }"
     )));
-    assert_snapshot!(wrong(&known(
+    assert_snapshot!(errors(&known(
         "{ reason: no water, ticket: '7', until: 31.1.2027 }"
     )));
-    assert_snapshot!(wrong(&known("{ reason: no water, until: 2027-01-31 }")));
+    assert_snapshot!(errors(&known("{ reason: no water, until: 2027-01-31 }")));
 }
 
 #[test]
-fn faults_that_break_nothing_are_told() {
-    assert_snapshot!(wrong(
+fn faults_are_refused_when_they_have_no_effect() {
+    assert_snapshot!(errors(
         r"name: tea
 about: tea
 machine:
@@ -484,21 +484,21 @@ steps:
 }
 
 #[test]
-fn what_a_broken_machine_cannot_do_is_told() {
+fn step_is_refused_when_the_machine_cannot_answer() {
     let head = "name: tea\nabout: tea\nmachine: { disks: [{ size: 16 }] }\nsteps:\n";
     let ls = "  - ssh: { run: ls }\n";
-    for (steps, wanted) in [
-        ("  - pause: {}\n", "stands still"),
+    for (steps, expected) in [
+        ("  - pause: {}\n", "machine is paused"),
         ("  - network: { link: down }\n", "whose link is down"),
-        ("  - power_button: {}\n", "the machine is off"),
+        ("  - power_button: {}\n", "switched the machine off"),
         (
             "  - power_off: { command: poweroff }\n",
-            "the machine is off",
+            "switched the machine off",
         ),
     ] {
-        let text = wrong(&format!("{head}{steps}{ls}"));
+        let text = errors(&format!("{head}{steps}{ls}"));
         assert!(
-            text.contains(wanted) && text.contains("tea.yaml:6"),
+            text.contains(expected) && text.contains("tea.yaml:6"),
             "{text}"
         );
         assert!(read(&format!("{head}{ls}{steps}")).is_ok(), "{steps}");
@@ -514,31 +514,37 @@ fn what_a_broken_machine_cannot_do_is_told() {
     ] {
         assert!(read(&format!("{head}{steps}{ls}")).is_ok(), "{steps}");
     }
-    for (steps, wanted) in [
-        ("  - resume: {}\n", "does not stand still"),
-        ("  - undo: clock\n", "no step before it broke this"),
-        ("  - disk: { disk: 1, read: error }\n", "given 1 disks"),
+    for (steps, expected) in [
+        ("  - resume: {}\n", "machine is not paused"),
+        ("  - undo: clock\n", "no earlier step injected this fault"),
+        (
+            "  - disk: { disk: 1, read: error }\n",
+            "gives the machine 1 disks",
+        ),
     ] {
-        let text = wrong(&format!("{head}{ls}{steps}"));
-        assert!(text.contains(wanted), "{text}");
+        let text = errors(&format!("{head}{ls}{steps}"));
+        assert!(text.contains(expected), "{text}");
     }
 }
 
 #[test]
-fn silence_is_no_sign_of_a_machine_that_is_ready() {
+fn silence_is_refused_as_the_ready_condition() {
     let text = "name: tea\nabout: tea\nready: { silence: 1s }\nsteps:\n  - ssh: { run: ls }\n";
-    let text = wrong(text);
-    assert!(text.contains("is not ready"), "{text}");
+    let text = errors(text);
+    assert!(
+        text.contains("does not mean that the machine is ready"),
+        "{text}"
+    );
 }
 
 #[test]
-fn a_crash_begins_a_boot_of_its_own() {
+fn crash_allows_later_steps_about_the_boot() {
     let text = "name: tea\nabout: tea\nsteps:\n  - crash: {}\n  - events: { failed: [] }\n";
     assert!(read(text).is_ok());
 }
 
 #[test]
-fn a_clock_jumps_both_ways() {
+fn clock_change_is_positive_or_negative() {
     let jump = |text: &str| serde_yaml::from_str::<Jump>(text).map(|jump| jump.seconds);
     assert_eq!((jump("1h").unwrap(), jump("-90m").unwrap()), (3600, -5400));
     assert!(jump("soon").is_err() && jump("0s").is_err());

@@ -1,14 +1,14 @@
-//! Files of the project that a scenario sends.
+//! Files of the scenarios folder that `upload` steps send.
 
 use std::path::{Component, Path, PathBuf};
 
-use super::load::Step;
+use super::scenario::Step;
 use super::step::{Action, Upload};
 
-/// The most that a file may have, in bytes: it is held in memory.
-const MOST: u64 = 64 << 20;
+/// The largest file in bytes: its content is held in memory.
+const LARGEST: u64 = 64 << 20;
 
-/// The folder in which files of a scenario, or of a setup in `setups/`, are looked for.
+/// The folder of the files that a scenario, or a setup in `setups/`, can send.
 pub(super) fn folder_of(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
     let folder = match folder.file_name() {
@@ -22,7 +22,7 @@ pub(super) fn folder_of(file: &Path) -> PathBuf {
     }
 }
 
-/// The files of the project that these steps send.
+/// The files that these steps send.
 pub fn sent_files(steps: &[Step]) -> impl Iterator<Item = &str> {
     steps.iter().filter_map(|step| match &step.action {
         Action::Ssh(step) => step.upload.as_ref()?.from.as_deref(),
@@ -31,10 +31,10 @@ pub fn sent_files(steps: &[Step]) -> impl Iterator<Item = &str> {
 }
 
 impl Upload {
-    /// What is sent: the content as it is written, or a file below this folder.
+    /// The bytes to send: `content`, or the file `from` below `folder`.
     ///
     /// # Errors
-    /// The file is not there, too large, or outside the folder.
+    /// The file does not exist, is too large, or is outside the folder.
     pub fn bytes(&self, folder: &Path) -> Result<Vec<u8>, String> {
         match &self.from {
             Some(from) => {
@@ -46,33 +46,31 @@ impl Upload {
     }
 }
 
-/// The file of this name below a folder, whatever links lead to.
+/// Resolves a file name below a folder; refuses symbolic links that lead out of it.
 pub(super) fn inside(folder: &Path, name: &str) -> Result<PathBuf, String> {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     let path = Path::new(name);
     if name.is_empty() || !path.components().all(is_plain) {
-        return Err(format!(
-            "`{name}` is no path below the folder of the scenarios"
-        ));
+        return Err(format!("`{name}` is not a path below the scenarios folder"));
     }
     let file = folder.join(path);
     let failed = |error: std::io::Error| format!("{}: {error}", file.display());
     let real = file.canonicalize().map_err(failed)?;
     if !real.starts_with(folder.canonicalize().map_err(failed)?) {
         return Err(format!(
-            "{} leads out of the folder of the scenarios",
+            "`{}` is a link to a file outside the scenarios folder",
             file.display()
         ));
     }
-    let about = real.metadata().map_err(failed)?;
-    if !about.is_file() {
-        return Err(format!("{} is no file", file.display()));
+    let metadata = real.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(format!("`{}` is not a file", file.display()));
     }
-    if about.len() > MOST {
+    if metadata.len() > LARGEST {
         return Err(format!(
-            "{} has more than {} MiB",
+            "`{}` is larger than {} MiB",
             file.display(),
-            MOST >> 20
+            LARGEST >> 20
         ));
     }
     Ok(real)
@@ -83,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_sent_only_from_inside_the_folder_of_the_scenarios() {
+    fn upload_is_refused_when_the_file_is_outside_the_scenarios_folder() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("scenarios");
         std::fs::create_dir_all(folder.join("files")).unwrap();
@@ -102,21 +100,21 @@ mod tests {
                 .map(|bytes| String::from_utf8(bytes).unwrap())
         };
         assert_eq!(read("files/tea").as_deref(), Ok("green"));
-        for (from, why) in [
-            ("../secret", "no path below"),
-            ("/etc/passwd", "no path below"),
-            ("files/../../secret", "no path below"),
-            ("files/link", "leads out"),
-            ("files", "is no file"),
+        for (from, expected) in [
+            ("../secret", "not a path below"),
+            ("/etc/passwd", "not a path below"),
+            ("files/../../secret", "not a path below"),
+            ("files/link", "outside the scenarios folder"),
+            ("files", "is not a file"),
             ("files/milk", "No such file"),
         ] {
             let error = read(from).unwrap_err();
-            assert!(error.contains(why), "{from}: {error}");
+            assert!(error.contains(expected), "{from}: {error}");
         }
     }
 
     #[test]
-    fn files_of_setups_lie_beside_those_of_scenarios() {
+    fn folder_of_a_setup_is_that_of_the_scenarios() {
         let folder = |file: &str| folder_of(Path::new(file));
         assert_eq!(folder("a/scenarios/tea.yaml"), Path::new("a/scenarios"));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The small types of a scenario file that check themselves while they are read.
+//! Values of scenario files that are validated while they are deserialized.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
 
-/// A regular expression; `^` and `$` stand for the ends of any line.
+/// A regular expression; `^` and `$` match at the start and end of every line.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Regex);
 
@@ -25,8 +25,8 @@ impl<'de> Deserialize<'de> for Pattern {
         let text = String::deserialize(deserializer)?;
         let regex = RegexBuilder::new(&text).multi_line(true).build();
         regex.map(Self).map_err(|error| {
-            let last = error.to_string();
-            let reason = last
+            let text = error.to_string();
+            let reason = text
                 .lines()
                 .last()
                 .unwrap_or_default()
@@ -43,12 +43,12 @@ impl JsonSchema for Pattern {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A regular expression; ^ and $ stand for the ends of any line.",
+            "description": "A regular expression; ^ and $ match at the start and end of every line.",
         })
     }
 }
 
-/// How long: `500ms`, `20s`, `2m`.
+/// A duration: `500ms`, `20s`, `2m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -58,20 +58,18 @@ impl<'de> Deserialize<'de> for Span {
             Value::String(text) => text,
             Value::Number(number) => {
                 return Err(D::Error::custom(format!(
-                    "`{number}` has no unit, expected a time; write `{number}s` or `{number}m`"
+                    "the duration `{number}` has no unit; write `{number}s` or `{number}m`"
                 )));
             }
             _ => {
-                return Err(D::Error::custom("expected a time; write `20s` or `2m`"));
+                return Err(D::Error::custom("expected a duration; write `20s` or `2m`"));
             }
         };
         match humantime::parse_duration(&text) {
             Ok(span) if !span.is_zero() => Ok(Self(span)),
-            Ok(_) => Err(D::Error::custom(
-                "a time of zero leaves no time for anything",
-            )),
+            Ok(_) => Err(D::Error::custom("the duration is zero")),
             Err(error) => Err(D::Error::custom(format!(
-                "not a time ({error}); write `20s` or `2m`"
+                "not a duration ({error}); write `20s` or `2m`"
             ))),
         }
     }
@@ -90,7 +88,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "How long: 500ms, 20s, 2m.",
+            "description": "A duration: 500ms, 20s, 2m.",
             "pattern": "^[0-9]",
         })
     }
@@ -138,21 +136,21 @@ impl JsonSchema for Words {
     }
 }
 
-/// What a text (stdout, stderr) must be. All that is said must hold.
+/// The expectation of a text (stdout, stderr). All given keys must match.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextExpectation {
-    /// The whole text; one line end at its end does not count.
+    /// The whole text; one newline at the end is ignored.
     pub equals: Option<String>,
-    /// A regular expression found anywhere in it.
+    /// A regular expression that matches anywhere in the text.
     pub matches: Option<Pattern>,
-    /// What is in it somewhere.
+    /// Texts that must occur.
     pub contains: Option<Words>,
-    /// What is nowhere in it.
+    /// Texts that must not occur.
     pub lacks: Option<Words>,
-    /// The name of a snapshot beside the scenarios (`snapshots/NAME.snap`), kept by insta.
+    /// The name of an insta snapshot in the scenarios folder (`snapshots/NAME.snap`).
     pub snapshot: Option<String>,
-    /// What differs from run to run, replaced before the snapshot is compared.
+    /// Replacements for parts that differ between runs, applied before the snapshot is compared.
     #[serde(default)]
     pub filters: Vec<Filter>,
 }
@@ -161,8 +159,8 @@ pub struct TextExpectation {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Filter {
-    /// What is replaced.
+    /// What to replace.
     pub pattern: Pattern,
-    /// By what; `$1` is the first group.
+    /// The replacement; `$1` is the first group.
     pub replacement: String,
 }

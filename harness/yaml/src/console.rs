@@ -6,18 +6,18 @@ use regex::Regex;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Lines of the console that fail a trial beside those that are known, and such that do not.
+/// Console lines that fail a trial in addition to the known ones, and lines that are allowed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleRules {
-    /// A line that matches one of these fails the trial, too.
+    /// A line that matches one of these patterns fails the trial as well.
     pub fail: Vec<LinePattern>,
-    /// A line that matches one of these never does.
+    /// A line that matches one of these patterns never fails the trial.
     pub allow: Vec<LinePattern>,
 }
 
 impl ConsoleRules {
-    /// Whether they change nothing.
+    /// Whether there are no rules.
     pub fn is_empty(&self) -> bool {
         self.fail.is_empty() && self.allow.is_empty()
     }
@@ -39,13 +39,13 @@ impl TryFrom<String> for LinePattern {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
         let regex = Regex::new(&text).map_err(|error| {
-            let last = error.to_string();
-            let reason = last.lines().last().unwrap_or_default();
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default();
             let reason = reason.trim_start_matches("error: ");
             format!("not a regular expression: {reason}")
         })?;
         if regex.is_match("") {
-            return Err("this pattern matches every line; write what such a line says".into());
+            return Err("the pattern matches every line; write a part of the line".into());
         }
         Ok(Self(regex))
     }
@@ -64,7 +64,7 @@ impl JsonSchema for LinePattern {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A regular expression for a line of the console.",
+            "description": "A regular expression for a console line.",
             "minLength": 1,
         })
     }

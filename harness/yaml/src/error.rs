@@ -1,4 +1,4 @@
-//! The error, and how it looks.
+//! The error type, and how it is rendered.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// What is wrong in a file somebody wrote: file, line, the line itself, and what to do.
+/// An error in a YAML file: the file, the line, the message and a hint.
 #[derive(Debug, Clone)]
 pub struct SourceError {
-    /// The file as the user would name it.
+    /// The path of the file.
     pub file: PathBuf,
-    /// One-based line, when the error has a place.
+    /// The line, from 1, if the error has one.
     pub line: Option<usize>,
-    /// What is wrong, lower case, one sentence.
+    /// The message: one lower-case fragment.
     pub message: String,
-    /// What to do about it.
+    /// How to fix it.
     pub hint: Option<Box<str>>,
-    /// Whether it is only a warning.
+    /// Whether it is a warning.
     pub warning: bool,
-    /// The text and the bytes in it that are meant.
+    /// The text of the file, and the bytes that the error is about.
     pub place: Option<(Arc<str>, Range<usize>)>,
 }
 
@@ -37,7 +37,7 @@ impl SourceError {
         }
     }
 
-    /// The same error with a place in the file's text.
+    /// Sets the place in the text.
     #[must_use]
     pub fn at(self, text: &Arc<str>, span: Range<usize>) -> Self {
         let line = Some(line_of(text, span.start));
@@ -48,7 +48,7 @@ impl SourceError {
         }
     }
 
-    /// The same error with what to do about it.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl SourceError {
         }
     }
 
-    /// The same as a warning, which stops nothing.
+    /// Makes it a warning, which does not prevent a run.
     #[must_use]
     pub fn warning(self) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl SourceError {
         }
     }
 
-    /// The error as rustc would print it.
+    /// Renders the error in the format of rustc.
     pub fn render(&self, colour: bool) -> String {
         let renderer = if colour {
             Renderer::styled()
@@ -86,8 +86,8 @@ impl SourceError {
         };
         let mut group = Group::with_title(level.primary_title(title.as_str()));
         if let Some((text, span)) = &place {
-            let word = AnnotationKind::Primary.span(span.clone());
-            group = group.element(Snippet::source(&**text).path(&path).annotation(word));
+            let annotation = AnnotationKind::Primary.span(span.clone());
+            group = group.element(Snippet::source(&**text).path(&path).annotation(annotation));
         }
         if let Some(hint) = &self.hint {
             group = group.element(Level::HELP.message(&**hint));
@@ -95,11 +95,11 @@ impl SourceError {
         renderer.render(&[group])
     }
 
-    /// The place of an error of which only the line is known: all of it.
+    /// The whole line, for an error without an exact place.
     fn whole_line(&self) -> Option<(Arc<str>, Range<usize>)> {
         let text: Arc<str> = std::fs::read_to_string(&self.file).ok()?.into();
         let line = text.lines().nth(self.line?.checked_sub(1)?)?;
-        // `line` is a part of `text`, so the distance between the two is where it begins.
+        // `line` is a slice of `text`, so the distance of the pointers is its offset.
         let start = line.as_ptr() as usize - text.as_ptr() as usize;
         let span = start..start + line.trim_end().len();
         Some((Arc::clone(&text), span))
@@ -114,13 +114,13 @@ impl fmt::Display for SourceError {
 
 impl std::error::Error for SourceError {}
 
-/// Many errors, one after another, with an empty line between.
+/// Renders errors one after the other, separated by empty lines.
 pub fn render_all(errors: &[SourceError], colour: bool) -> String {
     let each: Vec<String> = errors.iter().map(|error| error.render(colour)).collect();
     each.join("\n\n")
 }
 
-/// The one-based line of a byte.
+/// The line of a byte offset, from 1.
 pub(super) fn line_of(text: &str, byte: usize) -> usize {
     text.bytes().take(byte).filter(|b| *b == b'\n').count() + 1
 }

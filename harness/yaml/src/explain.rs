@@ -1,17 +1,17 @@
-//! Serde's messages in the words of somebody who writes YAML, with a hint.
+//! Translates messages of serde into the terms of YAML, and adds hints.
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What serde meant.
+/// A translated message.
 pub(super) struct Explained {
     pub(super) message: String,
     pub(super) hint: Option<String>,
     pub(super) at: At,
 }
 
-/// Whether the key is wrong or what stands behind it.
+/// Whether the error is about the key or its value.
 pub(super) enum At {
     Key,
     Value,
@@ -26,21 +26,21 @@ static MISSING: LazyLock<Regex> =
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"expected [ui](8|16|32|64|size)$").expect("a regex"));
 
-/// What a type that reads times says it expects.
-const A_TIME: &str = "expected a time";
+/// A part of the messages of types that parse durations, which contain their own hint.
+const DURATION: &str = "expected a duration";
 static STRUCT: LazyLock<Regex> =
     LazyLock::new(|| Regex::new("expected (struct|internally tagged enum) .+$").expect("a regex"));
 static WORD: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r#"^invalid type: string "([a-z_]+)", expected struct "#).expect("a regex")
 });
 
-/// What to write where a word stands instead of a mapping: `- reboot`.
+/// The hint for a word in place of a mapping: `- reboot`.
 fn not_a_mapping(message: &str) -> Option<String> {
     let word = &WORD.captures(message)?[1];
     Some(format!("write `{word}: {{}}`, or `{word}:` and its keys"))
 }
 
-/// Takes a message of serde apart.
+/// Translates a message of serde.
 pub(super) fn explain(message: &str) -> Explained {
     if let Some(found) = UNKNOWN.captures(message) {
         let known: Vec<&str> = QUOTED
@@ -50,7 +50,7 @@ pub(super) fn explain(message: &str) -> Explained {
             .collect();
         let (what, at) = match &found[1] {
             "field" => ("key", At::Key),
-            _ => ("word", At::Value),
+            _ => ("value", At::Value),
         };
         let message = format!("unknown {what} `{}`", &found[2]);
         return Explained {
@@ -62,13 +62,13 @@ pub(super) fn explain(message: &str) -> Explained {
     if let Some(found) = MISSING.captures(message) {
         let hint = Some(format!("add `{}:`", &found[1]));
         return Explained {
-            message: format!("the key `{}` is missing", &found[1]),
+            message: format!("missing key `{}`", &found[1]),
             hint,
             at: At::Key,
         };
     }
     let hint = match message {
-        message if message.contains(A_TIME) => None,
+        message if message.contains(DURATION) => None,
         message if message.ends_with("expected a string") => Some("put it in quotes".to_owned()),
         message => not_a_mapping(message),
     };
@@ -88,18 +88,18 @@ fn suggest(word: &str, known: &[&str]) -> String {
         .collect::<Vec<_>>()
         .join(", ");
     match closest(word, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`? known here: {list}"),
-        None if known.is_empty() => "nothing is known here".into(),
-        None => format!("known here: {list}"),
+        Some(near) => format!("did you mean `{near}`? expected one of: {list}"),
+        None if known.is_empty() => "no keys are expected here".into(),
+        None => format!("expected one of: {list}"),
     }
 }
 
-/// The known word that `word` is most likely a slip of.
+/// The known word that is most similar to `word`, if one is similar enough.
 pub fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
         .map(|near| (strsim::normalized_damerau_levenshtein(word, near), near))
-        .filter(|(likeness, _)| *likeness >= 0.5)
+        .filter(|(similarity, _)| *similarity >= 0.5)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, near)| near)
 }

@@ -1,14 +1,14 @@
-//! Where in the text each key and value of a YAML document stands.
+//! The positions of keys and values in the text of a YAML document.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
-/// Bytes of a text.
+/// A range of bytes in a text.
 type Bytes = Range<usize>;
 
-/// Paths, as serde writes them (`steps[0].ssh.run`), and the bytes they stand at.
+/// The byte ranges of paths in the format of serde (`steps[0].ssh.run`).
 #[derive(Debug, Default)]
 pub(super) struct Index {
     places: HashMap<String, Place>,
@@ -20,13 +20,13 @@ struct Place {
     value: Bytes,
 }
 
-/// Why a text is no document.
-pub(super) struct Broken {
+/// Why a text is not a valid document.
+pub(super) struct SyntaxError {
     pub(super) message: String,
     pub(super) span: Bytes,
 }
 
-/// A collection that is open while the events go by.
+/// A collection whose end event has not been seen yet.
 struct Open {
     path: String,
     inside: Inside,
@@ -38,7 +38,7 @@ enum Inside {
 }
 
 impl Index {
-    pub(super) fn of(text: &str) -> Result<Self, Broken> {
+    pub(super) fn of(text: &str) -> Result<Self, SyntaxError> {
         let lines = Lines::of(text);
         let mut index = Self::default();
         let mut open = Vec::new();
@@ -46,24 +46,24 @@ impl Index {
         for event in Parser::new_from_str(text) {
             let (event, span) = event.map_err(|error| {
                 let start = lines.byte(error.marker());
-                Broken {
+                SyntaxError {
                     message: error.info().to_owned(),
                     span: start..start,
                 }
             })?;
             let bytes = lines.bytes(&span);
-            refuse_question(text, &event, &bytes, &mut flow)?;
-            index.take(&event, bytes, &mut open)?;
+            refuse_question_mark(text, &event, &bytes, &mut flow)?;
+            index.add(&event, bytes, &mut open)?;
         }
         Ok(index)
     }
 
-    /// The key of `path`, or of the nearest thing that it stands in.
+    /// The range of the key of `path`, or of its nearest parent.
     pub(super) fn key(&self, path: &str) -> Bytes {
         self.nearest(path).map_or(0..0, |place| place.key.clone())
     }
 
-    /// The value at `path`, or the nearest key that it stands under.
+    /// The range of the value at `path`, or of the nearest parent's key.
     pub(super) fn value(&self, path: &str) -> Bytes {
         match self.places.get(path) {
             Some(place) => place.value.clone(),
@@ -76,7 +76,7 @@ impl Index {
             .find_map(|path| self.places.get(path))
     }
 
-    fn take(&mut self, event: &Event, span: Bytes, open: &mut Vec<Open>) -> Result<(), Broken> {
+    fn add(&mut self, event: &Event, span: Bytes, open: &mut Vec<Open>) -> Result<(), SyntaxError> {
         match event {
             Event::SequenceEnd | Event::MappingEnd => {
                 open.pop();
@@ -87,7 +87,7 @@ impl Index {
                     inside: Inside::Mapping(key @ None),
                 }) = open.last_mut()
                 {
-                    self.refuse_twice(&join(path, word), word, &span)?;
+                    self.refuse_duplicate(&join(path, word), word, &span)?;
                     *key = Some((word.to_string(), span));
                 } else {
                     self.place(span, open);
@@ -115,7 +115,7 @@ impl Index {
         Ok(())
     }
 
-    /// Notes a node, gives its path back.
+    /// Records a node and returns its path.
     fn place(&mut self, value: Bytes, open: &mut [Open]) -> String {
         let (path, key) = match open.last_mut() {
             None => (String::new(), value.clone()),
@@ -138,10 +138,10 @@ impl Index {
         path
     }
 
-    fn refuse_twice(&self, path: &str, word: &str, span: &Bytes) -> Result<(), Broken> {
+    fn refuse_duplicate(&self, path: &str, word: &str, span: &Bytes) -> Result<(), SyntaxError> {
         if self.places.contains_key(path) {
-            return Err(Broken {
-                message: format!("the key `{word}` is here twice"),
+            return Err(SyntaxError {
+                message: format!("duplicate key `{word}`"),
                 span: span.clone(),
             });
         }
@@ -149,14 +149,14 @@ impl Index {
     }
 }
 
-/// Refuses a `?` in a word without quotes between braces or brackets. YAML 1.2 allows it there, and
-/// libyaml and PyYAML, which read YAML 1.1, take it for the sign of a key.
-fn refuse_question(
+/// Refuses a `?` in a plain scalar of a flow collection. YAML 1.2 allows it; libyaml and PyYAML, which
+/// parse YAML 1.1, treat it as a key indicator.
+fn refuse_question_mark(
     text: &str,
     event: &Event,
     span: &Bytes,
     flow: &mut usize,
-) -> Result<(), Broken> {
+) -> Result<(), SyntaxError> {
     match event {
         Event::SequenceStart(..) | Event::MappingStart(..) => {
             let opens = text[span.start..].starts_with(['{', '[']);
@@ -164,10 +164,11 @@ fn refuse_question(
         }
         Event::SequenceEnd | Event::MappingEnd => *flow = flow.saturating_sub(1),
         Event::Scalar(word, ScalarStyle::Plain, ..) if *flow > 0 && word.contains('?') => {
-            return Err(Broken {
-                message: "a `?` in a word without quotes, between braces or brackets; \
-                          other readers of YAML refuse it: put the word in quotes"
-                    .into(),
+            return Err(SyntaxError {
+                message:
+                    "`?` in an unquoted word between braces or brackets, which other YAML parsers \
+                refuse; hint: put the word in quotes"
+                        .into(),
                 span: span.clone(),
             });
         }
@@ -176,7 +177,7 @@ fn refuse_question(
     Ok(())
 }
 
-/// The path of what `path` stands in.
+/// The path of the parent.
 fn shorter(path: &str) -> Option<&str> {
     let end = path.rfind(['.', '[']).unwrap_or(0);
     (!path.is_empty()).then(|| &path[..end])
@@ -190,7 +191,7 @@ fn join(path: &str, word: &str) -> String {
     }
 }
 
-/// Where lines begin: the parser counts lines and characters, everybody else bytes.
+/// The offsets of lines: the parser counts lines and characters, other code counts bytes.
 struct Lines<'a> {
     text: &'a str,
     starts: Vec<usize>,
@@ -214,7 +215,7 @@ impl<'a> Lines<'a> {
             .map_or(self.text.len(), |(byte, _)| start + byte)
     }
 
-    /// The bytes of a node, of its first line only: that is enough to point at.
+    /// The bytes of the first line of a node, which is enough for an error.
     fn bytes(&self, span: &Span) -> Bytes {
         let start = self.byte(&span.start);
         let end = self.byte(&span.end).max(start);

@@ -1,8 +1,8 @@
-//! Reading the YAML files that people write: strictly, with errors that point at the word.
+//! Strict reading of YAML files, with errors that point at the place.
 //!
-//! The text is read twice: once as events, for an index that knows where each key stands, and once
-//! by serde. An error of serde carries a path (`steps[2].ssh.run`), the index turns it into a line
-//! and a column; what is only found to be wrong later (a lint) goes the same way.
+//! The text is parsed twice: as events for an index of the positions of all keys, and by serde. An error
+//! of serde has a path (`steps[2].ssh.run`), which the index maps to a line and a column. Errors of
+//! later checks (a lint) use the same paths.
 
 mod console;
 mod error;
@@ -31,7 +31,7 @@ pub fn read_yaml<T: DeserializeOwned>(path: &Path) -> Result<T, SourceError> {
     document.fit(document.value()?, "")
 }
 
-/// A YAML file with its text, so that whoever finds something wrong in it can point at the place.
+/// A YAML file with its text and index, so that later checks can report errors with their place.
 #[derive(Debug, Clone)]
 pub struct Document {
     file: PathBuf,
@@ -43,21 +43,21 @@ impl Document {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is not YAML.
+    /// The file cannot be read, or is not YAML.
     pub fn read(path: &Path) -> Result<Self, SourceError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SourceError::in_file(path, format!("cannot be read: {error}")))?;
         Self::from_text(path, &text)
     }
 
-    /// Takes text as if it had been read from `path`.
+    /// Parses `text` as the content of `path`.
     ///
     /// # Errors
-    /// It is not YAML, or says the same key twice.
+    /// The text is not YAML, or has a duplicate key.
     pub fn from_text(path: &Path, text: &str) -> Result<Self, SourceError> {
         let text: Arc<str> = text.into();
         let index = Index::of(&text)
-            .map_err(|broken| SourceError::in_file(path, broken.message).at(&text, broken.span))?;
+            .map_err(|error| SourceError::in_file(path, error.message).at(&text, error.span))?;
         Ok(Self {
             file: path.into(),
             text,
@@ -65,15 +65,15 @@ impl Document {
         })
     }
 
-    /// The file, as it was named.
+    /// The path of the file.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The whole document, untyped.
+    /// The whole document as an untyped value.
     ///
     /// # Errors
-    /// It is YAML of a kind that serde cannot hold.
+    /// The document has YAML that serde cannot represent.
     pub fn value(&self) -> Result<Value, SourceError> {
         serde_yaml::from_str(&self.text).map_err(|error| {
             let start = error.location().map_or(0, |place| place.index());
@@ -81,10 +81,10 @@ impl Document {
         })
     }
 
-    /// Fits a part of the document, found at `base` (empty for all of it), into a type.
+    /// Deserializes a part of the document; `base` is its path, empty for the whole document.
     ///
     /// # Errors
-    /// The first thing that does not fit.
+    /// The first error.
     pub fn fit<T: DeserializeOwned>(&self, part: Value, base: &str) -> Result<T, SourceError> {
         serde_path_to_error::deserialize(part).map_err(|error| {
             let path = join(base, &error.path().to_string());
@@ -100,23 +100,23 @@ impl Document {
         })
     }
 
-    /// An error that points at the key of `path`, or of what it stands in.
+    /// An error at the key of `path`, or of its nearest parent.
     pub fn at_key(&self, path: &str, message: impl Into<String>) -> SourceError {
         SourceError::in_file(&self.file, message).at(&self.text, self.index.key(path))
     }
 
-    /// An error that points at the value at `path`, or at what it stands in.
+    /// An error at the value of `path`, or at its nearest parent.
     pub fn at_value(&self, path: &str, message: impl Into<String>) -> SourceError {
         SourceError::in_file(&self.file, message).at(&self.text, self.index.value(path))
     }
 
-    /// The one-based line of `path`.
+    /// The line of `path`, from 1.
     pub fn line(&self, path: &str) -> usize {
         error::line_of(&self.text, self.index.key(path).start)
     }
 }
 
-/// Joins two paths as serde writes them.
+/// Joins two paths in the format of serde.
 fn join(base: &str, rest: &str) -> String {
     match (base, rest) {
         (base, "" | ".") => base.into(),

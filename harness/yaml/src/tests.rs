@@ -8,7 +8,7 @@ use super::*;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "only read for what does not fit")]
+#[allow(dead_code, reason = "only deserialized, for the errors")]
 struct Garden {
     name: String,
     #[serde(default)]
@@ -19,7 +19,7 @@ struct Garden {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "only read for what does not fit")]
+#[allow(dead_code, reason = "only deserialized, for the errors")]
 struct Bed {
     plant: String,
     width: Option<u32>,
@@ -33,7 +33,7 @@ enum Soil {
     Clay,
 }
 
-fn wrong(text: &str) -> String {
+fn error(text: &str) -> String {
     let document = match Document::from_text(Path::new("garden.yaml"), text) {
         Ok(document) => document,
         Err(error) => return error.to_string(),
@@ -45,55 +45,55 @@ fn wrong(text: &str) -> String {
 }
 
 #[test]
-fn an_unknown_key_is_pointed_at_with_the_one_that_was_meant() {
-    assert_snapshot!(wrong("name: a\nbeds:\n  - plant: rose\n    witdh: 3\n"));
+fn unknown_key_is_reported_with_the_nearest_key() {
+    assert_snapshot!(error("name: a\nbeds:\n  - plant: rose\n    witdh: 3\n"));
 }
 
 #[test]
-fn an_unknown_word_is_pointed_at() {
-    assert_snapshot!(wrong("name: a\nbeds:\n  - plant: rose\n    soil: snad\n"));
+fn unknown_value_is_reported_with_the_nearest_value() {
+    assert_snapshot!(error("name: a\nbeds:\n  - plant: rose\n    soil: snad\n"));
 }
 
 #[test]
-fn a_wrong_type_is_pointed_at() {
-    assert_snapshot!(wrong(
+fn wrong_type_is_reported_with_its_place() {
+    assert_snapshot!(error(
         "name: a\nbeds:\n  - plant: ü\n    width: \"wide\" # really\n"
     ));
 }
 
 #[test]
-fn a_number_for_a_string_is_told_to_be_quoted() {
-    assert_snapshot!(wrong("name: 7\n"));
+fn error_of_a_number_in_place_of_a_string_suggests_quotes() {
+    assert_snapshot!(error("name: 7\n"));
 }
 
 #[test]
-fn a_missing_key_points_at_what_lacks_it() {
-    assert_snapshot!(wrong("name: a\nbeds:\n  - width: 3\n"));
+fn missing_key_is_reported_at_its_parent() {
+    assert_snapshot!(error("name: a\nbeds:\n  - width: 3\n"));
 }
 
 #[test]
-fn the_same_key_twice_is_an_error() {
-    assert_snapshot!(wrong("name: a\nname: b\n"));
+fn duplicate_key_is_refused() {
+    assert_snapshot!(error("name: a\nname: b\n"));
 }
 
 #[test]
-fn what_is_not_yaml_is_an_error_with_a_place() {
-    assert_snapshot!(wrong("name: [a\nbeds: }\n"));
+fn syntax_error_is_reported_with_its_place() {
+    assert_snapshot!(error("name: [a\nbeds: }\n"));
 }
 
 #[test]
-fn an_empty_file_is_an_error() {
-    assert_snapshot!(wrong(""));
+fn empty_file_is_refused() {
+    assert_snapshot!(error(""));
 }
 
 #[test]
-fn a_file_that_is_not_there_is_an_error_without_a_place() {
+fn missing_file_is_an_error_without_a_place() {
     let error = read_yaml::<Garden>(Path::new("nowhere.yaml")).unwrap_err();
     assert_snapshot!(error);
 }
 
 #[test]
-fn lines_are_known_for_every_path() {
+fn line_of_an_unknown_path_is_that_of_its_parent() {
     let text = "name: a\nbeds:\n  - plant: rose\n  - plant: oak\nnotes: {a: b,\n  c: d}\n";
     let document = Document::from_text(Path::new("garden.yaml"), text).unwrap();
     let lines = [

@@ -9,7 +9,7 @@ use clap::Args;
 use events::BootTimeline;
 use harness::exit;
 use harness::project::Project;
-use report::history::{Booted, USUAL, alike, usual};
+use report::history::{BASELINE_BOOTS, PastBoot, comparable, median_time};
 use report::{History, Outputs, RunLog};
 
 use super::Refusal;
@@ -90,14 +90,14 @@ pub(super) fn timeline(project: &Project, only: Option<&str>) -> Result<ExitCode
         let last = boots.iter().rev().map(|boot| &boot.timeline);
         let mut last = last.filter(|l| l.profile == profile && l.accelerator == accelerator);
         if let Some(last) = last.next() {
-            super::print(&table(last, &alike(&boots, last)));
+            super::print(&table(last, &comparable(&boots, last)));
         }
     }
     Ok(exit::OK.into())
 }
 
-fn table(last: &BootTimeline, boots: &[&Booted]) -> String {
-    let number = boots.len().min(USUAL);
+fn table(last: &BootTimeline, boots: &[&PastBoot]) -> String {
+    let number = boots.len().min(BASELINE_BOOTS);
     let (profile, accelerator) = (&last.profile, &last.accelerator);
     let mut text = format!(
         "{profile} ({accelerator})\n  {:<18}{:>9}{:>16}{:>9}\n",
@@ -114,7 +114,7 @@ fn table(last: &BootTimeline, boots: &[&Booted]) -> String {
             "  {:<18}{:>9}{:>16}{:>9}{late}",
             stage.stage,
             figure(Some(stage.seconds)),
-            figure(usual(boots, &stage.stage)),
+            figure(median_time(boots, &stage.stage)),
             figure(stage.budget),
         );
         text += line.trim_end();

@@ -30,7 +30,7 @@ impl Proof {
             sabotage: sabotage.clone(),
             trial: Trial {
                 profile: profile.clone(),
-                scenario: Arc::new(sabotage.done_to(scenario, number)),
+                scenario: Arc::new(sabotage.apply_to(scenario, number)),
                 project: project.clone(),
             },
         };

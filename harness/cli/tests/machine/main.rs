@@ -249,7 +249,7 @@ async fn start_fails_immediately_with_a_reason() {
     })
     .await;
     assert!(
-        taken.contains(&format!("port {port} is taken by")),
+        taken.contains(&format!("port {port} is in use by")),
         "{taken}"
     );
 

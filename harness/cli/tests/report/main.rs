@@ -16,7 +16,7 @@ use browser::Browser;
 use report::{RunLog, html};
 
 /// The failed trial of the fixture.
-const RED: &str = "q35::fails-on-purpose";
+const FAILED: &str = "q35::fails-on-purpose";
 
 fn main() -> ExitCode {
     let missing = browser::missing();
@@ -63,8 +63,8 @@ fn main() -> ExitCode {
 fn page(folder: &Path) -> PathBuf {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/report/events.jsonl");
     let page = folder.join("report.html");
-    let journal = RunLog::read(&fixture).unwrap();
-    std::fs::write(&page, html(&journal, &[])).unwrap();
+    let run_log = RunLog::read(&fixture).unwrap();
+    std::fs::write(&page, html(&run_log, &[])).unwrap();
     page
 }
 
@@ -82,24 +82,28 @@ fn trial(name: &str) -> String {
     format!("document.getElementById('{name}')")
 }
 
-const FAULT: &str = "[id='q35::fails-on-purpose'] .fault pre";
+const FAILURE: &str = "[id='q35::fails-on-purpose'] .failure pre";
 
 async fn two_clicks(browser: &Browser) {
-    assert!(!browser.sees(FAULT).await);
-    browser.click(&format!(".wrong a[href='#{RED}']")).await;
-    browser.until(&format!("{}.open", trial(RED))).await;
-    assert!(browser.sees(FAULT).await);
-    let fault = format!("document.querySelector(\"{FAULT}\").textContent");
-    let fault = browser.eval(&fault).await;
-    assert!(fault.as_str().unwrap().contains("moon"));
-    // The other ways: by the verdict and by the matrix.
+    assert!(!browser.sees(FAILURE).await);
+    browser
+        .click(&format!(".attention a[href='#{FAILED}']"))
+        .await;
+    browser.until(&format!("{}.open", trial(FAILED))).await;
+    assert!(browser.sees(FAILURE).await);
+    let failure = format!("document.querySelector(\"{FAILURE}\").textContent");
+    let failure = browser.eval(&failure).await;
+    assert!(failure.as_str().unwrap().contains("moon"));
+    // The other way: by the verdict, and by the matrix.
     browser.client.refresh().await.unwrap();
     browser.eval("location.replace('#')").await;
-    browser.eval(&format!("{}.open = false", trial(RED))).await;
-    browser.click(".chip.red").await;
-    browser.click(&format!(".matrix a[href='#{RED}']")).await;
-    browser.until(&format!("{}.open", trial(RED))).await;
-    assert!(browser.sees(FAULT).await);
+    browser
+        .eval(&format!("{}.open = false", trial(FAILED)))
+        .await;
+    browser.click(".chip.failed").await;
+    browser.click(&format!(".matrix a[href='#{FAILED}']")).await;
+    browser.until(&format!("{}.open", trial(FAILED))).await;
+    assert!(browser.sees(FAILURE).await);
 }
 
 async fn links(browser: &Browser) {
@@ -147,8 +151,8 @@ async fn filters(browser: &Browser) {
             .collect::<Vec<_>>()
     };
     let all = shown().await;
-    assert!(all.len() > 5 && all.iter().any(|name| name == RED));
-    for verdict in ["red", "no-verdict", "flaky", "known", "passed", "ignored"] {
+    assert!(all.len() > 5 && all.iter().any(|name| name == FAILED));
+    for verdict in ["failed", "error", "flaky", "known", "passed", "ignored"] {
         browser
             .click(&format!(".chip[data-verdict='{verdict}']"))
             .await;
@@ -167,12 +171,12 @@ async fn filters(browser: &Browser) {
     assert_eq!(shown().await, all);
     browser.click(".chip[data-profile='pc']").await;
     assert!(shown().await.iter().all(|name| name.starts_with("pc::")));
-    browser.click(".chip.red").await;
+    browser.click(".chip.failed").await;
     assert_eq!(shown().await, ["pc::fails-on-purpose"]);
     browser.click(".chip[data-profile='pc']").await;
-    browser.click(".chip.red").await;
+    browser.click(".chip.failed").await;
     browser.keys(".filters input", "the MOON q35").await;
-    assert_eq!(shown().await, [RED]);
+    assert_eq!(shown().await, [FAILED]);
     assert!(!browser.sees(".none").await);
     browser.keys(".filters input", " and the sun").await;
     assert!(shown().await.is_empty() && browser.sees(".none").await);
@@ -191,8 +195,10 @@ async fn copying(browser: &Browser) {
     browser
         .devtools("Browser.grantPermissions", permissions)
         .await;
-    browser.eval(&format!("location.replace('#{RED}')")).await;
-    browser.until(&format!("{}.open", trial(RED))).await;
+    browser
+        .eval(&format!("location.replace('#{FAILED}')"))
+        .await;
+    browser.until(&format!("{}.open", trial(FAILED))).await;
     browser.click("[id='q35::fails-on-purpose'] .copy").await;
     let said = "document.querySelector(\"[id='q35::fails-on-purpose'] .copy\").textContent";
     browser.until(&format!("{said} === 'Copied'")).await;
@@ -233,7 +239,7 @@ async fn machines(browser: &Browser) {
     assert_eq!(known[0], format!("cargo harness replay {folder}"));
     let none = commands(browser, "q35::too-large").await;
     assert_eq!(none.len(), 2, "{none:?}");
-    for attempt in ["Attempt 1: red", "Attempt 2: passed"] {
+    for attempt in ["Attempt 1: failed", "Attempt 2: passed"] {
         let head =
             "[...document.querySelectorAll('.attempt')].some((one) => one.textContent === 'HEAD')";
         let head = head.replace("HEAD", attempt);
@@ -303,7 +309,7 @@ async fn without_scripts(browser: &Browser) {
     browser
         .click("[id='q35::fails-on-purpose'] > summary")
         .await;
-    assert!(browser.sees(FAULT).await);
+    assert!(browser.sees(FAILURE).await);
 }
 
 async fn keyboard(browser: &Browser) {
@@ -318,9 +324,9 @@ async fn keyboard(browser: &Browser) {
         json!("fails-on-purpose q35")
     );
     browser
-        .keys(&format!("[id='{RED}'] > summary"), "\u{e007}")
+        .keys(&format!("[id='{FAILED}'] > summary"), "\u{e007}")
         .await;
-    browser.until(&format!("{}.open", trial(RED))).await;
+    browser.until(&format!("{}.open", trial(FAILED))).await;
     browser.keys(".filters input", "\u{e00c}").await;
     assert_eq!(
         browser

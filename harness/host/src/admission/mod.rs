@@ -1,10 +1,10 @@
 //! Admission: a machine starts when this host has the memory and the processors for it.
 //!
-//! All processes of a user that run trials share one ledger, a folder with a file for each machine
-//! that runs. Its owner holds a lock on it, which ends with the process however that ends, so a
-//! process that was killed gives its share back. One of those who wait is next until there is room
-//! for it, so that small machines never keep a large one out for ever; the others are told who.
-//! Not here: how many trials one process runs at a time; that is an upper bound of its own.
+//! All processes of a user that run trials share one queue: a folder with a file for each running
+//! machine. The owner of the machine holds a lock on the file. The kernel releases the lock when the
+//! process ends for any reason, so a killed process frees its reservation. One waiting process at a time
+//! holds the turn until its machine fits, so that small machines cannot starve a large one; the others
+//! report which process holds it. The limit of parallel trials of one process is separate.
 
 mod queue;
 mod request;

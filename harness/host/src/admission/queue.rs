@@ -1,4 +1,4 @@
-//! The ledger of machines that run: a folder with a locked file for each.
+//! The admission queue: a folder with a locked file for each running machine.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,24 +17,24 @@ use base::lock;
 use base::private_dir::make_own;
 use base::wait::{Poll, wait_until};
 
-/// A folder that every process of a host sees (FHS 3.0, 3.18).
+/// A folder that all processes of a host share (FHS 3.0, 3.18).
 const SHARED: &str = "/tmp";
-/// Held by who is next, while it waits.
+/// The lock of the process whose turn it is, while it waits.
 const TURN: &str = "turn.lock";
-/// How files of machines end.
+/// The extension of the files of machines.
 const SLOT: &str = "slot";
-/// What runs has deadlines of its own; who waits longer than this waits for nothing.
-const PATIENCE: Duration = Duration::from_secs(4 * 3600);
-/// What others than us took may come back; not for ever.
-const PATIENCE_ALONE: Duration = Duration::from_secs(60);
+/// The timeout of admission. Running machines have timeouts of their own, which are shorter.
+const TIMEOUT: Duration = Duration::from_secs(4 * 3600);
+/// The timeout if no machine of this user runs: other programs may free resources.
+const TIMEOUT_ALONE: Duration = Duration::from_secs(60);
 
-/// Who runs machines on this host.
+/// The queue of machines on this host.
 #[derive(Debug, Clone)]
 pub struct AdmissionQueue {
     folder: PathBuf,
 }
 
-/// A machine that may run, until this is dropped.
+/// A reservation for a machine, until this value is dropped.
 #[derive(Debug)]
 pub struct Admitted {
     file: PathBuf,
@@ -43,59 +43,58 @@ pub struct Admitted {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        // If it stays it is not locked, and the next one to look removes it.
+        // If it remains, it is not locked, and the next process that looks removes it.
         let _ = std::fs::remove_file(&self.file);
     }
 }
 
-/// What a file says.
+/// The content of a file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Slot {
     pid: u32,
     #[serde(flatten)]
-    demand: ResourceRequest,
+    request: ResourceRequest,
 }
 
 impl AdmissionQueue {
-    /// That of this user on this host: one for all of the user's jobs, each of which may have another
-    /// `TMPDIR`.
+    /// The queue of this user on this host. It does not depend on `TMPDIR`, which can differ between jobs.
     ///
     /// # Errors
-    /// The folder cannot be made, or its place belongs to another user.
+    /// The folder cannot be created, or its path belongs to another user.
     pub fn of_host() -> io::Result<Self> {
         let name = format!("harness-{}-admission", Uid::current());
         Self::in_folder(Path::new(SHARED).join(name))
     }
 
-    /// One in a folder of its own.
+    /// A queue in another folder.
     ///
     /// # Errors
-    /// The folder cannot be made, or is not ours alone.
+    /// The folder cannot be created, or is not private to this user.
     pub fn in_folder(folder: PathBuf) -> io::Result<Self> {
         make_own(&folder)?;
         Ok(Self { folder })
     }
 
-    /// Waits for its turn, and then until the host has room. `host` tells what it has.
+    /// Waits for the turn, then until the host has the resources. `host` returns what it has.
     ///
     /// # Errors
-    /// The ledger cannot be written; there is no room although none of our machines runs.
+    /// The folder cannot be written, or resources are missing although no machine of this user runs.
     pub async fn admit(
         &self,
         wanted: ResourceRequest,
         host: impl Fn() -> Option<Host>,
     ) -> io::Result<Admitted> {
-        let _turn = self.turn(PATIENCE).await?;
-        let begin = Instant::now();
-        let look = async || self.look(wanted, host(), begin.elapsed());
-        let room = wait_until("room for the machine", PATIENCE, look);
-        room.await.map_err(io::Error::other)
+        let _turn = self.turn(TIMEOUT).await?;
+        let start = Instant::now();
+        let look = async || self.look(wanted, host(), start.elapsed());
+        let admitted = wait_until("resources for the machine", TIMEOUT, look);
+        admitted.await.map_err(io::Error::other)
     }
 
-    /// To be the next one, which nobody else is meanwhile.
+    /// Waits for the turn, which one process holds at a time.
     async fn turn(&self, limit: Duration) -> io::Result<Flock<File>> {
         let file = self.folder.join(TURN);
-        let holds = "is next, and waits for room itself";
+        let holds = "has the turn, and waits for resources";
         let take = || lock::take(&file, FlockArg::LockExclusiveNonblock);
         let mut turn = lock::wait("its turn", &file, limit, holds, take).await?;
         lock::sign(&mut turn)?;
@@ -110,63 +109,63 @@ impl AdmissionQueue {
     ) -> Poll<Admitted> {
         let running = match self.running() {
             Ok(running) => running,
-            Err(error) => return Poll::Failed(self.unwritable(&error)),
+            Err(error) => return Poll::Failed(self.write_error(&error)),
         };
         match host.map_or(Ok(()), |host| host.can(wanted, &running)) {
             Ok(()) => match self.enter(wanted) {
                 Ok(admitted) => Poll::Ready(admitted),
-                Err(error) => Poll::Failed(self.unwritable(&error)),
+                Err(error) => Poll::Failed(self.write_error(&error)),
             },
-            Err(why) if running.is_empty() && waited > PATIENCE_ALONE => {
-                Poll::Failed(format!("{why}, and no machine of this user has the rest"))
-            }
-            Err(why) => Poll::NotYet(why),
+            Err(reason) if running.is_empty() && waited > TIMEOUT_ALONE => Poll::Failed(format!(
+                "{reason}, and no machine of this user uses the rest"
+            )),
+            Err(reason) => Poll::NotYet(reason),
         }
     }
 
-    fn unwritable(&self, error: &io::Error) -> String {
+    fn write_error(&self, error: &io::Error) -> String {
         format!("{}: {error}", self.folder.display())
     }
 
-    /// Writes a machine down. The turn is ours, so nobody looks meanwhile.
-    fn enter(&self, demand: ResourceRequest) -> io::Result<Admitted> {
+    /// Adds a machine. The caller has the turn, so no other process looks at the same time.
+    fn enter(&self, request: ResourceRequest) -> io::Result<Admitted> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let file = self.folder.join(format!("{pid}-{number}.{SLOT}"));
         let mut held = lock::take(&file, FlockArg::LockExclusive)?;
-        let slot = serde_json::to_string(&Slot { pid, demand })?;
+        let slot = serde_json::to_string(&Slot { pid, request })?;
         held.set_len(0)?;
         held.write_all(slot.as_bytes())?;
         Ok(Admitted { file, _lock: held })
     }
 
-    /// What runs, process by process; files whose owner is gone are removed.
+    /// The reservations by process; removes files whose owner exited.
     fn running(&self) -> io::Result<Vec<Reservation>> {
-        let mut promised = BTreeMap::<u32, ResourceRequest>::new();
+        let mut reserved = BTreeMap::<u32, ResourceRequest>::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let file = entry?.path();
             if file.extension().is_none_or(|end| end != SLOT) {
                 continue;
             }
-            if let Some(Slot { pid, demand }) = live(&file) {
-                let all = promised
+            if let Some(Slot { pid, request }) = live(&file) {
+                let all = reserved
                     .entry(pid)
                     .or_insert(ResourceRequest { memory: 0, cpus: 0 });
-                all.memory += demand.memory;
-                all.cpus += demand.cpus;
+                all.memory += request.memory;
+                all.cpus += request.cpus;
             }
         }
-        let share = |(pid, promised)| Reservation {
-            promised,
-            taken: memory::of_children(pid),
+        let reservation = |(pid, reserved)| Reservation {
+            reserved,
+            in_use: memory::of_children(pid),
         };
-        Ok(promised.into_iter().map(share).collect())
+        Ok(reserved.into_iter().map(reservation).collect())
     }
 }
 
-/// What a file says, if its owner is still there.
+/// The content of a file, if its owner still runs.
 fn live(file: &Path) -> Option<Slot> {
-    // Not opened to be made: its owner may have removed it just now.
+    // Opened without creating it: its owner may have just removed it.
     let opened = File::open(file).ok()?;
     if let Ok(free) = Flock::lock(opened, FlockArg::LockSharedNonblock) {
         let _ = std::fs::remove_file(file);

@@ -1,4 +1,4 @@
-//! What to type to see a trial again.
+//! Commands that repeat a trial or show its evidence.
 
 use maud::{Markup, html};
 
@@ -8,32 +8,32 @@ use events::SnapshotOutcome;
 use events::Verdict;
 
 /// The commands, each with a button that copies it.
-pub(super) fn list(tried: &TestResult, attempt: &Attempt) -> Markup {
+pub(super) fn list(result: &TestResult, attempt: &Attempt) -> Markup {
     let left = attempt.end.as_ref().zip(attempt.left());
     html! {
         ul.commands {
             @if let Some((end, evidence)) = left {
                 @let evidence = quote(&evidence.to_string_lossy());
                 @if let Some(SnapshotOutcome::Kept { .. }) = end.machine {
-                    (command("Enter the machine as it failed", &format!("cargo harness enter {evidence}")))
+                    (command("Enter the machine in its failed state", &format!("cargo harness enter {evidence}")))
                 }
                 @if matches!(end.verdict, Verdict::Failed | Verdict::KnownFailure) {
                     (command("Run the trial again from its evidence", &format!("cargo harness replay {evidence}")))
                 }
                 (command("Evidence", &format!("ls {evidence}")))
             }
-            (command("Run the trial again", &format!("cargo harness test {} --verbose", tried.name)))
+            (command("Run the trial again", &format!("cargo harness test {} --verbose", result.name)))
         }
     }
 }
 
-fn command(what: &str, line: &str) -> Markup {
+fn command(label: &str, line: &str) -> Markup {
     html! {
         li {
-            span { (what) }
+            span { (label) }
             span.line {
                 code { (line) }
-                button.copy type="button" hidden aria-label={ "Copy: " (what) } { "Copy" }
+                button.copy type="button" hidden aria-label={ "Copy: " (label) } { "Copy" }
             }
         }
     }

@@ -1,19 +1,19 @@
-//! Scenarios and profiles at a glance.
+//! The matrix of scenarios and profiles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use maud::{Markup, html};
 
-use super::{class, duration, mark};
+use super::format::{class, format_duration, mark};
 use crate::run::{Run, TestResult};
 
 /// A row for each scenario, a column for each profile.
 pub(super) fn section(run: &Run) -> Markup {
     let profiles: BTreeSet<&str> = run.trials.iter().map(TestResult::profile).collect();
     let mut rows: BTreeMap<&str, BTreeMap<&str, &TestResult>> = BTreeMap::new();
-    for tried in &run.trials {
-        let row = rows.entry(tried.scenario()).or_default();
-        row.insert(tried.profile(), tried);
+    for result in &run.trials {
+        let row = rows.entry(result.scenario()).or_default();
+        row.insert(result.profile(), result);
     }
     html! {
         section aria-labelledby="matrix" {
@@ -40,16 +40,16 @@ pub(super) fn section(run: &Run) -> Markup {
     }
 }
 
-fn cell(tried: Option<&TestResult>) -> Markup {
-    let Some(tried) = tried else {
+fn cell(result: Option<&TestResult>) -> Markup {
+    let Some(result) = result else {
         return html! { td.nothing { span aria-label="does not run here" { "·" } } };
     };
-    let outcome = tried.outcome();
+    let outcome = result.outcome();
     html! {
-        td data-trial=(tried.name) {
-            a class={ "cell " (class(outcome)) } href={ "#" (tried.name) } {
+        td data-trial=(result.name) {
+            a class={ "cell " (class(outcome)) } href={ "#" (result.name) } {
                 span.word { (mark(outcome)) " " (outcome.word()) }
-                @if let Some(took) = tried.took() { " " span.took { (duration(took)) } }
+                @if let Some(duration) = result.duration() { " " span.duration { (format_duration(duration)) } }
             }
         }
     }

@@ -1,14 +1,14 @@
 "use strict";
-// The page reads without this; it adds filters, copying, and links that open what they lead to.
+// The page works without this script. It adds filters, copy buttons, and links that open their target.
 (() => {
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const filters = document.querySelector(".filters");
   const text = filters.elements.text;
   const trials = all(".trial");
 
-  // What is searched is read once: a long serial log is not searched at each key.
+  // The searched text is collected once, without the serial logs, so that typing stays fast.
   const searched = new Map(trials.map((trial) => {
-    const parts = all("summary, .fault, .step, .note", trial);
+    const parts = all("summary, .failure, .step, .note", trial);
     return [trial, parts.map((part) => part.textContent).join("\n").toLowerCase()];
   }));
 
@@ -20,13 +20,13 @@
     const profiles = pressed("profile");
     const shown = new Set();
     for (const trial of trials) {
-      const fits = words.every((word) => searched.get(trial).includes(word))
+      const matches = words.every((word) => searched.get(trial).includes(word))
         && (!verdicts.length || verdicts.includes(trial.dataset.verdict))
         && (!profiles.length || profiles.includes(trial.dataset.profile));
-      trial.hidden = !fits;
-      if (fits) shown.add(trial.id);
+      trial.hidden = !matches;
+      if (matches) shown.add(trial.id);
     }
-    for (const item of all(".wrong li")) item.hidden = !shown.has(item.dataset.trial);
+    for (const item of all(".attention li")) item.hidden = !shown.has(item.dataset.trial);
     for (const cell of all(".matrix td[data-trial]")) cell.classList.toggle("out", !shown.has(cell.dataset.trial));
     for (const row of all(".matrix tbody tr")) {
       row.hidden = all("td[data-trial]", row).every((cell) => cell.classList.contains("out"));
@@ -42,7 +42,7 @@
     filter();
   }
 
-  // Opens what the address names, and all around it.
+  // Opens the element that the URL fragment names, and all its ancestors.
   function follow() {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
@@ -60,7 +60,7 @@
       await navigator.clipboard.writeText(code.textContent);
       button.textContent = "Copied";
     } catch {
-      // Not allowed here: at least it is selected.
+      // The browser does not allow it: select the text instead.
       getSelection().selectAllChildren(code);
       button.textContent = "Selected";
     }
@@ -75,7 +75,7 @@
     }
     const button = event.target.closest(".copy");
     if (button) copy(button);
-    // The same link once more: the address does not change, and no event tells of it.
+    // A second click on the same link changes no address and causes no hashchange event.
     const link = event.target.closest("a");
     if (link && link.getAttribute("href") === location.hash) follow();
   });

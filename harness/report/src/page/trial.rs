@@ -1,31 +1,32 @@
-//! One trial, folded away until it is asked for.
+//! One trial, collapsed until it is opened.
 
 use maud::{Markup, html};
 
-use super::{badge, boots, class, commands, date, duration, gist, serial, timeline};
+use super::format::{badge, class, date, format_duration, gist};
+use super::{boots, commands, serial, timeline};
 use crate::excerpt::EvidenceExcerpt;
-use crate::history::Booted;
+use crate::history::PastBoot;
 use crate::run::{Attempt, TestResult};
 use crate::run_log::RunLog;
 use events::Verdict;
 
-pub(super) fn section(tried: &TestResult, run_log: &RunLog, history: &[Booted]) -> Markup {
-    let outcome = tried.outcome();
-    let about = tried.attempts.last().map(|last| last.about.trim());
+pub(super) fn section(result: &TestResult, run_log: &RunLog, history: &[PastBoot]) -> Markup {
+    let outcome = result.outcome();
+    let about = result.attempts.last().map(|last| last.about.trim());
     html! {
-        details.trial id=(tried.name) data-verdict=(class(outcome)) data-profile=(tried.profile()) {
+        details.trial id=(result.name) data-verdict=(class(outcome)) data-profile=(result.profile()) {
             summary {
                 (badge(outcome))
-                h3 { (tried.name) }
-                @if let Some(took) = tried.took() { span.took { (duration(took)) } }
+                h3 { (result.name) }
+                @if let Some(duration) = result.duration() { span.duration { (format_duration(duration)) } }
                 @if let Some(about) = about { span.about { (about) } }
             }
             div.body {
-                @if tried.attempts.is_empty() {
-                    p { (tried.why().unwrap_or("It did not begin.")) }
+                @if result.attempts.is_empty() {
+                    p { (result.reason().unwrap_or("It did not start.")) }
                 }
-                @for (number, attempt) in tried.attempts.iter().enumerate() {
-                    (one(tried, number, attempt, run_log, history))
+                @for (number, attempt) in result.attempts.iter().enumerate() {
+                    (one(result, number, attempt, run_log, history))
                 }
             }
         }
@@ -33,32 +34,32 @@ pub(super) fn section(tried: &TestResult, run_log: &RunLog, history: &[Booted]) 
 }
 
 fn one(
-    tried: &TestResult,
+    result: &TestResult,
     number: usize,
     attempt: &Attempt,
     run_log: &RunLog,
-    history: &[Booted],
+    history: &[PastBoot],
 ) -> Markup {
-    let many = tried.attempts.len() > 1;
+    let many = result.attempts.len() > 1;
     let id = if many {
-        format!("{}~{}", tried.name, number + 1)
+        format!("{}~{}", result.name, number + 1)
     } else {
-        tried.name.clone()
+        result.name.clone()
     };
     html! {
         @if many { h4.attempt { "Attempt " (number + 1) ": " (ending(attempt)) } }
-        p.meta { (date(attempt.at)) " · " code { (attempt.file.display()) } }
+        p.meta { (date(attempt.start)) " · " code { (attempt.file.display()) } }
         @for note in &attempt.notes { p.note { "⚠ " (note) } }
-        (fault(tried, attempt))
-        (commands::list(tried, attempt))
+        (failure(result, attempt))
+        (commands::list(result, attempt))
         (timeline::section(&id, attempt, run_log))
-        @for boot in &attempt.boots { (boots::ladder(boot, history)) }
-        @for excerpts in serial::folders(attempt, run_log) { (pictures(attempt, excerpts)) }
+        @for boot in &attempt.boots { (boots::timeline(boot, history)) }
+        @for excerpt in serial::folders(attempt, run_log) { (pictures(attempt, excerpt)) }
         (serial::section(&id, attempt, run_log))
-        @if let Some(why) = attempt.end.as_ref().and_then(|end| end.why.as_deref()) {
+        @if let Some(reason) = attempt.end.as_ref().and_then(|end| end.reason.as_deref()) {
             details.more {
-                summary { "All that the verdict says" }
-                pre tabindex="0" { (why) }
+                summary { "Full text of the verdict" }
+                pre tabindex="0" { (reason) }
             }
         }
     }
@@ -68,32 +69,38 @@ fn ending(attempt: &Attempt) -> &'static str {
     match attempt.end.as_ref().map(|end| end.verdict) {
         Some(Verdict::Passed | Verdict::Flaky) => "passed",
         Some(Verdict::KnownFailure) => "known failure",
-        Some(Verdict::Failed) => "red",
-        Some(Verdict::Error) => "no verdict",
+        Some(Verdict::Failed) => "failed",
+        Some(Verdict::Error) => "error",
         None => "not ended",
     }
 }
 
-/// The fault of the red step, or what else there is to say.
-fn fault(tried: &TestResult, attempt: &Attempt) -> Markup {
-    let Some(end) = attempt.end.as_ref().filter(|end| end.why.is_some()) else {
+/// The failure of the failed step; without one, the reason of the verdict.
+fn failure(result: &TestResult, attempt: &Attempt) -> Markup {
+    let Some(end) = attempt.end.as_ref().filter(|end| end.reason.is_some()) else {
         return html! {};
     };
-    let why = end.why.as_deref().unwrap_or_default();
-    let red = attempt.steps.iter().rev().find(|ran| ran.fault.is_some());
-    let text = red.and_then(|ran| ran.fault.as_deref()).unwrap_or(why);
+    let reason = end.reason.as_deref().unwrap_or_default();
+    let failed = attempt
+        .steps
+        .iter()
+        .rev()
+        .find(|step| step.failure.is_some());
+    let text = failed
+        .and_then(|step| step.failure.as_deref())
+        .unwrap_or(reason);
     html! {
-        div.fault {
-            h4 { (gist(why, &tried.name)) }
-            @if let (Some(ran), Some(_)) = (red, end.step) {
-                p.meta { code { (attempt.file.display()) ":" (ran.line) } }
+        div.failure {
+            h4 { (gist(reason, &result.name)) }
+            @if let (Some(step), Some(_)) = (failed, end.step) {
+                p.meta { code { (attempt.file.display()) ":" (step.line) } }
             }
             pre tabindex="0" { (outdent(text)) }
         }
     }
 }
 
-/// Without the margin that a fault has among other texts.
+/// Removes the indent of two spaces that failures have in verdicts.
 fn outdent(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
@@ -102,21 +109,21 @@ fn outdent(text: &str) -> String {
     lines.join("\n")
 }
 
-fn pictures(attempt: &Attempt, excerpts: &EvidenceExcerpt) -> Markup {
-    let red = attempt
+fn pictures(attempt: &Attempt, excerpt: &EvidenceExcerpt) -> Markup {
+    let passed = attempt
         .end
         .as_ref()
-        .is_some_and(|end| end.verdict != Verdict::Passed);
-    let what = if red {
-        "The screen when it went red"
-    } else {
+        .is_none_or(|end| end.verdict == Verdict::Passed);
+    let caption = if passed {
         "The screen"
+    } else {
+        "The screen at the failure"
     };
     html! {
-        @for picture in &excerpts.pictures {
+        @for picture in &excerpt.pictures {
             figure {
-                img src={ "data:image/png;base64," (picture.png) } alt={ (what) " (" (picture.name) ")" } loading="lazy";
-                figcaption { (what) }
+                img src={ "data:image/png;base64," (picture.png) } alt={ (caption) " (" (picture.name) ")" } loading="lazy";
+                figcaption { (caption) }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The line about all of a run: what is done, what runs, how long the rest may take.
+//! The line of the whole run: finished and running trials, and the estimated remaining time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,11 +12,11 @@ pub(super) struct Head {
     bar: ProgressBar,
     total: usize,
     done: usize,
-    bad: usize,
+    not_passed: usize,
     running: BTreeSet<String>,
-    /// At most so many ran at a time.
-    abreast: usize,
-    /// What is not done, with its usual seconds where they are known.
+    /// The highest number of trials that ran at the same time.
+    parallel: usize,
+    /// The trials that have not ended, with their usual duration in seconds if it is known.
     rest: BTreeMap<String, Option<f64>>,
 }
 
@@ -30,9 +30,9 @@ impl Head {
             bar,
             total: 0,
             done: 0,
-            bad: 0,
+            not_passed: 0,
             running: BTreeSet::new(),
-            abreast: 1,
+            parallel: 1,
             rest: BTreeMap::new(),
         }
     }
@@ -41,10 +41,10 @@ impl Head {
         &self.bar
     }
 
-    pub(super) fn begins(&mut self, trials: &[String], usual: &Baseline) {
+    pub(super) fn begins(&mut self, trials: &[String], baseline: &Baseline) {
         self.total = trials.len();
-        let took = |name: &String| (name.clone(), usual.trial(name));
-        self.rest = trials.iter().map(took).collect();
+        let estimate = |name: &String| (name.clone(), baseline.trial(name));
+        self.rest = trials.iter().map(estimate).collect();
         self.bar.reset_elapsed();
         self.bar.enable_steady_tick(Duration::from_secs(1));
         self.show();
@@ -52,7 +52,7 @@ impl Head {
 
     pub(super) fn running(&mut self, trial: &str) {
         self.running.insert(trial.to_owned());
-        self.abreast = self.abreast.max(self.running.len());
+        self.parallel = self.parallel.max(self.running.len());
         self.show();
     }
 
@@ -60,8 +60,8 @@ impl Head {
         self.running.remove(trial);
         self.rest.remove(trial);
         self.done += 1;
-        let bad = matches!(verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky);
-        self.bad += usize::from(bad);
+        let not_passed = matches!(verdict, Verdict::Failed | Verdict::Error | Verdict::Flaky);
+        self.not_passed += usize::from(not_passed);
         self.show();
     }
 
@@ -71,19 +71,19 @@ impl Head {
 
     pub(super) fn text(&self) -> String {
         let (done, total, running) = (self.done, self.total, self.running.len());
-        let bad = match self.bad {
+        let not_passed = match self.not_passed {
             0 => String::new(),
-            bad => format!(", {bad} not passed"),
+            count => format!(", {count} not passed"),
         };
         let left = self.left().map(|left| {
             let left = humantime::format_duration(left);
             format!(", the rest usually takes {left}")
         });
         let left = left.unwrap_or_default();
-        format!("{done} of {total} done{bad}, {running} running{left}")
+        format!("{done} of {total} done{not_passed}, {running} running{left}")
     }
 
-    /// By what is known of at least half of it.
+    /// The estimated remaining time; `None` if fewer than half of the durations are known.
     fn left(&self) -> Option<Duration> {
         let known: Vec<f64> = self.rest.values().flatten().copied().collect();
         if known.is_empty() || known.len() * 2 < self.rest.len() {
@@ -93,7 +93,7 @@ impl Head {
         let mean = known.iter().sum::<f64>() / count(known.len());
         let work = mean * count(self.rest.len());
         Some(Duration::from_secs_f64(
-            (work / count(self.abreast)).round(),
+            (work / count(self.parallel)).round(),
         ))
     }
 }

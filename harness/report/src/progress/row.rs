@@ -1,5 +1,4 @@
-//! The line of a machine: its trial, which step, for how long, how long that takes, what it waits
-//! for.
+//! The line of a machine: trial, step, elapsed and usual time, and the condition that it waits for.
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use events::DurationStats;
 
-/// How often a line moves although nothing happens.
+/// The interval of updates without an event.
 const TICK: Duration = Duration::from_millis(250);
 
 pub(super) struct Row {
@@ -45,30 +44,30 @@ impl Row {
         self.show();
     }
 
-    pub(super) fn begins(&mut self, step: usize, what: &str, usually: Option<DurationStats>) {
-        let usually = usually.map(|usually| {
-            let seconds = Duration::from_secs_f64(usually.median.max(1.0).round());
+    pub(super) fn begins(&mut self, step: usize, title: &str, usual: Option<DurationStats>) {
+        let usual = usual.map(|stats| {
+            let seconds = Duration::from_secs_f64(stats.median.max(1.0).round());
             format!(", usually {}", humantime::format_duration(seconds))
         });
-        let usually = usually.unwrap_or_default();
+        let usual = usual.unwrap_or_default();
         self.step = match step {
-            0 => format!("{what}{usually}"),
-            step => format!("{step}/{} {what}{usually}", self.steps),
+            0 => format!("{title}{usual}"),
+            step => format!("{step}/{} {title}{usual}", self.steps),
         };
         self.waits.clear();
         self.bar.reset_elapsed();
         self.show();
     }
 
-    pub(super) fn waits(&mut self, what: &str, seen: &str) {
+    pub(super) fn waits(&mut self, condition: &str, seen: &str) {
         let seen = seen.lines().next().unwrap_or_default();
-        self.waits = format!("waits for {what}: {seen}");
+        self.waits = format!("waits for {condition}: {seen}");
         self.show();
     }
 
     fn show(&self) {
         let parts = [&self.step, &self.waits].map(String::as_str);
-        let told = parts.iter().filter(|part| !part.is_empty()).copied();
-        self.bar.set_message(told.collect::<Vec<_>>().join(" · "));
+        let shown = parts.iter().filter(|part| !part.is_empty()).copied();
+        self.bar.set_message(shown.collect::<Vec<_>>().join(" · "));
     }
 }

@@ -7,14 +7,14 @@ fn screen() -> (InMemoryTerm, ProgressReporter, Listeners) {
     let term = InMemoryTerm::new(12, 100);
     let target = ProgressDrawTarget::term_like_with_hz(Box::new(term.clone()), 255);
     let bars = MultiProgress::with_draw_target(target);
-    let live = ProgressReporter::new(
+    let reporter = ProgressReporter::new(
         bars,
         std::sync::Arc::new(|_| {}),
         Baseline::default(),
         false,
     );
-    let listeners = Listeners::default().with(live.clone());
-    (term, live, listeners)
+    let listeners = Listeners::default().with(reporter.clone());
+    (term, reporter, listeners)
 }
 
 fn begins(trial: &str) -> EventKind {
@@ -33,21 +33,21 @@ fn begins(trial: &str) -> EventKind {
     }
 }
 
-fn ends(trial: &str, verdict: Verdict, why: Option<&str>) -> EventKind {
+fn ends(trial: &str, verdict: Verdict, reason: Option<&str>) -> EventKind {
     EventKind::TrialEnds {
         trial: trial.into(),
         verdict,
         duration: 2.0,
         step: None,
-        reason: why.map(str::to_owned),
+        reason: reason.map(str::to_owned),
         evidence: None,
         machine: None,
     }
 }
 
 #[test]
-fn each_machine_has_a_line_until_it_ends() {
-    let (term, live, listeners) = screen();
+fn progress_has_a_line_per_machine_until_its_trial_ends() {
+    let (term, reporter, listeners) = screen();
     listeners.emit(EventKind::RunBegins {
         trials: vec!["q35::tea".into(), "q35::milk".into()],
         ignored: vec![],
@@ -60,9 +60,9 @@ fn each_machine_has_a_line_until_it_ends() {
         line: 4,
         title: "boil".into(),
     });
-    live.waits("q35::tea", "steam", "cold water\nand more");
-    // Drawn at the latest by its next tick.
-    for row in live.state().rows.values() {
+    reporter.waits("q35::tea", "steam", "cold water\nand more");
+    // A tick draws the lines.
+    for row in reporter.state().rows.values() {
         row.bar().tick();
     }
     let seen = term.contents();
@@ -75,7 +75,7 @@ fn each_machine_has_a_line_until_it_ends() {
     assert!(!seen.contains("and more"), "{seen}");
 
     listeners.emit(ends("q35::tea", Verdict::Failed, Some("no tea\nat all")));
-    live.state().head.bar().tick();
+    reporter.state().head.bar().tick();
     let seen = term.contents();
     assert!(
         seen.contains("FAILED q35::tea (2.0 s)\n  no tea\n  at all"),

@@ -189,7 +189,7 @@ async fn ping_engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
 fn interrupts_machine(step: &Step) -> bool {
     match &step.action {
         Action::Reboot(_) | Action::PowerCut(_) => true,
-        Action::Fault(fault) => fault.takes_away(),
+        Action::Fault(fault) => fault.interrupts_machine(),
         _ => false,
     }
 }

@@ -7,7 +7,7 @@ use machine::{
     Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page, Volume,
 };
 use scenario::{
-    Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_HERE, MachineFile,
+    Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_PLACEHOLDER, MachineFile,
     NetworkFile, RegistryFile, Step, VolumeFormat,
 };
 
@@ -21,7 +21,7 @@ impl Trial {
     ) -> Result<MachineSpec, Failure> {
         let wanted = &self.scenario.machine;
         let key = wanted.ssh_key.then_some(keys.public.trim());
-        let on_config_drive = key.filter(|_| !wanted.tells_key());
+        let on_config_drive = key.filter(|_| !wanted.has_key_placeholder());
         let disks = wanted.disks.iter();
         Ok(MachineSpec {
             profile: self
@@ -88,7 +88,8 @@ pub(super) fn blank(disk: &DiskFile) -> Blank {
 
 /// The volumes of a machine, with the trial's key.
 fn volumes(wanted: &MachineFile, key: &str) -> Vec<Volume> {
-    let file = |(path, text): (&String, &String)| (path.clone(), text.replace(KEY_HERE, key));
+    let file =
+        |(path, text): (&String, &String)| (path.clone(), text.replace(KEY_PLACEHOLDER, key));
     let volumes = wanted.volumes.iter().map(|volume| Volume {
         label: volume.label.clone(),
         files: volume.files.iter().map(file).collect(),
@@ -106,7 +107,7 @@ fn metadata(wanted: &MachineFile, key: &str) -> Metadata {
         let page = Page {
             method: page.method.clone(),
             headers: page.headers.clone(),
-            body: page.body.replace(KEY_HERE, key),
+            body: page.body.replace(KEY_PLACEHOLDER, key),
         };
         (path.clone(), page)
     });

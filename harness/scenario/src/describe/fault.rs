@@ -1,4 +1,4 @@
-//! Steps that break something.
+//! Titles of fault steps.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn fault(step: &FaultStep) -> String {
         }
         FaultStep::Memory(step) => format!("memory: {} MiB are left", step.balloon),
         FaultStep::PowerButton(_) => "power button".into(),
-        FaultStep::PowerOff(step) => format!("the end: {}", step.command),
+        FaultStep::PowerOff(step) => format!("power off: {}", step.command),
         FaultStep::Undo(what) => format!("undo: {}", what.name()),
     }
 }
@@ -51,21 +51,21 @@ fn network(step: &NetworkStep) -> String {
     });
     let delay = step.delay.map(|span| format!("{} late", time(span.0)));
     let loss = step.loss.map(|loss| format!("{loss} % lost"));
-    let wrong: Vec<_> = [link, delay, loss].into_iter().flatten().collect();
-    let (interface, wrong) = (step.interface(), wrong.join(", "));
-    format!("network: {interface} {wrong}{}", lasting(step.lasting))
+    let parts: Vec<_> = [link, delay, loss].into_iter().flatten().collect();
+    let (interface, parts) = (step.interface(), parts.join(", "));
+    format!("network: {interface} {parts}{}", lasting(step.lasting))
 }
 
 fn disk(step: &DiskStep) -> String {
-    let wrong = [
+    let parts = [
         step.read.map(|_| "reads fail".to_owned()),
         step.write.map(|_| "writes fail".to_owned()),
         step.slow
             .map(|span| format!("a request each {}", time(span.0))),
         step.full.then(|| "full".to_owned()),
     ];
-    let wrong: Vec<_> = wrong.into_iter().flatten().collect();
-    format!("disk {}: {}", step.disk, wrong.join(", "))
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    format!("disk {}: {}", step.disk, parts.join(", "))
 }
 
 fn lasting(span: Option<Span>) -> String {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_says_all_that_it_breaks() {
+    fn title_of_a_fault_lists_all_its_parts() {
         let network: NetworkStep =
             serde_yaml::from_str("{ delay: 200ms, loss: 10, for: 5s }").unwrap();
         assert_eq!(

@@ -1,36 +1,36 @@
-//! Steps on a person's computer.
+//! Checks of client steps.
 
 use std::path::{Component, Path};
 
 use super::super::client::ClientStep;
 use super::{Lint, expectation};
 
-/// Below it only root listens.
+/// The first port that a process without privileges can bind.
 const FIRST_PORT: u16 = 1024;
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &ClientStep, path: &str) {
     if step.run.trim().is_empty() {
         let path = format!("{path}.run");
-        lint.value(&path, "this command does nothing", "write a command line");
+        lint.value(&path, "the command is empty", "write a command line");
     }
     for file in step.files.keys() {
-        let inside = |part| matches!(part, Component::Normal(_));
+        let is_name = |part| matches!(part, Component::Normal(_));
         let file_path = Path::new(file);
-        if file.is_empty() || file.ends_with('/') || !file_path.components().all(inside) {
-            let message = format!("`{file}` is no path of a file at home");
-            let hint = "write it from the home folder on, without `..`: `shop/compose.yaml`";
+        if file.is_empty() || file.ends_with('/') || !file_path.components().all(is_name) {
+            let message = format!("`{file}` is not a file path below the home directory");
+            let hint = "write a relative path without `..`, e.g. `shop/compose.yaml`";
             lint.key(&format!("{path}.files"), message, hint);
         }
     }
     for (number, port) in step.ports.iter().enumerate() {
         let path = format!("{path}.ports[{number}]");
         if *port < FIRST_PORT {
-            let hint = "publish it at 1024 or above; SSH needs no port here";
-            lint.value(&path, "a person cannot listen at this port", hint);
+            let hint = "publish it at port 1024 or above; SSH needs no entry here";
+            lint.value(&path, "an unprivileged user cannot bind this port", hint);
         }
         if step.ports[..number].contains(port) {
-            let message = format!("the port {port} is here twice");
-            lint.value(&path, message, "leave one away");
+            let message = format!("duplicate port {port}");
+            lint.value(&path, message, "remove one of them");
         }
     }
     expectation::exit(lint, step.exit.map(i64::from), &format!("{path}.exit"));
@@ -45,8 +45,8 @@ mod tests {
     use super::super::super::load::{self, Known};
     use yaml::{Document, render_all};
 
-    /// What is wrong with a scenario of this step.
-    fn wrong(step: &str) -> String {
+    /// The lint messages of a scenario with this step; empty if there are none.
+    fn lint(step: &str) -> String {
         let text = format!("name: tea\nabout: x\nsteps:\n  - client: {step}\n");
         let document = Document::from_text(Path::new("scenarios/tea.yaml"), &text).unwrap();
         let known = Known {
@@ -58,28 +58,31 @@ mod tests {
     }
 
     #[test]
-    fn client_step_is_accepted_when_it_stays_at_home() {
+    fn client_step_is_accepted_when_its_paths_and_ports_are_valid() {
         let step = "{ run: make tea, files: { 'a/b..c': x, .tea: y }, ports: [8080, 1024] }";
-        assert_eq!(wrong(step), "");
+        assert_eq!(lint(step), "");
     }
 
     #[test]
-    fn client_step_is_refused_when_it_leaves_its_home_or_does_nothing() {
-        for (step, why) in [
-            ("{ run: ' ' }", "does nothing"),
-            ("{ files: { a: x } }", "`run` is missing"),
-            ("{ run: tea, files: { /etc/x: y } }", "`/etc/x` is no path"),
-            ("{ run: tea, files: { a/../../x: y } }", "no path of a file"),
-            ("{ run: tea, files: { a/: y } }", "no path of a file"),
-            ("{ run: tea, files: { '': y } }", "no path of a file"),
-            ("{ run: tea, ports: [80] }", "cannot listen at this port"),
-            ("{ run: tea, ports: [8080, 8080] }", "here twice"),
+    fn client_step_is_refused_when_a_path_a_port_or_the_command_is_invalid() {
+        for (step, expected) in [
+            ("{ run: ' ' }", "command is empty"),
+            ("{ files: { a: x } }", "missing key `run`"),
+            (
+                "{ run: tea, files: { /etc/x: y } }",
+                "`/etc/x` is not a file path",
+            ),
+            ("{ run: tea, files: { a/../../x: y } }", "not a file path"),
+            ("{ run: tea, files: { a/: y } }", "not a file path"),
+            ("{ run: tea, files: { '': y } }", "not a file path"),
+            ("{ run: tea, ports: [80] }", "cannot bind this port"),
+            ("{ run: tea, ports: [8080, 8080] }", "duplicate port 8080"),
             ("{ run: tea, ports: [70000] }", "invalid value"),
-            ("{ run: tea, stdout: {} }", "expects nothing"),
+            ("{ run: tea, stdout: {} }", "no expectation"),
             ("{ run: tea, exit: 300 }", "from 0 to 255"),
         ] {
-            let said = wrong(step);
-            assert!(said.contains(why), "{step}: {said}");
+            let messages = lint(step);
+            assert!(messages.contains(expected), "{step}: {messages}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Docker steps.
+//! Checks of Docker steps.
 
 use super::super::docker::{DockerAction, DockerImport, DockerPs, DockerRun, DockerStep};
 use super::{Lint, expectation, kind};
 
 pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
     if let Some(tls) = &step.tls {
-        super::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
+        super::machine::absolute(lint, &tls.certificates, &format!("{path}.tls.certificates"));
     }
     match kind::one(lint, step.kinds(), path, "a docker step") {
         Some(DockerAction::Run(action)) => run(lint, action, &format!("{path}.run")),
@@ -25,14 +25,14 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &DockerStep, path: &str) {
 fn run(lint: &mut Lint<'_>, run: &DockerRun, path: &str) {
     command(lint, &run.command, path);
     expectation::exit(lint, run.exit, &format!("{path}.exit"));
-    let wanted = [
+    let expectations = [
         ("exit", run.exit.is_some()),
         ("stdout", run.stdout.is_some()),
         ("stderr", run.stderr.is_some()),
     ];
-    for (key, given) in wanted {
-        let message = format!("`{key}` of a container that is left running");
-        let hint = "leave it away, or `detach`";
+    for (key, given) in expectations {
+        let message = format!("`{key}` cannot be combined with `detach`");
+        let hint = "remove one of the two";
         lint.refuse(
             given && run.detach,
             &format!("{path}.{key}"),
@@ -40,9 +40,9 @@ fn run(lint: &mut Lint<'_>, run: &DockerRun, path: &str) {
             hint,
         );
     }
-    let lost = run.detach && run.name.is_none();
-    let message = "a container that is left running needs a name to find it again";
-    lint.refuse(lost, &format!("{path}.detach"), message, "add `name`");
+    let nameless = run.detach && run.name.is_none();
+    let message = "a detached container needs a name";
+    lint.refuse(nameless, &format!("{path}.detach"), message, "add `name`");
     expectation::text(lint, run.stdout.as_ref(), &format!("{path}.stdout"));
     expectation::text(lint, run.stderr.as_ref(), &format!("{path}.stderr"));
 }
@@ -51,7 +51,7 @@ fn command(lint: &mut Lint<'_>, command: &[String], path: &str) {
     if command.is_empty() {
         lint.value(
             &format!("{path}.command"),
-            "this command does nothing",
+            "the command is empty",
             "write [program, ...]",
         );
     }
@@ -65,18 +65,14 @@ fn ps(lint: &mut Lint<'_>, ps: &DockerPs, path: &str) {
             "write `contains`, `lacks` or `count`",
         );
     }
-    expectation::some(lint, ps.contains.as_ref(), &format!("{path}.contains"));
-    expectation::some(lint, ps.lacks.as_ref(), &format!("{path}.lacks"));
+    expectation::not_empty(lint, ps.contains.as_ref(), &format!("{path}.contains"));
+    expectation::not_empty(lint, ps.lacks.as_ref(), &format!("{path}.lacks"));
     let (Some(contains), Some(lacks)) = (&ps.contains, &ps.lacks) else {
         return;
     };
     if let Some(both) = contains.0.iter().find(|name| lacks.0.contains(name)) {
-        let message = format!("`{both}` is to be there and not to be there");
-        lint.key(
-            &format!("{path}.lacks"),
-            message,
-            "leave one of the two away",
-        );
+        let message = format!("`{both}` is in `contains` and in `lacks`");
+        lint.key(&format!("{path}.lacks"), message, "remove one of the two");
     }
 }
 
@@ -84,18 +80,14 @@ fn import(lint: &mut Lint<'_>, import: &DockerImport, path: &str) {
     if import.files.is_empty() {
         lint.value(
             &format!("{path}.files"),
-            "an image of no files",
-            "for instance [/bin/busybox]",
+            "the image has no files",
+            "list files of the machine, e.g. `[/bin/busybox]`",
         );
     }
     for (number, file) in import.files.iter().enumerate() {
         if !file.starts_with('/') {
             let path = format!("{path}.files[{number}]");
-            lint.value(
-                &path,
-                "this is no path from the root",
-                format!("write `/{file}`"),
-            );
+            lint.value(&path, "not an absolute path", format!("write `/{file}`"));
         }
     }
 }

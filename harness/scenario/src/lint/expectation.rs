@@ -1,9 +1,9 @@
-//! Expectations about texts that expect nothing, or two things that cannot both be.
+//! Checks of expectations: empty ones, and combinations that contradict each other.
 
 use super::super::value::{TextExpectation, Words};
 use super::Lint;
 
-/// Looks at what is expected of one text.
+/// Checks the expectation of one text.
 pub(super) fn text(lint: &mut Lint<'_>, expected: Option<&TextExpectation>, path: &str) {
     let Some(expected) = expected else { return };
     let TextExpectation {
@@ -17,21 +17,21 @@ pub(super) fn text(lint: &mut Lint<'_>, expected: Option<&TextExpectation>, path
     let words = contains.is_some() || lacks.is_some();
     if equals.is_none() && matches.is_none() && !words && snapshot.is_none() {
         let hint = "write `equals`, `matches`, `contains`, `lacks` or `snapshot`";
-        lint.key(path, "this expects nothing", hint);
+        lint.key(path, "no expectation", hint);
     }
     if equals.is_some() && (matches.is_some() || words || snapshot.is_some()) {
-        let hint = "`equals` says all there is to say; leave the others away";
+        let hint = "`equals` already fixes the whole text; remove the other keys";
         lint.key(
             &format!("{path}.equals"),
-            "`equals` stands with other expectations",
+            "`equals` cannot be combined with other expectations",
             hint,
         );
     }
     if !filters.is_empty() && snapshot.is_none() {
-        let hint = "filters are for a `snapshot`";
+        let hint = "add `snapshot`, or remove `filters`";
         lint.key(
             &format!("{path}.filters"),
-            "these filters are never used",
+            "`filters` has no effect without `snapshot`",
             hint,
         );
     }
@@ -43,29 +43,29 @@ pub(super) fn text(lint: &mut Lint<'_>, expected: Option<&TextExpectation>, path
         let hint = "use letters, digits, `-` and `_`";
         lint.value(
             &format!("{path}.snapshot"),
-            "this cannot be the name of a file",
+            "not a valid snapshot name",
             hint,
         );
     }
-    some(lint, contains.as_ref(), &format!("{path}.contains"));
-    some(lint, lacks.as_ref(), &format!("{path}.lacks"));
+    not_empty(lint, contains.as_ref(), &format!("{path}.contains"));
+    not_empty(lint, lacks.as_ref(), &format!("{path}.lacks"));
 }
 
-/// An exit status that no command can have.
+/// Refuses an exit status outside 0..=255.
 pub(super) fn exit(lint: &mut Lint<'_>, exit: Option<i64>, path: &str) {
     if exit.is_some_and(|exit| !(0..=255).contains(&exit)) {
-        let message = "no command ends with this exit status";
+        let message = "not an exit status";
         lint.value(path, message, "write a number from 0 to 255");
     }
 }
 
-/// A list of words with no word in it, or with an empty one, holds always.
-pub(super) fn some(lint: &mut Lint<'_>, words: Option<&Words>, path: &str) {
+/// Refuses an empty list and an empty string: both match every text.
+pub(super) fn not_empty(lint: &mut Lint<'_>, words: Option<&Words>, path: &str) {
     if words.is_some_and(|words| words.0.is_empty() || words.0.iter().any(String::is_empty)) {
         lint.value(
             path,
-            "there is nothing to look for",
-            "write at least one word",
+            "an empty string matches every text",
+            "write at least one non-empty string",
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Steps that break something: each by itself, and what can be asked of a machine that is broken.
+//! Checks of fault steps: each on its own, and in the order of the scenario (a paused machine cannot
+//! answer).
 
 use std::time::Duration;
 
 use super::super::fault::{DiskStep, FaultStep, KillStep, Link, MemoryStep, NetworkStep, Undone};
 use super::super::file::ScenarioFile;
-use super::super::load::Step;
+use super::super::hotplug::HotplugStep;
+use super::super::scenario::Step;
 use super::super::step::Action;
-use super::super::supply::HotplugStep;
 use super::{Lint, kind};
 
-/// One step by itself.
+/// Checks one step on its own.
 pub(super) fn step(lint: &mut Lint<'_>, step: &FaultStep, path: &str) {
     match step {
         FaultStep::Kill(step) => kill(lint, step, &format!("{path}.kill")),
@@ -17,36 +18,36 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &FaultStep, path: &str) {
         FaultStep::Disk(step) => disk(lint, step, &format!("{path}.disk")),
         FaultStep::Memory(MemoryStep { balloon: 0 }) => {
             let path = format!("{path}.memory.balloon");
-            lint.value(&path, "a machine without memory", "`balloon` is in MiB");
+            lint.value(&path, "0 MiB of memory", "`balloon` is in MiB");
         }
         FaultStep::PowerOff(step) => {
             let path = format!("{path}.power_off.command");
-            let nothing = step.command.trim().is_empty();
-            let hint = "for instance `sudo poweroff`";
-            lint.refuse(nothing, &path, "this command does nothing", hint);
+            let empty = step.command.trim().is_empty();
+            let hint = "write a command line, e.g. `sudo poweroff`";
+            lint.refuse(empty, &path, "the command is empty", hint);
         }
         _ => {}
     }
 }
 
 fn kill(lint: &mut Lint<'_>, step: &KillStep, path: &str) {
-    let who = [
+    let targets = [
         ("process", step.process.as_ref().map(drop)),
         ("command", step.command.as_ref().map(drop)),
         ("container", step.container.as_ref().map(drop)),
     ];
-    kind::one(lint, who, path, "a kill step");
+    kind::one(lint, targets, path, "a kill step");
     let engine = step.engine.is_some() && step.container.is_none();
-    let hint = "leave it away, or name a `container`";
-    let message = "`engine` of what is no container";
+    let hint = "remove it, or name a `container`";
+    let message = "`engine` has no effect without `container`";
     lint.refuse(engine, &format!("{path}.engine"), message, hint);
-    /// What the kernel keeps of a name.
-    const MOST: usize = 15;
+    /// The bytes that the kernel keeps of a process name (TASK_COMM_LEN without its NUL).
+    const LONGEST_NAME: usize = 15;
     if let Some(name) = &step.process
-        && (name.is_empty() || name.len() > MOST || name.contains('/'))
+        && (name.is_empty() || name.len() > LONGEST_NAME || name.contains('/'))
     {
-        let message = "no process has this name: it is 1 to 15 letters without `/`";
-        let hint = "`command` looks at the whole command line";
+        let message = "not a process name: it has 1 to 15 bytes and no `/`";
+        let hint = "use `command` to match the whole command line";
         lint.value(&format!("{path}.process"), message, hint);
     }
 }
@@ -57,78 +58,85 @@ fn network(lint: &mut Lint<'_>, step: &NetworkStep, path: &str) {
     } = step;
     if link.is_none() && delay.is_none() && loss.is_none() {
         let hint = "write `link`, `delay` or `loss`";
-        lint.key(path, "this step breaks nothing", hint);
+        lint.key(path, "this step injects no fault", hint);
     }
     if loss.is_some_and(|loss| loss == 0 || loss > 100) {
-        let hint = "write 1 to 100, of a hundred packets";
-        lint.value(&format!("{path}.loss"), "this is no loss", hint);
+        let hint = "write a percentage from 1 to 100";
+        lint.value(&format!("{path}.loss"), "not a packet loss", hint);
     }
     let disturbed = delay.is_some() || loss.is_some();
-    let message = "packets are lost or late, but there is no link";
-    let wrong = *link == Some(Link::Down) && disturbed;
-    lint.refuse(wrong, &format!("{path}.link"), message, "leave `link` away");
-    let message = "a network is well for no certain time";
-    let wrong = *link == Some(Link::Up) && !disturbed && step.lasting.is_some();
-    lint.refuse(wrong, &format!("{path}.for"), message, "leave it away");
-    if step.interface.as_deref().is_some_and(|name| !plain(name)) {
+    let message = "`delay` and `loss` have no effect while the link is down";
+    let invalid = *link == Some(Link::Down) && disturbed;
+    lint.refuse(invalid, &format!("{path}.link"), message, "remove `link`");
+    let message = "`for` has no effect: this step injects no fault";
+    let invalid = *link == Some(Link::Up) && !disturbed && step.lasting.is_some();
+    lint.refuse(invalid, &format!("{path}.for"), message, "remove it");
+    if step
+        .interface
+        .as_deref()
+        .is_some_and(|name| !is_interface(name))
+    {
         let path = format!("{path}.interface");
-        lint.value(&path, "no interface has this name", "for instance `eth0`");
+        lint.value(
+            &path,
+            "not an interface name",
+            "write a name such as `eth0`",
+        );
     }
 }
 
-fn plain(interface: &str) -> bool {
+fn is_interface(interface: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     !interface.is_empty() && interface.chars().all(letter)
 }
 
 fn disk(lint: &mut Lint<'_>, step: &DiskStep, path: &str) {
-    if !step.breaks_device() && !step.full {
-        let hint =
-            "write `read: error`, `write: error`, `slow` or `full: true`; `undo: disk` mends";
-        lint.key(path, "this step breaks nothing", hint);
+    if !step.affects_device() && !step.full {
+        let hint = "write `read: error`, `write: error`, `slow` or `full: true`; `undo: disk` reverts them";
+        lint.key(path, "this step injects no fault", hint);
     }
-    let message = "what is to fill the disk must be written, which now fails or takes for ever";
-    let wrong = step.full && step.breaks_device();
+    let message = "`full` writes to the disk, which fails or is slow because of the other keys";
+    let invalid = step.full && step.affects_device();
     lint.refuse(
-        wrong,
+        invalid,
         &format!("{path}.full"),
         message,
-        "make two steps of it, `full` first",
+        "split it into two steps, `full` first",
     );
     let bounds = Duration::from_millis(1)..=Duration::from_secs(1);
     if step.slow.is_some_and(|span| !bounds.contains(&span.0)) {
         let hint = "write `1ms` to `1s`";
-        lint.value(&format!("{path}.slow"), "this cannot be done", hint);
+        lint.value(&format!("{path}.slow"), "not a valid delay of a disk", hint);
     }
 }
 
-/// What the steps before left of the machine.
+/// The state of the machine after the steps so far.
 #[derive(Default)]
 struct State {
     paused: bool,
-    unlinked: bool,
+    link_down: bool,
     off: bool,
-    broken: Vec<Undone>,
+    faults: Vec<Undone>,
 }
 
-/// What a setup broke could not be mended in the machines that go on from it.
+/// Refuses faults in a setup: machines that continue from its checkpoint could not revert them.
 pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
-        let breaks = matches!(step.action, Action::Fault(_) | Action::PowerCut(_));
-        let hint = "break it in the steps of a scenario";
-        let message = "a setup breaks nothing";
-        lint.refuse(breaks, &format!("steps[{number}]"), message, hint);
-        let lent = matches!(
+        let is_fault = matches!(step.action, Action::Fault(_) | Action::PowerCut(_));
+        let hint = "move it to the steps of a scenario";
+        let message = "a setup cannot inject a fault";
+        lint.refuse(is_fault, &format!("steps[{number}]"), message, hint);
+        let is_external = matches!(
             step.action,
             Action::Hotplug(_) | Action::TimeServer(_) | Action::Client(_) | Action::NameServer(_)
         );
-        let hint = "do it in the steps of a scenario";
-        let message = "this would not be there in the machines that go on from a setup";
-        lint.refuse(lent, &format!("steps[{number}]"), message, hint);
+        let hint = "move it to the steps of a scenario";
+        let message = "this is not part of the checkpoint that scenarios continue from";
+        lint.refuse(is_external, &format!("steps[{number}]"), message, hint);
     }
 }
 
-/// All steps in their order.
+/// Checks all steps in their order.
 pub(super) fn in_order<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
     let mut state = State::default();
     let mut disks = head.machine.disks.len();
@@ -139,52 +147,51 @@ pub(super) fn in_order<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[
             disks += 1;
         }
         if let Action::Fault(fault) = &step.action {
-            there(lint, fault, disks, &path);
+            disk_exists(lint, fault, disks, &path);
             state.follow(lint, fault, &path);
         }
     }
 }
 
-fn there(lint: &mut Lint<'_>, fault: &FaultStep, disks: usize, path: &str) {
+fn disk_exists(lint: &mut Lint<'_>, fault: &FaultStep, disks: usize, path: &str) {
     if let FaultStep::Disk(step) = fault
         && step.disk >= disks
     {
-        let message = format!("the machine is given {disks} disks, counted from 0");
-        let hint = "add it to `machine.disks`, or `hotplug` it before";
+        let message = format!("the scenario gives the machine {disks} disks, counted from 0");
+        let hint = "add it to `machine.disks`, or `hotplug` it in an earlier step";
         lint.key(&format!("{path}.disk"), message, hint);
     }
 }
 
 impl State {
     fn allows(&self, lint: &mut Lint<'_>, action: &Action, path: &str) {
-        let hint = "it can only be the last step";
-        let off = "the machine is off since the step before";
+        let hint = "move the step that switches it off to the end";
+        let off = "the previous step switched the machine off";
         lint.refuse(self.off, path, off, hint);
-        let hint = "add `resume: {}` before it, or `pause: { for: 5s }`";
-        let still = "the machine stands still since `pause`";
-        lint.refuse(self.paused && needs_guest(action), path, still, hint);
-        let hint =
-            "add `undo: network` before it, or `for: 5s` to the step that took the link down";
-        let alone = "this step needs the network, whose link is down";
-        let wrong = self.unlinked && !self.paused && needs_login(action);
-        lint.refuse(wrong, path, alone, hint);
+        let hint = "add `resume: {}` before this step, or write `pause: { for: 5s }`";
+        let paused = "the machine is paused";
+        lint.refuse(self.paused && needs_guest(action), path, paused, hint);
+        let hint = "add `undo: network` before this step, or `for: 5s` to the step that took the link down";
+        let unreachable = "this step needs the network, whose link is down";
+        let invalid = self.link_down && !self.paused && needs_login(action);
+        lint.refuse(invalid, path, unreachable, hint);
     }
 
     fn follow(&mut self, lint: &mut Lint<'_>, fault: &FaultStep, path: &str) {
         match fault {
             FaultStep::Pause(step) => self.paused = step.lasting.is_none(),
             FaultStep::Resume(_) => {
-                let hint = "`pause: {}` comes before it";
-                lint.refuse(!self.paused, path, "the machine does not stand still", hint);
+                let hint = "add `pause: {}` before this step";
+                lint.refuse(!self.paused, path, "the machine is not paused", hint);
                 self.paused = false;
             }
             FaultStep::Network(step) => {
-                self.unlinked = step.link == Some(Link::Down) && step.lasting.is_none();
-                self.broken.push(Undone::Network);
+                self.link_down = step.link == Some(Link::Down) && step.lasting.is_none();
+                self.faults.push(Undone::Network);
             }
-            FaultStep::Disk(_) => self.broken.push(Undone::Disk),
-            FaultStep::Clock(_) => self.broken.push(Undone::Clock),
-            FaultStep::Memory(_) => self.broken.push(Undone::Memory),
+            FaultStep::Disk(_) => self.faults.push(Undone::Disk),
+            FaultStep::Clock(_) => self.faults.push(Undone::Clock),
+            FaultStep::Memory(_) => self.faults.push(Undone::Memory),
             FaultStep::PowerButton(_) | FaultStep::PowerOff(_) => self.off = true,
             FaultStep::Undo(what) => self.undo(lint, *what, path),
             FaultStep::Crash(_) | FaultStep::Kill(_) => {}
@@ -192,22 +199,17 @@ impl State {
     }
 
     fn undo(&mut self, lint: &mut Lint<'_>, what: Undone, path: &str) {
-        let of = |one: &Undone| what == Undone::All || what == *one;
-        let some = self.broken.iter().any(of) || what == Undone::All && self.paused;
-        let message = "no step before it broke this";
-        lint.refuse(
-            !some,
-            &format!("{path}.undo"),
-            message,
-            "leave the step away",
-        );
-        self.broken.retain(|one| !of(one));
-        self.unlinked &= !of(&Undone::Network);
+        let is_undone = |one: &Undone| what == Undone::All || what == *one;
+        let any = self.faults.iter().any(is_undone) || what == Undone::All && self.paused;
+        let message = "no earlier step injected this fault";
+        lint.refuse(!any, &format!("{path}.undo"), message, "remove the step");
+        self.faults.retain(|one| !is_undone(one));
+        self.link_down &= !is_undone(&Undone::Network);
         self.paused &= what != Undone::All;
     }
 }
 
-/// Whether a step is answered by the machine itself.
+/// Whether the guest must run for a step.
 fn needs_guest(action: &Action) -> bool {
     match action {
         Action::Events(_) => false,
@@ -219,7 +221,7 @@ fn needs_guest(action: &Action) -> bool {
     }
 }
 
-/// Whether a step goes over the network to the machine.
+/// Whether a step needs the machine's network.
 fn needs_login(action: &Action) -> bool {
     match action {
         Action::Ssh(_)
@@ -231,7 +233,7 @@ fn needs_login(action: &Action) -> bool {
         | Action::NameServer(_) => true,
         Action::WaitFor(step) => step.ssh.is_some() || step.container.is_some(),
         Action::Serial(_) | Action::Events(_) | Action::Hotplug(_) => false,
-        // What mends the network is what is wanted.
+        // It may be the step that brings the link up again.
         Action::Fault(FaultStep::Network(_)) => false,
         Action::Fault(fault) => fault.needs_login(),
     }

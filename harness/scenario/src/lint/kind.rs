@@ -1,12 +1,12 @@
-//! Exactly one of several optional keys: the kind of a step.
+//! The kind of a step: exactly one of several optional keys.
 
 use super::super::docker::{DockerAction, DockerStep};
 use super::super::fault::FaultStep as Fault;
+use super::super::hotplug::{HotplugStep, Plugged};
 use super::super::step::{Action, StepFile, WaitAction, WaitForStep};
-use super::super::supply::{HotplugStep, Plugged};
 use super::Lint;
 
-/// The one kind of a step.
+/// The kind of a step.
 pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Action> {
     let fault = |fault: Option<Fault>| fault.map(Action::Fault);
     let kinds = [
@@ -39,7 +39,7 @@ pub(super) fn of_step(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option
     one(lint, kinds, path, "a step")
 }
 
-/// Makes sure that there is one, and gives it.
+/// Returns the one kind that is given; reports none and several as errors.
 pub(super) fn one<T, const N: usize>(
     lint: &mut Lint<'_>,
     kinds: [(&'static str, Option<T>); N],
@@ -57,15 +57,15 @@ pub(super) fn one<T, const N: usize>(
     let Some((first, kind)) = given.next() else {
         lint.key(
             path,
-            format!("{what} that does nothing"),
-            format!("give it one of {known}"),
+            format!("{what} without a kind"),
+            format!("add one of {known}"),
         );
         return None;
     };
     if let Some((second, _)) = given.next() {
-        let message = format!("{what} is one thing, and this one has `{first}` already");
+        let message = format!("{what} has exactly one kind; this one already has `{first}`");
         let kind = what.rsplit(' ').next().unwrap_or(what);
-        let hint = format!("make two {kind}s of it");
+        let hint = format!("split it into two {kind}s");
         lint.key(&format!("{path}.{second}"), message, hint);
         return None;
     }
@@ -82,7 +82,7 @@ impl DockerStep {
         ]
     }
 
-    /// The one thing it does; none only in a step that the lint refused.
+    /// What the step does; `None` only for a step that the lint refused.
     pub fn action(&self) -> Option<DockerAction<'_>> {
         self.kinds().into_iter().find_map(|(_, kind)| kind)
     }
@@ -96,7 +96,7 @@ impl HotplugStep {
         ]
     }
 
-    /// The one thing it plugs in; none only in a step that the lint refused.
+    /// What the step plugs in; `None` only for a step that the lint refused.
     pub fn plugged(&self) -> Option<Plugged<'_>> {
         self.kinds().into_iter().find_map(|(_, kind)| kind)
     }
@@ -116,7 +116,7 @@ impl WaitForStep {
         ]
     }
 
-    /// The one thing it waits for; none only in a step that the lint refused.
+    /// What the step waits for; `None` only for a step that the lint refused.
     pub fn action(&self) -> Option<WaitAction<'_>> {
         self.kinds().into_iter().find_map(|(_, kind)| kind)
     }

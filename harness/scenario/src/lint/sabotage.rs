@@ -1,16 +1,16 @@
-//! Sabotages that are none, and a warning for scenarios that have none.
+//! Checks of sabotages, and a warning for scenarios without one.
 
 use yaml::closest;
 
 use super::super::file::ScenarioFile;
-use super::super::load::Step;
 use super::super::sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef, key};
+use super::super::scenario::Step;
 use super::{Lint, kind};
 
-/// What stands for the time before the first step.
+/// Names the time before the first step in `red_at`.
 const READY: &str = "ready";
 
-/// Those of a scenario's sabotages that make sense.
+/// Returns the valid sabotages of a scenario.
 pub(crate) fn sabotages<S>(
     lint: &mut Lint<'_>,
     head: &ScenarioFile<S>,
@@ -19,40 +19,40 @@ pub(crate) fn sabotages<S>(
     if head.sabotage.is_empty() {
         let name = &head.name;
         let message = format!("nothing proves that `{name}` can fail");
-        let hint = "add `sabotage:` with a change that must turn one of its steps red";
+        let hint = "add `sabotage:` with a change that must make one of its steps fail";
         lint.warn("name", message, hint);
     }
     if steps.len() != head.steps.len() {
-        // As for the scenario as a whole: steps that are not at their places cannot be named.
+        // Invalid steps are already reported, and without them step numbers are wrong.
         return Vec::new();
     }
     let files = head.sabotage.iter().enumerate();
     let one = |(number, file): (usize, &SabotageFile)| {
         let path = format!("sabotage[{number}]");
-        let looked = Looked {
+        let context = Context {
             head,
             steps,
             path: &path,
         };
-        looked.at(lint, file)
+        context.check(lint, file)
     };
     files.filter_map(one).collect()
 }
 
-/// What a sabotage is looked at with.
-struct Looked<'a, S> {
+/// The scenario of a sabotage, and the place of the sabotage in it.
+struct Context<'a, S> {
     head: &'a ScenarioFile<S>,
     steps: &'a [Step],
     path: &'a str,
 }
 
-impl<S> Looked<'_, S> {
-    fn at(&self, lint: &mut Lint<'_>, file: &SabotageFile) -> Option<Sabotage> {
+impl<S> Context<'_, S> {
+    fn check(&self, lint: &mut Lint<'_>, file: &SabotageFile) -> Option<Sabotage> {
         let red_at = self.red_at(lint, file);
         let change = self.change(lint, file);
         let (red_at, change) = (red_at?, change?);
         if let Change::Run { before, .. } = change {
-            self.in_time(lint, before, red_at);
+            self.runs_before_failure(lint, before, red_at);
         }
         Some(Sabotage {
             line: lint.document.line(self.path),
@@ -67,7 +67,7 @@ impl<S> Looked<'_, S> {
 
     fn red_at(&self, lint: &mut Lint<'_>, file: &SabotageFile) -> Option<RedAt> {
         let Some(wanted) = &file.red_at else {
-            let message = "this sabotage names no step, so nothing says where it must be noticed";
+            let message = "`red_at` is missing; it names the step that must fail";
             let hint = "add `red_at:` with the name or the number of a step, or `ready`";
             lint.key(self.path, message, hint);
             return None;
@@ -87,8 +87,8 @@ impl<S> Looked<'_, S> {
                 match index {
                     Some(index) if index < last => return Some(index),
                     _ => (
-                        format!("there is no step {number}"),
-                        format!("the first is 1, the last {last}"),
+                        format!("unknown step {number}"),
+                        format!("the steps are numbered from 1 to {last}"),
                     ),
                 }
             }
@@ -98,10 +98,10 @@ impl<S> Looked<'_, S> {
                 match (found.next(), found.next()) {
                     (Some(index), None) => return Some(index),
                     (Some(_), Some(_)) => (
-                        format!("more than one step is called `{name}`"),
+                        format!("ambiguous step name `{name}`"),
                         "write its number".into(),
                     ),
-                    (None, _) => (format!("no step is called `{name}`"), self.names(name)),
+                    (None, _) => (format!("unknown step `{name}`"), self.names(name)),
                 }
             }
         };
@@ -118,9 +118,14 @@ impl<S> Looked<'_, S> {
     }
 
     fn change(&self, lint: &mut Lint<'_>, file: &SabotageFile) -> Option<Change> {
-        let stray = file.before.is_some() && file.run.is_none();
-        let hint = "leave it away, or write `run`";
-        lint.refuse(stray, &self.key("before"), "`before` is for `run`", hint);
+        let unused = file.before.is_some() && file.run.is_none();
+        let hint = "remove it, or add `run`";
+        lint.refuse(
+            unused,
+            &self.key("before"),
+            "`before` has no effect without `run`",
+            hint,
+        );
         let kinds = [
             file.kernel_argument.clone().map(Change::KernelArgument),
             file.file.clone().map(Change::File),
@@ -146,12 +151,12 @@ impl<S> Looked<'_, S> {
     fn argument(&self, lint: &mut Lint<'_>, argument: String) -> Option<Change> {
         let path = self.key("kernel_argument");
         if key(&argument).trim().is_empty() || argument.contains('\n') {
-            lint.value(&path, "this is no kernel argument", "write `KEY=VALUE`");
+            lint.value(&path, "not a kernel argument", "write `KEY=VALUE`");
             return None;
         }
         if self.head.machine.kernel_arguments.contains(&argument) {
-            let hint = "give it another value";
-            lint.value(&path, "the machine has this kernel argument anyway", hint);
+            let hint = "write another value";
+            lint.value(&path, "the machine already has this kernel argument", hint);
             return None;
         }
         Some(Change::KernelArgument(argument))
@@ -160,20 +165,20 @@ impl<S> Looked<'_, S> {
     fn file(&self, lint: &mut Lint<'_>, file: InitrdFile) -> Option<Change> {
         let parts = file.path.strip_prefix('/').unwrap_or_default().split('/');
         if parts.clone().any(|part| matches!(part, "" | "." | "..")) {
-            let hint = "write it from the root of the initrd, as `/init`";
-            lint.value(&self.key("file.path"), "this is no path of a file", hint);
+            let hint = "write the path from the root of the initrd, e.g. `/init`";
+            lint.value(&self.key("file.path"), "not a file path", hint);
             return None;
         }
         Some(Change::File(file))
     }
 
     fn service(&self, lint: &mut Lint<'_>, name: String) -> Option<Change> {
-        let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
-        if name.is_empty() || !name.chars().all(fits) {
-            let hint = "write its name as `system-docker ps` has it";
+        let valid = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        if name.is_empty() || !name.chars().all(valid) {
+            let hint = "write a container name as `system-docker ps` prints it";
             lint.value(
                 &self.key("service"),
-                "no system container is called so",
+                "not a name of a system container",
                 hint,
             );
             return None;
@@ -189,7 +194,7 @@ impl<S> Looked<'_, S> {
         }
         let hint = match labels.as_slice() {
             [] => "none of the machine's disks has a label".into(),
-            labels => format!("its disks have: {}", labels.join(", ")),
+            labels => format!("the labels of its disks are: {}", labels.join(", ")),
         };
         let message = format!("the machine has no disk with the label `{label}`");
         lint.value(&self.key("disk_without_label"), message, hint);
@@ -203,31 +208,26 @@ impl<S> Looked<'_, S> {
         before: Option<&StepRef>,
     ) -> Option<Change> {
         let path = self.key("run");
-        let nothing = command.trim().is_empty();
-        lint.refuse(
-            nothing,
-            &path,
-            "this command does nothing",
-            "write a command line",
-        );
-        let message = "this needs the trial's key, which the machine is not given";
-        let hint = "sabotage it with a `kernel_argument` or a `file`";
+        let empty = command.trim().is_empty();
+        lint.refuse(empty, &path, "the command is empty", "write a command line");
+        let message = "`run` needs the trial's key, which the machine does not have";
+        let hint = "use `kernel_argument` or `file` instead";
         lint.refuse(!self.head.machine.ssh_key, &path, message, hint);
         let before = match before {
             Some(step) => self.step(lint, "before", step)?,
             None => 0,
         };
-        (!nothing).then_some(Change::Run { command, before })
+        (!empty).then_some(Change::Run { command, before })
     }
 
-    /// What comes after the red step turns nothing red.
-    fn in_time(&self, lint: &mut Lint<'_>, before: usize, red_at: RedAt) {
+    /// Refuses a command that runs after the step that must fail.
+    fn runs_before_failure(&self, lint: &mut Lint<'_>, before: usize, red_at: RedAt) {
         let too_late = match red_at {
             RedAt::Step(step) => before > step,
             RedAt::Ready | RedAt::Change => true,
         };
-        let hint = "name a step that comes after it in `red_at`";
-        let message = "this is run after the step that it must turn red";
+        let hint = "name a later step in `red_at`";
+        let message = "this command runs after the step that must fail";
         lint.refuse(too_late, &self.key("run"), message, hint);
     }
 }

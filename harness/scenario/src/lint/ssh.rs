@@ -1,4 +1,4 @@
-//! Steps over SSH.
+//! Checks of SSH steps.
 
 use super::super::step::{Account, SshStep, Upload};
 use super::super::upload;
@@ -10,7 +10,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     if step.expect_refused {
         refused(lint, step, path);
     } else {
-        work(lint, step, path);
+        command_or_upload(lint, step, path);
     }
     expectation::text(lint, step.stdout.as_ref(), &format!("{path}.stdout"));
     expectation::text(lint, step.stderr.as_ref(), &format!("{path}.stderr"));
@@ -18,25 +18,25 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
 
 fn login(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     let both = step.password.is_some() && step.key.is_some();
-    let message = "a login is by key or by password";
+    let message = "`password` cannot be combined with `key`";
     lint.refuse(
         both,
         &format!("{path}.password"),
         message,
-        "leave one of the two away",
+        "remove one of the two",
     );
     let nameless = step.user.is_some() && step.password.is_none() && step.key.is_none();
-    let message = "a user without a `password` or a `key`";
+    let message = "`user` needs `password` or `key`";
     lint.refuse(
         nameless,
         &format!("{path}.user"),
         message,
-        "for sudo write `as: root`",
+        "write `as: root` for sudo",
     );
 }
 
 fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
-    let wanted = [
+    let keys = [
         ("run", step.run.is_some()),
         ("upload", step.upload.is_some()),
         ("exit", step.exit.is_some()),
@@ -44,13 +44,13 @@ fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
         ("stderr", step.stderr.is_some()),
         ("as", step.account == Account::Root),
     ];
-    for (key, wrong) in wanted {
-        let message = format!("`{key}` after a login that must be refused");
-        let hint = "leave it away, or `expect_refused`";
-        lint.refuse(wrong, &format!("{path}.{key}"), &message, hint);
+    for (key, invalid) in keys {
+        let message = format!("`{key}` cannot be combined with `expect_refused`");
+        let hint = "remove one of the two";
+        lint.refuse(invalid, &format!("{path}.{key}"), &message, hint);
     }
     let own = step.password.is_none() && step.key.is_none();
-    let message = "the trial's own login is never refused";
+    let message = "`expect_refused` needs a login other than the trial's own";
     lint.refuse(
         own,
         &format!("{path}.expect_refused"),
@@ -59,7 +59,7 @@ fn refused(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     );
 }
 
-fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
+fn command_or_upload(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
     match (&step.run, &step.upload) {
         (None, None) => {
             lint.key(
@@ -69,13 +69,17 @@ fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
             );
         }
         (Some(_), Some(_)) => {
-            let message = "`run` and `upload` in one step";
-            lint.key(&format!("{path}.upload"), message, "make two steps of it");
+            let message = "`run` cannot be combined with `upload`";
+            lint.key(
+                &format!("{path}.upload"),
+                message,
+                "split it into two steps",
+            );
         }
         (Some(run), None) if run.trim().is_empty() => {
             lint.value(
                 &format!("{path}.run"),
-                "this command does nothing",
+                "the command is empty",
                 "write a command line",
             );
         }
@@ -83,37 +87,33 @@ fn work(lint: &mut Lint<'_>, step: &SshStep, path: &str) {
         (None, Some(upload)) => {
             source(lint, upload, &format!("{path}.upload"));
             let checks = step.stdout.is_some() || step.stderr.is_some() || step.exit.is_some();
-            let message = "an upload prints nothing to expect something of";
+            let message = "`upload` cannot be combined with `exit`, `stdout` or `stderr`";
             lint.refuse(
                 checks,
                 &format!("{path}.upload"),
                 message,
-                "make two steps of it",
+                "split it into two steps",
             );
         }
     }
 }
 
-/// An upload has a content, here or in a file of the project.
+/// Checks that an upload has exactly one source: `content` or `from`.
 fn source(lint: &mut Lint<'_>, upload: &Upload, path: &str) {
     match (&upload.content, &upload.from) {
         (None, None) => {
-            let hint = "write `content: ...`, or `from: FILE` for a file beside the scenario";
-            lint.key(path, "this upload sends nothing", hint);
+            let hint = "write `content: ...`, or `from: FILE` for a file in the scenarios folder";
+            lint.key(path, "the upload has no content", hint);
         }
         (Some(_), Some(_)) => {
-            let message = "`content` and `from` in one upload";
-            lint.key(
-                &format!("{path}.from"),
-                message,
-                "leave one of the two away",
-            );
+            let message = "`content` cannot be combined with `from`";
+            lint.key(&format!("{path}.from"), message, "remove one of the two");
         }
         (None, Some(from)) => {
             let folder = upload::folder_of(lint.document.file());
-            if let Err(why) = upload::inside(&folder, from) {
-                let hint = "put it beside the scenario, or into a folder there";
-                lint.value(&format!("{path}.from"), why, hint);
+            if let Err(error) = upload::inside(&folder, from) {
+                let hint = "move it into the scenarios folder, or a folder below it";
+                lint.value(&format!("{path}.from"), error, hint);
             }
         }
         (Some(_), None) => {}

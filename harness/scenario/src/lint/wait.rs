@@ -1,4 +1,4 @@
-//! Steps that wait.
+//! Checks of `wait_for` steps and of `ready`.
 
 use super::super::step::{WaitAction, WaitForStep};
 use super::{Lint, expectation, kind};
@@ -7,12 +7,13 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str, what: &s
     let action = kind::one(lint, step.kinds(), path, what);
     if let Some(command) = &step.until_failed {
         let path = format!("{path}.until_failed");
-        let asks = matches!(action, Some(WaitAction::Ssh(_) | WaitAction::Container(_)));
-        let message = "only waiting for `ssh` or a `container` asks the machine now and then";
-        lint.refuse(!asks, &path, message, "leave it away");
-        let nothing = command.trim().is_empty();
-        let hint = "for instance `systemctl is-failed NAME`";
-        lint.refuse(nothing, &path, "this command does nothing", hint);
+        let polls = matches!(action, Some(WaitAction::Ssh(_) | WaitAction::Container(_)));
+        let message =
+            "`until_failed` needs `ssh` or `container`; the other kinds do not poll the machine";
+        lint.refuse(!polls, &path, message, "remove it");
+        let empty = command.trim().is_empty();
+        let hint = "write a command line, e.g. `systemctl is-failed NAME`";
+        lint.refuse(empty, &path, "the command is empty", hint);
     }
     let Some(WaitAction::Ssh(wait)) = action else {
         return;
@@ -24,7 +25,7 @@ pub(super) fn step(lint: &mut Lint<'_>, step: &WaitForStep, path: &str, what: &s
         .stdout
         .as_ref()
         .is_some_and(|expected| expected.snapshot.is_some());
-    let message = "a snapshot cannot be waited for";
-    let hint = "wait for something in the text, then compare in a step of its own";
+    let message = "`wait_for` cannot compare a snapshot";
+    let hint = "wait for a part of the text, then compare the snapshot in another step";
     lint.refuse(snapshot, &format!("{stdout}.snapshot"), message, hint);
 }

@@ -3,16 +3,16 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 use crate::memory::Memory;
 
-/// Tells the child process of a test which ledger it is to take its share from.
-const CHILD: &str = "HARNESS_TEST_LEDGER";
+/// The environment variable with the queue folder of the child process of a test.
+const CHILD: &str = "HARNESS_TEST_QUEUE";
 /// The name of the test that is the child.
-const CHILD_TEST: &str = "admission::queue::tests::a_process_with_a_machine";
+const CHILD_TEST: &str = "admission::queue::tests::child_process_with_two_machines";
 const ONE: ResourceRequest = ResourceRequest {
     memory: 100,
     cpus: 1,
 };
 
-/// Room for two of [`ONE`].
+/// A host with resources for two of [`ONE`].
 fn host() -> Option<Host> {
     Some(Host {
         memory: Memory {
@@ -23,40 +23,40 @@ fn host() -> Option<Host> {
     })
 }
 
-fn ledger() -> (tempfile::TempDir, AdmissionQueue) {
+fn queue() -> (tempfile::TempDir, AdmissionQueue) {
     let parent = tempfile::tempdir().unwrap();
-    let ledger = AdmissionQueue::in_folder(parent.path().join("ledger")).unwrap();
-    (parent, ledger)
+    let queue = AdmissionQueue::in_folder(parent.path().join("queue")).unwrap();
+    (parent, queue)
 }
 
-fn now(ledger: &AdmissionQueue) -> Option<Admitted> {
-    match ledger.look(ONE, host(), Duration::ZERO) {
+fn now(queue: &AdmissionQueue) -> Option<Admitted> {
+    match queue.look(ONE, host(), Duration::ZERO) {
         Poll::Ready(admitted) => Some(admitted),
         Poll::NotYet(_) => None,
-        Poll::Failed(why) => panic!("{why}"),
+        Poll::Failed(reason) => panic!("{reason}"),
     }
 }
 
 #[test]
-fn who_leaves_makes_room() {
-    let (_parent, ledger) = ledger();
-    let (first, second) = (now(&ledger), now(&ledger));
+fn machine_is_admitted_when_another_one_ends() {
+    let (_parent, queue) = queue();
+    let (first, second) = (now(&queue), now(&queue));
     assert!(first.is_some() && second.is_some());
-    assert!(now(&ledger).is_none());
+    assert!(now(&queue).is_none());
     drop(first);
-    assert!(now(&ledger).is_some());
+    assert!(now(&queue).is_some());
 }
 
 #[tokio::test]
-async fn who_waits_is_let_in_when_somebody_leaves() {
-    let (_parent, ledger) = ledger();
-    let held = [now(&ledger).unwrap(), now(&ledger).unwrap()];
-    let wait = ledger.admit(ONE, host);
+async fn waiting_machine_is_admitted_when_another_one_ends() {
+    let (_parent, queue) = queue();
+    let held = [now(&queue).unwrap(), now(&queue).unwrap()];
+    let wait = queue.admit(ONE, host);
     let leave = async {
-        // It has looked once, in vain, when the turn is taken.
+        // When the turn is taken, the waiter has looked at least once.
         let taken =
-            async || match lock::take(&ledger.folder.join(TURN), FlockArg::LockExclusiveNonblock) {
-                Ok(_) => Poll::NotYet("nobody waits".into()),
+            async || match lock::take(&queue.folder.join(TURN), FlockArg::LockExclusiveNonblock) {
+                Ok(_) => Poll::NotYet("no waiter".into()),
                 Err(_) => Poll::Ready(()),
             };
         wait_until("a waiter", Duration::from_secs(60), taken)
@@ -69,37 +69,37 @@ async fn who_waits_is_let_in_when_somebody_leaves() {
 }
 
 #[test]
-fn without_room_and_alone_it_gives_up() {
-    let (_parent, ledger) = ledger();
+fn admission_fails_when_no_machine_runs_and_memory_is_missing() {
+    let (_parent, queue) = queue();
     let large = ResourceRequest {
         memory: 800,
         cpus: 1,
     };
-    let look = |waited| ledger.look(large, host(), waited);
+    let look = |waited| queue.look(large, host(), waited);
     assert!(matches!(look(Duration::ZERO), Poll::NotYet(_)));
-    let Poll::Failed(why) = look(PATIENCE_ALONE * 2) else {
-        panic!("it still waits");
+    let Poll::Failed(reason) = look(TIMEOUT_ALONE * 2) else {
+        panic!("admission still waits");
     };
-    assert!(why.starts_with("200 of 800 MiB"), "{why}");
+    assert!(reason.starts_with("200 of 800 MiB"), "{reason}");
 }
 
-/// Not a test of its own: what the next one starts as a second process.
+/// Not a test: the next test runs it as a second process.
 #[test]
-fn a_process_with_a_machine() {
+fn child_process_with_two_machines() {
     let Some(folder) = std::env::var_os(CHILD) else {
         return;
     };
-    let ledger = AdmissionQueue::in_folder(folder.into()).unwrap();
-    let _held = [now(&ledger).unwrap(), now(&ledger).unwrap()];
+    let queue = AdmissionQueue::in_folder(folder.into()).unwrap();
+    let _held = [now(&queue).unwrap(), now(&queue).unwrap()];
     println!("admitted");
-    // Until it is killed.
+    // Runs until it is killed.
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-fn second_process(ledger: &AdmissionQueue) -> Child {
+fn second_process(queue: &AdmissionQueue) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD_TEST, "--nocapture"])
-        .env(CHILD, &ledger.folder)
+        .env(CHILD, &queue.folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -107,31 +107,37 @@ fn second_process(ledger: &AdmissionQueue) -> Child {
 }
 
 #[test]
-fn a_process_that_is_killed_gives_its_share_back() {
-    let (_parent, ledger) = ledger();
-    let mut other = second_process(&ledger);
-    let said = io::BufReader::new(other.stdout.take().unwrap());
-    let mut lines = io::BufRead::lines(said).map_while(Result::ok);
+fn reservation_is_freed_when_its_process_is_killed() {
+    let (_parent, queue) = queue();
+    let mut other = second_process(&queue);
+    let output = io::BufReader::new(other.stdout.take().unwrap());
+    let mut lines = io::BufRead::lines(output).map_while(Result::ok);
     assert!(lines.any(|line| line.contains("admitted")));
-    assert!(now(&ledger).is_none(), "the other process has all the room");
+    assert!(
+        now(&queue).is_none(),
+        "the other process uses all resources"
+    );
     other.kill().unwrap();
     other.wait().unwrap();
-    let all = [now(&ledger), now(&ledger)];
-    assert!(all.iter().all(Option::is_some), "its share is free again");
-    let slots = std::fs::read_dir(&ledger.folder).unwrap().flatten();
+    let all = [now(&queue), now(&queue)];
+    assert!(
+        all.iter().all(Option::is_some),
+        "its reservation is free again"
+    );
+    let slots = std::fs::read_dir(&queue.folder).unwrap().flatten();
     let slots = slots.filter(|entry| entry.path().extension().is_some_and(|end| end == SLOT));
-    assert_eq!(slots.count(), 2, "its files are gone");
+    assert_eq!(slots.count(), 2, "its files are removed");
 }
 
 #[tokio::test]
-async fn who_has_the_turn_is_waited_for_by_name_and_not_for_ever() {
-    let (_parent, ledger) = ledger();
-    let held = ledger.turn(Duration::from_secs(60)).await.unwrap();
-    let late = ledger.turn(Duration::from_millis(50)).await.unwrap_err();
-    let (why, pid) = (late.to_string(), std::process::id());
-    assert!(why.starts_with("its turn did not happen within"), "{why}");
-    let seen = format!("last seen: pid {pid} is next, and waits for room itself");
-    assert!(why.ends_with(&seen), "{why}");
+async fn queue_wait_times_out_and_names_the_holder() {
+    let (_parent, queue) = queue();
+    let held = queue.turn(Duration::from_secs(60)).await.unwrap();
+    let late = queue.turn(Duration::from_millis(50)).await.unwrap_err();
+    let (error, pid) = (late.to_string(), std::process::id());
+    assert!(error.starts_with("timed out after"), "{error}");
+    let seen = format!("last seen: pid {pid} has the turn, and waits for resources");
+    assert!(error.ends_with(&seen), "{error}");
     drop(held);
-    ledger.turn(Duration::from_secs(60)).await.unwrap();
+    queue.turn(Duration::from_secs(60)).await.unwrap();
 }

@@ -1,0 +1,80 @@
+//! Scenarios and steps that passed the lint.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use yaml::{ConsoleRules, SourceError};
+
+use super::file::{MachineFile, Start};
+use super::known_failure::KnownFailure;
+use super::sabotage::Sabotage;
+use super::setup::Setup;
+use super::step::{Action, WaitForStep};
+
+/// A scenario that passed the lint.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its name.
+    pub name: String,
+    /// What it proves.
+    pub about: String,
+    /// The profiles it runs on.
+    pub profiles: Vec<String>,
+    /// Further profiles, for runs that ask for one of them or for all.
+    pub more_profiles: Vec<String>,
+    /// The machine, as the setups and the scenario define it together.
+    pub machine: MachineFile,
+    /// The setups that its machine continues from, the first one first.
+    pub setups: Vec<Arc<Setup>>,
+    /// Where it starts.
+    pub start: Start,
+    /// The condition that ends the boot; `None` for the last boot stage.
+    pub ready: Option<WaitForStep>,
+    /// The timeout of all steps together on the reference host.
+    pub timeout: Duration,
+    /// Steps that must hold during the whole trial.
+    pub invariants: Vec<Step>,
+    /// Which console lines fail the trial, and which do not.
+    pub console: ConsoleRules,
+    /// Files of the machine that a failed trial copies into its evidence.
+    pub collect: Vec<String>,
+    /// The accepted failure, if any.
+    pub known_failure: Option<KnownFailure>,
+    /// The steps; at least one.
+    pub steps: Vec<Step>,
+    /// Changes that must each make it fail.
+    pub sabotage: Vec<Sabotage>,
+    /// Whether one of these changes is applied.
+    pub sabotaged: bool,
+    /// Warnings about its file, which do not prevent a run.
+    pub warnings: Vec<SourceError>,
+}
+
+impl Scenario {
+    /// All profiles that it can run on, `profiles` first.
+    pub fn all_profiles(&self) -> impl Iterator<Item = &str> {
+        let all = self.profiles.iter().chain(&self.more_profiles);
+        all.map(String::as_str)
+    }
+
+    /// Whether it can run on this profile.
+    pub fn may_run_on(&self, profile: &str) -> bool {
+        self.all_profiles().any(|name| name == profile)
+    }
+}
+
+/// A step that passed the lint.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Its timeout on the reference host, if it sets one.
+    pub timeout: Option<Duration>,
+    /// What it does.
+    pub action: Action,
+}
