@@ -105,7 +105,7 @@ fn report_of_a_failed_step_shows_its_output_the_steps_and_the_console() {
 #[test]
 fn report_of_a_failed_boot_shows_that_nothing_was_received() {
     let report = FailureReport::boot(
-        StepFailure::new("the guest's console said: Kernel panic"),
+        StepFailure::new("guest failure on the console: Kernel panic"),
         &[ran("boot", 900)],
     );
     let nothing = Seen {
