@@ -134,7 +134,9 @@ fn edges(src: &Path) -> Edges {
             .split("#[cfg(test)]\nmod tests")
             .next()
             .unwrap_or_default();
-        let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         for used in uses(&code.collect::<Vec<_>>().join("\n"), parts.len()) {
             let to = exported.get(&used).cloned().unwrap_or(used);
             if to != from && src.join(&to).is_dir() | src.join(format!("{to}.rs")).is_file() {

@@ -6,11 +6,21 @@ use base::wait::WaitError;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GuestFailure {
     /// A line on the console: oops, BUG, hung task, out of memory, a failed unit.
-    #[error("guest failure on the console: {0}")]
-    Console(String),
+    #[error("guest failure on the console: {kind}: {line}")]
+    Console {
+        /// What the line means, for example `kernel oops`.
+        kind: &'static str,
+        /// The line, without its end.
+        line: String,
+    },
     /// The kernel's panic line on the console.
-    #[error("guest failure on the console: {0}")]
-    Panic(String),
+    #[error("guest failure on the console: {kind}: {line}")]
+    Panic {
+        /// `kernel panic`.
+        kind: &'static str,
+        /// The line, without its end.
+        line: String,
+    },
     /// The guest powered off unexpectedly.
     #[error("the guest powered off unexpectedly")]
     PoweredOff,
@@ -23,8 +33,16 @@ impl GuestFailure {
     /// Whether the guest cannot run any more: it panicked, it is off, or QEMU exited.
     pub fn is_fatal(&self) -> bool {
         match self {
-            Self::Console(_) => false,
-            Self::Panic(_) | Self::PoweredOff | Self::QemuEnded(_) => true,
+            Self::Console { .. } => false,
+            Self::Panic { .. } | Self::PoweredOff | Self::QemuEnded(_) => true,
+        }
+    }
+
+    /// The console line that means the failure, if there is one.
+    pub fn console_line(&self) -> Option<&str> {
+        match self {
+            Self::Console { line, .. } | Self::Panic { line, .. } => Some(line),
+            Self::PoweredOff | Self::QemuEnded(_) => None,
         }
     }
 }

@@ -202,7 +202,7 @@ async fn fail_fast_ends_an_operation_at_a_panic() {
     let never = async { std::future::pending::<Result<(), MachineError>>().await };
     let error = within(machine.fail_fast(never)).await.unwrap_err();
     assert!(
-        matches!(&error, MachineError::Guest(GuestFailure::Console(line)) if line.contains("sysrq")),
+        matches!(&error, MachineError::Guest(GuestFailure::Panic { line, .. }) if line.contains("sysrq")),
         "{error}"
     );
     assert!(

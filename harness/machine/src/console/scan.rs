@@ -144,12 +144,15 @@ impl Rules {
         let is_match = |regex: &Regex| regex.is_match(line);
         let added = || self.fail.iter().any(is_match).then_some("forbidden line");
         let kind = built_in().or_else(added)?;
-        let failure = if kind == PANIC {
-            GuestFailure::Panic
+        if self.allow.iter().any(is_match) {
+            return None;
+        }
+        let line = line.to_owned();
+        Some(if kind == PANIC {
+            GuestFailure::Panic { kind, line }
         } else {
-            GuestFailure::Console
-        };
-        (!self.allow.iter().any(is_match)).then(|| failure(format!("{kind}: {line}")))
+            GuestFailure::Console { kind, line }
+        })
     }
 }
 
@@ -164,7 +167,9 @@ mod tests {
 
     fn text(failure: GuestFailure) -> String {
         match failure {
-            GuestFailure::Console(text) | GuestFailure::Panic(text) => text,
+            GuestFailure::Console { kind, line } | GuestFailure::Panic { kind, line } => {
+                format!("{kind}: {line}")
+            }
             other => panic!("{other}"),
         }
     }

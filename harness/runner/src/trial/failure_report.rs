@@ -226,8 +226,9 @@ fn console(serial: &str, failure: &StepFailure) -> String {
     if lines.is_empty() {
         return "serial console: (no output)".into();
     }
-    let about = |line: &&str| !line.trim().is_empty() && failure.what.ends_with(line.trim());
-    let (head, end) = match lines.iter().position(about) {
+    let cause = failure.console_line.as_deref().map(printable);
+    let is_cause = |line: &&str| cause.as_deref() == Some(line.trim());
+    let (head, end) = match lines.iter().position(is_cause) {
         Some(at) => (
             "serial console, around that line",
             lines.len().min(at + 1 + LINES_AFTER),

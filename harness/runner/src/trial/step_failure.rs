@@ -19,6 +19,8 @@ pub struct StepFailure {
     pub is_line: bool,
     /// Whether QEMU failed and not the guest, so that there is no verdict.
     pub is_qemu: bool,
+    /// The console line that caused the failure, if one did.
+    pub console_line: Option<String>,
 }
 
 impl StepFailure {
@@ -29,6 +31,7 @@ impl StepFailure {
             seen: Vec::new(),
             is_line: false,
             is_qemu: false,
+            console_line: None,
         }
     }
 
@@ -85,9 +88,14 @@ impl From<MachineError> for StepFailure {
             error,
             MachineError::Guest(GuestFailure::QemuEnded(_)) | MachineError::Start(_)
         );
+        let console_line = match &error {
+            MachineError::Guest(failure) => failure.console_line().map(str::to_owned),
+            _ => None,
+        };
         Self {
             is_line: true,
             is_qemu,
+            console_line,
             ..Self::new(error.to_string())
         }
     }

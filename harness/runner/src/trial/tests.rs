@@ -6,7 +6,7 @@ use insta::assert_snapshot;
 use super::failure_report::{FailureReport, FinishedStep, Seen};
 use super::*;
 use deadline::{Slowdown, StepTimeout};
-use machine::{BootEvent, Output};
+use machine::{BootEvent, GuestFailure, MachineError, Output};
 use scenario::{Known, TextExpectation};
 use step_failure::StepFailure;
 
@@ -117,8 +117,12 @@ fn report_of_a_failed_boot_shows_that_nothing_was_received() {
 
 #[test]
 fn report_shows_the_lines_before_a_panic() {
-    let panic = "the guest's console said: kernel panic: line 9";
-    let report = FailureReport::boot(StepFailure::new(panic), &[ran("boot", 900)]);
+    let panic = GuestFailure::Panic {
+        kind: "kernel panic",
+        line: "line 9".into(),
+    };
+    let failure = StepFailure::from(MachineError::from(panic));
+    let report = FailureReport::boot(failure, &[ran("boot", 900)]);
     let text = report.text("q35::tea", &scenario(), &seen());
     let shown: Vec<&str> = text
         .lines()

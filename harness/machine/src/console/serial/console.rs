@@ -155,7 +155,7 @@ impl Console {
     /// Whether a line belongs to an expected panic.
     fn expected(&self, failure: &GuestFailure) -> bool {
         let mut state = self.shared.lock();
-        if state.watch == Watch::PanicExpected && matches!(failure, GuestFailure::Panic(_)) {
+        if state.watch == Watch::PanicExpected && matches!(failure, GuestFailure::Panic { .. }) {
             state.watch = Watch::Panicked;
         }
         state.watch == Watch::Panicked
