@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use harness::suite::Shard;
+use harness::suite::{Budget, Shard};
 
 use super::report;
 
@@ -23,6 +23,7 @@ Environment:
   HARNESS_MACHINE_LIMIT=MIB       size limit of a failure snapshot; 0 disables them
   HARNESS_SEED=NUMBER             seed of the writes that power cuts lose
   HARNESS_VERBOSE=1               print each step (cargo test)
+  HARNESS_BUDGET=25m              start no more trials after this time
   HARNESS_SHARD=2/5               run only this part of the trials
   HARNESS_DURATIONS=FILE          durations of trials, to balance shards
   HARNESS_RETRIES=1               retry a trial that did not pass
@@ -250,6 +251,10 @@ pub(super) struct TestOptions {
     /// Only this part of the trials, for example 2/5
     #[arg(long, value_name = "N/OF")]
     pub(super) shard: Option<Shard>,
+    /// Start no more trials after this time, for example 25m: trials that failed or changed run first, then
+    /// those whose turn it is; the others are ignored
+    #[arg(long, value_name = "DURATION")]
+    pub(super) budget: Option<Budget>,
     /// Durations of trials, to balance shards; must be the same for all shards [default: ci/durations.json]
     #[arg(long, value_name = "FILE")]
     pub(super) durations: Option<PathBuf>,

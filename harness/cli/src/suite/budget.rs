@@ -5,13 +5,15 @@
 //! commits says which part's turn it is, so each trial runs at least once in any [`TURNS`] commits. The other
 //! parts follow while there is time. A trial that is left out is reported as ignored, never as passed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use base::command;
+use runner::trial::Trial;
 
 use super::shard;
 
@@ -32,7 +34,9 @@ impl FromStr for Budget {
         match humantime::parse_duration(text) {
             Ok(limit) if !limit.is_zero() => Ok(Self(limit)),
             Ok(_) => Err("a budget of zero runs nothing; hint: write `25m`".into()),
-            Err(error) => Err(format!("not a duration ({error}); hint: write `25m` or `90s`")),
+            Err(error) => Err(format!(
+                "not a duration ({error}); hint: write `25m` or `90s`"
+            )),
         }
     }
 }
@@ -86,7 +90,10 @@ impl Rotation {
         let turns = format!("-{TURNS}");
         let changed = git(&["log", &turns, "--name-only", "--format=", "--", "scenarios"]);
         Self {
-            commits: git(&["rev-list", "--count", "HEAD"]).trim().parse().unwrap_or(0),
+            commits: git(&["rev-list", "--count", "HEAD"])
+                .trim()
+                .parse()
+                .unwrap_or(0),
             changed: changed.lines().map(base_name).collect(),
             failed,
         }
@@ -105,6 +112,80 @@ impl Rotation {
             0 => Turn::Due,
             later => Turn::Later(later),
         }
+    }
+}
+
+/// The order of a run with a budget, and what it left out.
+pub(super) struct Plan {
+    budget: Budget,
+    /// Each trial's turn and its expected duration in seconds.
+    trials: BTreeMap<String, (Turn, Option<f64>)>,
+    begin: OnceLock<Instant>,
+    left_out: Mutex<BTreeSet<String>>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        budget: Budget,
+        rotation: &Rotation,
+        trials: &[Trial],
+        seconds: impl Fn(&str) -> Option<f64>,
+    ) -> Self {
+        let plan = |trial: &Trial| {
+            let name = trial.name();
+            let setups = trial
+                .scenario
+                .setups
+                .iter()
+                .map(|setup| setup.file.as_path());
+            let files: Vec<&Path> = setups.chain([trial.scenario.file.as_path()]).collect();
+            let planned = (rotation.turn(&name, &files), seconds(&name));
+            (name, planned)
+        };
+        Self {
+            budget,
+            trials: trials.iter().map(plan).collect(),
+            begin: OnceLock::new(),
+            left_out: Mutex::default(),
+        }
+    }
+
+    /// Starts the clock.
+    pub(super) fn begin(&self) {
+        let _ = self.begin.set(Instant::now());
+    }
+
+    /// The turn of a trial.
+    pub(super) fn turn(&self, name: &str) -> Turn {
+        self.trials.get(name).map_or(Turn::Due, |(turn, _)| *turn)
+    }
+
+    /// Why a trial must not start now, if so; it is then left out.
+    pub(super) fn leave_out(&self, name: &str) -> Option<String> {
+        let (turn, seconds) = *self.trials.get(name)?;
+        let elapsed = self.begin.get()?.elapsed();
+        if self.budget.allows(turn, elapsed, seconds) {
+            return None;
+        }
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.insert(name.to_owned());
+        Some(format!(
+            "left out: the budget of {} is used up",
+            self.budget
+        ))
+    }
+
+    /// A report of all trials that were left out, if there are any.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: Vec<&str> = left_out.iter().map(String::as_str).collect();
+        let (count, all, budget) = (names.len(), self.trials.len(), self.budget);
+        (count > 0).then(|| {
+            format!(
+                "left out by the budget of {budget}, neither passed nor failed: {count} of {all} trials: {}",
+                names.join(", ")
+            )
+        })
     }
 }
 

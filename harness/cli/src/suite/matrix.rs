@@ -67,17 +67,26 @@ pub(super) fn part(
     let Some(shard) = options.shard else {
         return Ok(trials);
     };
-    let durations = match &options.durations {
-        Some(file) => durations(file)?,
-        None if own_file.is_file() => durations(own_file)?,
-        None => BTreeMap::new(),
-    };
+    let durations = shared_durations(options, own_file)?;
     let names: Vec<_> = trials.iter().map(Trial::name).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let part = shard.part(&names, &durations);
     let mut trials = trials;
     trials.retain(|trial| part.contains(&trial.name().as_str()));
     Ok(trials)
+}
+
+/// The durations of trials in seconds that all runs of a project share: those of the options, else those of
+/// the project.
+pub(super) fn shared_durations(
+    options: &Options,
+    own_file: &Path,
+) -> Result<BTreeMap<String, f64>, String> {
+    match &options.durations {
+        Some(file) => durations(file),
+        None if own_file.is_file() => durations(own_file),
+        None => Ok(BTreeMap::new()),
+    }
 }
 
 /// Reads durations in seconds by the name of the trial.

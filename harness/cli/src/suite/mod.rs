@@ -3,6 +3,7 @@
 //! `matrix` and `shard` select the trials, `run` runs one trial, and `retry` judges its
 //! attempts. [`host::admission`] decides whether this host has the resources for another machine.
 
+mod budget;
 mod interrupt;
 mod matrix;
 mod options;
@@ -32,12 +33,14 @@ use runner::trial::{self, Settings, Trial};
 use scenario::{self, Scenario};
 use yaml::{SourceError, render_all};
 
+pub use budget::Budget;
 pub use options::{
-    ALL_PROFILES_VARIABLE, COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE, KEEP_VARIABLE,
-    Options, RETRIES_VARIABLE, SHARD_VARIABLE, VERBOSE_VARIABLE,
+    ALL_PROFILES_VARIABLE, BUDGET_VARIABLE, COLD_VARIABLE, DURATIONS_VARIABLE, FLAKY_OK_VARIABLE,
+    KEEP_VARIABLE, Options, RETRIES_VARIABLE, SHARD_VARIABLE, VERBOSE_VARIABLE,
 };
 pub use shard::Shard;
 
+use budget::{Plan, Rotation};
 use interrupt::Progress;
 use matrix::On;
 use run::{Ready, Shared, history_key};
@@ -144,7 +147,15 @@ fn run_trials(
         }
     };
     longest_first(&mut listed, &ready.settings.baseline);
+    if let Some(plan) = &ready.plan {
+        // Stable: within one turn the longest stays first.
+        listed.sort_by_key(|one| plan.turn(one.name()));
+        plan.begin();
+    }
     let conclusion = run_chosen(arguments, listed, chosen, ready);
+    if let Some(report) = ready.plan.as_ref().and_then(Plan::left_out) {
+        eprintln!("{report}");
+    }
     verdict(&conclusion, &shared)
 }
 
@@ -210,6 +221,16 @@ fn prepare(
         (trial.name(), key, &*trial.scenario)
     });
     let baseline = history::baseline(&history, known);
+    let plan = options.budget.map(|budget| {
+        let rotation = Rotation::of(project.root(), history.failed());
+        let durations = matrix::shared_durations(options, &project.durations_file());
+        let durations = durations.unwrap_or_default();
+        Plan::new(budget, &rotation, trials, |name| {
+            baseline
+                .trial(name)
+                .or_else(|| durations.get(name).copied())
+        })
+    });
     let live = if options.live && !options.print_steps {
         terminal::live(baseline.clone())
     } else {
@@ -246,6 +267,7 @@ fn prepare(
         history,
         recorder,
         live,
+        plan,
     })
 }
 

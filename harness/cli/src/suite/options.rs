@@ -4,6 +4,7 @@ use runner::trial::LIMIT_VARIABLE;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use super::budget::Budget;
 use super::shard::Shard;
 use report::Outputs;
 
@@ -37,6 +38,9 @@ pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
 /// run.
 const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
 
+/// The variable that limits how long a run may take: `25m`.
+pub const BUDGET_VARIABLE: &str = "HARNESS_BUDGET";
+
 /// The options of a run, from the command line and the environment.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -54,6 +58,8 @@ pub struct Options {
     pub seed: Option<u64>,
     /// Only this part of the trials.
     pub shard: Option<Shard>,
+    /// How long the run may take before it starts no more trials.
+    pub budget: Option<Budget>,
     /// The file of durations that balance shards; the default is the file of the tree.
     pub durations: Option<PathBuf>,
     /// How often a trial that did not pass is retried.
@@ -88,6 +94,7 @@ impl Options {
             cold: set(COLD_VARIABLE),
             seed: parsed(SEED_VARIABLE, value(SEED_VARIABLE))?,
             shard: parsed(SHARD_VARIABLE, value(SHARD_VARIABLE))?,
+            budget: parsed(BUDGET_VARIABLE, value(BUDGET_VARIABLE))?,
             durations: value(DURATIONS_VARIABLE).map(PathBuf::from),
             retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
             flaky_ok: set(FLAKY_OK_VARIABLE),
@@ -142,6 +149,7 @@ mod tests {
             ("HARNESS_SHARD", "6/5"),
             ("HARNESS_RETRIES", "-1"),
             ("HARNESS_SEED", "seven"),
+            ("HARNESS_BUDGET", "0s"),
         ] {
             let error = from(&[(name, value)]).unwrap_err();
             assert!(error.starts_with(name), "{error}");

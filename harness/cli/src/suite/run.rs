@@ -15,6 +15,7 @@ use runner::history::{History, Recorder};
 use runner::trial::{Settings, Trial};
 
 use super::Options;
+use super::budget::Plan;
 use super::matrix::request;
 use super::retry::{Attempts, Conclusion, Rules};
 
@@ -34,6 +35,8 @@ pub(super) struct Ready {
     pub(super) history: History,
     pub(super) recorder: Recorder,
     pub(super) live: Option<ProgressReporter>,
+    /// The order and the budget of the run, if it has one.
+    pub(super) plan: Option<Plan>,
 }
 
 type TestResult = Result<Completion, Failed>;
@@ -44,6 +47,13 @@ impl Shared {
         let Some(ready) = self.ready.get() else {
             return self.infrastructure("no artifacts to boot");
         };
+        if let Some(reason) = ready
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.leave_out(&trial.name()))
+        {
+            return Ok(Completion::ignored_with(reason));
+        }
         match runtime() {
             Ok(runtime) => runtime.block_on(self.attempts(trial, ready)),
             Err(error) => self.infrastructure(&error.to_string()),
@@ -74,6 +84,10 @@ impl Shared {
                 break conclusion;
             }
         };
+        let failed = conclusion.verdict == Verdict::Failed;
+        if let Err(error) = ready.history.record_verdict(&name, failed) {
+            log::warn!("the verdict of {name} is not in the history: {error}");
+        }
         if conclusion.verdict == Verdict::Passed {
             let key = history_key(trial, &ready.artifacts, &self.options);
             let (recorder, history) = (&ready.recorder, &ready.history);

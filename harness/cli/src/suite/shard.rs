@@ -85,7 +85,7 @@ fn split<'a>(names: &[&'a str], of: usize, durations: &BTreeMap<String, f64>) ->
 
 /// Rendezvous hashing: selects the part whose hash with the name is highest. An additional part only takes
 /// names from the others; no other name moves.
-fn by_name(name: &str, of: usize) -> usize {
+pub(super) fn by_name(name: &str, of: usize) -> usize {
     let hash = |part: &usize| Sha256::digest(format!("{part} {name}"));
     (0..of).max_by_key(hash).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
 //! The history file.
 
-use std::collections::BTreeMap;
-use std::io::{self};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 
-use nix::fcntl::FlockArg;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use base::clock::now;
@@ -64,6 +65,9 @@ pub(super) struct Passes {
 struct Content {
     version: u32,
     trials: BTreeMap<String, Passes>,
+    /// The trials that failed when they last ran.
+    #[serde(default)]
+    failed: BTreeSet<String>,
 }
 
 /// The history of trials, stored in one file.
@@ -91,6 +95,39 @@ impl History {
             .collect()
     }
 
+    /// The names of the trials that failed when they last ran.
+    pub fn failed(&self) -> BTreeSet<String> {
+        self.content().failed
+    }
+
+    /// Records whether a trial failed.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn record_verdict(&self, trial: &str, failed: bool) -> io::Result<()> {
+        if self.content().failed.contains(trial) == failed {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        let mut content = self.content();
+        if failed {
+            content.failed.insert(trial.to_owned());
+        } else {
+            content.failed.remove(trial);
+        }
+        self.write(&content)
+    }
+
+    fn lock(&self) -> io::Result<Flock<File>> {
+        std::fs::create_dir_all(files::directory(&self.file))?;
+        lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)
+    }
+
+    fn write(&self, content: &Content) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(content)?;
+        files::replace(&self.file, files::PRIVATE, format!("{text}\n").as_bytes())
+    }
+
     fn content(&self) -> Content {
         let text = std::fs::read_to_string(&self.file).unwrap_or_default();
         let content: Content = serde_json::from_str(&text).unwrap_or_default();
@@ -108,9 +145,7 @@ impl History {
     /// # Errors
     /// The file cannot be written.
     pub fn add(&self, trial: &str, duration: f64, steps: &BTreeMap<String, f64>) -> io::Result<()> {
-        let folder = self.file.parent().unwrap_or(&self.file);
-        std::fs::create_dir_all(folder)?;
-        let _lock = lock::take(&self.file.with_extension("lock"), FlockArg::LockExclusive)?;
+        let _lock = self.lock()?;
         let mut content = self.content();
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
@@ -123,8 +158,7 @@ impl History {
             passes.steps.entry(key.clone()).or_default().add(*duration);
         }
         evict(&mut content.trials);
-        let text = serde_json::to_string_pretty(&content)?;
-        files::replace(&self.file, files::PRIVATE, format!("{text}\n").as_bytes())
+        self.write(&content)
     }
 }
 
@@ -147,6 +181,18 @@ mod tests {
         of.iter()
             .map(|(key, duration)| ((*key).into(), *duration))
             .collect()
+    }
+
+    #[test]
+    fn failed_trials_are_known_until_they_pass() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path().join("deep/history.json"));
+        assert!(history.failed().is_empty());
+        for name in ["q35::tea", "q35::coffee", "q35::tea"] {
+            history.record_verdict(name, true).unwrap();
+        }
+        history.record_verdict("q35::tea", false).unwrap();
+        assert_eq!(history.failed(), ["q35::coffee".to_owned()].into());
     }
 
     #[test]
