@@ -42,8 +42,8 @@ struct Logger;
 
 impl log::Log for Logger {
     fn enabled(&self, about: &log::Metadata<'_>) -> bool {
-        let ours = |name: &&str| about.target().split("::").next() == Some(*name);
-        about.level() <= log::Level::Info && OURS.iter().any(|name| ours(&name))
+        let target = about.target().split("::").next().unwrap_or_default();
+        about.level() <= log::Level::Info && OURS.contains(&target)
     }
 
     fn log(&self, record: &log::Record<'_>) {
