@@ -8,11 +8,9 @@ use super::cloud_config::{merge, public_keys};
 use super::state::{Claim, StateFolder};
 use super::{RunOptions, other};
 use host::speed;
-use machine::{Disk, Machine, MachineError, MachineSpec};
+use machine::{Disk, Machine, MachineError, MachineSpec, RANCHEROS};
 use runner::evidence::Evidence;
 
-/// The kernel argument that sets the password if the user has no SSH keys.
-const PASSWORD: &str = "rancher.password=rancher";
 /// The timeout of a boot, on the reference host.
 const BOOT_SECONDS: u64 = 180;
 /// The timeout of a guest's power-off, on the reference host.
@@ -79,18 +77,20 @@ fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, Strin
     let mut kernel_args = options.append.clone();
     let password = kernel_args
         .iter()
-        .any(|arg| arg.contains("rancher.password="));
+        .any(|arg| arg.contains(RANCHEROS.password_argument));
     if !user_data.has_keys && !password {
-        kernel_args.push(PASSWORD.into());
+        kernel_args.push(format!("{}{}", RANCHEROS.password_argument, RANCHEROS.user));
     }
+    let user = RANCHEROS.user;
     let method = if password {
-        "with the given password"
+        "with the given password".to_owned()
     } else if user_data.has_keys {
-        "with your key"
+        "with your key".to_owned()
     } else {
-        "with the password `rancher`"
+        // The machine listens on this host only.
+        format!("with the password `{user}`")
     };
-    let login = format!("ssh -p {} rancher@localhost, {method}", options.port);
+    let login = format!("ssh -p {} {user}@localhost, {method}", options.port);
     let (kernel, initrd) = (&options.artifacts.kernel, &options.artifacts.initrd);
     let spec = MachineSpec {
         kernel_args,

@@ -10,7 +10,7 @@ use super::state::{Claim, StateFolder};
 use super::{background, foreground, other};
 use crate::artifacts::Artifacts;
 use crate::exit;
-use machine::{Machine, MachineError};
+use machine::{Machine, MachineError, RANCHEROS};
 use runner::evidence::Evidence;
 use runner::trial::{Failure, PastTrial, Settings, Trial};
 
@@ -144,15 +144,15 @@ fn prepare_login(
     machine: &Machine,
     key: Option<&str>,
 ) -> Result<String, MachineError> {
-    let port = machine.ssh_port();
+    let (port, user) = (machine.ssh_port(), RANCHEROS.user);
     let Some(key) = key else {
         let method = "with a password, because its scenario installs no key";
-        return Ok(format!("ssh -p {port} rancher@localhost, {method}"));
+        return Ok(format!("ssh -p {port} {user}@localhost, {method}"));
     };
     let key = state.write_login_key(key)?;
     let key = base::shell::quote(&key.to_string_lossy());
     Ok(format!(
-        "harness ssh, or ssh -i {key} -p {port} rancher@localhost"
+        "harness ssh, or ssh -i {key} -p {port} {user}@localhost"
     ))
 }
 

@@ -23,8 +23,8 @@ use std::process::{Command, ExitCode};
 use crate::artifacts::Artifacts;
 use base::command;
 pub use enter::{EnterOptions, Entered, enter};
-use machine::MachineError;
 use machine::profile::ResolvedProfile;
+use machine::{MachineError, RANCHEROS};
 use state::StateFolder;
 pub use stop::stop;
 
@@ -85,7 +85,7 @@ pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, Machin
         .args(key)
         .args(["-p", &port.to_string(), "-o", "StrictHostKeyChecking=no"])
         .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
-        .args(["rancher@127.0.0.1", "--"])
+        .args([&format!("{}@127.0.0.1", RANCHEROS.user), "--"])
         .args(command)
         .exec();
     Err(other(format!("cannot start ssh: {error}")))

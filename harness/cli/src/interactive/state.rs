@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 use super::boot::power_off_limit;
 use super::other;
 use base::lock;
-use machine::{Blank, MachineError};
+use machine::{Blank, MachineError, RANCHEROS};
 use runner::trial::write_key;
 
 /// The size of the state disk in MiB; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
-const STATE_LABEL: &str = "RANCHER_STATE";
 
 /// The state folder, with or without a running machine.
 pub(super) struct StateFolder {
@@ -131,7 +130,7 @@ impl StateFolder {
         let _ = fs::remove_file(&unfinished);
         let blank = Blank {
             mib: STATE_MIB,
-            label: Some(STATE_LABEL.into()),
+            label: Some(RANCHEROS.state_label.into()),
             partition: None,
         };
         machine::make_blank(&unfinished, &blank).map_err(other)?;

@@ -23,7 +23,7 @@ use base::private_dir::PrivateFolder;
 
 use crate::project::Project;
 pub use door::Doors;
-use machine::{KeyPair, MachineError, Output};
+use machine::{KeyPair, MachineError, Output, RANCHEROS};
 
 /// The definition in `images/` that the root is built from.
 const DEFINITION: &str = "client";
@@ -39,14 +39,19 @@ const HOME: &str = "/home/person";
 const TMP_BYTES: &str = "268435456";
 
 /// Lets `ssh`, and the tools that use it, reach the host name `machine`.
-const SSH_CONFIG: &str = "\
+fn ssh_config() -> String {
+    format!(
+        "\
 Host machine
-    User rancher
+    User {}
     IdentitiesOnly yes
     IdentityFile ~/.ssh/id_ed25519
     StrictHostKeyChecking yes
-    ProxyCommand socat - UNIX-CONNECT:/run/machine/22
-";
+    ProxyCommand socat - UNIX-CONNECT:{DOORS}/{SSH}
+",
+        RANCHEROS.user
+    )
+}
 
 /// Runs the command line `$1` with a listener for each port in `$2`... Files are limited to 1 GiB.
 const START: &str = r#"
@@ -130,7 +135,7 @@ impl Client {
             let mut file = file.open(folder.join(name))?;
             io::Write::write_all(&mut file, text.as_bytes())
         };
-        write("config", SSH_CONFIG)?;
+        write("config", &ssh_config())?;
         write("id_ed25519", &keys.private)?;
         write("id_ed25519.pub", &format!("{}\n", keys.public.trim()))?;
         write("known_hosts", &format!("machine {known}\n"))?;

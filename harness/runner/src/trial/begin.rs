@@ -23,7 +23,7 @@ use yaml::ConsoleRules;
 
 use super::deadline::{self, Deadline};
 use super::failure_report::FailureReport;
-use super::session::{Session, USER};
+use super::session::Session;
 use super::setups::{Maker, save};
 use super::step_failure::StepFailure;
 use super::{Failure, Log, Settings, Trial, closed, outcome, scaled, steps};
@@ -333,7 +333,7 @@ async fn accepts_login(
     engines: bool,
 ) -> Result<(), MachineError> {
     let login = Login::Key {
-        user: USER.into(),
+        user: machine::RANCHEROS.user.into(),
         private_key: keys.private.clone(),
     };
     let ssh = machine.ssh(&login, scaled(deadline::LOGIN)).await?;

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::project::Project;
 use base::wait::{Poll, wait_until};
-use machine::{Engine, KeyPair, Machine, MachineError};
+use machine::{Engine, KeyPair, Machine, MachineError, RANCHEROS};
 use scenario::{Action, Step};
 
 use super::deadline::{self, Deadline, StepTimeout};
@@ -132,7 +132,8 @@ impl<'a> Invariants<'a> {
     async fn check_each(&self, session: &mut Session<'_>) -> Result<(), StepFailure> {
         if self.engine {
             let ping = async |session: &mut Session<'_>| ping_engine(session).await;
-            holds("system-docker is alive", session, ping).await?;
+            let what = format!("{} is alive", RANCHEROS.system_engine);
+            holds(&what, session, ping).await?;
         }
         for step in self.steps {
             let check = async |session: &mut Session<'_>| {
@@ -180,7 +181,7 @@ async fn ping_engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
         Ok(answer) => Ok(answer.map(drop)?),
         Err(_) => Err(StepFailure {
             is_line: true,
-            ..StepFailure::new("system-docker does not answer")
+            ..StepFailure::new(format!("{} does not answer", RANCHEROS.system_engine))
         }),
     }
 }

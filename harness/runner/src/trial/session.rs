@@ -10,16 +10,13 @@ use crate::client::Client;
 use crate::project::Project;
 use base::shell::quote;
 use machine::services::{NameServer, TimeServer};
-use machine::{Engine, KeyPair, Login, Machine, Output, Ssh};
+use machine::{Engine, KeyPair, Login, Machine, Output, RANCHEROS, Ssh};
 use scenario::Account;
 
 use super::active_faults::ActiveFaults;
 use super::deadline::{self, Deadline};
 use super::scaled;
 use super::step_failure::StepFailure;
-
-/// The default user.
-pub const USER: &str = "rancher";
 
 /// A running machine and the open connections to it.
 pub struct Session<'a> {
@@ -108,7 +105,7 @@ impl<'a> Session<'a> {
     /// The login with the trial's key.
     pub fn own_login(&self) -> Login {
         Login::Key {
-            user: USER.into(),
+            user: RANCHEROS.user.into(),
             private_key: self.keys.private.clone(),
         }
     }

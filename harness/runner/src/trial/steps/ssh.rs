@@ -5,7 +5,7 @@ use scenario::{KeyName, SshStep, Upload};
 
 use super::super::deadline::Deadline;
 use super::super::judge::{self, Wanted};
-use super::super::session::{Session, USER, for_account};
+use super::super::session::{Session, for_account};
 use super::super::step_failure::StepFailure;
 
 pub(super) async fn perform(
@@ -28,7 +28,10 @@ pub(super) async fn perform(
 
 /// The login that a step asks for; `None` for the trial's own connection.
 fn login(step: &SshStep, session: &Session<'_>) -> Option<Login> {
-    let user = step.user.clone().unwrap_or_else(|| USER.into());
+    let user = step
+        .user
+        .clone()
+        .unwrap_or_else(|| machine::RANCHEROS.user.into());
     if let Some(password) = step.password.clone() {
         return Some(Login::Password { user, password });
     }
