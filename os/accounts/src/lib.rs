@@ -4,7 +4,7 @@
 //! Debian's programs are not used, because they need libsemanage, libselinux and libaudit, a tenth of the
 //! console's image, and because the users of a cloud-config must be created in every console.
 //!
-//! This crate does not preserve accounts across reboots; the console does, whoever changes its files.
+//! This crate does not preserve accounts across reboots; the console does, also for changes by other programs.
 
 #![warn(unreachable_pub)]
 

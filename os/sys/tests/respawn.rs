@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::wait::{WaitStatus, wait};
 use sys::respawn::{Program, keep_running_with};
 
-/// After so many starts the test knows that the program is restarted each time.
+/// After this number of starts the test knows that the program is restarted each time.
 const ENOUGH: usize = 4;
 
 fn main() {

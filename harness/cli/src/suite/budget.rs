@@ -64,7 +64,7 @@ pub(super) enum Turn {
     Changed,
     /// It is its turn: it runs even if the budget is spent.
     Due,
-    /// Its turn comes in so many commits.
+    /// Its turn comes after this number of commits.
     Later(usize),
 }
 

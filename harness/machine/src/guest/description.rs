@@ -21,8 +21,6 @@ pub struct Guest {
     pub last_stage: &'static str,
     /// The label of the file system that keeps the guest's state.
     pub state_label: &'static str,
-    /// The configuration key that turns a service off, around its name.
-    pub service_disabled: (&'static str, &'static str),
 }
 
 /// RancherOS, built from `os/`.
@@ -36,5 +34,4 @@ pub const RANCHEROS: Guest = Guest {
     first_stage: "init",
     last_stage: "started",
     state_label: "RANCHER_STATE",
-    service_disabled: ("rancher.services.", ".disabled"),
 };
