@@ -105,6 +105,15 @@ pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
         .env(INITRD_VARIABLE, artifacts.initrd))
 }
 
+/// Checks that the library has this example.
+fn example(command: &Command, name: &str) -> Result<(), String> {
+    let file = format!("harness/machine/examples/{name}.rs");
+    if project::find().root().join(&file).is_file() {
+        return Ok(());
+    }
+    Err(format!("{}: {file} does not exist", command.name()))
+}
+
 /// Lets the command's program parse it.
 pub fn read(command: &Command) -> Result<(), String> {
     let words = command
@@ -116,6 +125,7 @@ pub fn read(command: &Command) -> Result<(), String> {
         ["cargo", "harness", rest @ ..] | ["harness", rest @ ..] => harness(command, rest),
         ["cargo", "test"] => Ok(()),
         ["cargo", "test", "--test", target, rest @ ..] => trials(command, target, rest),
+        ["cargo", "test", "--workspace", "--example", name] => example(command, name),
         ["ssh", rest @ ..] => done(command, Program::new("ssh").arg("-G").args(rest)),
         [script, rest @ ..] if script.starts_with("ci/") => in_script(command, script, rest),
         _ => Err(format!("{}: this command is not parsed", command.name())),
