@@ -160,7 +160,7 @@ async fn check_replay(
     };
     assert_eq!(failed.step, step);
     assert!(
-        failed.text.contains("more than the limit"),
+        failed.text.contains("exceeds the size limit"),
         "{}",
         failed.text
     );
