@@ -34,6 +34,13 @@ pub enum EventKind {
         /// The trials that this host cannot run, with the reasons.
         ignored: Vec<(String, String)>,
     },
+    /// A trial of this run does not start, because the budget of the run is used up.
+    TrialLeftOut {
+        /// The name of the trial.
+        trial: String,
+        /// Why it does not start.
+        reason: String,
+    },
     /// A trial begins.
     TrialBegins {
         /// `PROFILE::SCENARIO`.
@@ -171,6 +178,7 @@ impl EventKind {
                         .flat_map(|(trial, reason)| [trial, reason]),
                 );
             }
+            Self::TrialLeftOut { trial, reason } => texts.extend([trial, reason]),
             Self::TrialBegins {
                 trial,
                 about,

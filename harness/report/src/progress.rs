@@ -129,6 +129,9 @@ impl Listener for ProgressReporter {
                 ..
             } => self.ended(trial, *verdict, *duration, reason.as_deref()),
             EventKind::RunEnds { duration } => self.run_ends(*duration),
+            EventKind::TrialLeftOut { trial, reason } => {
+                self.print(&format!("note: {trial}: {reason}"));
+            }
             EventKind::StepEnds { .. } | EventKind::Boot { .. } | EventKind::Setup { .. } => {}
         }
     }

@@ -132,6 +132,9 @@ impl Run {
                     self.result(&trial).ignored = Some(reason);
                 }
             }
+            EventKind::TrialLeftOut { trial, reason } => {
+                self.result(&trial).ignored = Some(reason);
+            }
             EventKind::RunEnds { .. } => self.duration = Some(event.timestamp - self.start),
             EventKind::Note { trial: None, text } => self.notes.push(text),
             kind => self.on_trial_event(event.timestamp, kind),

@@ -176,6 +176,28 @@ fn boot(trial: &str) -> EventKind {
 }
 
 #[test]
+fn trial_that_is_left_out_is_skipped_and_no_error() {
+    let mut run_log = RunLog::default();
+    for kind in [
+        EventKind::RunBegins {
+            trials: vec!["q35::tea".into()],
+            ignored: vec![],
+        },
+        EventKind::TrialLeftOut {
+            trial: "q35::tea".into(),
+            reason: "the budget is used up".into(),
+        },
+        EventKind::RunEnds { duration: 1.0 },
+    ] {
+        let timestamp = 1.0;
+        run_log.add(&Event { timestamp, kind });
+    }
+    let xml = junit::xml(&run_log).unwrap();
+    assert!(xml.contains("<skipped"), "{xml}");
+    assert!(!xml.contains("<error"), "{xml}");
+}
+
+#[test]
 fn outcome_of_a_trial_follows_from_its_events() {
     let run = Run::of(&full_log().events);
     let outcome =

@@ -155,6 +155,10 @@ fn run_trials(
     let conclusion = run_chosen(arguments, listed, chosen, ready);
     if let Some(report) = ready.plan.as_ref().and_then(Plan::left_out) {
         eprintln!("{report}");
+        // A run that started nothing shows nothing.
+        if conclusion.num_passed + conclusion.num_failed == 0 {
+            return exit::INFRASTRUCTURE.into();
+        }
     }
     verdict(&conclusion, &shared)
 }

@@ -7,7 +7,7 @@ use libtest_mimic::{Completion, Failed};
 
 use crate::artifacts::Artifacts;
 use base::wait;
-use events::{Listeners, Verdict};
+use events::{EventKind, Listeners, Verdict};
 use host::admission::{AdmissionQueue, Admitted, Host};
 use machine::profile::Accelerator;
 use report::ProgressReporter;
@@ -52,6 +52,11 @@ impl Shared {
             .as_ref()
             .and_then(|plan| plan.leave_out(&trial.name()))
         {
+            let left_out = EventKind::TrialLeftOut {
+                trial: trial.name(),
+                reason: reason.clone(),
+            };
+            ready.settings.listeners.emit(left_out);
             return Ok(Completion::ignored_with(reason));
         }
         match runtime() {
@@ -84,8 +89,11 @@ impl Shared {
                 break conclusion;
             }
         };
+        // An error says nothing about the guest: a failure before it is still the last verdict.
         let failed = conclusion.verdict == Verdict::Failed;
-        if let Err(error) = ready.history.record_verdict(&name, failed) {
+        if conclusion.verdict != Verdict::Error
+            && let Err(error) = ready.history.record_verdict(&name, failed)
+        {
             log::warn!("the verdict of {name} is not in the history: {error}");
         }
         if conclusion.verdict == Verdict::Passed {

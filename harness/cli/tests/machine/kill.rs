@@ -33,17 +33,17 @@ fn start_victim() -> (Child, String) {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let told = lines
+    let line = lines
         .map_while(Result::ok)
         .find_map(|l| l.strip_prefix("machine ").map(str::to_owned));
-    (child, told.expect("the victim prints its machine"))
+    (child, line.expect("the victim prints its machine"))
 }
 
 #[tokio::test]
 async fn sigkill_of_the_harness_leaves_no_machine() {
     let Some(guest) = guest::get() else { return };
-    let (mut child, told) = start_victim();
-    let (pid, folder) = told.split_once(' ').unwrap();
+    let (mut child, line) = start_victim();
+    let (pid, folder) = line.split_once(' ').unwrap();
     assert!(is_qemu(pid) && std::path::Path::new(folder).exists());
     child.kill().unwrap();
     child.wait().unwrap();

@@ -76,8 +76,8 @@ pub fn fate(command: &Command) -> Result<Fate, String> {
 pub fn idle(commands: &[Command]) -> Vec<String> {
     let entries = RUN.iter().chain(ONLY_READ.iter().map(|(read, _)| read));
     let is_idle = |entry: &&&str| !commands.iter().any(|one| one.text.starts_with(**entry));
-    let told = |entry: &&str| format!("no command of the READMEs begins with `{entry}`");
-    entries.filter(is_idle).map(told).collect()
+    let message = |entry: &&str| format!("no command of the READMEs begins with `{entry}`");
+    entries.filter(is_idle).map(message).collect()
 }
 
 /// Runs a command in a tree. A command that runs trials runs a short one.

@@ -315,10 +315,7 @@ fn block_fault(block: &Block) -> Option<String> {
             let fault = serde_json::from_str::<Value>(line).err()?;
             Some(format!("{}: {line}: {fault}", block.place()))
         }),
-        kind => Some(format!(
-            "{}: nobody knows what a block of `{kind}` is",
-            block.place()
-        )),
+        kind => Some(format!("{}: unknown kind of block `{kind}`", block.place())),
     }
 }
 
