@@ -21,15 +21,11 @@ pub(super) fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Removes a checkpoint. The sync thread (see [`written`]) may create its mark file meanwhile, so the
-/// removal is retried once: the thread cannot create a file in a removed folder.
+/// Removes a checkpoint. The sync threads (see [`written`]) may still have it open: they create no file
+/// meanwhile, and cannot create one in a removed folder.
 pub(super) fn remove(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            std::fs::remove_dir_all(folder)
-        }
-        done => done,
-    }
+    let _lock = written::lock(File::open(folder)?)?;
+    std::fs::remove_dir_all(folder)
 }
 
 pub(super) fn begin(folder: &Path, key: &CheckpointKey) -> io::Result<()> {

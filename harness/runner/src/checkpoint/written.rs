@@ -11,6 +11,8 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
+
 use host;
 
 /// The file with the host's boot id at the time of creation.
@@ -47,12 +49,12 @@ pub(super) fn write_out(folder: &Path) {
     }
     // Another checkpoint may replace the folder under the same name; the descriptor keeps this one.
     if let Ok(folder) = File::open(folder) {
-        std::thread::spawn(move || write_all(&folder));
+        std::thread::spawn(move || write_all(folder));
     }
 }
 
-fn write_all(folder: &File) -> io::Result<()> {
-    for entry in std::fs::read_dir(path_of(folder))? {
+fn write_all(folder: File) -> io::Result<()> {
+    for entry in std::fs::read_dir(path_of(&folder))? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
             File::open(entry.path())?.sync_all()?;
@@ -62,9 +64,17 @@ fn write_all(folder: &File) -> io::Result<()> {
     set_mark(folder)
 }
 
-fn set_mark(folder: &File) -> io::Result<()> {
-    File::create(path_of(folder).join(MARK))?.sync_all()?;
+/// Creates the mark file. [`folder::remove`](super::folder::remove) takes the same lock: a file that appeared
+/// in the folder during the removal would make it fail.
+fn set_mark(folder: File) -> io::Result<()> {
+    let folder = lock(folder)?;
+    File::create(path_of(&folder).join(MARK))?.sync_all()?;
     folder.sync_all()
+}
+
+/// Locks the folder itself, for as long as a mark is created or the folder is removed.
+pub(super) fn lock(folder: File) -> io::Result<Flock<File>> {
+    Flock::lock(folder, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into())
 }
 
 fn path_of(folder: &File) -> PathBuf {
@@ -117,7 +127,7 @@ mod tests {
         let first = File::open(&folder).unwrap();
         std::fs::remove_dir(&folder).unwrap();
         std::fs::create_dir(&folder).unwrap();
-        assert!(write_all(&first).is_err());
+        assert!(write_all(first).is_err());
         assert!(!folder.join(MARK).exists());
     }
 
@@ -131,10 +141,19 @@ mod tests {
             for file in 0..50 {
                 File::create(folder.join(file.to_string())).unwrap();
             }
-            let open = File::open(&folder).unwrap();
-            let marking = std::thread::spawn(move || set_mark(&open));
+            // Each use of a checkpoint without a mark starts a thread.
+            let marking = [0, 1, 2, 3, 4, 5, 6, 7].map(|thread| {
+                let open = File::open(&folder).unwrap();
+                std::thread::spawn(move || {
+                    // The threads create their marks one after the other, some between two tries to remove.
+                    std::thread::sleep(Duration::from_micros(thread * 100));
+                    set_mark(open)
+                })
+            });
             remove(&folder).unwrap();
-            let _ = marking.join().unwrap();
+            for thread in marking {
+                let _ = thread.join().unwrap();
+            }
             assert!(!folder.exists());
         }
     }
