@@ -55,4 +55,5 @@ pub use snapshot::checkpoint::Checkpoint;
 pub use snapshot::failure::FailureSnapshot;
 pub use spec::MachineSpec;
 pub use ssh::{KeyPair, Login, Ssh};
+pub use switch;
 pub use vm::Machine;
