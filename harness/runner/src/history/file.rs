@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::{BOOT, FORK};
 use base::clock::now;
 use base::files;
 use base::lock;
@@ -150,7 +151,7 @@ impl History {
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
         passes.duration.add(duration);
-        let is_start = |key: &String| ["boot", "fork"].contains(&key.as_str());
+        let is_start = |key: &String| [BOOT, FORK].contains(&key.as_str());
         passes
             .steps
             .retain(|key, _| is_start(key) || steps.contains_key(key));
