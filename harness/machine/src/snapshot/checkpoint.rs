@@ -4,7 +4,7 @@
 //! state of the devices (QEMU's migration with `x-ignore-shared`), and each fork maps the same file
 //! copy-on-write, with overlays on the saved disks.
 
-use super::error::SnapshotError;
+use super::damage::SnapshotError;
 use crate::disk::SavedDrive;
 use std::path::{Path, PathBuf};
 

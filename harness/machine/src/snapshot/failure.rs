@@ -24,7 +24,7 @@ use crate::qemu::plugged::Plugged;
 use crate::qemu::qmp::Qmp;
 use crate::services::metadata::Metadata;
 use crate::snapshot::checkpoint::check_lengths;
-use crate::snapshot::error::SnapshotError;
+use crate::snapshot::damage::SnapshotError;
 use crate::spec::MachineSpec;
 use crate::ssh::Identity;
 use base::private_dir::PrivateFolder;
