@@ -116,7 +116,11 @@ impl Qmp {
     ) -> Result<Value, MachineError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let exited = || MachineError::Other(format!("QMP {command}: QEMU has exited"));
+        let failed = |why: String| MachineError::Qmp {
+            command: command.to_owned(),
+            why,
+        };
+        let exited = || failed("QEMU has exited".into());
         lock(&self.waiting)
             .as_mut()
             .ok_or_else(exited)?
@@ -127,7 +131,7 @@ impl Qmp {
         }
         self.send(&message, descriptor)
             .await
-            .map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
+            .map_err(|error| failed(error.to_string()))?;
         let limit = speed::seconds(ANSWER_SECONDS);
         let answer = tokio::time::timeout(limit, answer).await;
         let answer = answer
@@ -135,10 +139,7 @@ impl Qmp {
             .map_err(|_| exited())?;
         match answer.get("return") {
             Some(value) => Ok(value.clone()),
-            None => Err(MachineError::Other(format!(
-                "QMP {command}: {}",
-                description(&answer)
-            ))),
+            None => Err(failed(description(&answer).to_string())),
         }
     }
 
