@@ -5,11 +5,12 @@ use crate::project::Project;
 use machine::profile::ResolvedProfile;
 use machine::services::registry::{Account, Image, RegistrySpec, Storage};
 use machine::{
-    Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page, Volume,
+    Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page,
+    RANCHEROS, Volume,
 };
 use scenario::{
-    Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_PLACEHOLDER, MachineFile,
-    NetworkFile, RegistryFile, Scenario, Step, VolumeFormat,
+    Action, CardFile, CloudConfig, DiskFile, EngineName, KEY_PLACEHOLDER, MachineFile, NetworkFile,
+    RegistryFile, Scenario, Step, VolumeFormat,
 };
 
 /// Why the machine of a scenario cannot be described.
@@ -39,7 +40,7 @@ pub(crate) fn of_scenario(
         profile,
         kernel: artifacts.kernel.clone(),
         initrd: Some(artifacts.initrd.clone()),
-        kernel_args: wanted.kernel_arguments.clone(),
+        kernel_args: kernel_arguments(scenario),
         memory: wanted.memory,
         disks: wanted
             .disks
@@ -59,6 +60,23 @@ pub(crate) fn of_scenario(
         cards: wanted.cards.iter().map(card).collect(),
         console: scenario.console.clone(),
     })
+}
+
+/// The kernel arguments of the scenario, and one for each system container that a sabotage disables.
+fn kernel_arguments(scenario: &Scenario) -> Vec<String> {
+    let disabled = scenario.disabled_services.iter();
+    let disabled: Vec<_> = disabled
+        .map(|name| RANCHEROS.disabled_service(name))
+        .collect();
+    let is_replaced = |argument: &&String| {
+        let key = argument
+            .split_once('=')
+            .map_or(argument.as_str(), |(key, _)| key);
+        disabled.iter().any(|one| one == key)
+    };
+    let own = scenario.machine.kernel_arguments.iter();
+    let own = own.filter(|argument| !is_replaced(argument)).cloned();
+    own.chain(disabled.iter().cloned()).collect()
 }
 
 /// The registry of a machine, with the images of this tree that it serves at first.
@@ -89,7 +107,7 @@ fn cuts_power(step: &Step) -> bool {
 }
 
 fn takes_memory(step: &Step) -> bool {
-    matches!(&step.action, Action::Fault(FaultStep::Memory(_)))
+    matches!(step.action, Action::Memory(_))
 }
 
 /// An empty disk.
