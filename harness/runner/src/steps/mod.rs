@@ -16,6 +16,7 @@ mod power_button;
 mod power_cut;
 mod power_off;
 mod reboot;
+mod reset;
 mod resume;
 mod serial;
 mod ssh;
@@ -42,6 +43,7 @@ pub(crate) async fn perform(
         Action::Docker(step) => docker::perform(step, session, deadline).await,
         Action::Reboot(step) => reboot::perform(step, session, deadline).await,
         Action::PowerCut(step) => power_cut::perform(step, session, deadline).await,
+        Action::Reset(step) => reset::perform(step, session, deadline).await,
         Action::WaitFor(step) => wait_for::perform(step, session, deadline).await,
         Action::Events(step) => events::perform(step, session),
         Action::Hotplug(step) => hotplug::perform(step, session).await,

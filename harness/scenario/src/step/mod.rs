@@ -1,7 +1,7 @@
 //! The kinds of steps, one file for each: its keys, its checks, its title, its default timeout and its
 //! traits. The runner has a file of the same name, which performs it.
 //!
-//! Four files are not kinds: `kind` (what each defines), `declare` (the list as a macro), `checked` (steps that
+//! Five files are not kinds: `kind` (what each defines), `declare` (the list as a macro), `checked` (steps that
 //! passed the lint), `state` (the machine after the steps so far) and `text` (parts of titles).
 
 mod checked;
@@ -23,6 +23,7 @@ mod power_button;
 mod power_cut;
 mod power_off;
 mod reboot;
+mod reset;
 mod resume;
 mod serial;
 mod ssh;
@@ -51,6 +52,7 @@ pub use power_button::PowerButtonStep;
 pub use power_cut::PowerCutStep;
 pub use power_off::{Line, PowerOffStep};
 pub use reboot::RebootStep;
+pub use reset::ResetStep;
 pub use resume::ResumeStep;
 pub use serial::{SerialLogin, SerialStep};
 pub use ssh::{KeyName, SshStep, Upload};
@@ -72,6 +74,8 @@ declare::step_kinds! {
     reboot: Reboot(RebootStep),
     /// A power cut, then power on.
     power_cut: PowerCut(PowerCutStep),
+    /// A press of the reset button.
+    reset: Reset(ResetStep),
     /// Waits for a condition.
     wait_for: WaitFor(WaitForStep),
     /// The expected boot events.
