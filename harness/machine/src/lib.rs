@@ -52,6 +52,7 @@ pub use network::relay::Disturbance;
 pub use output::Output;
 pub use services::metadata::{Metadata, Page};
 pub use snapshot::checkpoint::Checkpoint;
+pub use snapshot::damage::SnapshotError;
 pub use snapshot::failure::FailureSnapshot;
 pub use spec::MachineSpec;
 pub use ssh::{KeyPair, Login, Ssh};

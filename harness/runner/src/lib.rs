@@ -4,11 +4,12 @@
 //! files it uses, the artifacts to boot, and the folder for its evidence. A trial emits events to the
 //! listeners of its settings. This crate does not print.
 //!
-//! | folder | subject | depends on |
+//! | folder | subject | uses |
 //! |---|---|---|
 //! | [`trial`] | what a trial knows, and what is done with it | all but `replay` |
 //! | [`replay`] | past trials | `trial`, `evidence` |
 //! | [`provision`] | checkpoints: key, store, build, fork | |
+//! | `invariants` | what must hold throughout a trial | `steps`, `session` |
 //! | `steps` | one file for each kind of step | `session`, `client` |
 //! | `session` | what steps share: connections, deadlines, active faults, judgement of output | `client`, `evidence` |
 //! | `client` | the computer beside the machine | |

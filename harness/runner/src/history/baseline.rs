@@ -3,7 +3,7 @@
 use events::{Baseline, DurationStats, TrialBaseline};
 
 use super::file::{Durations, History, Passes};
-use super::{BOOT, FORK, key};
+use super::key::{BOOT, FORK, key};
 use scenario::Scenario;
 
 /// The baseline of trials. Each item is the trial's name, its key in the history, and its scenario.

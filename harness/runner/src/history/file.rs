@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::{BOOT, FORK};
+use super::key::{BOOT, FORK};
 use base::clock::now;
 use base::files;
 use base::lock;
@@ -57,7 +57,7 @@ pub(super) struct Passes {
     /// The durations of the whole trial.
     #[serde(rename = "took")]
     pub(super) duration: Durations,
-    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot`
+    /// The durations of its steps by their [keys](super::key::key). The start of the machine has the key `boot`
     /// or `fork`.
     pub(super) steps: BTreeMap<String, Durations>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::History;
-use super::{BOOT, FORK, key};
+use super::key::{BOOT, FORK, key};
 use events::{Event, EventKind, Listener};
 use scenario::Scenario;
 

@@ -9,7 +9,7 @@
 //! | `build` | creates the missing checkpoints of a trial, in their order |
 //! | `fork` | forks a checkpoint, and creates it again if QEMU rejects it |
 //!
-//! What happens in the machines, and so the scenario, is the caller's: a [`Builder`](build::Builder).
+//! What happens in the machines, and so the scenario, is the caller's: it implements `Builder`.
 
 mod build;
 mod fork;
@@ -21,4 +21,4 @@ pub(crate) use fork::fork;
 pub use key::CheckpointKey;
 pub(crate) use key::{boot_inputs, images};
 pub(crate) use store::CheckpointLease;
-pub use store::{CheckpointStore, Difference, Explained, Listed, StoreError};
+pub use store::{CheckpointStore, Damage, Difference, Explained, Listed, StoreError};

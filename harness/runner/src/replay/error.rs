@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::evidence;
 use crate::trial::InfrastructureError;
+use machine::SnapshotError;
 use yaml::{SourceError, render_all};
 
 /// Why a past trial cannot be used.
@@ -41,12 +42,12 @@ pub enum ReplayError {
         why: String,
     },
     /// The failure snapshot is damaged.
-    #[error("{why}; hint: run the trial again with `harness replay {}`", folder.display())]
+    #[error("{source}; hint: run the trial again with `harness replay {}`", folder.display())]
     Snapshot {
         /// The folder.
         folder: PathBuf,
         /// What is missing or corrupt.
-        why: String,
+        source: SnapshotError,
     },
     /// A file of the evidence cannot be read.
     #[error("{}: {source}", file.display())]

@@ -19,7 +19,7 @@ impl PastTrial {
         let folder = self.folder.clone();
         if machine.is_dir() {
             return FailureSnapshot::open(&machine)
-                .map_err(|why| ReplayError::Snapshot { folder, why });
+                .map_err(|source| ReplayError::Snapshot { folder, source });
         }
         let why = match (self.snapshot_outcome(), self.ended()) {
             (Some(SnapshotOutcome::NotKept { reason }), _) => reason,

@@ -79,7 +79,7 @@ impl FailureReport {
         }
     }
 
-    /// Composes the verdict, with the last output of the machine.
+    /// Composes the verdict, with the last output of the machine. Control characters are escaped.
     fn compose(
         &self,
         trial: &Trial,
@@ -112,7 +112,7 @@ impl FailureReport {
             write!(text, "\nagain:    cargo harness replay {folder}")
         };
         FailedVerdict {
-            text,
+            text: printable(&text),
             step: match self.place {
                 Place::Step(step) => Some(step + 1),
                 Place::Boot | Place::Setup(..) => None,

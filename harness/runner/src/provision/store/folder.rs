@@ -1,9 +1,9 @@
 //! The folder of one checkpoint: created by `begin`, completed by `finish`, read by `contents`.
 
 use std::fs::{DirBuilder, File, FileTimes};
-use std::io::{self};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use nix::fcntl::Flock;
@@ -12,7 +12,29 @@ use super::super::key::CheckpointKey;
 use super::store::CheckpointLease;
 use super::written;
 use base::files;
-use machine::{Checkpoint, KeyPair};
+use machine::{Checkpoint, KeyPair, SnapshotError};
+
+/// Why a checkpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// The saved machine is incomplete.
+    #[error(transparent)]
+    Machine(#[from] SnapshotError),
+    /// The key pair cannot be read.
+    #[error("{}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Its files may lack their content.
+    #[error("{} was not synced to disk before the host rebooted", folder.display())]
+    NotSynced {
+        /// Its folder.
+        folder: PathBuf,
+    },
+}
 
 /// The private key that the machine accepts; only its owner can read the file.
 pub(super) const KEY: &str = "login-key";
@@ -55,22 +77,25 @@ pub(super) fn read_key(folder: &Path) -> Option<CheckpointKey> {
 ///
 /// # Errors
 /// Why the folder is incomplete.
-pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), String> {
+pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), Damage> {
     let checkpoint = Checkpoint::open(folder)?;
     let read = |name: &str| {
         let file = folder.join(name);
-        std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))
+        std::fs::read_to_string(&file).map_err(|source| Damage::Unreadable { file, source })
     };
     let keys = KeyPair {
         private: read(KEY)?,
         public: read(&format!("{KEY}.pub"))?,
     };
-    written::check(folder)?;
+    if !written::is_whole(folder) {
+        let folder = folder.to_owned();
+        return Err(Damage::NotSynced { folder });
+    }
     Ok((checkpoint, keys))
 }
 
 /// Opens a checkpoint and records the time of use.
-pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<CheckpointLease, String> {
+pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<CheckpointLease, Damage> {
     let (checkpoint, keys) = contents(folder)?;
     written::write_out(folder);
     // If this fails, only the age of the checkpoint is wrong.

@@ -47,7 +47,10 @@ impl CheckpointStore {
                 let who = who.unwrap_or_else(|| "another process".into());
                 Some(format!("{who} is creating it"))
             }
-            _ => contents(&self.folder.join(name)).err(),
+            _ => {
+                let contents = contents(&self.folder.join(name));
+                contents.err().map(|damage| damage.to_string())
+            }
         }
     }
 

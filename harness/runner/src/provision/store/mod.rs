@@ -12,6 +12,7 @@ mod store;
 mod written;
 
 pub use explain::{Difference, Explained};
+pub use folder::Damage;
 pub use keep::Listed;
 pub(crate) use store::CheckpointLease;
 pub use store::{CheckpointStore, StoreError};

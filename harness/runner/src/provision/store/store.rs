@@ -13,7 +13,7 @@ use base::lock;
 use machine::{Checkpoint, KeyPair};
 
 use super::super::key::CheckpointKey;
-use super::folder::{begin, contents, finish, open, private, remove};
+use super::folder::{Damage, begin, contents, finish, open, private, remove};
 
 /// Why the store cannot provide a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum StoreError {
     Io(#[from] io::Error),
     /// The new checkpoint cannot be opened.
     #[error("the checkpoint is incomplete: {0}")]
-    Incomplete(String),
+    Incomplete(#[from] Damage),
 }
 
 /// The folder that holds all checkpoints.
@@ -94,7 +94,7 @@ impl CheckpointStore {
         }
         lock.relock(FlockArg::LockShared)
             .map_err(|errno| StoreError::Io(errno.into()))?;
-        Ok(open(&folder, lock).map_err(StoreError::Incomplete)?)
+        Ok(open(&folder, lock).map_err(StoreError::from)?)
     }
 
     /// Returns the checkpoint, or the exclusive lock for creating it, when no other process creates it.
