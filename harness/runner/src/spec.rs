@@ -40,7 +40,7 @@ pub(crate) fn of_scenario(
         profile,
         kernel: artifacts.kernel.clone(),
         initrd: Some(artifacts.initrd.clone()),
-        kernel_args: kernel_arguments(scenario),
+        kernel_args: kernel_arguments(&wanted.kernel_arguments, &scenario.disabled_services),
         memory: wanted.memory,
         disks: wanted
             .disks
@@ -62,21 +62,19 @@ pub(crate) fn of_scenario(
     })
 }
 
-/// The kernel arguments of the scenario, and one for each system container that a sabotage disables.
-fn kernel_arguments(scenario: &Scenario) -> Vec<String> {
-    let disabled = scenario.disabled_services.iter();
+/// The kernel arguments of a machine, and one for each system container that a sabotage disables. The latter replace
+/// arguments with the same key.
+fn kernel_arguments(own: &[String], disabled_services: &[String]) -> Vec<String> {
+    let disabled = disabled_services.iter();
     let disabled: Vec<_> = disabled
         .map(|name| RANCHEROS.disabled_service(name))
         .collect();
-    let is_replaced = |argument: &&String| {
-        let key = argument
-            .split_once('=')
-            .map_or(argument.as_str(), |(key, _)| key);
+    let is_replaced = |argument: &str| {
+        let key = argument.split('=').next().unwrap_or_default();
         disabled.iter().any(|one| one == key)
     };
-    let own = scenario.machine.kernel_arguments.iter();
-    let own = own.filter(|argument| !is_replaced(argument)).cloned();
-    own.chain(disabled.iter().cloned()).collect()
+    let own = own.iter().filter(|argument| !is_replaced(argument));
+    own.chain(&disabled).cloned().collect()
 }
 
 /// The registry of a machine, with the images of this tree that it serves at first.
@@ -196,5 +194,15 @@ mod tests {
         assert_eq!(network.name_server.as_deref(), Some("10.0.4.9"));
         assert_eq!(network.search, ["a.example"]);
         assert!(network.router && !network.ipv6);
+    }
+
+    #[test]
+    fn disabled_service_replaces_arguments_with_the_same_key() {
+        let own = ["quiet", "rancher.services.syslog.disabled=false"].map(str::to_owned);
+        assert_eq!(kernel_arguments(&own, &[]), own);
+        assert_eq!(
+            kernel_arguments(&own, &["syslog".into()]),
+            ["quiet", "rancher.services.syslog.disabled"]
+        );
     }
 }
