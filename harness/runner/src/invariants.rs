@@ -17,7 +17,7 @@ use crate::session::{BOOT, Deadline, FailureKind, Session, StepFailure, StepTime
 use crate::steps;
 use base::wait::{Poll, wait_until};
 use machine::{Engine, KeyPair, Machine, RANCHEROS};
-use scenario::{Action, Step};
+use scenario::Step;
 
 /// The interval between two checks. A check costs an emulated machine about 0.1 s.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -101,7 +101,7 @@ impl<'a> Invariants<'a> {
         session: &mut Session<'_>,
         work: impl AsyncFnOnce(&mut Session<'_>) -> Result<(), StepFailure>,
     ) -> Result<(), StepFailure> {
-        let interrupts = interrupts_machine(step);
+        let interrupts = step.interrupts_guest();
         let machine = if interrupts {
             Some(self.machine.write().await)
         } else {
@@ -180,14 +180,5 @@ async fn ping_engine(session: &mut Session<'_>) -> Result<(), StepFailure> {
             let what = format!("{} does not answer", RANCHEROS.system_engine);
             Err(StepFailure::of(FailureKind::Wait, what))
         }
-    }
-}
-
-/// Whether the machine is unreachable while this step runs.
-fn interrupts_machine(step: &Step) -> bool {
-    match &step.action {
-        Action::Reboot(_) | Action::PowerCut(_) => true,
-        Action::Fault(fault) => fault.interrupts_machine(),
-        _ => false,
     }
 }

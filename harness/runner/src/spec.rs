@@ -5,11 +5,12 @@ use crate::project::Project;
 use machine::profile::ResolvedProfile;
 use machine::services::registry::{Account, Image, RegistrySpec, Storage};
 use machine::{
-    Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page, Volume,
+    Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page,
+    RANCHEROS, Volume,
 };
 use scenario::{
-    Action, CardFile, CloudConfig, DiskFile, EngineName, FaultStep, KEY_PLACEHOLDER, MachineFile,
-    NetworkFile, RegistryFile, Scenario, Step, VolumeFormat,
+    Action, CardFile, CloudConfig, DiskFile, EngineName, KEY_PLACEHOLDER, MachineFile, NetworkFile,
+    RegistryFile, Scenario, Step, VolumeFormat,
 };
 
 /// Why the machine of a scenario cannot be described.
@@ -39,7 +40,7 @@ pub(crate) fn of_scenario(
         profile,
         kernel: artifacts.kernel.clone(),
         initrd: Some(artifacts.initrd.clone()),
-        kernel_args: wanted.kernel_arguments.clone(),
+        kernel_args: kernel_arguments(&wanted.kernel_arguments, &scenario.disabled_services),
         memory: wanted.memory,
         disks: wanted
             .disks
@@ -59,6 +60,21 @@ pub(crate) fn of_scenario(
         cards: wanted.cards.iter().map(card).collect(),
         console: scenario.console.clone(),
     })
+}
+
+/// The kernel arguments of a machine, and one for each system container that a sabotage disables. The latter replace
+/// arguments with the same key.
+fn kernel_arguments(own: &[String], disabled_services: &[String]) -> Vec<String> {
+    let disabled = disabled_services.iter();
+    let disabled: Vec<_> = disabled
+        .map(|name| RANCHEROS.disabled_service(name))
+        .collect();
+    let is_replaced = |argument: &str| {
+        let key = argument.split('=').next().unwrap_or_default();
+        disabled.iter().any(|one| one == key)
+    };
+    let own = own.iter().filter(|argument| !is_replaced(argument));
+    own.chain(&disabled).cloned().collect()
 }
 
 /// The registry of a machine, with the images of this tree that it serves at first.
@@ -89,7 +105,7 @@ fn cuts_power(step: &Step) -> bool {
 }
 
 fn takes_memory(step: &Step) -> bool {
-    matches!(&step.action, Action::Fault(FaultStep::Memory(_)))
+    matches!(step.action, Action::Memory(_))
 }
 
 /// An empty disk.
@@ -178,5 +194,15 @@ mod tests {
         assert_eq!(network.name_server.as_deref(), Some("10.0.4.9"));
         assert_eq!(network.search, ["a.example"]);
         assert!(network.router && !network.ipv6);
+    }
+
+    #[test]
+    fn disabled_service_replaces_arguments_with_the_same_key() {
+        let own = ["quiet", "rancher.services.syslog.disabled=false"].map(str::to_owned);
+        assert_eq!(kernel_arguments(&own, &[]), own);
+        assert_eq!(
+            kernel_arguments(&own, &["syslog".into()]),
+            ["quiet", "rancher.services.syslog.disabled"]
+        );
     }
 }

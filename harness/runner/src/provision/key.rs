@@ -10,7 +10,7 @@ use base::hash::Hash;
 use machine::profile::ResolvedFirmware;
 use machine::services::registry::Storage;
 use machine::{CardNetwork, MachineSpec};
-use scenario::WaitForStep;
+use scenario::step::WaitForStep;
 use yaml::ConsoleRules;
 
 /// The version of the checkpoint inputs. Increment it when older checkpoints become unusable.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use events::DurationStats;
 use host::speed::HostSpeed;
-use scenario::{Action, Step};
+use scenario::Step;
 
 use super::failure::StepFailure;
 
@@ -36,21 +36,6 @@ const LONGEST: f64 = 4.0;
 /// The upper bound of [`Slowdown`].
 const BUSIEST: f64 = 4.0;
 
-/// The default timeout of a step, by its kind.
-fn of_kind(action: &Action) -> Duration {
-    let seconds = match action {
-        Action::Events(_) | Action::Hotplug(_) | Action::TimeServer(_) | Action::NameServer(_) => {
-            15
-        }
-        Action::Ssh(_) | Action::Serial(_) => 60,
-        Action::WaitFor(step) => 90 + step.silence.map_or(0, |span| span.0.as_secs()),
-        Action::Docker(_) | Action::Client(_) => 90,
-        Action::Reboot(_) | Action::PowerCut(_) => 240,
-        Action::Fault(fault) => return fault.limit(),
-    };
-    Duration::from_secs(seconds)
-}
-
 /// The timeout of a step, and how it was computed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepTimeout {
@@ -66,7 +51,7 @@ impl StepTimeout {
     /// for this host and never exceeded.
     pub(crate) fn of(step: &Step, recorded: Option<DurationStats>, slowdown: Slowdown) -> Self {
         let recorded = recorded.filter(DurationStats::is_known);
-        let base = step.timeout.unwrap_or_else(|| of_kind(&step.action));
+        let base = step.limit();
         let here = scaled(base);
         let most = match step.timeout {
             Some(_) => here,
@@ -170,6 +155,7 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scenario::Action;
 
     const IDLE: Slowdown = Slowdown(1.0);
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use machine::{FaultyDisk, Machine, MachineError, Relay};
-use scenario::{Account, Undone};
+use scenario::Account;
+use scenario::step::Undone;
 
 use super::carrier;
 use super::deadline::Deadline;

@@ -173,7 +173,7 @@ impl<'a> Session<'a> {
 /// A command line that runs with the rights of an account.
 pub(crate) fn for_account(command: &str, account: Account) -> String {
     match account {
-        Account::Rancher => command.to_owned(),
+        Account::Login => command.to_owned(),
         Account::Root => format!("sudo -n sh -c {}", quote(command)),
     }
 }

@@ -71,5 +71,5 @@ fn for_account_quotes_the_command_for_sudo() {
     use scenario::Account;
     let command = for_account("echo 'a b'", Account::Root);
     assert_eq!(command, r"sudo -n sh -c 'echo '\''a b'\'''");
-    assert_eq!(for_account("id", Account::Rancher), "id");
+    assert_eq!(for_account("id", Account::Login), "id");
 }

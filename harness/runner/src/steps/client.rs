@@ -1,7 +1,7 @@
 //! Commands on the client beside the machine.
 
 use crate::client::{self, Client};
-use scenario::ClientStep;
+use scenario::step::ClientStep;
 
 use crate::session::{Deadline, Session, StepFailure, Wanted, judge};
 

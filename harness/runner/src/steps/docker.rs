@@ -1,12 +1,15 @@
 //! Requests to a Docker engine.
 
+mod container;
+mod import;
+mod tls;
+
 use bollard::Docker;
 use bollard::query_parameters::ListContainersOptionsBuilder;
 
-use scenario::{DockerAction, DockerPs, DockerStep, Words};
+use scenario::Words;
+use scenario::step::{DockerAction, DockerPs, DockerStep};
 
-use super::import;
-use super::{container, tls};
 use crate::session::{Deadline, Session, StepFailure, Wanted, judge};
 use crate::spec;
 

@@ -1,11 +1,15 @@
 //! Compares boot events with expectations. The report of a failed trial lists the events.
 
 use machine::BootEvent;
-use scenario::EventsStep;
+use scenario::step::EventsStep;
 
-use crate::session::StepFailure;
+use crate::session::{Session, StepFailure};
 
-pub(super) fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), StepFailure> {
+pub(super) fn perform(step: &EventsStep, session: &Session<'_>) -> Result<(), StepFailure> {
+    judge(step, &session.machine.boot_events())
+}
+
+fn judge(step: &EventsStep, events: &[BootEvent]) -> Result<(), StepFailure> {
     in_order(&step.order, events)?;
     step.failed
         .as_ref()

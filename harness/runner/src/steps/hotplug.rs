@@ -1,6 +1,6 @@
 //! Hot-plugs devices into the running machine.
 
-use scenario::{HotplugStep, Plugged};
+use scenario::step::{HotplugStep, Plugged};
 
 use crate::session::{Session, StepFailure};
 use crate::spec;

@@ -1,7 +1,7 @@
 //! Starts a name server for the machine.
 
 use machine::services::NameServer;
-use scenario::NameServerStep;
+use scenario::step::NameServerStep;
 
 use crate::session::{Deadline, Session, StepFailure};
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use machine::Loss;
-use scenario::PowerCutStep;
+use scenario::step::PowerCutStep;
 
 use crate::session::{Deadline, Session, StepFailure};
 

@@ -1,13 +1,12 @@
 //! Reboots the machine. A changed boot id proves the reboot.
 
-use scenario::{Account, RebootStep};
+use scenario::Account;
+use scenario::step::RebootStep;
 
 use crate::session::{Deadline, Session, StepFailure};
 
 const BOOT_ID: &str = "cat /proc/sys/kernel/random/boot_id";
 const COMMAND: &str = "sudo reboot";
-/// The first boot event.
-pub(super) const FIRST: &str = "init";
 
 pub(super) async fn perform(
     step: &RebootStep,
@@ -49,7 +48,7 @@ pub(super) async fn boot_id(
     session: &mut Session<'_>,
     deadline: &Deadline,
 ) -> Result<String, StepFailure> {
-    let output = session.run(BOOT_ID, Account::Rancher, deadline).await?;
+    let output = session.run(BOOT_ID, Account::Login, deadline).await?;
     let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if id.is_empty() {
         return Err(StepFailure::new("the machine has no boot id").with_output(BOOT_ID, &output));

@@ -1,6 +1,6 @@
 //! Input and output on the serial console.
 
-use scenario::{SerialLogin, SerialStep};
+use scenario::step::{SerialLogin, SerialStep};
 
 use crate::session::{Deadline, Session, StepFailure, Wanted, judge};
 

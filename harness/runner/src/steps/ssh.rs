@@ -1,7 +1,7 @@
 //! Commands, uploads and logins over SSH.
 
 use machine::{KeyPair, Login, MachineError, Ssh};
-use scenario::{KeyName, SshStep, Upload};
+use scenario::step::{KeyName, SshStep, Upload};
 
 use crate::session::{Deadline, Session, StepFailure, Wanted, for_account, judge};
 
@@ -82,7 +82,7 @@ async fn upload(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     let mode = if upload.executable { 0o755 } else { 0o644 };
-    if step.account == scenario::Account::Rancher {
+    if step.account == scenario::Account::Login {
         return Ok(ssh.upload(content, &upload.to, mode).await?);
     }
     let temporary = "/tmp/.harness-upload";

@@ -1,7 +1,7 @@
 //! Starts a time server for the machine.
 
 use machine::services::TimeServer;
-use scenario::TimeServerStep;
+use scenario::step::TimeServerStep;
 
 use crate::session::{Deadline, Session, StepFailure};
 

@@ -3,7 +3,7 @@
 use crate::session::{BOOT, Deadline, LOGIN, Session, StepFailure, scaled};
 use crate::steps;
 use machine::{Engine, KeyPair, Login, Machine, MachineError};
-use scenario::WaitForStep;
+use scenario::step::WaitForStep;
 
 /// Waits until a started machine fulfils `wanted`, or has booted.
 pub(super) async fn booted(
@@ -16,7 +16,7 @@ pub(super) async fn booted(
         return Ok(machine.wait_ready(limit).await?);
     };
     let limit = Deadline::within(limit);
-    let wait = async { Ok(steps::wait::perform(wanted, session, &limit).await) };
+    let wait = async { Ok(steps::wait_for::perform(wanted, session, &limit).await) };
     machine.fail_fast(wait).await?
 }
 

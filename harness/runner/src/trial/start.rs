@@ -11,7 +11,8 @@ use crate::session::{Deadline, LOGIN, Session, StepFailure, scaled};
 use base::text::printable;
 use events::EventKind;
 use machine::{KeyPair, Machine, MachineError};
-use scenario::{Start, WaitForStep};
+use scenario::Start;
+use scenario::step::WaitForStep;
 
 use super::checkpoint::Maker;
 use super::definition::Trial;
