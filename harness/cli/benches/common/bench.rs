@@ -32,7 +32,7 @@ impl Bench {
     /// `name` is the name of its evidence.
     pub fn prepare(name: &'static str) -> Result<Self> {
         let project = project::find();
-        let artifacts = artifacts::obtain(&project)?;
+        let artifacts = artifacts::of_environment(&project)?;
         let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
         Ok(Self {
             project,

@@ -17,7 +17,7 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Runs a benchmark, prints its figures at the end, and returns the exit status.
 pub fn run(bench: impl Future<Output = Result<Vec<Figure>>>) -> ExitCode {
-    match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(bench)) {
+    match harness::runtime::new().map(|runtime| runtime.block_on(bench)) {
         Ok(Ok(figures)) => figure::verdict(&figures),
         Ok(Err(error)) => no_figures(&error),
         Err(error) => no_figures(&error),

@@ -25,7 +25,7 @@ fn bytes_that_are_not_zero(file: &Path) -> u64 {
 #[tokio::test]
 async fn balloon_of_a_fork_does_not_change_the_checkpoint() {
     let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
+    let spec = spec(&keys);
     let spec = MachineSpec {
         balloon: true,
         ..spec

@@ -1,31 +1,22 @@
-//! Both Docker engines of the real OS, if the OS was built.
-
-use std::path::Path;
+//! Both Docker engines of the real OS.
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use harness::{artifacts, project};
 use machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
 use crate::{LONG, bench, profile, within};
 
-/// The build of this tree, or the one that `HARNESS_KERNEL` and `HARNESS_INITRD` name.
-pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/artifacts");
-    let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
-    let (kernel, initrd) = (
-        given("HARNESS_KERNEL", "vmlinuz"),
-        given("HARNESS_INITRD", "initrd"),
-    );
-    if !kernel.exists() || !initrd.exists() {
-        eprintln!("skipped: no build of the OS in {}", dist.display());
-        return None;
-    }
-    Some(MachineSpec {
+/// A machine with the OS of this tree, or the one that the environment names.
+pub(crate) fn spec(keys: &KeyPair) -> MachineSpec {
+    let artifacts = artifacts::of_environment(&project::find()).unwrap();
+    let profile = profile().resolve(&artifacts.kernel).unwrap();
+    MachineSpec {
         user_data: Some(format!(
             "#cloud-config\nssh_authorized_keys:\n- {}\n",
             keys.public
         )),
-        ..MachineSpec::new(profile().resolve(&kernel).unwrap(), &kernel, Some(&initrd))
-    })
+        ..MachineSpec::new(profile, &artifacts.kernel, Some(&artifacts.initrd))
+    }
 }
 
 /// Imports an image with one file.
@@ -49,7 +40,7 @@ async fn import(docker: &bollard::Docker) {
 #[tokio::test]
 async fn both_engines_answer_over_one_login() {
     let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
+    let spec = spec(&keys);
     let bench = bench();
     let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     machine.wait_ready(LONG).await.unwrap();

@@ -99,7 +99,7 @@ pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
 
 /// Makes the command boot the artifacts of this tree.
 pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
-    let artifacts = artifacts::obtain(&project::find()).map_err(|why| why.to_string())?;
+    let artifacts = artifacts::of_environment(&project::find()).map_err(|why| why.to_string())?;
     Ok(program
         .env(KERNEL_VARIABLE, artifacts.kernel)
         .env(INITRD_VARIABLE, artifacts.initrd))

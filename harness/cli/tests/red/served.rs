@@ -65,7 +65,7 @@ fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
         baseline: Baseline::default(),
         machine_limit: 0,
     };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = harness::runtime::new().unwrap();
     let ended = runtime.block_on(trial.run(&artifacts, &settings));
     assert!(
         matches!(ended, Err(Failure::Infrastructure(_))),

@@ -49,7 +49,7 @@ pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         baseline: Baseline::default(),
         machine_limit: 0,
     };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = harness::runtime::new().unwrap();
     for profile in [q35, q35, nvme, nvme] {
         let mut profile = profile.clone();
         profile.accel = Accel::Tcg;

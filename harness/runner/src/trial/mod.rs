@@ -47,7 +47,7 @@ use scenario::{Action, Scenario, Step};
 use base::text::printable;
 
 pub use before::Stopped;
-pub use keep::{LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
+pub use keep::{LIMIT_MIB, limit, sweep, write_key};
 use log::{Log, close, closed, ended, remove};
 pub use replay::{PastOutcome, PastTrial};
 pub use snapshot::accept_all as accept_snapshots;
