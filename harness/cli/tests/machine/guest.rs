@@ -36,7 +36,7 @@ const MODULES: [&str; 11] = [
 ];
 
 /// Its password.
-pub const PASSWORD: &str = "rancher";
+pub(crate) const PASSWORD: &str = "rancher";
 
 /// PID 1.
 const INIT: &str = r#"#!/bin/busybox sh
@@ -71,7 +71,7 @@ while :; do sleep 3600; done
 
 /// Kernel and initrd.
 #[derive(Clone)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// The kernel.
     pub kernel: PathBuf,
     /// The initrd.
@@ -79,7 +79,7 @@ pub struct Guest {
 }
 
 /// The guest, built at the first call.
-pub fn get() -> Guest {
+pub(crate) fn get() -> Guest {
     static MADE: OnceLock<Result<Guest, String>> = OnceLock::new();
     match MADE.get_or_init(make) {
         Ok(guest) => guest.clone(),

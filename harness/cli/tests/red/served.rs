@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::tree;
 
 /// Uses a kernel that QEMU rejects immediately: the test is about the checks before the machine starts.
-pub fn check(trial: &Trial) {
+pub(crate) fn check(trial: &Trial) {
     let parent = tempfile::tempdir().unwrap();
     let none = parent.path().join("none");
     std::fs::write(&none, "no kernel").unwrap();

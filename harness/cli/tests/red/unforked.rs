@@ -31,7 +31,7 @@ impl Listener for Notes {
 }
 
 /// Runs two profiles twice each, one of which supports saving, with a kernel that QEMU rejects immediately.
-pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
+pub(crate) fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     let parent = tempfile::tempdir().unwrap();
     let file = |name: &str| parent.path().join(name);
     std::fs::write(file("none"), "no kernel").unwrap();
