@@ -164,9 +164,9 @@ mod tests {
     #[test]
     fn events_are_truncated_or_appended_to() {
         let outputs = |option| parsed(&[option, "x"]).unwrap().output.outputs();
-        let (anew, appended) = (outputs("--events"), outputs("--append-events"));
-        assert_eq!(anew.events, appended.events);
-        assert!(anew.events_anew && !appended.events_anew);
+        let (written, appended) = (outputs("--events"), outputs("--append-events"));
+        assert_eq!(written.events, appended.events);
+        assert!(written.events_anew && !appended.events_anew);
     }
 
     #[test]
