@@ -85,8 +85,11 @@ fn name_variable(command: &Command, mut error: Error) -> Error {
     ) else {
         return error;
     };
+    // Not the display of the option: clap completes only the command that was called.
+    let option = option.split([' ', '=']).next().map(str::to_owned);
     let is_it = |argument: &&Arg| {
-        argument.to_string() == option && value(argument).is_some_and(|value| *value == *invalid)
+        argument.get_long().map(|long| format!("--{long}")) == option
+            && value(argument).is_some_and(|value| *value == *invalid)
     };
     let all = arguments(command);
     let variable = all.iter().map(|(_, argument)| *argument).find(is_it);
@@ -150,6 +153,20 @@ mod tests {
         /// How long
         #[arg(long, env = "CARGO_MANIFEST_DIR")]
         minutes: Option<u32>,
+        #[command(subcommand)]
+        next: Option<Next>,
+    }
+
+    #[derive(Debug, clap::Subcommand)]
+    enum Next {
+        /// Pour it
+        Pour {
+            /// How much
+            #[arg(long, env = "CARGO_PKG_NAME")]
+            ounces: Option<u32>,
+        },
+        /// Drink it
+        Drink,
     }
 
     fn tea(arguments: &[&str]) -> Result<Tea, Error> {
@@ -164,6 +181,9 @@ mod tests {
             error.contains("for 'CARGO_MANIFEST_DIR': invalid digit"),
             "{error}"
         );
+        let error = tea(&["--minutes", "3", "pour"]).unwrap_err().to_string();
+        assert!(error.contains("'harness' for 'CARGO_PKG_NAME'"), "{error}");
+        assert!(tea(&["--minutes", "3", "drink"]).is_ok());
         let error = tea(&["--minutes", "few"]).unwrap_err().to_string();
         assert!(error.contains("for '--minutes <MINUTES>'"), "{error}");
     }
@@ -185,10 +205,7 @@ mod tests {
             commands: vec!["harness".into()],
             about: "How many lumps".into(),
         };
-        assert_eq!(
-            found.keys().collect::<Vec<_>>(),
-            ["CARGO_MANIFEST_DIR", "PATH"]
-        );
+        assert_eq!(found["CARGO_PKG_NAME"].commands, ["pour"]);
         assert_eq!(found["PATH"], sugar);
     }
 }
