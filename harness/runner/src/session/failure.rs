@@ -251,4 +251,37 @@ mod tests {
             "  said \\u{202e}\n  got \\x00: \\x1b]52;c;x\\x07"
         );
     }
+
+    #[test]
+    fn kind_of_a_failure_follows_the_machine_error() {
+        let why = || "why".to_owned();
+        let panic = GuestFailure::Panic {
+            kind: "kernel panic",
+            line: why(),
+        };
+        let qmp = MachineError::Qmp {
+            command: why(),
+            why: why(),
+        };
+        let late = WaitError::deadline("tea", std::time::Duration::ZERO, why());
+        for (error, may_pass_later, is_qemu) in [
+            (MachineError::Ssh(why()), true, false),
+            (MachineError::Docker(why()), true, false),
+            (late.into(), true, false),
+            (qmp, false, false),
+            (MachineError::Other(why()), false, false),
+            (MachineError::Start(why()), false, true),
+            (GuestFailure::QemuEnded(why()).into(), false, true),
+            (GuestFailure::PoweredOff.into(), false, false),
+            (panic.into(), false, false),
+        ] {
+            let is_guest = matches!(error, MachineError::Guest(_)) && !is_qemu;
+            let failure = StepFailure::from(error);
+            assert_eq!(failure.may_pass_later(), may_pass_later, "{failure:?}");
+            assert_eq!(failure.is_qemu(), is_qemu, "{failure:?}");
+            assert_eq!(failure.may_have_guest_cause(), !is_guest, "{failure:?}");
+        }
+        let failure = StepFailure::new("stdout is not equal");
+        assert!(!failure.may_pass_later() && !failure.may_have_guest_cause());
+    }
 }

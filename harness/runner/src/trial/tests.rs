@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
+use super::failure::{Failure, InfrastructureError};
 use super::report::{FailureReport, FinishedStep, Seen};
 use crate::session::{Slowdown, StepFailure, StepTimeout, Wanted, judge, scaled};
 use machine::{BootEvent, GuestFailure, MachineError, Output};
@@ -124,5 +125,18 @@ fn step_timeout_overrides_the_default_of_its_kind() {
     assert!(
         limit(&steps[1]) < reboot,
         "a reboot takes longer than a command"
+    );
+}
+
+#[test]
+fn reason_of_an_infrastructure_error_lacks_the_evidence_folder() {
+    let error = InfrastructureError::Machine {
+        error: MachineError::Start("no memory".into()),
+        evidence: "target/evidence/q35-tea-1".into(),
+    };
+    assert_eq!(error.reason(), "QEMU did not start: no memory");
+    assert_eq!(
+        Failure::from(error).text(),
+        "QEMU did not start: no memory\nevidence: target/evidence/q35-tea-1"
     );
 }
