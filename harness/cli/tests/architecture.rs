@@ -15,7 +15,8 @@ const HARNESS: [(&str, &[&str]); 10] = [
     ("switch", &[]),
     ("events", &["base"]),
     ("host", &["base"]),
-    ("scenario", &["base", "yaml"]),
+    // Scenario files contain subnets and capture filters, which the switch defines.
+    ("scenario", &["base", "yaml", "switch"]),
     ("report", &["base", "events"]),
     ("machine", &["base", "yaml", "host", "switch"]),
     (

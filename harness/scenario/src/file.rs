@@ -10,6 +10,7 @@ use serde_yaml::Value;
 use yaml::ConsoleRules;
 
 use super::cards::{CardFile, NetworkFile};
+use super::cluster::{ClusterMachineFile, ClusterNetworkFile};
 use super::empty_disk::DiskFile;
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
@@ -36,6 +37,12 @@ pub struct ScenarioFile<S = StepFile> {
     /// What the machine gets in addition to its profile and its setup.
     #[serde(default)]
     pub machine: MachineFile,
+    /// The machines of a cluster, by name, each as `machine` describes. Without this key, the scenario has
+    /// one machine without a name.
+    pub machines: Option<BTreeMap<String, ClusterMachineFile>>,
+    /// The networks between the machines, by name.
+    #[serde(default)]
+    pub networks: BTreeMap<String, ClusterNetworkFile>,
     /// The setup (`setups/*.yaml`) that it continues from.
     pub setup: Option<String>,
     /// Where it starts.

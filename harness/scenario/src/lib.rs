@@ -4,9 +4,10 @@
 //! | module | subject |
 //! |---|---|
 //! | `file`, `cards`, `seed_data`, `setup`, `known_failure` | scenario and setup files, and their machine |
+//! | `cluster` | several machines and their networks |
 //! | `step` | the kinds of steps, one file for each |
 //! | `sabotage` | changes that must make a scenario fail |
-//! | `value`, `expectation`, `subnet`, `published_port`, `empty_disk` | values that several steps and files use |
+//! | `value`, `rate`, `expectation`, `subnet`, `published_port`, `empty_disk` | values that several steps and files use |
 //! | `lint`, `collector` | errors that serde cannot detect, in whole scenarios; what collects them |
 //! | `load`, `load_setups` | read and lint all files of a folder |
 //! | `scenario` | scenarios that passed the lint |
@@ -14,6 +15,7 @@
 //! | `upload` | files of the scenarios folder that steps send |
 
 mod cards;
+mod cluster;
 mod collector;
 mod empty_disk;
 mod expectation;
@@ -23,6 +25,7 @@ mod lint;
 mod load;
 mod load_setups;
 mod published_port;
+mod rate;
 mod sabotage;
 mod scenario;
 mod schema;
@@ -35,12 +38,14 @@ mod upload;
 mod value;
 
 pub use cards::{CardFile, HostName, NetworkFile};
+pub use cluster::{ClusterMachine, ClusterMachineFile, ClusterNetwork, ClusterNetworkFile};
 pub use empty_disk::DiskFile;
 pub use expectation::{Filter, TextExpectation};
 pub use file::{CloudConfig, MachineFile, RegistryFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, load, load_all, warnings};
 pub use published_port::PublishedPort;
+pub use rate::Rate;
 pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
 pub use scenario::{Scenario, sent_files};
 pub use schema::{of_setups as schema_of_setups, schema};

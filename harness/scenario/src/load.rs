@@ -9,6 +9,7 @@ use serde_yaml::Value;
 
 use yaml::{Document, SourceError};
 
+use super::cluster::Cluster;
 use super::collector::Lint;
 use super::file::ScenarioFile;
 use super::lint;
@@ -114,6 +115,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
             return Err(lint.errors);
         }
     };
+    let cluster = Cluster::of(head.machines.as_ref(), &head.networks);
     lint::head(&mut lint, &head, &known.profiles);
     let invariants = self::steps(&mut lint, head.invariants.clone(), "invariants");
     lint::invariants(&mut lint, &head, &invariants);
@@ -136,6 +138,8 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         profiles: head.profiles,
         more_profiles: head.more_profiles,
         machine: head.machine,
+        machines: cluster.machines,
+        networks: cluster.networks,
         setups,
         start: head.start,
         ready: head.ready,
@@ -186,7 +190,7 @@ fn kind_without_value(step: &Value) -> Option<&str> {
     let step = step.as_mapping()?;
     let mut kinds = step.iter().filter(|(key, _)| {
         let key = key.as_str().unwrap_or_default();
-        !matches!(key, "name" | "timeout")
+        !matches!(key, "name" | "on" | "timeout")
     });
     let (key, value) = kinds.next()?;
     let alone = kinds.next().is_none() && value.is_null();

@@ -217,6 +217,7 @@ impl Sabotage {
         Step {
             line: self.line,
             name: Some(format!("sabotage, {}", self.change.describe())),
+            on: Vec::new(),
             timeout: None,
             action: Action::Ssh(action),
         }

@@ -1,6 +1,8 @@
 //! Values of scenario files that are validated while they are deserialized.
 
 use std::borrow::Cow;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
@@ -9,6 +11,26 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
+
+/// Reads a value from its text; the error of the type is the message.
+pub(crate) fn from_text<'de, D: Deserializer<'de>, T>(deserializer: D) -> Result<T, D::Error>
+where
+    T: FromStr<Err: Display>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(D::Error::custom)
+}
+
+/// Reads an optional value from its text.
+pub(crate) fn optional_from_text<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: Display>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| text.parse().map_err(D::Error::custom))
+        .transpose()
+}
 
 /// A regular expression; `^` and `$` match at the start and end of every line.
 #[derive(Debug, Clone)]

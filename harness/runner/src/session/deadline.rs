@@ -163,6 +163,7 @@ mod tests {
         Step {
             line: 1,
             name: None,
+            on: Vec::new(),
             timeout: timeout.map(Duration::from_secs),
             action: serde_yaml::from_str("run: make tea")
                 .map(Action::Ssh)

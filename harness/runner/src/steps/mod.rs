@@ -60,6 +60,9 @@ pub(crate) async fn perform(
         Action::Memory(step) => memory::perform(step, session, deadline).await,
         Action::PowerButton(step) => power_button::perform(step, session, deadline).await,
         Action::PowerOff(step) => power_off::perform(step, session, deadline).await,
+        Action::Partition(_) | Action::Link(_) | Action::Capture(_) => {
+            Err(StepFailure::new("this step needs several machines"))
+        }
         Action::Undo(target) => undo::perform(*target, session, deadline).await,
     }
 }

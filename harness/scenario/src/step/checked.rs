@@ -12,6 +12,10 @@ pub struct Step {
     pub line: usize,
     /// Its name, if it has one.
     pub name: Option<String>,
+    /// The machines that it runs on, in order. Empty in a scenario with one machine, for a step about
+    /// networks, and for `undo: all` without `on`, which is about all machines and networks. An invariant
+    /// without `on` holds on all machines.
+    pub on: Vec<String>,
     /// Its timeout on the reference host, if it sets one.
     pub timeout: Option<Duration>,
     /// What it does.
@@ -41,12 +45,14 @@ impl StepFile {
     /// Checks the step: its kind, and the keys of that kind.
     pub(crate) fn check(self, lint: &mut Lint<'_>, path: &str) -> Option<Step> {
         let (name, timeout) = (self.name.clone(), self.timeout);
+        let on = self.on.clone().unwrap_or_default();
         let action = lint.one(self.kinds(), path, "a step")?;
         let kind_path = format!("{path}.{}", action.key());
         action.kind().lint(lint, &kind_path);
         Some(Step {
             line: lint.document.line(path),
             name,
+            on: on.0,
             timeout: timeout.map(|span| span.0),
             action,
         })

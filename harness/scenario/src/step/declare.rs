@@ -1,7 +1,7 @@
 //! The list of kinds as a macro: the types that name each kind come from one line for each.
 //!
-//! A step is a mapping with one key for its kind, and optionally `name` and `timeout`. Serde reads every
-//! kind as optional: an enum would need `flatten` for the two other keys, and errors in flattened
+//! A step is a mapping with one key for its kind, and optionally `name`, `on` and `timeout`. Serde reads every
+//! kind as optional: an enum would need `flatten` for the other keys, and errors in flattened
 //! fields have no position. The lint checks that there is exactly one kind and turns it into an
 //! `Action`.
 
@@ -15,6 +15,8 @@ macro_rules! step_kinds {
         pub struct StepFile {
             /// The name in reports; the default describes the kind.
             pub name: Option<String>,
+            /// The machines that it runs on, at the same time, in a scenario with several machines.
+            pub on: Option<$crate::Words>,
             /// The timeout on the reference host.
             pub timeout: Option<$crate::Span>,
             $($(#[$doc])+ pub $key: Option<$Fields>,)+

@@ -29,6 +29,11 @@ pub(crate) trait StepKind {
         true
     }
 
+    /// What it is about in a scenario with several machines.
+    fn place(&self) -> Place {
+        Place::Machines
+    }
+
     /// Whether the guest may not answer during the step.
     fn interrupts_guest(&self) -> bool {
         false
@@ -67,6 +72,17 @@ pub(crate) trait StepKind {
     /// Applies the step to the state of the machine after the steps so far; reports errors of the order. `path`
     /// is that of the step.
     fn follow(&self, _state: &mut MachineState, _lint: &mut Lint<'_>, _path: &str) {}
+}
+
+/// What a step is about in a scenario with several machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The machines in `on`.
+    Machines,
+    /// The networks between the machines; it has no `on`.
+    Networks,
+    /// The machines in `on`; without it, all machines and networks.
+    Any,
 }
 
 /// What a step changes.

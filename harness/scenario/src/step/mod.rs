@@ -4,6 +4,7 @@
 //! Five files are not kinds: `kind` (what each defines), `declare` (the list as a macro), `checked` (steps that
 //! passed the lint), `state` (the machine after the steps so far) and `text` (parts of titles).
 
+mod capture;
 mod checked;
 mod client;
 mod clock;
@@ -15,9 +16,11 @@ mod events;
 mod hotplug;
 mod kill;
 mod kind;
+mod link;
 mod memory;
 mod name_server;
 mod network;
+mod partition;
 mod pause;
 mod power_button;
 mod power_cut;
@@ -33,6 +36,7 @@ mod time_server;
 mod undo;
 mod wait_for;
 
+pub use capture::CaptureStep;
 pub use checked::Step;
 pub use client::ClientStep;
 pub use clock::{ClockStep, Jump};
@@ -44,9 +48,11 @@ pub use docker::{
 pub use events::EventsStep;
 pub use hotplug::{HotplugStep, Plugged};
 pub use kill::{KillStep, SignalName};
+pub use link::LinkStep;
 pub use memory::MemoryStep;
 pub use name_server::NameServerStep;
 pub use network::{Link, NetworkStep};
+pub use partition::PartitionStep;
 pub use pause::PauseStep;
 pub use power_button::PowerButtonStep;
 pub use power_cut::PowerCutStep;
@@ -60,7 +66,7 @@ pub use time_server::TimeServerStep;
 pub use undo::Undone;
 pub use wait_for::{WaitAction, WaitContainer, WaitForStep, WaitSsh};
 
-pub(crate) use kind::{Effect, StepKind};
+pub(crate) use kind::{Effect, Place, StepKind};
 pub(crate) use state::MachineState;
 
 declare::step_kinds! {
@@ -108,6 +114,12 @@ declare::step_kinds! {
     power_button: PowerButton(PowerButtonStep),
     /// A command that powers the machine off.
     power_off: PowerOff(PowerOffStep),
+    /// Cuts machines off from each other on a network.
+    partition: Partition(PartitionStep),
+    /// Makes the link of a machine to a network slow or lossy.
+    link: Link(LinkStep),
+    /// Frames that a network has, or has not, carried.
+    capture: Capture(CaptureStep),
     /// Reverts faults before the trial ends.
     undo: Undo(Undone),
 }

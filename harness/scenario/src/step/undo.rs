@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::collector::Lint;
-use super::{Effect, MachineState, StepKind};
+use super::{Effect, MachineState, Place, StepKind};
 
 /// The faults to revert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -18,10 +18,14 @@ pub enum Undone {
     Clock,
     /// All disks.
     Disk,
+    /// The links of all machines to networks.
+    Link,
     /// The memory.
     Memory,
     /// All network interfaces.
     Network,
+    /// All partitions of networks.
+    Partition,
 }
 
 impl Undone {
@@ -44,8 +48,16 @@ impl StepKind for Undone {
         *self == Self::Clock
     }
 
+    fn place(&self) -> Place {
+        match self {
+            Self::All => Place::Any,
+            Self::Link | Self::Partition => Place::Networks,
+            Self::Clock | Self::Disk | Self::Memory | Self::Network => Place::Machines,
+        }
+    }
+
     fn needs_guest(&self) -> bool {
-        !matches!(self, Self::All | Self::Disk)
+        !matches!(self, Self::All | Self::Disk | Self::Link | Self::Partition)
     }
 
     fn interrupts_guest(&self) -> bool {

@@ -1,0 +1,126 @@
+//! Several machines in a scenario, and the networks between them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use switch::Subnet;
+
+use super::value::from_text;
+
+/// A machine of a cluster. `machine` describes what all machines have in common.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "ClusterMachine")]
+pub struct ClusterMachineFile {
+    /// The networks that it is attached to, each with a network card. The cards are in this order.
+    pub networks: Vec<String>,
+}
+
+/// A network between the machines of a cluster: an Ethernet switch.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ClusterNetwork")]
+pub struct ClusterNetworkFile {
+    /// Its addresses (`10.9.0.0/24`). The first machine by name has the first address, also on a network
+    /// that only some of them are attached to.
+    #[serde(deserialize_with = "from_text")]
+    #[schemars(with = "String")]
+    pub subnet: Subnet,
+    /// Whether the network has a DHCP server, which gives each machine its address.
+    #[serde(default = "yes")]
+    pub dhcp: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A machine of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMachine {
+    /// Its name.
+    pub name: String,
+    /// The networks that it is attached to, in the order of the file; each is one network card.
+    pub networks: Vec<String>,
+}
+
+/// A network between machines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNetwork {
+    /// Its name.
+    pub name: String,
+    /// Its addresses.
+    pub subnet: Subnet,
+    /// Whether its DHCP server gives each machine its address.
+    pub dhcp: bool,
+}
+
+/// The machines and the networks of a scenario; none for a scenario with one machine.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cluster {
+    /// The machines, in the order of their names.
+    pub(crate) machines: Vec<ClusterMachine>,
+    /// The networks, in the order of their names.
+    pub(crate) networks: Vec<ClusterNetwork>,
+}
+
+impl Cluster {
+    pub(crate) fn of(
+        machines: Option<&BTreeMap<String, ClusterMachineFile>>,
+        networks: &BTreeMap<String, ClusterNetworkFile>,
+    ) -> Self {
+        let machine = |(name, file): (&String, &ClusterMachineFile)| ClusterMachine {
+            name: name.clone(),
+            networks: file.networks.clone(),
+        };
+        let network = |(name, file): (&String, &ClusterNetworkFile)| ClusterNetwork {
+            name: name.clone(),
+            subnet: file.subnet,
+            dhcp: file.dhcp,
+        };
+        Self {
+            machines: machines.into_iter().flatten().map(machine).collect(),
+            networks: networks.iter().map(network).collect(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
+    pub(crate) fn machine(&self, name: &str) -> Option<&ClusterMachine> {
+        self.machines.iter().find(|machine| machine.name == name)
+    }
+
+    pub(crate) fn network(&self, name: &str) -> Option<&ClusterNetwork> {
+        self.networks.iter().find(|network| network.name == name)
+    }
+
+    pub(crate) fn machine_names(&self) -> impl Iterator<Item = &str> {
+        self.machines.iter().map(|machine| machine.name.as_str())
+    }
+
+    pub(crate) fn network_names(&self) -> impl Iterator<Item = &str> {
+        self.networks.iter().map(|network| network.name.as_str())
+    }
+}
+
+/// The number of a machine, from 1.
+pub(crate) fn number(machines: &[ClusterMachine], name: &str) -> Option<u32> {
+    let index = machines.iter().position(|machine| machine.name == name)?;
+    u32::try_from(index + 1).ok()
+}
+
+/// The address of a machine on a network that it is attached to.
+pub(crate) fn address(
+    machines: &[ClusterMachine],
+    networks: &[ClusterNetwork],
+    (machine, network): (&str, &str),
+) -> Option<Ipv4Addr> {
+    let attached = machines.iter().find(|one| one.name == machine)?;
+    attached.networks.iter().find(|one| *one == network)?;
+    let network = networks.iter().find(|one| one.name == network)?;
+    network.subnet.machine(number(machines, machine)?)
+}
