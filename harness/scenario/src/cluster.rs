@@ -25,8 +25,8 @@ pub struct ClusterMachineFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ClusterNetwork")]
 pub struct ClusterNetworkFile {
-    /// Its addresses (`10.9.0.0/24`). The first machine by name has the first address, also on a network
-    /// that only some of them are attached to.
+    /// Its addresses (`10.9.0.0/24`). The first of all machines by name has the first address, the second one
+    /// the second, whether they are attached or not.
     #[serde(deserialize_with = "from_text")]
     #[schemars(with = "String")]
     pub subnet: Subnet,

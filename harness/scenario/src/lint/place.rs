@@ -154,10 +154,16 @@ mod tests {
             "ssh: { run: ls }\n  \
              - { on: d, ssh: { run: ls } }\n  \
              - { on: [a, b, a], ssh: { run: ls } }\n  \
-             - { on: [], ssh: { run: ls } }\n  \
              - { on: a, partition: { network: lan, between: [a, b] } }\n  \
              - { on: a, undo: partition }"
         )));
+    }
+
+    #[test]
+    fn on_is_refused_when_its_list_is_empty() {
+        let text = errors(&cluster("", "{ on: [], ssh: { run: ls } }"));
+        assert!(text.contains("`on` names no machine"), "{text}");
+        assert_eq!(text.matches("error: ").count(), 1, "{text}");
     }
 
     #[test]
