@@ -6,7 +6,9 @@ use std::net::Ipv4Addr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switch::Subnet;
+use yaml::closest;
 
+use super::collector::Lint;
 use super::value::from_text;
 
 /// A machine of a cluster. `machine` describes what all machines have in common.
@@ -23,8 +25,8 @@ pub struct ClusterMachineFile {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ClusterNetwork")]
 pub struct ClusterNetworkFile {
-    /// Its addresses (`10.9.0.0/24`). The first machine by name has the first address, also on a network
-    /// that only some of them are attached to.
+    /// Its addresses (`10.9.0.0/24`). The first of all machines by name has the first address, the second one
+    /// the second, whether they are attached or not.
     #[serde(deserialize_with = "from_text")]
     #[schemars(with = "String")]
     pub subnet: Subnet,
@@ -98,12 +100,62 @@ impl Cluster {
         self.networks.iter().find(|network| network.name == name)
     }
 
+    /// Whether a machine exists; reports an error at the value of `path` if not.
+    pub(crate) fn has_machine(&self, lint: &mut Lint<'_>, name: &str, path: &str) -> bool {
+        let known = self.machine(name).is_some();
+        if !known {
+            let names = self.machine_names().collect();
+            lint.value(path, format!("unknown machine `{name}`"), near(name, names));
+        }
+        known
+    }
+
+    /// Whether a network exists; reports an error at the value of `path` if not.
+    pub(crate) fn has_network(&self, lint: &mut Lint<'_>, name: &str, path: &str) -> bool {
+        let known = self.network(name).is_some();
+        if !known {
+            let names = self.network_names().collect();
+            lint.value(path, format!("unknown network `{name}`"), near(name, names));
+        }
+        known
+    }
+
+    /// Reports an error at the value of `path` if a machine does not exist, or is not attached to a network.
+    pub(crate) fn check_attached(
+        &self,
+        lint: &mut Lint<'_>,
+        (machine, network): (&str, &str),
+        path: &str,
+    ) {
+        let attached = |one: &&ClusterMachine| one.networks.iter().any(|name| name == network);
+        if !self.has_machine(lint, machine, path)
+            || self.machine(machine).as_ref().is_some_and(attached)
+        {
+            return;
+        }
+        let message = format!("machine `{machine}` is not attached to network `{network}`");
+        let hint = format!("add `{network}` to `machines.{machine}.networks`");
+        lint.value(path, message, hint);
+    }
+
     pub(crate) fn machine_names(&self) -> impl Iterator<Item = &str> {
         self.machines.iter().map(|machine| machine.name.as_str())
     }
 
     pub(crate) fn network_names(&self) -> impl Iterator<Item = &str> {
         self.networks.iter().map(|network| network.name.as_str())
+    }
+}
+
+/// The hint for an unknown name.
+fn near(wanted: &str, names: Vec<&str>) -> String {
+    let list = match names.as_slice() {
+        [] => "there are none".to_owned(),
+        names => format!("known are: {}", names.join(", ")),
+    };
+    match closest(wanted, names) {
+        Some(near) => format!("did you mean `{near}`? {list}"),
+        None => list,
     }
 }
 

@@ -53,6 +53,13 @@ impl<'a> Lint<'a> {
         }
     }
 
+    /// Begins the messages of all errors after the first `count` with a text.
+    pub(crate) fn prefix_errors(&mut self, count: usize, prefix: &str) {
+        for error in self.errors.iter_mut().skip(count) {
+            error.message.insert_str(0, prefix);
+        }
+    }
+
     /// Refuses a path of the machine that does not start at its root.
     pub(crate) fn absolute(&mut self, file: &str, path: &str) {
         if !file.starts_with('/') {

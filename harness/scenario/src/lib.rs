@@ -4,7 +4,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `file`, `cards`, `seed_data`, `setup`, `known_failure` | scenario and setup files, and their machine |
-//! | `cluster` | several machines and their networks |
+//! | `cluster`, `addresses` | several machines and their networks; `${MACHINE.NETWORK}` in steps |
 //! | `step` | the kinds of steps, one file for each |
 //! | `sabotage` | changes that must make a scenario fail |
 //! | `value`, `rate`, `expectation`, `subnet`, `published_port`, `empty_disk` | values that several steps and files use |
@@ -14,6 +14,7 @@
 //! | `schema`, `step_table` | the JSON schemas for editors, and the reference in `scenarios/README.md` |
 //! | `upload` | files of the scenarios folder that steps send |
 
+mod addresses;
 mod cards;
 mod cluster;
 mod collector;

@@ -1,5 +1,6 @@
 //! Loads scenarios: reads files, deserializes them and lints them. Reports all errors, not only the first.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use serde_yaml::Value;
 
 use yaml::{Document, SourceError};
 
-use super::cluster::Cluster;
+use super::addresses;
+use super::cluster::{Cluster, ClusterMachineFile, ClusterNetworkFile};
 use super::collector::Lint;
 use super::file::ScenarioFile;
 use super::lint;
@@ -34,6 +36,14 @@ pub struct Known {
 struct OnlySteps {
     #[serde(default)]
     steps: Vec<Value>,
+}
+
+/// The machines and networks of a file whose head is invalid: its steps can refer to them.
+#[derive(Deserialize)]
+struct OnlyCluster {
+    machines: Option<BTreeMap<String, ClusterMachineFile>>,
+    #[serde(default)]
+    networks: BTreeMap<String, ClusterNetworkFile>,
 }
 
 /// Reads all scenarios (`*.yaml`) of a folder, sorted by name, and the setups in
@@ -100,33 +110,24 @@ pub fn load(file: &Path, known: &Known) -> Result<Scenario, Vec<SourceError>> {
 pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<SourceError>> {
     let value = document.value().map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
-    let head = document.fit::<ScenarioFile<Value>>(value.clone(), "");
-    let raw = match &head {
-        Ok(head) => head.steps.clone(),
-        Err(_) => document
-            .fit(value, "")
-            .map_or_else(|_| Vec::new(), |only: OnlySteps| only.steps),
-    };
-    let steps = steps(&mut lint, raw, "steps");
-    let head = match head {
+    let mut head = match document.fit::<ScenarioFile<Value>>(value.clone(), "") {
         Ok(head) => head,
-        Err(error) => {
-            lint.errors.insert(0, error);
-            return Err(lint.errors);
-        }
+        Err(error) => return Err(errors_with_steps(lint, value, error)),
     };
     let cluster = Cluster::of(head.machines.as_ref(), &head.networks);
+    let mut steps = steps(&mut lint, &cluster, head.steps.clone(), "steps");
     lint::head(&mut lint, &head, &known.profiles);
-    let invariants = self::steps(&mut lint, head.invariants.clone(), "invariants");
+    let mut invariants = self::steps(&mut lint, &cluster, head.invariants.clone(), "invariants");
+    lint::placed(&mut lint, &head, &cluster, (&mut steps, &mut invariants));
     lint::invariants(&mut lint, &head, &invariants);
     let setups = chain(&mut lint, head.setup.as_deref(), &known.setups);
-    let mut head = head;
     head.machine = setups
         .iter()
         .map(|setup| &setup.machine)
         .rfold(head.machine, |more, base| base.with(more));
-    lint::whole(&mut lint, &head, &steps);
-    let sabotage = lint::sabotages(&mut lint, &head, &steps);
+    lint::cluster(&mut lint, &head, &cluster);
+    lint::whole(&mut lint, &head, &cluster, &steps);
+    let sabotage = lint::sabotages(&mut lint, &head, &cluster, &steps);
     if !lint.errors.is_empty() {
         lint.errors.sort_by_key(|error| error.line);
         return Err(lint.errors);
@@ -156,6 +157,17 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
     })
 }
 
+/// The error of an invalid head, and the errors of the steps below it.
+fn errors_with_steps(mut lint: Lint<'_>, value: Value, error: SourceError) -> Vec<SourceError> {
+    lint.errors.push(error);
+    let names: Option<OnlyCluster> = lint.document.fit(value.clone(), "").ok();
+    let only: Option<OnlySteps> = lint.document.fit(value, "").ok();
+    let cluster = names.map(|names| Cluster::of(names.machines.as_ref(), &names.networks));
+    let raw = only.map(|only| only.steps).unwrap_or_default();
+    steps(&mut lint, &cluster.unwrap_or_default(), raw, "steps");
+    lint.errors
+}
+
 /// The setups that a scenario continues from, the first one first.
 fn chain(lint: &mut Lint<'_>, setup: Option<&str>, setups: &Setups) -> Vec<Arc<Setup>> {
     let Some(name) = setup else { return Vec::new() };
@@ -166,10 +178,16 @@ fn chain(lint: &mut Lint<'_>, setup: Option<&str>, setups: &Setups) -> Vec<Arc<S
 }
 
 /// Returns the valid steps below a key.
-pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>, key: &str) -> Vec<Step> {
+pub(super) fn steps(
+    lint: &mut Lint<'_>,
+    cluster: &Cluster,
+    raw: Vec<Value>,
+    key: &str,
+) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (number, value) in raw.into_iter().enumerate() {
+    for (number, mut value) in raw.into_iter().enumerate() {
         let path = format!("{key}[{number}]");
+        addresses::fill(lint, cluster, &mut value, &path);
         if let Some(kind) = kind_without_value(&value) {
             let message = format!("`{kind}` has no value");
             let error = lint.document.at_key(&format!("{path}.{kind}"), message);

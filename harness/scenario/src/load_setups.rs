@@ -8,6 +8,7 @@ use serde_yaml::Value;
 use base::hash::Hash;
 use yaml::{Document, SourceError};
 
+use super::cluster::Cluster;
 use super::collector::Lint;
 use super::lint;
 use super::load;
@@ -61,7 +62,7 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
     let head = head.map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
     let mut content: Vec<_> = head.steps.iter().cloned().map(nameless).collect();
-    let steps = load::steps(&mut lint, head.steps.clone(), "steps");
+    let steps = load::steps(&mut lint, &Cluster::default(), head.steps.clone(), "steps");
     content.extend(sent_hashes(document, &steps));
     lint::setup(&mut lint, &head, &steps);
     if !lint.errors.is_empty() {
@@ -142,6 +143,7 @@ mod tests {
         let cycle = KETTLE.replace("about: hot water", "about: hot water\nafter: tea");
         let cut = KETTLE.replace("ssh: {run: boil}", "power_cut: {}");
         let events = KETTLE.replace("ssh: {run: boil}", "events: {failed: []}");
+        let on = KETTLE.replace("ssh: {run: boil}", "{ on: a, ssh: {run: boil} }");
         let fault = KETTLE.replace("ssh: {run: boil}", "clock: {jump: 1h}");
         for (name, files) in [
             (
@@ -160,6 +162,7 @@ mod tests {
                 vec![("pot", KETTLE.into())],
             ),
             ("setup_that_checks_the_boot", vec![("kettle", events)]),
+            ("setup_that_names_machines", vec![("kettle", on)]),
             ("setup_that_injects_a_fault", vec![("kettle", fault)]),
             ("setup_that_cuts_the_power", vec![("kettle", cut)]),
         ] {

@@ -33,7 +33,7 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let divides = |(_, bits): &&(&str, u64)| self.0 % bits == 0;
+        let divides = |(_, bits): &&(&str, u64)| self.0.is_multiple_of(*bits);
         let (unit, bits) = UNITS.iter().find(divides).unwrap_or(&("bit", 1));
         write!(f, "{}{unit}", self.0 / bits)
     }

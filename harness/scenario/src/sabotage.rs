@@ -13,7 +13,7 @@ use serde::de::{Deserializer, Error, Visitor};
 use super::file::Start;
 use super::scenario::Scenario;
 use super::step::{Action, SshStep, Step};
-use super::value::Account;
+use super::value::{Account, Words};
 
 /// One change that must make the scenario fail at a step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,6 +33,8 @@ pub struct SabotageFile {
     pub disk_without_label: Option<String>,
     /// A command line that runs as root on the machine when it is ready.
     pub run: Option<String>,
+    /// The machines that `run` runs on; the default is all machines of a cluster. Other changes apply to all.
+    pub on: Option<Words>,
     /// The step before which `run` runs; the default is the first.
     pub before: Option<StepRef>,
 }
@@ -135,6 +137,8 @@ pub enum Change {
         command: String,
         /// The index of the step before which it runs.
         before: usize,
+        /// The machines that it runs on; empty in a scenario with one machine.
+        on: Vec<String>,
     },
 }
 
@@ -198,7 +202,11 @@ impl Sabotage {
         changed.sabotaged = true;
         changed.known_failure = None;
         match &self.change {
-            Change::Run { command, before } => changed.steps.insert(*before, self.step(command)),
+            Change::Run {
+                command,
+                before,
+                on,
+            } => changed.steps.insert(*before, self.step(command, on)),
             change => {
                 change.apply(&mut changed);
                 // No other trial can use this machine, so it gets no checkpoint.
@@ -208,7 +216,7 @@ impl Sabotage {
         changed
     }
 
-    fn step(&self, command: &str) -> Step {
+    fn step(&self, command: &str, on: &[String]) -> Step {
         let action = SshStep {
             run: Some(command.to_owned()),
             account: Account::Root,
@@ -217,7 +225,7 @@ impl Sabotage {
         Step {
             line: self.line,
             name: Some(format!("sabotage, {}", self.change.describe())),
-            on: Vec::new(),
+            on: on.to_owned(),
             timeout: None,
             action: Action::Ssh(action),
         }
@@ -304,6 +312,7 @@ steps:
         let sabotage = sabotage(Change::Run {
             command: "spill".into(),
             before: 1,
+            on: Vec::new(),
         });
         let changed = sabotage.apply_to(&scenario(), 1);
         assert_eq!((changed.steps.len(), changed.start), (3, Start::Fork));

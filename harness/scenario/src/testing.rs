@@ -27,6 +27,15 @@ steps:
   - power_cut: { seed: 18446744073709551615 }
 ";
 
+/// A scenario with three machines: `a` and `b` on `lan`, `b` and `c` on `wan`. `head` is further keys, `steps` the
+/// steps after the first dash; the first one is in line 8 if `head` is empty.
+pub(crate) fn cluster(head: &str, steps: &str) -> String {
+    format!(
+        "name: tea\nabout: tea\nmachines: {{ a: {{ networks: [lan] }}, b: {{ networks: [lan, wan] }}, c: {{ networks: [wan] }} }}\n\
+         networks:\n  lan: {{ subnet: 10.9.0.0/24 }}\n  wan: {{ subnet: 10.8.0.0/24, dhcp: false }}\n{head}steps:\n  - {steps}\n"
+    )
+}
+
 /// What the scenarios of these tests can refer to.
 pub(crate) fn known() -> Known {
     Known {

@@ -39,6 +39,19 @@ fn step_table_of_the_readme_matches_the_types() {
 }
 
 #[test]
+fn example_of_a_cluster_in_the_readme_is_valid() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/README.md");
+    let readme = std::fs::read_to_string(&file).unwrap();
+    let (_, example) = readme.split_once("```yaml\nmachines:").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let text = format!("name: tea\nabout: tea\nmachines:{example}");
+    let scenario = crate::testing::read(&text).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(scenario.steps[0].on, ["a", "b"]);
+    let titles: Vec<_> = scenario.steps.iter().map(super::Step::title).collect();
+    assert!(titles[0].contains("ping -c 1 10.9.0.1"), "{titles:?}");
+}
+
+#[test]
 fn committed_scenarios_name_the_schema_in_their_first_line() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let files = |folder: &Path| std::fs::read_dir(folder).unwrap();

@@ -1,21 +1,75 @@
 //! Checks of steps in their order: a machine that is paused, off or unreachable cannot answer.
 
+use std::collections::BTreeMap;
+
+use super::super::cluster::Cluster;
 use super::super::collector::Lint;
 use super::super::file::ScenarioFile;
-use super::super::step::{Effect, MachineState, Step, StepKind};
+use super::super::step::{Effect, MachineState, Place, Step, StepKind, Undone};
 
 /// Checks all steps in their order.
-pub(super) fn in_order<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
-    let mut state = MachineState {
+pub(super) fn in_order<S>(
+    lint: &mut Lint<'_>,
+    head: &ScenarioFile<S>,
+    cluster: &Cluster,
+    steps: &[Step],
+) {
+    let machine = || MachineState {
         disks: head.machine.disks.len(),
         ..MachineState::default()
     };
+    let mut states = States {
+        unnamed: machine(),
+        machines: cluster
+            .machine_names()
+            .map(|name| (name, machine()))
+            .collect(),
+        networks: MachineState::default(),
+    };
     for (number, step) in steps.iter().enumerate() {
-        let path = format!("steps[{number}]");
-        let kind = step.action.kind();
-        allows(&state, kind, lint, &path);
-        kind.follow(&mut state, lint, &path);
+        states.follow(lint, step, &format!("steps[{number}]"));
     }
+}
+
+/// The states after the steps so far.
+struct States<'a> {
+    /// That of the machine of a scenario without `machines`.
+    unnamed: MachineState,
+    /// Those of a cluster.
+    machines: BTreeMap<&'a str, MachineState>,
+    /// The faults of the networks.
+    networks: MachineState,
+}
+
+impl States<'_> {
+    fn follow(&mut self, lint: &mut Lint<'_>, step: &Step, path: &str) {
+        let kind = step.action.kind();
+        if self.machines.is_empty() {
+            follow(&mut self.unnamed, kind, lint, path);
+            return;
+        }
+        match kind.place() {
+            Place::Networks => follow(&mut self.networks, kind, lint, path),
+            Place::Any if step.on.is_empty() => {
+                let all = self.machines.values_mut().chain([&mut self.networks]);
+                MachineState::undo_in(all.collect(), Undone::All, lint, path);
+            }
+            Place::Any | Place::Machines => {
+                for name in &step.on {
+                    let count = lint.errors.len();
+                    if let Some(state) = self.machines.get_mut(name.as_str()) {
+                        follow(state, kind, lint, path);
+                    }
+                    lint.prefix_errors(count, &format!("on `{name}`: "));
+                }
+            }
+        }
+    }
+}
+
+fn follow(state: &mut MachineState, kind: &dyn StepKind, lint: &mut Lint<'_>, path: &str) {
+    allows(state, kind, lint, path);
+    kind.follow(state, lint, path);
 }
 
 fn allows(state: &MachineState, kind: &dyn StepKind, lint: &mut Lint<'_>, path: &str) {
@@ -32,9 +86,12 @@ fn allows(state: &MachineState, kind: &dyn StepKind, lint: &mut Lint<'_>, path: 
     lint.refuse(invalid, path, unreachable, hint);
 }
 
-/// Refuses faults in a setup: machines that continue from its checkpoint could not revert them.
+/// Refuses `on` in a setup, and faults: machines that continue from its checkpoint could not revert them.
 pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
+        let message = "a setup runs on each machine of a scenario";
+        let path = format!("steps[{number}].on");
+        lint.refuse(!step.on.is_empty(), &path, message, "remove `on`");
         let message = match step.action.kind().effect() {
             Effect::Guest => continue,
             Effect::Fault => "a setup cannot inject a fault",
@@ -47,7 +104,7 @@ pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{errors, read};
+    use crate::testing::{cluster, errors, read};
 
     #[test]
     fn step_is_refused_when_the_machine_cannot_answer() {
@@ -90,6 +147,49 @@ mod tests {
         ] {
             let text = errors(&format!("{head}{ls}{steps}"));
             assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn order_is_checked_for_each_machine_of_a_cluster() {
+        let ls = "- { on: [a, b], ssh: { run: ls } }";
+        for (steps, expected) in [
+            ("{ on: a, pause: {} }", "on `a`: the machine is paused"),
+            ("{ on: [a, b], pause: {} }", "on `b`: the machine is paused"),
+            (
+                "{ on: b, network: { link: down } }",
+                "on `b`: this step needs the network",
+            ),
+            (
+                "{ on: b, power_button: {} }",
+                "on `b`: the previous step switched",
+            ),
+            (
+                "{ on: a, memory: { balloon: 9 } }\n  - { on: b, undo: memory }",
+                "on `b`: no earlier step injected this fault",
+            ),
+            ("undo: link", "no earlier step injected this fault"),
+            ("undo: all", "no earlier step injected this fault"),
+            (
+                "link: { network: lan, machine: a }\n  - undo: link",
+                "no earlier step injected this fault",
+            ),
+        ] {
+            let text = errors(&cluster("", &format!("{steps}\n  {ls}")));
+            assert!(text.contains(expected), "{text}");
+        }
+        let partition = "partition: { network: lan, between: [a, b] }";
+        for steps in [
+            "{ on: c, power_button: {} }",
+            "{ on: c, pause: {} }",
+            "{ on: a, pause: {} }\n  - undo: all",
+            &format!("{partition}\n  - undo: partition"),
+            &format!("{partition}\n  - undo: all"),
+            &format!("{partition}\n  - {{ on: a, pause: {{ for: 1s }} }}\n  - undo: all"),
+            "link: { network: lan, machine: a, loss: 5 }\n  - undo: link",
+        ] {
+            let text = cluster("", &format!("{steps}\n  {ls}"));
+            assert!(read(&text).is_ok(), "{steps}: {}", errors(&text));
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use yaml::closest;
 
+use super::super::addresses;
+use super::super::cluster::Cluster;
 use super::super::collector::Lint;
 use super::super::file::ScenarioFile;
 use super::super::sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef, key};
 use super::super::step::Step;
+use super::place;
 
 /// Names the time before the first step in `red_at`.
 const READY: &str = "ready";
@@ -14,6 +17,7 @@ const READY: &str = "ready";
 pub(crate) fn sabotages<S>(
     lint: &mut Lint<'_>,
     head: &ScenarioFile<S>,
+    cluster: &Cluster,
     steps: &[Step],
 ) -> Vec<Sabotage> {
     if head.sabotage.is_empty() {
@@ -31,6 +35,7 @@ pub(crate) fn sabotages<S>(
         let path = format!("sabotage[{number}]");
         let context = Context {
             head,
+            cluster,
             steps,
             path: &path,
         };
@@ -42,6 +47,7 @@ pub(crate) fn sabotages<S>(
 /// The scenario of a sabotage, and the place of the sabotage in it.
 struct Context<'a, S> {
     head: &'a ScenarioFile<S>,
+    cluster: &'a Cluster,
     steps: &'a [Step],
     path: &'a str,
 }
@@ -126,6 +132,10 @@ impl<S> Context<'_, S> {
             "`before` has no effect without `run`",
             hint,
         );
+        let unused = file.on.is_some() && file.run.is_none();
+        let hint = "remove it; the change applies to all machines";
+        let message = "`on` has no effect without `run`";
+        lint.refuse(unused, &self.key("on"), message, hint);
         let kinds = [
             file.kernel_argument.clone().map(Change::KernelArgument),
             file.file.clone().map(Change::File),
@@ -133,9 +143,11 @@ impl<S> Context<'_, S> {
             file.disk_without_label
                 .clone()
                 .map(Change::DiskWithoutLabel),
-            file.run
-                .clone()
-                .map(|command| Change::Run { command, before: 0 }),
+            file.run.clone().map(|command| Change::Run {
+                command,
+                before: 0,
+                on: Vec::new(),
+            }),
         ];
         let mut names = Change::KINDS.iter();
         let kinds = kinds.map(|kind| (*names.next().unwrap_or(&""), kind));
@@ -144,7 +156,7 @@ impl<S> Context<'_, S> {
             Change::File(file) => self.file(lint, file),
             Change::Service(name) => self.service(lint, name),
             Change::DiskWithoutLabel(label) => self.disk(lint, label),
-            Change::Run { command, .. } => self.run(lint, command, file.before.as_ref()),
+            Change::Run { command, .. } => self.run(lint, &command, file),
         }
     }
 
@@ -201,23 +213,41 @@ impl<S> Context<'_, S> {
         None
     }
 
-    fn run(
-        &self,
-        lint: &mut Lint<'_>,
-        command: String,
-        before: Option<&StepRef>,
-    ) -> Option<Change> {
+    fn run(&self, lint: &mut Lint<'_>, command: &str, file: &SabotageFile) -> Option<Change> {
         let path = self.key("run");
         let empty = command.trim().is_empty();
         lint.refuse(empty, &path, "the command is empty", "write a command line");
         let message = "`run` needs the trial's key, which the machine does not have";
         let hint = "use `kernel_argument` or `file` instead";
         lint.refuse(!self.head.machine.ssh_key, &path, message, hint);
-        let before = match before {
+        let on = self.on(lint, file);
+        let command = addresses::filled(lint, self.cluster, command, &path);
+        let before = match &file.before {
             Some(step) => self.step(lint, "before", step)?,
             None => 0,
         };
-        (!empty).then_some(Change::Run { command, before })
+        (!empty).then_some(Change::Run {
+            command,
+            before,
+            on,
+        })
+    }
+
+    /// The machines that a command runs on.
+    fn on(&self, lint: &mut Lint<'_>, file: &SabotageFile) -> Vec<String> {
+        let Some(on) = &file.on else {
+            return self.cluster.machine_names().map(str::to_owned).collect();
+        };
+        let path = self.key("on");
+        if self.cluster.is_empty() {
+            let message = "`on` names machines, and this scenario has no `machines`";
+            lint.key(&path, message, "remove it, or add `machines`");
+        } else {
+            let hint = "write the name of a machine, or a list of names";
+            lint.refuse(on.0.is_empty(), &path, "`on` names no machine", hint);
+            place::on(lint, self.cluster, &on.0, self.path);
+        }
+        on.0.clone()
     }
 
     /// Refuses a command that runs after the step that must fail.
@@ -239,7 +269,7 @@ mod tests {
     use insta::assert_snapshot;
     use yaml::render_all;
 
-    use crate::testing::{GOOD, errors, read};
+    use crate::testing::{GOOD, cluster, errors, read};
 
     #[test]
     fn scenario_without_a_sabotage_causes_a_warning() {
@@ -315,5 +345,38 @@ sabotage:
         assert_snapshot!(errors(
             "name: tea\nabout: tea\nsteps:\n  - reboot: {}\nsabotage:\n  - { servise: a, red_at: 1 }\n"
         ));
+    }
+
+    #[test]
+    fn sabotage_runs_on_all_machines_of_a_cluster_or_on_those_in_on() {
+        let text = |sabotage: &str| {
+            cluster(
+                &format!("sabotage:\n  - {{ {sabotage}, red_at: 1 }}\n"),
+                "{ on: a, ssh: { run: ls } }",
+            )
+        };
+        let step = |sabotage: &str| {
+            let scenario = read(&text(sabotage)).unwrap();
+            scenario.sabotage[0].apply_to(&scenario, 1).steps.remove(0)
+        };
+        assert_eq!(step("run: spill").on, ["a", "b", "c"]);
+        let spilled = step("run: 'spill ${b.lan}', on: b");
+        assert_eq!(spilled.on, ["b"]);
+        assert!(
+            spilled.title().contains("spill 10.9.0.2"),
+            "{}",
+            spilled.title()
+        );
+        for (sabotage, expected) in [
+            ("run: spill, on: d", "unknown machine `d`"),
+            ("run: spill, on: []", "names no machine"),
+            ("kernel_argument: a, on: b", "no effect without `run`"),
+        ] {
+            let text = errors(&text(sabotage));
+            assert!(text.contains(expected), "{text}");
+        }
+        let one = "name: tea\nabout: tea\nsteps: [{ reboot: {} }]\nsabotage: [{ run: a, on: a, red_at: 1 }]\n";
+        let text = errors(one);
+        assert!(text.contains("this scenario has no `machines`"), "{text}");
     }
 }

@@ -1,12 +1,20 @@
 //! Checks of a scenario as a whole: its steps together with its machine and its start.
 
+use std::collections::BTreeSet;
+
+use super::super::cluster::Cluster;
 use super::super::collector::Lint;
 use super::super::file::{ScenarioFile, Start};
 use super::super::step::Step;
 use super::order;
 
 /// Checks the scenario as a whole: whether it can fail, and whether it can log in.
-pub(crate) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
+pub(crate) fn whole<S>(
+    lint: &mut Lint<'_>,
+    head: &ScenarioFile<S>,
+    cluster: &Cluster,
+    steps: &[Step],
+) {
     if head.steps.is_empty() {
         lint.key(
             "steps",
@@ -26,7 +34,7 @@ pub(crate) fn whole<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Ste
             hint,
         );
     }
-    order::in_order(lint, head, steps);
+    order::in_order(lint, head, cluster, steps);
     if !head.machine.ssh_key {
         without_key(lint, steps, "steps");
     }
@@ -61,16 +69,24 @@ fn forked<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, steps: &[Step]) {
 
 /// Refuses steps about the boot in a machine that did not boot itself.
 pub(super) fn about_the_boot(lint: &mut Lint<'_>, steps: &[Step], hint: &str) {
-    let before = steps.iter().take_while(|step| !step.action.kind().boots());
-    for (number, step) in before.enumerate() {
+    // The machine of a scenario without `machines` has an empty name.
+    let mut booted = BTreeSet::new();
+    for (number, step) in steps.iter().enumerate() {
         let kind = step.action.kind();
+        let unnamed = step.on.is_empty().then_some("");
+        let mut machines = step.on.iter().map(String::as_str).chain(unnamed);
+        if kind.boots() {
+            booted.extend(machines);
+            continue;
+        }
+        let invalid = kind.checks_boot() && !machines.all(|name| booted.contains(name));
         let message = "this step checks the boot, and a fork does not boot";
         let hint = match kind.instead_of_boot_check() {
             Some(instead) => format!("{instead}; or {hint}"),
             None => hint.to_owned(),
         };
         let path = format!("steps[{number}]");
-        lint.refuse(kind.checks_boot(), &path, message, &hint);
+        lint.refuse(invalid, &path, message, &hint);
     }
 }
 
@@ -88,7 +104,7 @@ fn without_key(lint: &mut Lint<'_>, steps: &[Step], key: &str) {
 mod tests {
     use insta::assert_snapshot;
 
-    use crate::testing::{errors, read};
+    use crate::testing::{cluster, errors, read};
 
     #[test]
     fn scenario_is_refused_when_no_step_checks_anything() {
@@ -116,6 +132,13 @@ mod tests {
             "steps:\n  - events: { failed: [] }\n  - reboot: {}\n  - events: { failed: [] }\n";
         assert_snapshot!(errors(&format!("{head}{steps}")));
         assert!(read(&format!("{head}start: cold\n{steps}")).is_ok());
+        let boots = "{ on: a, reboot: {} }\n  - { on: a, events: { failed: [] } }";
+        assert!(read(&cluster("", boots)).is_ok());
+        let text = errors(&cluster(
+            "",
+            &boots.replace("on: a, events", "on: [a, b], events"),
+        ));
+        assert!(text.contains("a fork does not boot"), "{text}");
         let cut = "steps:\n  - power_cut: {}\n  - events: { failed: [] }\n";
         assert!(read(&format!("{head}{cut}")).is_ok());
     }

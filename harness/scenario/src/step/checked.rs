@@ -46,6 +46,11 @@ impl StepFile {
     pub(crate) fn check(self, lint: &mut Lint<'_>, path: &str) -> Option<Step> {
         let (name, timeout) = (self.name.clone(), self.timeout);
         let on = self.on.clone().unwrap_or_default();
+        if self.on.as_ref().is_some_and(|on| on.0.is_empty()) {
+            let hint = "write the name of a machine, or a list of names";
+            lint.key(&format!("{path}.on"), "`on` names no machine", hint);
+            return None;
+        }
         let action = lint.one(self.kinds(), path, "a step")?;
         let kind_path = format!("{path}.{}", action.key());
         action.kind().lint(lint, &kind_path);

@@ -98,7 +98,9 @@ impl StepKind for LinkStep {
     }
 
     fn follow(&self, state: &mut MachineState, _: &mut Lint<'_>, _: &str) {
-        state.faults.push(Undone::Link);
+        if !self.restores() {
+            state.faults.push(Undone::Link);
+        }
     }
 }
 

@@ -18,10 +18,26 @@ pub(crate) struct MachineState {
 impl MachineState {
     /// Reverts faults; reports an error if there are none.
     pub(super) fn undo(&mut self, what: Undone, lint: &mut Lint<'_>, path: &str) {
-        let is_undone = |one: &Undone| what == Undone::All || what == *one;
-        let any = self.faults.iter().any(is_undone) || what == Undone::All && self.paused;
+        Self::undo_in(vec![self], what, lint, path);
+    }
+
+    /// Reverts faults of several machines; reports an error if none of them has one.
+    pub(crate) fn undo_in(states: Vec<&mut Self>, what: Undone, lint: &mut Lint<'_>, path: &str) {
+        let any = states.iter().any(|state| state.has(what));
         let message = "no earlier step injected this fault";
         lint.refuse(!any, &format!("{path}.undo"), message, "remove the step");
+        for state in states {
+            state.revert(what);
+        }
+    }
+
+    fn has(&self, what: Undone) -> bool {
+        let is_undone = |one: &Undone| what == Undone::All || what == *one;
+        self.faults.iter().any(is_undone) || what == Undone::All && self.paused
+    }
+
+    fn revert(&mut self, what: Undone) {
+        let is_undone = |one: &Undone| what == Undone::All || what == *one;
         self.faults.retain(|one| !is_undone(one));
         self.link_down &= !is_undone(&Undone::Network);
         self.paused &= what != Undone::All;
