@@ -116,6 +116,6 @@ impl Trial {
 fn head(step: &Step) -> StepHead {
     StepHead {
         line: step.line,
-        title: step.title(),
+        title: step.heading(),
     }
 }

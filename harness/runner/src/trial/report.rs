@@ -188,7 +188,7 @@ impl FailureReport {
         };
         let step = &steps[number];
         let (number, of, line) = (number + 1, steps.len(), step.line);
-        let (title, file) = (step.title(), file.display());
+        let (title, file) = (step.heading(), file.display());
         format!("{name}: step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
     }
 

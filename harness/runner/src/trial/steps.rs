@@ -48,9 +48,8 @@ impl Steps<'_> {
             let timeout = log.timeout(number + 1, step, ran);
             let is_last = number + 1 == scenario.steps.len();
             let noted: Vec<_> = sessions.iter().map(|one| one.notes().len()).collect();
-            let step_alone = async |session: &mut Session<'_>| {
-                within(step, session, &whole, timeout.clone()).await
-            };
+            let step_alone =
+                async |session: &mut Session<'_>| within(step, session, &whole, timeout).await;
             let on = Cell::new(0);
             let work = async {
                 let all = sessions.iter_mut().zip(&invariants).enumerate();
@@ -78,7 +77,7 @@ impl Steps<'_> {
                 Err(named(failed, self.machines, &on))
             };
             let verdict = log
-                .step(number + 1, step.line, &step.title(), work, ran)
+                .step(number + 1, step.line, &step.heading(), work, ran)
                 .await;
             for (session, before) in sessions.iter().zip(noted) {
                 log.notes(&session.notes()[before..]);

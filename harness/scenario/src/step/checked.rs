@@ -29,6 +29,14 @@ impl Step {
         name.unwrap_or_else(|| self.action.kind().title())
     }
 
+    /// The title with the machines that the step runs on, if there are several.
+    pub fn heading(&self) -> String {
+        if self.on.is_empty() {
+            return self.title();
+        }
+        format!("{}: {}", self.on.join(", "), self.title())
+    }
+
     /// Its timeout on the reference host: from the file, or the default of its kind.
     pub fn limit(&self) -> Duration {
         let default = || self.action.kind().default_timeout();
