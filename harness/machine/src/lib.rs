@@ -57,4 +57,4 @@ pub use snapshot::failure::FailureSnapshot;
 pub use spec::MachineSpec;
 pub use ssh::{KeyPair, Login, Ssh};
 pub use switch;
-pub use vm::Machine;
+pub use vm::{Link, Machine};

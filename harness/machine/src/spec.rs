@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use crate::disk::volume::Volume;
 use crate::network::card::CardNetwork;
 use crate::profile::ResolvedProfile;
+use crate::services::Names;
 use crate::services::metadata::Metadata;
 use crate::services::registry::RegistrySpec;
+use crate::vm::Link;
 use yaml::ConsoleRules;
 
 /// The specification of a machine.
@@ -46,6 +48,11 @@ pub struct MachineSpec {
     pub first_card: CardNetwork,
     /// Further network cards.
     pub cards: Vec<CardNetwork>,
+    /// Links to networks between machines, one card each. A fork gets them as soon as it runs.
+    pub links: Vec<Link>,
+    /// Names of other machines, which the name server of the first network knows. It does not if the network
+    /// is unfiltered.
+    pub names: Names,
     /// Rules for console lines, in addition to those of the profile.
     pub console: ConsoleRules,
 }
@@ -70,6 +77,8 @@ impl MachineSpec {
             outside: false,
             first_card: CardNetwork::default(),
             cards: vec![],
+            links: vec![],
+            names: Names::new(),
             console: ConsoleRules::default(),
         }
     }

@@ -37,6 +37,9 @@ pub(crate) fn of_scenario(
     let on_config_drive = key.filter(|_| !wanted.has_key_placeholder());
     let registry = |wanted| registry(project, wanted);
     Ok(MachineSpec {
+        // A cluster adds them.
+        links: vec![],
+        names: Default::default(),
         profile,
         kernel: artifacts.kernel.clone(),
         initrd: Some(artifacts.initrd.clone()),

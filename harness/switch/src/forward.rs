@@ -1,6 +1,7 @@
 //! The state of a switch: which ports a frame goes to, and when. No input or output happens here.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -48,8 +49,9 @@ struct Cut {
     to: Vec<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Port {
+    address: Ipv4Addr,
     impairment: Impairment,
     /// From the machine, and to it.
     out: Direction,
@@ -83,14 +85,39 @@ impl Forwarding {
         }
     }
 
-    pub(crate) fn add(&mut self, machine: &str) -> Arc<str> {
+    pub(crate) fn add(&mut self, machine: &str, address: Ipv4Addr) -> Arc<str> {
         let name: Arc<str> = machine.into();
-        self.ports.insert(Arc::clone(&name), Port::default());
+        let port = Port {
+            address,
+            impairment: Impairment::default(),
+            out: Direction::default(),
+            into: Direction::default(),
+        };
+        self.ports.insert(Arc::clone(&name), port);
+        self.hosts.know(address);
         name
     }
 
+    /// Whether a machine has answered for its address. If not, returns a frame that asks it.
+    pub(crate) fn probe(&mut self, machine: &str) -> Result<(), Option<Delivery>> {
+        let Some((name, port)) = self.ports.get_key_value(machine) else {
+            return Err(None);
+        };
+        if self.hosts.is_present(port.address) {
+            return Ok(());
+        }
+        let asked = self.hosts.probe(port.address).map(|frame| Delivery {
+            due: Instant::now(),
+            to: Arc::clone(name),
+            frame: frame.into(),
+        });
+        Err(asked)
+    }
+
     pub(crate) fn remove(&mut self, machine: &str) {
-        self.ports.remove(machine);
+        if let Some(port) = self.ports.remove(machine) {
+            self.hosts.forget(port.address);
+        }
         self.learned.retain(|_, port| &**port != machine);
     }
 
@@ -243,8 +270,8 @@ mod tests {
         fn new() -> Self {
             let hosts = Hosts::new("10.9.0.0/24".parse().unwrap(), true);
             let mut state = Forwarding::new(hosts, Ring::new(1 << 20));
-            for name in ["a", "b", "c"] {
-                state.add(name);
+            for (number, name) in (1..).zip(["a", "b", "c"]) {
+                state.add(name, Ipv4Addr::new(10, 9, 0, number));
             }
             Self {
                 state,

@@ -3,7 +3,7 @@
 //! Messages are read by hand: `dhcproto` brings more than forty crates, and its `Message::chaddr` panics when
 //! a guest states a hardware address of more than 16 bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use etherparse::{
@@ -51,6 +51,8 @@ pub(crate) struct Hosts {
     /// Whether it gives addresses.
     dhcp: bool,
     addresses: BTreeMap<Mac, Ipv4Addr>,
+    /// The addresses that answered a probe.
+    present: BTreeSet<Ipv4Addr>,
 }
 
 impl Hosts {
@@ -59,6 +61,7 @@ impl Hosts {
             subnet,
             dhcp,
             addresses: BTreeMap::new(),
+            present: BTreeSet::new(),
         }
     }
 
@@ -67,8 +70,24 @@ impl Hosts {
         self.addresses.insert(mac(address), address);
     }
 
+    /// Asks who has an address (ARP).
+    pub(crate) fn probe(&self, address: Ipv4Addr) -> Option<Vec<u8>> {
+        let to = (&[0; 6][..], &address.octets()[..]);
+        self.arp_packet(ArpOperation::REQUEST, to, [0xff; 6])
+    }
+
+    /// Whether a machine answered for an address since it was forgotten.
+    pub(crate) fn is_present(&self, address: Ipv4Addr) -> bool {
+        self.present.contains(&address)
+    }
+
+    /// Forgets that an address answered.
+    pub(crate) fn forget(&mut self, address: Ipv4Addr) {
+        self.present.remove(&address);
+    }
+
     /// The answer to a frame, if it asks this host.
-    pub(crate) fn answer(&self, frame: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn answer(&mut self, frame: &[u8]) -> Option<Vec<u8>> {
         if !self.dhcp {
             return None;
         }
@@ -93,23 +112,39 @@ impl Hosts {
         }
     }
 
-    fn arp(&self, asked: &ArpPacket, source: Mac) -> Option<Vec<u8>> {
+    fn arp(&mut self, packet: &ArpPacket, source: Mac) -> Option<Vec<u8>> {
         let server = self.subnet.server();
-        if asked.operation != ArpOperation::REQUEST
-            || asked.target_protocol_addr() != server.octets()
-        {
+        if packet.target_protocol_addr() != server.octets() {
             return None;
         }
-        let reply = ArpPacket::new(
+        if packet.operation == ArpOperation::REPLY {
+            self.present.extend(ip(packet.sender_protocol_addr()));
+        }
+        if packet.operation != ArpOperation::REQUEST {
+            return None;
+        }
+        let to = (packet.sender_hw_addr(), packet.sender_protocol_addr());
+        self.arp_packet(ArpOperation::REPLY, to, source)
+    }
+
+    /// An ARP packet about `to` (hardware address, address), sent to `receiver`.
+    fn arp_packet(
+        &self,
+        operation: ArpOperation,
+        to: (&[u8], &[u8]),
+        receiver: Mac,
+    ) -> Option<Vec<u8>> {
+        let server = self.subnet.server();
+        let packet = ArpPacket::new(
             ArpHardwareId::ETHERNET,
             EtherType::IPV4,
-            ArpOperation::REPLY,
+            operation,
             &mac(server),
             &server.octets(),
-            asked.sender_hw_addr(),
-            asked.sender_protocol_addr(),
+            to.0,
+            to.1,
         );
-        let builder = PacketBuilder::ethernet2(mac(server), source).arp(reply.ok()?);
+        let builder = PacketBuilder::ethernet2(mac(server), receiver).arp(packet.ok()?);
         let mut frame = Vec::new();
         builder.write(&mut frame).ok()?;
         Some(frame)
@@ -283,7 +318,7 @@ mod tests {
     }
 
     /// The destination, the type and the address of the answer.
-    fn ask(hosts: &Hosts, options: &[u8], flags: u8) -> Option<(Ipv4Addr, u8, Ipv4Addr)> {
+    fn ask(hosts: &mut Hosts, options: &[u8], flags: u8) -> Option<(Ipv4Addr, u8, Ipv4Addr)> {
         let answer = hosts.answer(&frame(ADDRESS, &message(options, flags)))?;
         let packet = SlicedPacket::from_ethernet(&answer).unwrap();
         let Some(NetSlice::Ipv4(header)) = &packet.net else {
@@ -306,33 +341,39 @@ mod tests {
 
     #[test]
     fn each_machine_gets_its_own_address() {
-        let hosts = hosts();
+        let mut hosts = hosts();
         assert_eq!(
-            ask(&hosts, &[53, 1, DISCOVER], 0),
+            ask(&mut hosts, &[53, 1, DISCOVER], 0),
             Some((ADDRESS, OFFER, ADDRESS))
         );
         let wanted = [53, 1, REQUEST, 50, 4, 10, 9, 0, 1, 54, 4, 10, 9, 0, 254];
-        assert_eq!(ask(&hosts, &wanted, 0), Some((ADDRESS, ACK, ADDRESS)));
+        assert_eq!(ask(&mut hosts, &wanted, 0), Some((ADDRESS, ACK, ADDRESS)));
         let broadcast = Ipv4Addr::BROADCAST;
-        assert_eq!(ask(&hosts, &wanted, 0x80), Some((broadcast, ACK, ADDRESS)));
+        assert_eq!(
+            ask(&mut hosts, &wanted, 0x80),
+            Some((broadcast, ACK, ADDRESS))
+        );
     }
 
     #[test]
     fn another_address_is_refused_and_another_server_is_left_alone() {
-        let hosts = hosts();
+        let mut hosts = hosts();
         let other = [53, 1, REQUEST, 50, 4, 10, 9, 0, 7];
         let refused = Some((Ipv4Addr::BROADCAST, NAK, Ipv4Addr::UNSPECIFIED));
-        assert_eq!(ask(&hosts, &other, 0), refused);
-        assert_eq!(ask(&hosts, &[53, 1, REQUEST, 54, 4, 10, 9, 0, 9], 0), None);
+        assert_eq!(ask(&mut hosts, &other, 0), refused);
+        assert_eq!(
+            ask(&mut hosts, &[53, 1, REQUEST, 54, 4, 10, 9, 0, 9], 0),
+            None
+        );
         // A release, and a machine that nobody attached.
-        assert_eq!(ask(&hosts, &[53, 1, 7], 0), None);
+        assert_eq!(ask(&mut hosts, &[53, 1, 7], 0), None);
         let stranger = frame(Ipv4Addr::new(10, 9, 0, 9), &message(&[53, 1, DISCOVER], 0));
         assert_eq!(hosts.answer(&stranger), None);
     }
 
     #[test]
     fn the_server_answers_arp_and_ping() {
-        let hosts = hosts();
+        let mut hosts = hosts();
         let asked = |address: [u8; 4]| {
             ArpPacket::new(
                 ArpHardwareId::ETHERNET,
@@ -345,7 +386,7 @@ mod tests {
             )
             .unwrap()
         };
-        let arp = |address: Ipv4Addr| {
+        let mut arp = |address: Ipv4Addr| {
             let mut frame = Vec::new();
             let begin = PacketBuilder::ethernet2(mac(ADDRESS), [0xff; 6]);
             begin
@@ -370,8 +411,35 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_is_present_when_it_has_answered_a_probe() {
+        let mut hosts = hosts();
+        let probe = hosts.probe(ADDRESS).unwrap();
+        assert_eq!(
+            (&probe[..6], &probe[38..42]),
+            (&[0xff; 6][..], &ADDRESS.octets()[..])
+        );
+        assert!(!hosts.is_present(ADDRESS));
+        let answer = ArpPacket::new(
+            ArpHardwareId::ETHERNET,
+            EtherType::IPV4,
+            ArpOperation::REPLY,
+            &mac(ADDRESS),
+            &ADDRESS.octets(),
+            &mac(SERVER_ADDRESS),
+            &SERVER_ADDRESS.octets(),
+        );
+        let mut frame = Vec::new();
+        let begin = PacketBuilder::ethernet2(mac(ADDRESS), mac(SERVER_ADDRESS));
+        begin.arp(answer.unwrap()).write(&mut frame).unwrap();
+        assert_eq!(hosts.answer(&frame), None);
+        assert!(hosts.is_present(ADDRESS));
+        hosts.forget(ADDRESS);
+        assert!(!hosts.is_present(ADDRESS));
+    }
+
+    #[test]
     fn truncated_messages_are_ignored() {
-        let hosts = hosts();
+        let mut hosts = hosts();
         let whole = frame(ADDRESS, &message(&[53, 1, DISCOVER, 50, 4, 10, 9, 0, 1], 0));
         for length in 0..whole.len() {
             // An answer to a message whose end is missing is fine; a panic is not.
@@ -385,6 +453,6 @@ mod tests {
     fn a_network_without_dhcp_answers_nothing() {
         let mut hosts = Hosts::new("10.9.0.0/24".parse().unwrap(), false);
         hosts.know(ADDRESS);
-        assert_eq!(ask(&hosts, &[53, 1, DISCOVER], 0), None);
+        assert_eq!(ask(&mut hosts, &[53, 1, DISCOVER], 0), None);
     }
 }

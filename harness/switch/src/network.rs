@@ -190,8 +190,7 @@ impl Network {
                 machine,
             });
         }
-        let machine = state.forwarding.add(machine);
-        state.forwarding.hosts.know(address);
+        let machine = state.forwarding.add(machine, address);
         state.sockets.insert(Arc::clone(&machine), Arc::new(here));
         drop(state);
         let task = read(reader, Arc::clone(&machine), Arc::clone(&self.shared));
@@ -242,6 +241,25 @@ impl Network {
             machine: machine.to_owned(),
             attached: state.forwarding.machines().join(", "),
         })
+    }
+
+    /// Whether a machine uses its address: it has answered an ARP request of the network's own host. If not, it
+    /// is asked once more. Without DHCP, nobody asks, and no machine is present.
+    ///
+    /// # Errors
+    /// The machine is not attached.
+    pub fn is_present(&self, machine: &str) -> Result<bool, NetworkError> {
+        self.check(machine)?;
+        let mut state = self.shared.state();
+        match state.forwarding.probe(machine) {
+            Ok(()) => Ok(true),
+            Err(asked) => {
+                if let Some(delivery) = asked {
+                    state.send(&delivery);
+                }
+                Ok(false)
+            }
+        }
     }
 
     /// What the switch did so far.

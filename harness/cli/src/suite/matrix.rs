@@ -97,10 +97,11 @@ fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
         .map_err(|why| format!("cannot read durations from {}: {why}", file.display()))
 }
 
-/// The resources that a trial's machine needs.
+/// The resources that the machines of a trial need together.
 pub(super) fn request(trial: &Trial, boots: bool) -> ResourceRequest {
     let memory = trial.scenario.machine.memory;
-    let memory = memory.unwrap_or(trial.profile.memory.get());
+    let machines = trial.scenario.machines.len().max(1);
+    let memory = memory.unwrap_or(trial.profile.memory.get()) * machines as u64;
     let cpus = trial.profile.cpus.get();
     if boots {
         ResourceRequest::of_boot(memory, cpus)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base::wait::{Poll, wait_until};
 use machine::switch::{Filter, Impairment, Network, NetworkSettings};
-use machine::{Checkpoint, Login, Machine, MachineSpec, Ssh};
+use machine::{Checkpoint, Link, Login, Machine, MachineSpec, Ssh};
 
 use crate::docker::{os, savable};
 use crate::{LONG, bench, printed};
@@ -53,8 +53,15 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
     let (bench_a, bench_b) = (bench(), bench());
     let fork = async |bench: &crate::Bench, name: &str, number: u32| {
         let logs = bench.evidence.logs();
-        let fork = Machine::fork(spec.clone(), &saved, logs).await.unwrap();
-        fork.attach(&network, name, number).await.unwrap();
+        let spec = MachineSpec {
+            links: vec![Link {
+                network: network.clone(),
+                machine: name.to_owned(),
+                number,
+            }],
+            ..spec.clone()
+        };
+        let fork = Machine::fork(spec, &saved, logs).await.unwrap();
         let ssh = fork.ssh(&login, LONG).await.unwrap();
         let address = printed(&ssh, ADDRESS).await;
         assert_eq!(address, format!("10.9.0.{number}/24"));

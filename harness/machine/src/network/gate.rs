@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use crate::network::names::Resolver;
 use crate::network::relay::read;
 
 const ARP: u16 = 0x0806;
@@ -47,6 +48,8 @@ struct Rules {
     fixtures: Vec<(Ipv4Addr, u16)>,
     /// UDP ports of fixtures on this host.
     ports: Mutex<Vec<u16>>,
+    /// Answers for the name server, if it knows names.
+    resolver: Mutex<Option<Resolver>>,
 }
 
 impl Gate {
@@ -56,6 +59,7 @@ impl Gate {
             host,
             fixtures,
             ports,
+            resolver: Mutex::default(),
         }))
     }
 
@@ -66,6 +70,12 @@ impl Gate {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(port);
+    }
+
+    /// Answers questions to the name server from now on.
+    pub(crate) fn resolve(&self, resolver: Resolver) {
+        let known = &self.0.resolver;
+        *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(resolver);
     }
 
     /// Carries packets from QEMU and back to it until QEMU exits.
@@ -87,6 +97,9 @@ impl Rules {
     /// Whether a frame of the guest passes. Changes the first segment of a forbidden connection so that it
     /// is refused.
     fn pass(&self, frame: &mut [u8]) -> bool {
+        if self.is_answered(frame) {
+            return false;
+        }
         let Some((header, packet)) = frame.split_at_mut_checked(ETHERNET) else {
             return false;
         };
@@ -119,6 +132,14 @@ impl Rules {
             ICMP => to == self.host || u32::from(to) == u32::from(self.host) + 1,
             _ => false,
         }
+    }
+
+    /// Whether the resolver answers a frame. The name server has the address after this host's.
+    fn is_answered(&self, frame: &[u8]) -> bool {
+        let resolver = self.resolver.lock().unwrap_or_else(PoisonError::into_inner);
+        let server = Ipv4Addr::from(u32::from(self.host).wrapping_add(1));
+        let answers = |resolver: &Resolver| resolver.answer(frame, server);
+        resolver.as_ref().is_some_and(answers)
     }
 
     fn opened(&self, port: u16) -> bool {

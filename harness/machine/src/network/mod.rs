@@ -3,5 +3,6 @@
 
 pub(crate) mod card;
 pub(crate) mod gate;
+pub(crate) mod names;
 pub(crate) mod relay;
 pub(crate) mod socket;

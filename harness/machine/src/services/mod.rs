@@ -1,9 +1,9 @@
 //! Services of the host that a machine reaches: a registry, cloud metadata, a name server, a time server.
 
 pub(crate) mod metadata;
-mod name_server;
+pub(crate) mod name_server;
 pub mod registry;
 mod time_server;
 
-pub use name_server::NameServer;
+pub use name_server::{NameServer, Names};
 pub use time_server::TimeServer;

@@ -15,7 +15,7 @@ const HEADER: usize = 12;
 const ADDRESS: [u8; 2] = [0, 1];
 
 /// Lower-case names and their addresses.
-pub(super) type Names = BTreeMap<String, Ipv4Addr>;
+pub type Names = BTreeMap<String, Ipv4Addr>;
 
 /// A running name server; dropping it stops it.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ async fn serve(socket: UdpSocket, names: Names) {
 }
 
 /// Repeats the header and the question, and adds an address if there is one.
-fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
+pub(crate) fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
     let header = message.get(..HEADER)?;
     let is_query = header[2] & 0x80 == 0 && header[4..6] == [0, 1];
     let (name, length) = name(&message[HEADER..])?;

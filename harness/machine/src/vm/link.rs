@@ -1,89 +1,155 @@
 //! Links between machines: network cards on a network that other machines are attached to.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
-use switch::{Attachment, Network, NetworkSettings};
+use serde_json::{Value, json};
+use switch::{Attachment, Network, NetworkError, NetworkSettings, SubnetError};
 
 use super::hotplug::{CARD, in_slot};
 use super::machine::Machine;
 use super::process::QmpSetting;
 use crate::error::MachineError;
-use crate::qemu::plugged::{NETWORK_CARD, hardware_address};
+use crate::network::names::{self, Resolver};
+use crate::profile::Board;
+use crate::qemu::plugged::{NETWORK_CARD, hardware_address, slot};
+
+/// A link of a machine to a network.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The network.
+    pub network: Network,
+    /// The machine's name there.
+    pub machine: String,
+    /// Its number there, from 1, which decides its addresses: they are the same in each fork.
+    pub number: u32,
+}
+
+/// QEMU's name of the first network.
+const FIRST: &str = "net0";
 
 /// The links of a machine, also across a power cut.
 pub(super) type Links = Arc<Mutex<Vec<Attachment>>>;
 
+impl Link {
+    fn attach(&self) -> Result<Attachment, MachineError> {
+        let attached = self.network.attach(&self.machine, self.number);
+        attached.map_err(|error: NetworkError| MachineError::Other(error.to_string()))
+    }
+}
+
+/// Attaches a machine that is not started yet. Returns the settings that give it its cards before its first
+/// instruction.
+pub(super) fn attach_all(
+    links: &[Link],
+    board: Board,
+) -> Result<(Vec<QmpSetting>, Links), MachineError> {
+    let (mut settings, mut attached) = (Vec::new(), Vec::new());
+    for (number, link) in links.iter().enumerate() {
+        let mut link = link.attach()?;
+        let (id, socket) = (format!("{CARD}{number}"), link.socket.take());
+        settings.extend(backend(&id, socket));
+        let slot = (board == Board::Q35).then(|| slot(number));
+        settings.push(setting(&id, "device_add", card(&id, link.mac, slot)));
+        attached.push(link);
+    }
+    Ok((settings, Arc::new(Mutex::new(attached))))
+}
+
 impl Machine {
-    /// Plugs in a network card and attaches it to a network. `name` is the machine's name there; `number`,
-    /// from 1, decides its addresses, which stay the same in each fork.
+    /// Plugs in a network card and attaches it to a network.
     ///
     /// # Errors
     /// A machine of this name is attached; the subnet has no such address; no slot is free; QEMU's error.
-    pub async fn attach(
-        &self,
-        network: &Network,
-        name: &str,
-        number: u32,
-    ) -> Result<(), MachineError> {
-        let other = |error: switch::NetworkError| MachineError::Other(error.to_string());
-        let mut link = network.attach(name, number).map_err(other)?;
+    pub async fn attach(&self, link: &Link) -> Result<(), MachineError> {
+        let mut link = link.attach()?;
         let id = format!("{CARD}{}", self.plugged(CARD).await?);
         let slot = self.free_slot().await?;
-        self.plug_link(&id, link.socket.take().map(Arc::new))
+        for setting in backend(&id, link.socket.take()) {
+            self.apply(setting).await?;
+        }
+        self.set(&id, "device_add", card(&id, link.mac, slot))
             .await?;
-        let card = json!({
-            "driver": NETWORK_CARD, "id": id, "netdev": id, "romfile": "",
-            "mac": hardware_address(link.mac),
-        });
-        self.set(&id, "device_add", in_slot(card, slot)).await?;
         self.keep_link(link);
         Ok(())
     }
 
-    /// Creates a link to a network without other machines, for a machine that is restored alone.
+    /// Creates a link to a network without other machines, for a machine that is restored alone. Its card has
+    /// its hardware address from the snapshot.
     pub(super) async fn plug_lone_link(&self, id: &str) -> Result<(), MachineError> {
         let other = |error: &dyn std::fmt::Display| MachineError::Other(error.to_string());
-        // The card has its hardware address from the snapshot, and nobody serves addresses.
-        let subnet = "192.0.2.0/24"
-            .parse()
-            .map_err(|error: switch::SubnetError| other(&error))?;
-        let name = id.to_owned();
+        let subnet = "192.0.2.0/24".parse();
         let network = Network::new(NetworkSettings {
-            name,
-            subnet,
+            name: id.to_owned(),
+            subnet: subnet.map_err(|error: SubnetError| other(&error))?,
             dhcp: false,
         });
         let mut link = network.attach(id, 1).map_err(|error| other(&error))?;
-        self.plug_link(id, link.socket.take().map(Arc::new)).await?;
+        for setting in backend(id, link.socket.take()) {
+            self.apply(setting).await?;
+        }
         self.keep_link(link);
+        Ok(())
+    }
+
+    /// Lets the name server of the first network know the names of other machines.
+    pub(super) async fn serve_names(&self) -> Result<(), MachineError> {
+        let (names, process) = (&self.vm.resources.spec.names, self.vm.process());
+        let first = process.plan.gates.iter().find(|(id, _)| id == FIRST);
+        let (Some((_, gate)), false) = (first, names.is_empty()) else {
+            return Ok(());
+        };
+        let line = format!("{FIRST}-names");
+        let socket = self.line(&line, &line).await?;
+        let filter = json!({
+            "qom-type": "filter-redirector",
+            "id": format!("{line}-in"),
+            "netdev": FIRST,
+            "queue": "tx",
+            "indev": line,
+        });
+        self.set(&line, "object-add", filter).await?;
+        let (resolver, answers) = Resolver::new(names.clone());
+        gate.resolve(resolver);
+        let mut tasks = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(names::carry(answers, socket));
         Ok(())
     }
 
     fn keep_link(&self, link: Attachment) {
         let links = &self.vm.resources.links;
-        links
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(link);
+        let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.push(link);
     }
+}
 
-    /// Creates QEMU's end of a link. Each datagram of the socket is a frame (net/dgram.c in QEMU); the next
-    /// QEMU gets the same socket.
-    async fn plug_link(
-        &self,
-        id: &str,
-        socket: Option<Arc<std::os::fd::OwnedFd>>,
-    ) -> Result<(), MachineError> {
-        self.apply(QmpSetting {
-            owner: id.to_owned(),
-            command: "getfd",
-            arguments: json!({ "fdname": id }),
-            descriptor: socket,
-        })
-        .await?;
-        let local = json!({ "type": "fd", "str": id });
-        let backend = json!({ "type": "dgram", "id": id, "local": local });
-        self.set(id, "netdev_add", backend).await
+/// QEMU's end of a link. Each datagram of the socket is a frame (net/dgram.c in QEMU); the next QEMU gets the
+/// same socket.
+fn backend(id: &str, socket: Option<OwnedFd>) -> [QmpSetting; 2] {
+    let local = json!({ "type": "fd", "str": id });
+    let netdev = json!({ "type": "dgram", "id": id, "local": local });
+    [
+        QmpSetting {
+            descriptor: socket.map(Arc::new),
+            ..setting(id, "getfd", json!({ "fdname": id }))
+        },
+        setting(id, "netdev_add", netdev),
+    ]
+}
+
+fn card(id: &str, mac: [u8; 6], slot: Option<String>) -> Value {
+    let card = json!({
+        "driver": NETWORK_CARD, "id": id, "netdev": id, "romfile": "",
+        "mac": hardware_address(mac),
+    });
+    in_slot(card, slot)
+}
+
+fn setting(owner: &str, command: &'static str, arguments: Value) -> QmpSetting {
+    QmpSetting {
+        owner: owner.to_owned(),
+        command,
+        arguments,
+        descriptor: None,
     }
 }

@@ -25,4 +25,5 @@ mod start;
 #[allow(clippy::module_inception, reason = "named after the type in it")]
 mod vm;
 
+pub use link::Link;
 pub use machine::Machine;

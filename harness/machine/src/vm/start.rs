@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 
-use super::link::Links;
+use super::link::attach_all;
 use super::machine::Machine;
 use super::monitor::Monitor;
 use super::prepare;
@@ -138,6 +138,9 @@ impl Machine {
         machine
             .fail_fast(checkpoint.resume(&machine.current_qmp()))
             .await?;
+        for link in &machine.vm.resources.spec.links {
+            machine.attach(link).await?;
+        }
         Ok(machine)
     }
 
@@ -167,19 +170,28 @@ impl Machine {
             }
             None => None,
         };
+        // A restored machine is alone; a fork is attached when it runs.
+        let (settings, links) = match mode {
+            StartMode::ColdBoot | StartMode::ColdBootForCheckpoint(_) => {
+                attach_all(&spec.links, spec.profile.profile.machine)?
+            }
+            _ => Default::default(),
+        };
         let resources = Resources {
             spec,
             logs: logs.clone(),
             _port: port,
             _registry: registry.map(Arc::new),
             folder: Arc::new(folder),
-            links: Links::default(),
+            links,
         };
         let history = History {
             reported_boot: mode.checkpoint().is_some_and(Checkpoint::reported_boot),
             earlier_boots: 0,
         };
-        Self::launch(resources, plan, Vec::new(), identity, history).await
+        let machine = Self::launch(resources, plan, settings, identity, history).await?;
+        machine.serve_names().await?;
+        Ok(machine)
     }
 
     /// Starts QEMU and the tasks that read its lines.

@@ -84,6 +84,17 @@ impl Evidence {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    /// The folder of one machine of a cluster, below this one.
+    ///
+    /// # Errors
+    /// The folder cannot be created.
+    pub fn of_machine(&self, name: &str) -> io::Result<Self> {
+        let folder = self.file(name);
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        let logs = LogDir::new(folder);
+        Ok(Self { logs })
+    }
+
     /// Appends one event to `steps.jsonl` and flushes it.
     pub fn record(&self, event: &Event) {
         let line = serde_json::to_string(event).unwrap_or_default();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
+use crate::networks::Networks;
 use crate::project::Project;
 use base::shell::quote;
 use machine::services::{NameServer, TimeServer};
@@ -27,6 +28,8 @@ pub(crate) struct Session<'a> {
     pub(crate) snapshots: &'a Path,
     /// The project that images are built from.
     pub(crate) project: &'a Project,
+    /// The networks between the machines of the trial.
+    pub(crate) networks: Arc<Networks>,
     /// The indices of the scenario's disks; the disks of the profile come before them.
     pub(crate) disks: Range<usize>,
     /// The faults that steps injected.
@@ -58,6 +61,7 @@ impl<'a> Session<'a> {
             keys,
             snapshots,
             project,
+            networks: Arc::default(),
             disks: 0..0,
             faults: ActiveFaults::default(),
             time_server: None,
@@ -69,6 +73,13 @@ impl<'a> Session<'a> {
             system: None,
             user: None,
         }
+    }
+
+    /// Connects the steps to the networks between machines.
+    #[must_use]
+    pub(crate) fn with_networks(self, networks: &Arc<Networks>) -> Self {
+        let networks = Arc::clone(networks);
+        Self { networks, ..self }
     }
 
     /// Sets the seed for steps that have none.

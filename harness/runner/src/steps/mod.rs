@@ -1,5 +1,6 @@
 //! The steps, one file for each kind.
 
+mod capture;
 mod client;
 mod clock;
 mod crash;
@@ -8,9 +9,11 @@ mod docker;
 mod events;
 mod hotplug;
 mod kill;
+mod link;
 mod memory;
 mod name_server;
 mod network;
+mod partition;
 mod pause;
 mod power_button;
 mod power_cut;
@@ -60,9 +63,9 @@ pub(crate) async fn perform(
         Action::Memory(step) => memory::perform(step, session, deadline).await,
         Action::PowerButton(step) => power_button::perform(step, session, deadline).await,
         Action::PowerOff(step) => power_off::perform(step, session, deadline).await,
-        Action::Partition(_) | Action::Link(_) | Action::Capture(_) => {
-            Err(StepFailure::new("this step needs several machines"))
-        }
+        Action::Partition(step) => partition::perform(step, session).await,
+        Action::Link(step) => link::perform(step, session).await,
+        Action::Capture(step) => capture::perform(step, session, deadline).await,
         Action::Undo(target) => undo::perform(*target, session, deadline).await,
     }
 }

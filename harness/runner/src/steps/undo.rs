@@ -10,5 +10,6 @@ pub(super) async fn perform(
     deadline: &Deadline,
 ) -> Result<(), StepFailure> {
     let is_target = |fault: &ActiveFault| fault.is_reverted_by(target);
+    session.networks.revert(target);
     session.revert(is_target, deadline).await
 }

@@ -8,26 +8,26 @@ use machine::{KeyPair, Machine};
 
 use super::definition::Trial;
 use super::failure::Failure;
+use super::machines::Machines;
 use super::settings::Settings;
-use super::start::StartedMachine;
 use super::verdict::closed;
 
 /// A trial that stopped before a step.
 pub struct Stopped {
-    started: StartedMachine,
+    machines: Machines,
     /// Its evidence folder.
     pub evidence: Evidence,
 }
 
 impl Stopped {
-    /// Its machine.
+    /// Its first machine.
     pub fn machine(&self) -> &Arc<Machine> {
-        &self.started.machine
+        &self.machines.all[0].machine
     }
 
     /// The key pair that the machine accepts.
     pub fn keys(&self) -> &KeyPair {
-        &self.started.keys
+        &self.machines.all[0].keys
     }
 }
 
@@ -56,7 +56,7 @@ impl Trial {
         let steps = step.saturating_sub(1);
         let stopped = self.first_steps(steps, artifacts, settings, &log).await;
         match stopped {
-            Ok(started) => Ok(Stopped { started, evidence }),
+            Ok(machines) => Ok(Stopped { machines, evidence }),
             Err(failure) => Err(closed(&evidence, failure)),
         }
     }

@@ -17,6 +17,7 @@ use machine::{KeyPair, Machine};
 
 use super::definition::Trial;
 use super::failure::{Failure, InfrastructureError};
+use super::keep::Kept;
 use super::outcome;
 use super::ready::{accepts_login, booted};
 use super::report::FailureReport;
@@ -165,7 +166,12 @@ impl Maker<'_> {
         }
         if let Err(failure) = ready {
             outcome::screen(&machine, evidence).await;
-            let snapshot = trial.keep(&machine, keys, self.settings, &log).await;
+            let kept = Kept {
+                name: None,
+                machine: &machine,
+                keys,
+            };
+            let snapshot = trial.keep(&[kept], self.settings, &log).await;
             let report = FailureReport::boot(failure, &ran);
             let failure = report.conclude(trial, &machine, evidence, snapshot);
             machine.stop().await;
@@ -189,7 +195,7 @@ impl Maker<'_> {
             machine.map_err(|error| machine_error(error, evidence.folder()))
         };
         let (before, machine) = provision::fork(self, number, fork).await?;
-        let started = StartedMachine::forked(Arc::new(machine), before);
+        let started = StartedMachine::forked(Arc::new(machine), before, evidence);
         let log = trial.log(self.settings, evidence);
         let done = Box::pin(trial.run_setup(&started, setup, &log)).await;
         if done.is_err() {
@@ -202,9 +208,12 @@ impl Maker<'_> {
             ready: done.is_ok(),
         });
         if let Err(report) = done {
-            let snapshot = trial
-                .keep(&started.machine, &started.keys, self.settings, &log)
-                .await;
+            let kept = Kept {
+                name: None,
+                machine: &started.machine,
+                keys: &started.keys,
+            };
+            let snapshot = trial.keep(&[kept], self.settings, &log).await;
             let failure = report.conclude(trial, &started.machine, evidence, snapshot);
             started.machine.stop().await;
             return Err(failure);

@@ -8,20 +8,28 @@ use super::definition::Trial;
 use super::log::Log;
 use super::settings::Settings;
 
+/// A machine to save.
+#[derive(Clone, Copy)]
+pub(super) struct Kept<'a> {
+    /// Its name, if it is one of several.
+    pub(super) name: Option<&'a str>,
+    pub(super) machine: &'a Machine,
+    pub(super) keys: &'a KeyPair,
+}
+
 impl Trial {
-    /// Saves a failure snapshot of the machine. This stops the machine.
+    /// Saves a failure snapshot of each machine. This stops the machines.
     pub(super) async fn keep(
         &self,
-        machine: &Machine,
-        keys: &KeyPair,
+        machines: &[Kept<'_>],
         settings: &Settings,
         log: &Log<'_>,
     ) -> SnapshotOutcome {
         if settings.machine_limit == 0 {
             return SnapshotOutcome::not_kept("the size limit is 0");
         }
-        let keys = self.scenario.machine.ssh_key.then_some(keys);
-        let kept = keep(machine, keys, log.evidence, settings.machine_limit).await;
+        let with_key = self.scenario.machine.ssh_key;
+        let kept = keep(machines, with_key, log.evidence, settings.machine_limit).await;
         let outcome = match kept {
             Ok(bytes) => SnapshotOutcome::Kept {
                 bytes,
@@ -41,20 +49,27 @@ impl Trial {
 }
 
 async fn keep(
-    machine: &Machine,
-    keys: Option<&KeyPair>,
+    machines: &[Kept<'_>],
+    with_key: bool,
     evidence: &Evidence,
     limit: u64,
 ) -> Result<u64, String> {
     let part = Part::begin(evidence).map_err(|error| error.to_string())?;
-    let bytes = machine.keep(part.folder(), limit).await;
-    let bytes = bytes.map_err(|error| error.to_string())?;
-    let finish = || {
-        if let Some(keys) = keys {
-            write_key(&part.folder().join(KEY), &keys.private)?;
+    let mut written = 0;
+    for one in machines {
+        let folder = match one.name {
+            Some(name) => part.folder().join(name),
+            None => part.folder().to_owned(),
+        };
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let bytes = one.machine.keep(&folder, limit - written).await;
+        written += bytes.map_err(|error| error.to_string())?;
+        if with_key {
+            let key = write_key(&folder.join(KEY), &one.keys.private);
+            key.map_err(|error| error.to_string())?;
         }
-        part.finish(&evidence.file(MACHINE))
-    };
-    finish().map_err(|error| error.to_string())?;
-    Ok(bytes)
+    }
+    let finished = part.finish(&evidence.file(MACHINE));
+    finished.map_err(|error| error.to_string())?;
+    Ok(written)
 }

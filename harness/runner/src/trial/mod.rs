@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `definition`, `settings`, `failure` | what a trial knows, how it is run, why it did not pass |
 //! | `run`, `before` | a whole trial; a trial that stops before a step |
+//! | `machines` | the machines of a trial together |
 //! | `start`, `ready`, `setups`, `step` | the parts of a trial, in their order |
 //! | `checkpoint` | how a trial creates the checkpoints that it forks |
 //! | `log`, `outcome`, `record`, `collect`, `keep` | what goes to the listeners and into the evidence |
@@ -20,6 +21,7 @@ mod definition;
 mod failure;
 mod keep;
 mod log;
+mod machines;
 mod outcome;
 mod ready;
 mod record;
@@ -29,6 +31,7 @@ mod settings;
 mod setups;
 mod start;
 mod step;
+mod steps;
 mod timeline;
 mod verdict;
 

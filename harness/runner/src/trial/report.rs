@@ -36,6 +36,8 @@ pub(crate) struct FailureReport {
     place: Place,
     /// The finished steps; the last one failed.
     ran: Vec<FinishedStep>,
+    /// The index of the machine that failed.
+    machine: usize,
 }
 
 /// Where a trial can fail; steps by their index.
@@ -53,6 +55,7 @@ impl FailureReport {
             failure,
             place: Place::Boot,
             ran: ran.to_vec(),
+            machine: 0,
         }
     }
 
@@ -67,6 +70,7 @@ impl FailureReport {
             failure,
             place: Place::Setup(Arc::clone(setup), step),
             ran: ran.to_vec(),
+            machine: 0,
         }
     }
 
@@ -76,7 +80,18 @@ impl FailureReport {
             failure,
             place: Place::Step(step),
             ran: ran.to_vec(),
+            machine: 0,
         }
+    }
+
+    /// Says on which machine it happened.
+    pub(super) fn on(self, machine: usize) -> Self {
+        Self { machine, ..self }
+    }
+
+    /// The index of the machine that failed.
+    pub(super) fn machine(&self) -> usize {
+        self.machine
     }
 
     /// Composes the verdict, with the last output of the machine. Control characters are escaped.

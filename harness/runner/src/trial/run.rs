@@ -1,22 +1,22 @@
 //! Runs a trial: starts the machine, runs the steps under their deadlines, and saves a failure snapshot.
 
-use std::sync::Arc;
+use std::cell::Cell;
+
+use futures_util::future::join_all;
 
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
-use crate::invariants::Invariants;
-use crate::session::{Deadline, REVERT, Session, StepFailure, scaled};
+use crate::session::{Deadline, REVERT, Session, scaled};
 use events::EventKind;
+use scenario::step::Undone;
 
-use super::collect;
 use super::definition::Trial;
 use super::failure::{Failure, InfrastructureError};
 use super::log::Log;
-use super::outcome;
-use super::report::{FailureReport, FinishedStep};
+use super::machines::Machines;
+use super::report::FailureReport;
 use super::settings::Settings;
-use super::start::StartedMachine;
-use super::step::within;
+use super::steps::{Steps, named};
 use super::verdict::{close, ended, remove};
 
 impl Trial {
@@ -67,128 +67,100 @@ impl Trial {
         log: &Log<'_>,
     ) -> Result<(), Failure> {
         let all = self.scenario.steps.len();
-        let started = self.first_steps(all, artifacts, settings, log).await?;
-        started.machine.stop().await;
+        let machines = self.first_steps(all, artifacts, settings, log).await?;
+        machines.stop().await;
         Ok(())
     }
 
-    /// Runs the first `count` steps and returns the machine. If a step fails, a failure snapshot is saved.
+    /// Runs the first `count` steps and returns the machines. If a step fails, a failure snapshot is saved.
     pub(super) async fn first_steps(
         &self,
         count: usize,
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Result<StartedMachine, Failure> {
-        let started = self.start_machine(artifacts, settings, log).await?;
+    ) -> Result<Machines, Failure> {
+        let mut machines = self.start_machines(artifacts, settings, log).await?;
         let snapshots = self.snapshots();
-        let session = Session::new(
-            Arc::clone(&started.machine),
-            &started.keys,
-            &snapshots,
-            &self.project,
-        );
-        let mut session = session.with_seed(settings.seed);
+        let mut sessions = machines.sessions(self, &snapshots, settings.seed);
         // On the heap: what a trial needs to remember is large, and stacks are not.
-        let verdict = Box::pin(self.judge(artifacts, &started, &mut session, count, log)).await;
+        let verdict = Box::pin(self.judge(artifacts, &machines, &mut sessions, count, log)).await;
         if let Err(report) = verdict {
-            // Before the connections close: the snapshot must show the machine as it was.
-            outcome::screen(&session.machine, log.evidence).await;
-            let wanted = &self.scenario.collect;
-            log.notes(&collect::collect(wanted, &mut session, log.evidence).await);
-            let machine = &session.machine;
-            let snapshot = self.keep(machine, &started.keys, settings, log).await;
+            machines.record_failure(self, &mut sessions, log).await;
+            let snapshot = machines.keep(self, &sessions, settings, log).await;
+            let machine = &sessions[report.machine()].machine;
             let failure = report.conclude(self, machine, log.evidence, snapshot);
-            machine.stop().await;
+            join_all(sessions.iter().map(|session| session.machine.stop())).await;
             return Err(failure);
         }
-        // A step may have replaced the machine.
-        let machine = Arc::clone(&session.machine);
-        drop(session);
-        let mut started = started;
-        started.machine = machine;
-        Ok(started)
+        // A step may have replaced a machine.
+        let current: Vec<_> = sessions.drain(..).map(|session| session.machine).collect();
+        drop(sessions);
+        for (started, machine) in machines.all.iter_mut().zip(current) {
+            started.machine = machine;
+        }
+        Ok(machines)
     }
 
-    /// Waits until the machine is ready, then runs the first `count` steps.
+    /// Waits until the machines are ready, then runs the first `count` steps.
     async fn judge(
         &self,
         artifacts: &Artifacts,
-        started: &StartedMachine,
-        session: &mut Session<'_>,
+        machines: &Machines,
+        sessions: &mut [Session<'_>],
         count: usize,
         log: &Log<'_>,
     ) -> Result<(), FailureReport> {
         let mut ran = Vec::new();
-        let wanted = self.scenario.ready.as_ref();
-        let (title, ready) = (started.start_title(), started.ready(wanted, session));
+        let (wanted, forks) = (self.scenario.ready.as_ref(), machines.are_forks());
+        let title = machines.all[0].start_title();
+        let on = Cell::new(0);
+        let ready = async {
+            let ready = machines.ready(wanted, sessions).await;
+            ready.map_err(|failed| named(failed, machines, &on))
+        };
         let ready = log.step(0, 1, title, ready, &mut ran).await;
         // A boot that continues has no complete timeline yet.
-        if !started.is_fork() && (wanted.is_none() || ready.is_err()) {
-            self.emit_timeline(artifacts, &started.machine, ready.is_ok(), log);
+        if !forks && (wanted.is_none() || ready.is_err()) {
+            for one in &machines.all {
+                self.emit_timeline(artifacts, &one.machine, ready.is_ok(), log);
+            }
         }
-        ready.map_err(|failure| FailureReport::boot(failure, &ran))?;
-        if !started.is_fork() {
+        ready.map_err(|failure| FailureReport::boot(failure, &ran).on(on.get()))?;
+        if !forks {
             for setup in &self.scenario.setups {
-                self.set_up(setup, session, log, &mut ran).await?;
+                for (index, session) in sessions.iter_mut().enumerate() {
+                    let done = self.set_up(setup, session, log, &mut ran).await;
+                    done.map_err(|report| report.on(index))?;
+                }
             }
         }
 
-        // Whether the machine is still booting when the first step begins.
-        let is_booting = wanted.is_some() && !started.is_fork();
+        // Whether the machines are still booting when the first step begins.
+        let is_booting = wanted.is_some() && !forks;
         let first = self.profile.disks.len();
-        session.disks = first..first + self.scenario.machine.disks.len();
-        let verdict = self.steps(session, is_booting, count, log, &mut ran).await;
+        for session in &mut *sessions {
+            session.disks = first..first + self.scenario.machine.disks.len();
+        }
+        let steps = Steps {
+            trial: self,
+            machines,
+            log,
+            count,
+        };
+        let verdict = steps.run(sessions, is_booting, &mut ran).await;
         if verdict.is_err() || count < self.scenario.steps.len() {
             // The snapshot must include the faults, or a user continues with them.
             return verdict;
         }
+        machines.networks.revert(Undone::All);
         let limit = Deadline::within(scaled(REVERT));
-        if let Some(text) = session.revert_all(&limit).await {
-            let trial = Some(log.trial.clone());
-            log.emit(EventKind::Note { trial, text });
+        for session in sessions {
+            if let Some(text) = session.revert_all(&limit).await {
+                let trial = Some(log.trial.clone());
+                log.emit(EventKind::Note { trial, text });
+            }
         }
         verdict
     }
-
-    async fn steps(
-        &self,
-        session: &mut Session<'_>,
-        is_booting: bool,
-        count: usize,
-        log: &Log<'_>,
-        ran: &mut Vec<FinishedStep>,
-    ) -> Result<(), FailureReport> {
-        let whole = Deadline::within(scaled(self.scenario.timeout));
-        let scenario = &self.scenario;
-        let key = scenario.machine.ssh_key;
-        let invariants = Invariants::new(&scenario.invariants, key, session);
-        let invariants = invariants.once_booted(is_booting);
-        let mut violation = std::pin::pin!(invariants.watch());
-        for (number, step) in scenario.steps.iter().enumerate().take(count) {
-            let title = step.title();
-            let timeout = log.timeout(number + 1, step, ran);
-            let is_last = number + 1 == scenario.steps.len();
-            let noted_before = session.notes().len();
-            let step_alone =
-                async |session: &mut Session<'_>| within(step, session, &whole, timeout).await;
-            let work = invariants.during(step, is_last, session, step_alone);
-            let work = async {
-                tokio::select! {
-                    verdict = work => verdict,
-                    failure = &mut violation => Err(failure),
-                }
-            };
-            let verdict = log.step(number + 1, step.line, &title, work, ran).await;
-            log.notes(&session.notes()[noted_before..]);
-            verdict.map_err(|failure| FailureReport::step(noted(failure, session), number, ran))?;
-        }
-        Ok(())
-    }
-}
-
-/// Adds the notes of the session to a failure.
-fn noted(failure: StepFailure, session: &Session<'_>) -> StepFailure {
-    let notes = session.notes().iter();
-    notes.fold(failure, |failure, note| failure.with("note", note.as_str()))
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use crate::artifacts::Artifacts;
 use crate::client;
+use crate::evidence::Evidence;
 use crate::history;
+use crate::networks::Networks;
 use crate::provision::{self, CheckpointLease, CheckpointStore};
 use crate::session::{Deadline, LOGIN, Session, StepFailure, scaled};
 use base::text::printable;
 use events::EventKind;
-use machine::{KeyPair, Machine, MachineError};
+use machine::services::Names;
+use machine::{KeyPair, Link, Machine, MachineError, MachineSpec};
 use scenario::Start;
 use scenario::step::WaitForStep;
 
@@ -18,11 +21,33 @@ use super::checkpoint::Maker;
 use super::definition::Trial;
 use super::failure::{Failure, InfrastructureError};
 use super::log::Log;
+use super::machines::Machines;
 use super::ready::booted;
 use super::settings::Settings;
 
+/// The place of a machine among others.
+#[derive(Default)]
+struct Place {
+    links: Vec<Link>,
+    names: Names,
+}
+
+impl Place {
+    fn of(&self, spec: MachineSpec) -> MachineSpec {
+        MachineSpec {
+            links: self.links.clone(),
+            names: self.names.clone(),
+            ..spec
+        }
+    }
+}
+
 /// A machine that was started.
 pub(super) struct StartedMachine {
+    /// Its name, if it is one of several.
+    pub(super) name: Option<String>,
+    /// The folder of its logs.
+    pub(super) evidence: Evidence,
     pub(super) machine: Arc<Machine>,
     pub(super) keys: KeyPair,
     /// The checkpoint that it was forked from, which must exist as long as the machine runs.
@@ -31,8 +56,14 @@ pub(super) struct StartedMachine {
 
 impl StartedMachine {
     /// A machine that was forked from a checkpoint.
-    pub(super) fn forked(machine: Arc<Machine>, checkpoint: CheckpointLease) -> Self {
+    pub(super) fn forked(
+        machine: Arc<Machine>,
+        checkpoint: CheckpointLease,
+        evidence: &Evidence,
+    ) -> Self {
         Self {
+            name: None,
+            evidence: evidence.clone(),
             machine,
             keys: checkpoint.keys.clone(),
             checkpoint: Some(checkpoint),
@@ -71,20 +102,50 @@ impl StartedMachine {
 }
 
 impl Trial {
-    /// Starts the machine that the scenario asks for.
-    pub(super) async fn start_machine(
+    /// Starts the machines that the scenario asks for, one after the other: the first one creates the
+    /// checkpoint that all are forked from.
+    pub(super) async fn start_machines(
         &self,
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
-    ) -> Result<StartedMachine, Failure> {
+    ) -> Result<Machines, Failure> {
         if self.wants_client() {
             client::computer(&self.project)?;
         }
+        let networks = Arc::new(Networks::new(&self.scenario));
+        let mut all = Vec::new();
+        for machine in &self.scenario.machines {
+            let evidence = log.evidence.of_machine(&machine.name)?;
+            let log = log.of_machine(&evidence);
+            let place = Place {
+                links: networks.links(&self.scenario, machine),
+                names: Networks::names(&self.scenario, machine),
+            };
+            let started = self
+                .start_machine(&place, artifacts, settings, &log)
+                .await?;
+            let name = Some(machine.name.clone());
+            all.push(StartedMachine { name, ..started });
+        }
+        if all.is_empty() {
+            let alone = Place::default();
+            all.push(self.start_machine(&alone, artifacts, settings, log).await?);
+        }
+        Ok(Machines { networks, all })
+    }
+
+    async fn start_machine(
+        &self,
+        place: &Place,
+        artifacts: &Artifacts,
+        settings: &Settings,
+        log: &Log<'_>,
+    ) -> Result<StartedMachine, Failure> {
         if let Some(store) = self.wants_checkpoints(settings) {
             let forked = match self.never_forks() {
                 Some(reason) => Err(InfrastructureError::NeverForks(reason).into()),
-                None => Box::pin(self.fork(store, artifacts, settings, log)).await,
+                None => Box::pin(self.fork(store, place, artifacts, settings, log)).await,
             };
             match forked {
                 Err(Failure::Infrastructure(why)) => note_fallback(store, &why, log),
@@ -92,9 +153,11 @@ impl Trial {
             }
         }
         let keys = KeyPair::generate();
-        let spec = self.spec(artifacts, &keys)?;
+        let spec = place.of(self.spec(artifacts, &keys)?);
         let machine = Machine::start(spec, log.evidence.logs()).await;
         Ok(StartedMachine {
+            name: None,
+            evidence: log.evidence.clone(),
             machine: Arc::new(
                 machine.map_err(|error| machine_error(error, log.evidence.folder()))?,
             ),
@@ -106,6 +169,7 @@ impl Trial {
     async fn fork(
         &self,
         store: &CheckpointStore,
+        place: &Place,
         artifacts: &Artifacts,
         settings: &Settings,
         log: &Log<'_>,
@@ -117,13 +181,14 @@ impl Trial {
             settings,
         };
         let fork = async |lease: &CheckpointLease| {
-            let spec = self.spec(artifacts, &lease.keys)?;
+            let spec = place.of(self.spec(artifacts, &lease.keys)?);
             let machine = Machine::fork(spec, &lease.checkpoint, log.evidence.logs()).await;
             machine.map_err(|error| machine_error(error, log.evidence.folder()))
         };
         let setups = self.scenario.setups.len();
         let (lease, machine) = provision::fork(&maker, setups, fork).await?;
-        Ok(StartedMachine::forked(Arc::new(machine), lease))
+        let machine = Arc::new(machine);
+        Ok(StartedMachine::forked(machine, lease, log.evidence))
     }
 
     pub(super) fn wants_checkpoints<'a>(
