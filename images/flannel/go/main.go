@@ -101,6 +101,10 @@ func (d *daemon) serve(ctx context.Context, network backend.Network) error {
 
 // networkConfig waits for etcd and for the configuration of the network.
 func (d *daemon) networkConfig(ctx context.Context) (*subnet.Config, error) {
+	// The client would wait longer and longer between its attempts to connect, up to two minutes.
+	if err := d.retry(ctx, d.dial); err != nil {
+		return nil, err
+	}
 	manager, err := etcd.NewLocalManager(ctx, d.etcd(), d.last.cidr("FLANNEL_SUBNET"), noIPv6(), d.renewMargin)
 	if err != nil {
 		return nil, err

@@ -97,6 +97,22 @@ func (o *options) etcd() *etcd.EtcdConfig {
 	}
 }
 
+// dial connects to one of the endpoints and disconnects.
+func (o *options) dial() error {
+	for _, endpoint := range strings.Split(o.endpoints, ",") {
+		parsed, err := url.Parse(strings.TrimSpace(endpoint))
+		if err != nil {
+			return fmt.Errorf("-etcd-endpoints: %w", err)
+		}
+		connection, err := net.DialTimeout("tcp", parsed.Host, requestTimeout)
+		if err == nil {
+			return connection.Close()
+		}
+		log.V(1).Info(err)
+	}
+	return o.explain(context.DeadlineExceeded)
+}
+
 // explain completes an error of a request to etcd.
 func (o *options) explain(err error) error {
 	switch {
