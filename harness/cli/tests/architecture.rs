@@ -9,14 +9,15 @@ use serde_json::Value;
 
 /// Each crate of the harness with the workspace crates that it may depend on. Nothing in `harness/` depends
 /// on `os/`, nor the reverse.
-const HARNESS: [(&str, &[&str]); 9] = [
+const HARNESS: [(&str, &[&str]); 10] = [
     ("base", &[]),
     ("yaml", &[]),
+    ("switch", &[]),
     ("events", &["base"]),
     ("host", &["base"]),
     ("scenario", &["base", "yaml"]),
     ("report", &["base", "events"]),
-    ("machine", &["base", "yaml", "host"]),
+    ("machine", &["base", "yaml", "host", "switch"]),
     (
         "runner",
         &[

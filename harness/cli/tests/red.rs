@@ -24,7 +24,7 @@ use events::{Event, EventKind, Listener, Listeners};
 use harness::artifacts;
 use harness::project;
 use machine::profile::Profile;
-use runner::checkpoint::CheckpointStore;
+use runner::provision::CheckpointStore;
 use runner::trial::{Failure, Settings, Trial};
 use scenario::{self, Scenario, Start};
 use yaml::render_all;

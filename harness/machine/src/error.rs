@@ -113,7 +113,18 @@ pub enum MachineError {
     /// The client or the engine refused the TLS connection.
     #[error("TLS was refused: {0}")]
     TlsRefused(String),
-    /// Any other error: QMP, files.
+    /// A connection to a Docker engine failed.
+    #[error("{0}")]
+    Docker(String),
+    /// A QMP command failed.
+    #[error("QMP {command}: {why}")]
+    Qmp {
+        /// The command.
+        command: String,
+        /// QEMU's answer, or why there is none.
+        why: String,
+    },
+    /// Any other error of this host: files, programs.
     #[error("{0}")]
     Other(String),
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::hotplug::Subnet;
+use super::subnet::Subnet;
 
 /// What DHCP server and router of the first card announce.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -10,6 +10,7 @@ use serde_yaml::Value;
 use yaml::ConsoleRules;
 
 use super::cards::{CardFile, NetworkFile};
+use super::empty_disk::DiskFile;
 use super::known_failure::KnownFailure;
 use super::sabotage::SabotageFile;
 use super::seed_data::{PageFile, VolumeFile};
@@ -181,19 +182,6 @@ impl MachineFile {
     }
 }
 
-/// An empty disk, deleted with the machine.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "Disk")]
-pub struct DiskFile {
-    /// Size in MiB.
-    pub size: u64,
-    /// Formats the disk as ext4 with this label.
-    pub label: Option<String>,
-    /// Creates a GPT partition with this name, which contains the file system.
-    pub partition: Option<String>,
-}
-
 /// User data: a mapping, or the text itself.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(transparent)]
@@ -263,4 +251,24 @@ fn with_key(text: &str, key: &str) -> Result<String, String> {
     }
     let body = serde_yaml::to_string(&config).map_err(|error| error.to_string())?;
     Ok(format!("{header}\n{body}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    use crate::testing::read;
+
+    #[test]
+    fn cloud_config_renders_with_the_key() {
+        let text = "name: tea\nabout: tea\nmachine:\n  cloud_config: { hostname: pot, ssh_authorized_keys: [a] }\nsteps: [{ reboot: {} }]\n";
+        let config = read(text).unwrap().machine.cloud_config;
+        assert_snapshot!(
+            CloudConfig::render(config.as_ref(), Some("b"))
+                .unwrap()
+                .unwrap()
+        );
+        assert_eq!(CloudConfig::render(None, None), Ok(None));
+    }
 }

@@ -4,63 +4,54 @@
 //! | module | subject |
 //! |---|---|
 //! | `file`, `cards`, `seed_data`, `setup`, `known_failure` | scenario and setup files, and their machine |
-//! | `step`, `docker`, `client`, `hotplug`, `fault`, `sabotage` | steps, and the changes that must make them fail |
-//! | `value` | values that are validated while they are deserialized |
-//! | `lint` | errors that serde cannot detect |
+//! | `step` | the kinds of steps, one file for each |
+//! | `sabotage` | changes that must make a scenario fail |
+//! | `value`, `expectation`, `subnet`, `published_port`, `empty_disk` | values that several steps and files use |
+//! | `lint`, `collector` | errors that serde cannot detect, in whole scenarios; what collects them |
 //! | `load`, `load_setups` | read and lint all files of a folder |
-//! | `scenario` | scenarios and steps that passed the lint |
-//! | `describe` | titles of steps without a name |
+//! | `scenario` | scenarios that passed the lint |
 //! | `schema`, `step_table` | the JSON schemas for editors, and the reference in `scenarios/README.md` |
 //! | `upload` | files of the scenarios folder that steps send |
 
 mod cards;
-mod client;
-mod describe;
-mod docker;
-mod fault;
+mod collector;
+mod empty_disk;
+mod expectation;
 mod file;
-mod hotplug;
 mod known_failure;
 mod lint;
 mod load;
 mod load_setups;
+mod published_port;
 mod sabotage;
 mod scenario;
 mod schema;
 mod seed_data;
 mod setup;
-mod step;
+pub mod step;
 mod step_table;
+mod subnet;
 mod upload;
 mod value;
 
 pub use cards::{CardFile, HostName, NetworkFile};
-pub use client::ClientStep;
-pub use docker::{
-    DockerAction, DockerExec, DockerImport, DockerPs, DockerRun, DockerStep, DockerTls, EngineName,
-    PublishedPort, Restart,
-};
-pub use fault::{
-    ClockStep, CrashCause, CrashStep, DiskError, DiskStep, FaultStep, Jump, KillStep, Line, Link,
-    MemoryStep, NetworkStep, PauseStep, PowerButtonStep, PowerOffStep, ResumeStep, SignalName,
-    Undone,
-};
-pub use file::{CloudConfig, DiskFile, MachineFile, RegistryFile, ScenarioFile, Start};
-pub use hotplug::{HotplugStep, NameServerStep, Plugged, Subnet, TimeServerStep};
+pub use empty_disk::DiskFile;
+pub use expectation::{Filter, TextExpectation};
+pub use file::{CloudConfig, MachineFile, RegistryFile, ScenarioFile, Start};
 pub use known_failure::{Day, KnownFailure};
 pub use load::{Known, load, load_all, warnings};
+pub use published_port::PublishedPort;
 pub use sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef};
-pub use scenario::{Scenario, Step};
+pub use scenario::{Scenario, sent_files};
 pub use schema::{of_setups as schema_of_setups, schema};
 pub use seed_data::{KEY_PLACEHOLDER, PageFile, VolumeFile, VolumeFormat};
 pub use setup::{Setup, SetupFile, Setups};
-pub use step::{
-    Account, Action, EventsStep, KeyName, PowerCutStep, RebootStep, SerialLogin, SerialStep,
-    SshStep, StepFile, Upload, WaitAction, WaitContainer, WaitForStep, WaitSsh,
-};
+pub use step::{Action, Step, StepFile};
 pub use step_table::with_step_table;
-pub use upload::sent_files;
-pub use value::{Filter, Pattern, Span, TextExpectation, Words};
+pub use subnet::Subnet;
+pub use value::{Account, EngineName, Pattern, Span, Words};
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,12 @@ use serde_yaml::Value;
 
 use yaml::{Document, SourceError};
 
+use super::collector::Lint;
 use super::file::ScenarioFile;
-use super::lint::{self, Lint};
-use super::scenario::{Scenario, Step};
+use super::lint;
+use super::scenario::Scenario;
 use super::setup::{Setup, Setups};
-use super::step::StepFile;
+use super::step::{Step, StepFile};
 
 /// The default timeout of all steps of a scenario together.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -146,6 +147,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         steps,
         sabotage,
         sabotaged: false,
+        disabled_services: Vec::new(),
         warnings: lint.warnings,
     })
 }
@@ -172,7 +174,7 @@ pub(super) fn steps(lint: &mut Lint<'_>, raw: Vec<Value>, key: &str) -> Vec<Step
             continue;
         }
         match lint.document.fit::<StepFile>(value, &path) {
-            Ok(step) => steps.extend(one(lint, step, &path)),
+            Ok(step) => steps.extend(step.check(lint, &path)),
             Err(error) => lint.errors.push(error),
         }
     }
@@ -191,14 +193,73 @@ fn kind_without_value(step: &Value) -> Option<&str> {
     key.as_str().filter(|_| alone)
 }
 
-fn one(lint: &mut Lint<'_>, step: StepFile, path: &str) -> Option<Step> {
-    let StepFile { name, timeout, .. } = step.clone();
-    let action = lint::step(lint, step, path)?;
-    let line = lint.document.line(path);
-    Some(Step {
-        line,
-        name,
-        timeout: timeout.map(|span| span.0),
-        action,
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    use crate::testing::{GOOD, errors, read};
+
+    #[test]
+    fn scenario_is_read_when_the_file_is_valid() {
+        let scenario = read(GOOD).unwrap();
+        assert_eq!(scenario.profiles, ["q35"]);
+        assert_eq!(
+            scenario
+                .steps
+                .iter()
+                .map(|step| step.line)
+                .collect::<Vec<_>>(),
+            [9, 10, 13, 14, 15, 16]
+        );
+        assert_eq!(
+            scenario.steps[1].timeout,
+            Some(std::time::Duration::from_secs(5))
+        );
+        assert!(scenario.machine.ssh_key);
+    }
+
+    #[test]
+    fn unknown_key_is_reported_with_its_place_and_the_nearest_key() {
+        assert_snapshot!(errors(
+            "name: tea\nabout: tea\nsteps:\n  - ssh:\n      run: make tea\n      stdot: {equals: tea}\n"
+        ));
+    }
+
+    #[test]
+    fn all_errors_of_a_file_are_reported() {
+        assert_snapshot!(errors(
+            r"name: coffee
+about: ''
+profiles: [q35, p35]
+more_profiles: [pc, q35]
+machine:
+  ssh_key: false
+steps:
+  - ssh: { run: make tea, upload: { content: a, to: /b } }
+  - sssh: { run: make tea }
+  - docker: { engine: user, run: { image: tea, command: [make], exit: many } }
+  - docker: { engine: nobody, ps: { count: 1 } }
+  - ssh: { run: make tea, stdout: { equals: tea, matches: '(' } }
+  - timeout: 0s
+    reboot: {}
+"
+        ));
+    }
+
+    #[test]
+    fn steps_are_checked_when_the_head_is_invalid() {
+        assert_snapshot!(errors("nam: tea\nsteps:\n  - ssh: {}\n"));
+    }
+
+    #[test]
+    fn files_are_refused_when_two_have_the_same_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["tea.yaml", "tea.yml"] {
+            std::fs::write(folder.path().join(name), "name: tea\n").unwrap();
+        }
+        let errors = load_all(folder.path(), vec![]).unwrap_err();
+        let text = errors[0].to_string();
+        assert!(text.contains("has the same name"), "{text}");
+    }
 }

@@ -8,10 +8,12 @@ use serde_yaml::Value;
 use base::hash::Hash;
 use yaml::{Document, SourceError};
 
-use super::lint::{self, Lint};
+use super::collector::Lint;
+use super::lint;
 use super::load;
-use super::scenario::Step;
+use super::scenario::sent_files;
 use super::setup::{Setup, SetupFile, Setups};
+use super::step::Step;
 use super::upload;
 
 impl Setups {
@@ -80,7 +82,7 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
 fn sent_hashes(document: &Document, steps: &[Step]) -> Vec<Value> {
     let folder = upload::folder_of(document.file());
     let hash = |name| Some(Hash::default().file(&folder.join(name)).ok()?.finish());
-    let files = upload::sent_files(steps);
+    let files = sent_files(steps);
     files.filter_map(hash).map(Value::String).collect()
 }
 
@@ -96,9 +98,12 @@ fn nameless(mut step: Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use insta::assert_snapshot;
     use yaml::render_all;
+
+    use super::*;
+    use crate::load::Known;
+    use crate::testing::{known, read_with};
 
     fn setups(files: &[(&str, &str)]) -> Result<Setups, String> {
         let document = |(name, text): &(&str, &str)| {
@@ -109,8 +114,7 @@ mod tests {
         Setups::read(&documents).map_err(|errors| render_all(&errors, false))
     }
 
-    const KETTLE: &str =
-        "name: kettle\nabout: hot water\nmachine: {memory: 2048}\nsteps:\n  - ssh: {run: boil}\n";
+    const KETTLE: &str = "name: kettle\nabout: hot water\nmachine: {memory: 2048, kernel_arguments: [base]}\nsteps:\n  - ssh: {run: boil}\n";
     const TEA: &str = "name: tea\nabout: tea\nafter: kettle\nsteps:\n  - name: wait\n    timeout: 3s\n    ssh: {run: brew}\n";
 
     #[test]
@@ -162,5 +166,24 @@ mod tests {
             let files: Vec<_> = files.iter().map(|(n, text)| (*n, text.as_str())).collect();
             assert_snapshot!(name, setups(&files).unwrap_err());
         }
+    }
+
+    #[test]
+    fn scenario_continues_from_its_setup() {
+        let text = |setup: &str| {
+            format!(
+                "name: tea\nabout: tea\nsetup: {setup}\nmachine:\n  kernel_arguments: [more]\nsteps:\n  - ssh: {{ run: make tea }}\n"
+            )
+        };
+        let known = Known {
+            setups: setups(&[("kettle", KETTLE)]).unwrap(),
+            ..known()
+        };
+        let read = |setup: &str| read_with(&text(setup), &known);
+        let scenario = read("kettle").unwrap();
+        assert_eq!(scenario.setups[0].name, "kettle");
+        assert_eq!(scenario.machine.memory, Some(2048));
+        assert_eq!(scenario.machine.kernel_arguments, ["base", "more"]);
+        assert_snapshot!(read("ketle").unwrap_err());
     }
 }

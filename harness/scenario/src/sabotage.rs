@@ -10,9 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::file::{MachineFile, Start};
-use super::scenario::{Scenario, Step};
-use super::step::{Account, Action, SshStep};
+use super::file::Start;
+use super::scenario::Scenario;
+use super::step::{Action, SshStep, Step};
+use super::value::Account;
 
 /// One change that must make the scenario fail at a step.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -161,28 +162,24 @@ impl Change {
         }
     }
 
-    /// The kernel argument that applies the change, if it needs no more than that.
-    fn argument(&self) -> Option<String> {
+    fn apply(&self, scenario: &mut Scenario) {
+        let machine = &mut scenario.machine;
         match self {
-            Self::KernelArgument(argument) => Some(argument.clone()),
-            Self::Service(name) => Some(format!("rancher.services.{name}.disabled")),
-            Self::File(_) | Self::DiskWithoutLabel(_) | Self::Run { .. } => None,
-        }
-    }
-
-    fn change_machine(&self, machine: &mut MachineFile) {
-        if let Some(argument) = self.argument() {
-            let arguments = &mut machine.kernel_arguments;
-            arguments.retain(|other| key(other) != key(&argument));
-            arguments.push(argument);
-        }
-        if let Self::DiskWithoutLabel(label) = self {
-            for disk in &mut machine.disks {
-                // An empty label still formats the disk.
-                if disk.label.as_ref() == Some(label) {
-                    disk.label = Some(String::new());
+            Self::KernelArgument(argument) => {
+                let arguments = &mut machine.kernel_arguments;
+                arguments.retain(|other| key(other) != key(argument));
+                arguments.push(argument.clone());
+            }
+            Self::Service(name) => scenario.disabled_services.push(name.clone()),
+            Self::DiskWithoutLabel(label) => {
+                for disk in &mut machine.disks {
+                    // An empty label still formats the disk.
+                    if disk.label.as_ref() == Some(label) {
+                        disk.label = Some(String::new());
+                    }
                 }
             }
+            Self::File(_) | Self::Run { .. } => {}
         }
     }
 }
@@ -203,7 +200,7 @@ impl Sabotage {
         match &self.change {
             Change::Run { command, before } => changed.steps.insert(*before, self.step(command)),
             change => {
-                change.change_machine(&mut changed.machine);
+                change.apply(&mut changed);
                 // No other trial can use this machine, so it gets no checkpoint.
                 changed.start = Start::Cold;
             }
@@ -283,10 +280,11 @@ steps:
     }
 
     #[test]
-    fn service_is_disabled_by_a_kernel_argument() {
-        let changed = sabotage(Change::Service("syslog".into())).apply_to(&scenario(), 1);
-        let last = changed.machine.kernel_arguments.last().unwrap();
-        assert_eq!(last, "rancher.services.syslog.disabled");
+    fn service_is_disabled_in_the_changed_scenario_only() {
+        let scenario = scenario();
+        let changed = sabotage(Change::Service("syslog".into())).apply_to(&scenario, 1);
+        assert_eq!(changed.disabled_services, ["syslog"]);
+        assert_eq!(scenario.disabled_services, [""; 0]);
     }
 
     #[test]

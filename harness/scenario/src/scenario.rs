@@ -1,4 +1,4 @@
-//! Scenarios and steps that passed the lint.
+//! Scenarios that passed the lint.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::file::{MachineFile, Start};
 use super::known_failure::KnownFailure;
 use super::sabotage::Sabotage;
 use super::setup::Setup;
-use super::step::{Action, WaitForStep};
+use super::step::{Action, Step, WaitForStep};
 
 /// A scenario that passed the lint.
 #[derive(Debug, Clone)]
@@ -49,6 +49,8 @@ pub struct Scenario {
     pub sabotage: Vec<Sabotage>,
     /// Whether one of these changes is applied.
     pub sabotaged: bool,
+    /// System containers that a sabotage disables.
+    pub disabled_services: Vec<String>,
     /// Warnings about its file, which do not prevent a run.
     pub warnings: Vec<SourceError>,
 }
@@ -66,15 +68,10 @@ impl Scenario {
     }
 }
 
-/// A step that passed the lint.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// Its line in the file, from 1.
-    pub line: usize,
-    /// Its name, if it has one.
-    pub name: Option<String>,
-    /// Its timeout on the reference host, if it sets one.
-    pub timeout: Option<Duration>,
-    /// What it does.
-    pub action: Action,
+/// The files that these steps send.
+pub fn sent_files(steps: &[Step]) -> impl Iterator<Item = &str> {
+    steps.iter().filter_map(|step| match &step.action {
+        Action::Ssh(step) => step.upload.as_ref()?.from.as_deref(),
+        _ => None,
+    })
 }

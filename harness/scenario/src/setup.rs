@@ -12,8 +12,7 @@ use serde_yaml::Value;
 use yaml::{Document, SourceError, closest};
 
 use super::file::MachineFile;
-use super::scenario::Step;
-use super::step::StepFile;
+use super::step::{Step, StepFile};
 
 /// A starting point that scenarios share: `setup: NAME` in a scenario continues from it.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

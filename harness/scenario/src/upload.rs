@@ -1,9 +1,6 @@
-//! Files of the scenarios folder that `upload` steps send.
+//! Paths of files in the scenarios folder that steps send.
 
 use std::path::{Component, Path, PathBuf};
-
-use super::scenario::Step;
-use super::step::{Action, Upload};
 
 /// The largest file in bytes: its content is held in memory.
 const LARGEST: u64 = 64 << 20;
@@ -19,30 +16,6 @@ pub(super) fn folder_of(file: &Path) -> PathBuf {
         PathBuf::from(".")
     } else {
         folder.to_owned()
-    }
-}
-
-/// The files that these steps send.
-pub fn sent_files(steps: &[Step]) -> impl Iterator<Item = &str> {
-    steps.iter().filter_map(|step| match &step.action {
-        Action::Ssh(step) => step.upload.as_ref()?.from.as_deref(),
-        _ => None,
-    })
-}
-
-impl Upload {
-    /// The bytes to send: `content`, or the file `from` below `folder`.
-    ///
-    /// # Errors
-    /// The file does not exist, is too large, or is outside the folder.
-    pub fn bytes(&self, folder: &Path) -> Result<Vec<u8>, String> {
-        match &self.from {
-            Some(from) => {
-                let file = inside(folder, from)?;
-                std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
-            }
-            None => Ok(self.content.clone().unwrap_or_default().into_bytes()),
-        }
     }
 }
 
@@ -79,39 +52,6 @@ pub(super) fn inside(folder: &Path, name: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn upload_is_refused_when_the_file_is_outside_the_scenarios_folder() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("scenarios");
-        std::fs::create_dir_all(folder.join("files")).unwrap();
-        std::fs::write(folder.join("files/tea"), "green").unwrap();
-        std::fs::write(parent.path().join("secret"), "no").unwrap();
-        std::os::unix::fs::symlink("../../secret", folder.join("files/link")).unwrap();
-        let read = |from: &str| {
-            let upload = Upload {
-                content: None,
-                from: Some(from.into()),
-                to: "/tea".into(),
-                executable: false,
-            };
-            upload
-                .bytes(&folder)
-                .map(|bytes| String::from_utf8(bytes).unwrap())
-        };
-        assert_eq!(read("files/tea").as_deref(), Ok("green"));
-        for (from, expected) in [
-            ("../secret", "not a path below"),
-            ("/etc/passwd", "not a path below"),
-            ("files/../../secret", "not a path below"),
-            ("files/link", "outside the scenarios folder"),
-            ("files", "is not a file"),
-            ("files/milk", "No such file"),
-        ] {
-            let error = read(from).unwrap_err();
-            assert!(error.contains(expected), "{from}: {error}");
-        }
-    }
 
     #[test]
     fn folder_of_a_setup_is_that_of_the_scenarios() {

@@ -136,31 +136,24 @@ impl JsonSchema for Words {
     }
 }
 
-/// The expectation of a text (stdout, stderr). All given keys must match.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TextExpectation {
-    /// The whole text; one newline at the end is ignored.
-    pub equals: Option<String>,
-    /// A regular expression that matches anywhere in the text.
-    pub matches: Option<Pattern>,
-    /// Texts that must occur.
-    pub contains: Option<Words>,
-    /// Texts that must not occur.
-    pub lacks: Option<Words>,
-    /// The name of an insta snapshot in the scenarios folder (`snapshots/NAME.snap`).
-    pub snapshot: Option<String>,
-    /// Replacements for parts that differ between runs, applied before the snapshot is compared.
-    #[serde(default)]
-    pub filters: Vec<Filter>,
+/// The account that a command runs as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Account {
+    /// The user of the login.
+    #[default]
+    #[serde(rename = "rancher")]
+    Login,
+    /// Root, through sudo.
+    Root,
 }
 
-/// One replacement before a snapshot is compared.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Filter {
-    /// What to replace.
-    pub pattern: Pattern,
-    /// The replacement; `$1` is the first group.
-    pub replacement: String,
+/// A Docker engine of the OS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineName {
+    /// system-docker, PID 1.
+    System,
+    /// The engine for the user's containers.
+    User,
 }

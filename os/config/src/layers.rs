@@ -295,15 +295,25 @@ pub(crate) mod tests {
             "sysctl: {vm.max_map_count: 262144, net: {core.somaxconn: 0x10}}\n",
             "rancher.sysctl.vm.max_map_count=1",
         );
-        let settings: Vec<_> = loaded.config.sysctl.iter().collect();
-        let text = |text: &str| text.to_owned();
-        let somaxconn = (&text("net.core.somaxconn"), &text("0x10"));
+        let settings = |loaded: &Loaded| {
+            let all = loaded.config.sysctl.iter();
+            let all = all.map(|(name, value)| format!("{name}={value}"));
+            all.collect::<Vec<_>>().join("; ")
+        };
         assert_eq!(
-            settings,
-            [somaxconn, (&text("vm.max_map_count"), &text("1"))]
+            settings(&loaded),
+            "net.core.somaxconn=0x10; net.ipv4.ping_group_range=0 2147483647; vm.max_map_count=1"
         );
+        // Both forms replace a default.
+        for text in [
+            "sysctl: {net.ipv4.ping_group_range: 1 0}",
+            "sysctl: {net: {ipv4: {ping_group_range: 1 0}}}",
+        ] {
+            let loaded = with(text, "");
+            assert_eq!(settings(&loaded), "net.ipv4.ping_group_range=1 0");
+        }
         let loaded = with("sysctl:\n  vm.a: 1\n  vm/../b: 2\n", "");
-        assert_eq!(loaded.config.sysctl.len(), 1);
+        assert!(settings(&loaded).ends_with("; vm.a=1"));
         assert_eq!(loaded.problems[0].location, "CONF/rancher.yml:3:3");
     }
 

@@ -7,7 +7,7 @@ use harness::artifacts::{self, Artifacts};
 use harness::exit;
 use harness::project::Project;
 use harness::suite;
-use runner::checkpoint::{CheckpointStore, Explained, Listed};
+use runner::provision::{CheckpointStore, Explained, Listed};
 use runner::trial::Trial;
 use scenario::Start;
 

@@ -9,8 +9,9 @@ use harness::artifacts::{self, Artifacts};
 use harness::interactive::{self, Entered};
 use harness::project::Project;
 use harness::{exit, suite, terminal};
-use runner::checkpoint::CheckpointStore;
-use runner::trial::{self, Failure, PastOutcome, PastTrial, Settings, Trial};
+use runner::provision::CheckpointStore;
+use runner::replay::{PastOutcome, PastTrial};
+use runner::trial::{Failure, Settings, Trial};
 use yaml::{closest, render_all};
 
 use super::Refusal;
@@ -64,7 +65,7 @@ fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
             Ok(_) => format!("; hint: stop a trial of {name} before a step with --before STEP"),
             Err(_) => String::new(),
         };
-        Refusal::usage(why + &hint)
+        Refusal::usage(format!("{why}{hint}"))
     })
 }
 
@@ -164,7 +165,7 @@ fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
         listeners: Listeners::default().with(terminal::lines()),
         checkpoints: (!cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
         seed: environment.seed,
-        machine_limit: trial::limit(environment.machine_limit),
+        machine_limit: runner::evidence::limit(environment.machine_limit),
         baseline: Baseline::default(),
     })
 }

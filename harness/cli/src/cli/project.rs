@@ -7,7 +7,6 @@ use libtest_mimic::Arguments;
 use harness::project::Project;
 use harness::{exit, prove, suite, terminal};
 use machine::profile::{self, Profile};
-use runner::trial;
 use scenario::Scenario;
 use yaml::{SourceError, render_all};
 
@@ -20,7 +19,7 @@ pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, 
     let outputs = options.output.over(environment.outputs);
     let streams = outputs.takes_stdout();
     if options.accept {
-        trial::accept_snapshots();
+        runner::accept_snapshots();
     }
     let arguments = Arguments {
         filter: options.filter,

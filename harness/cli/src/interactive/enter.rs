@@ -12,7 +12,8 @@ use crate::artifacts::Artifacts;
 use crate::exit;
 use machine::{Machine, MachineError, RANCHEROS};
 use runner::evidence::Evidence;
-use runner::trial::{Failure, PastTrial, Settings, Trial};
+use runner::replay::PastTrial;
+use runner::trial::{Failure, Settings, Trial};
 
 /// How many lines of the serial log are shown.
 const SHOWN_LINES: usize = 30;

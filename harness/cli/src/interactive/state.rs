@@ -13,7 +13,7 @@ use super::boot::power_off_limit;
 use super::other;
 use base::lock;
 use machine::{Blank, MachineError, RANCHEROS};
-use runner::trial::write_key;
+use runner::evidence::write_key;
 
 /// The size of the state disk in MiB; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;

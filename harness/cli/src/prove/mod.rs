@@ -19,8 +19,8 @@ use crate::terminal;
 use events::Listeners;
 use machine::profile::Profile;
 use report::Warnings;
-use runner::checkpoint::CheckpointStore;
 use runner::history::{self, History};
+use runner::provision::CheckpointStore;
 use runner::trial::{Failure, Settings};
 use scenario::Scenario;
 
@@ -148,6 +148,6 @@ fn one(proof: &Proof, shared: &Shared) -> Result<(), Failed> {
     match runtime.block_on(proof.run(artifacts, &shared.settings)) {
         Ok(()) => Ok(()),
         Err(Failure::Failed(failed)) => Err(failed.text.into()),
-        Err(Failure::Infrastructure(text)) => Err(error(text)),
+        Err(failure @ Failure::Infrastructure(_)) => Err(error(failure.text())),
     }
 }

@@ -9,7 +9,7 @@ use crate::suite;
 use events::SnapshotOutcome;
 use events::{Event, EventKind, Listener};
 use machine::profile::{Boot, Profile};
-use runner::trial::{FailedVerdict, Failure, Settings, Trial};
+use runner::trial::{FailedVerdict, Failure, InfrastructureError, Settings, Trial};
 use scenario::{Change, RedAt, Sabotage, Scenario};
 
 use super::initrd;
@@ -80,7 +80,7 @@ impl Proof {
             ..settings.clone()
         };
         let admitted = suite::admit(&self.trial, &artifacts, &listening).await;
-        let _admitted = admitted.map_err(Failure::Infrastructure)?;
+        let _admitted = admitted.map_err(InfrastructureError::Preparation)?;
         // Boxed, because the future is too large for the stack of a thread.
         match Box::pin(self.trial.run(&artifacts, &listening)).await {
             Ok(()) => Err(failed(self.undetected(), None)),

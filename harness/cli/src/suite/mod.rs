@@ -27,9 +27,10 @@ use events::{EventKind, Listeners};
 use host::admission::Host;
 use machine::profile::Profile;
 use report::{Boots, Warnings};
-use runner::checkpoint::CheckpointStore;
+use runner::evidence;
 use runner::history::{self, History, Recorder};
-use runner::trial::{self, Settings, Trial};
+use runner::provision::CheckpointStore;
+use runner::trial::{Settings, Trial};
 use scenario::{self, Scenario};
 use yaml::{SourceError, render_all};
 
@@ -218,7 +219,7 @@ fn prepare(
         .outputs
         .listen(Listeners::default(), &project.history_folder())?;
     let artifacts = artifacts::obtain(project).map_err(|error| error.to_string())?;
-    trial::sweep(&project.evidence_folder());
+    evidence::sweep(&project.evidence_folder());
     let history = History::new(project.history_file());
     let known = trials.iter().map(|trial| {
         let key = history_key(trial, &artifacts, options);
@@ -265,7 +266,7 @@ fn prepare(
             checkpoints: (!options.cold)
                 .then(|| CheckpointStore::new(project.checkpoints_folder())),
             baseline,
-            machine_limit: trial::limit(options.machine_limit),
+            machine_limit: evidence::limit(options.machine_limit),
         },
         artifacts,
         history,

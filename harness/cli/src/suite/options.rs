@@ -1,6 +1,6 @@
 //! The options of a run, from the command line and the environment.
 
-use runner::trial::LIMIT_VARIABLE;
+use runner::evidence::LIMIT_VARIABLE;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -70,7 +70,7 @@ pub struct Options {
     pub live: bool,
     /// The files to write.
     pub outputs: Outputs,
-    /// The size limit of a failure snapshot in MiB; the default is [`runner::trial::LIMIT_MIB`].
+    /// The size limit of a failure snapshot in MiB; the default is [`runner::evidence::LIMIT_MIB`].
     pub machine_limit: Option<u64>,
 }
 

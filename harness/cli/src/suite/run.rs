@@ -148,7 +148,7 @@ async fn attempt(trial: &Trial, ready: &Ready, settings: &Settings) -> Result<()
     let _admitted = admit(trial, &ready.artifacts, settings).await?;
     // Boxed, because the future is too large for the stack of this thread.
     let ended = Box::pin(trial.run(&ready.artifacts, settings)).await;
-    ended.map_err(|failure| failure.text().to_owned())
+    ended.map_err(|failure| failure.text())
 }
 
 /// Waits until this host has the resources for a trial's machine.

@@ -9,6 +9,7 @@ mod guest;
 mod idle;
 mod interactive;
 mod kill;
+mod network;
 mod outside;
 mod plugged;
 mod power;

@@ -15,7 +15,8 @@ use harness::artifacts::Artifacts;
 use harness::project::{self, Project};
 use machine::{Login, Machine, Ssh};
 use runner::evidence::Evidence;
-use runner::trial::{Failure, PastOutcome, PastTrial, Settings};
+use runner::replay::{PastOutcome, PastTrial};
+use runner::trial::{Failure, Settings};
 use serde_json::{Value, json};
 
 /// Long enough for any host; the awaited events come sooner.
@@ -46,7 +47,7 @@ async fn enter(
     paused: bool,
     evidence: &Evidence,
 ) -> Result<Machine, String> {
-    let snapshot = past.machine()?;
+    let snapshot = past.machine().map_err(|why| why.to_string())?;
     let initrd = Some(artifacts.initrd.as_path());
     let entered = Machine::restore(
         &snapshot,
@@ -139,6 +140,7 @@ async fn check_replay(
         ..artifacts.clone()
     };
     let why = past.artifacts(Some(other), &tree, false).unwrap_err();
+    let why = why.to_string();
     assert!(
         why.contains("the initrd") && why.contains("--any-artifacts"),
         "{why}"
@@ -166,7 +168,7 @@ async fn check_replay(
     );
     let mut left = std::fs::read_dir(&settings.evidence).unwrap();
     let left = PastTrial::open(&left.next().unwrap().unwrap().path()).unwrap();
-    let why = left.machine().unwrap_err();
+    let why = left.machine().unwrap_err().to_string();
     assert!(
         why.contains("exceeds the size limit") && why.contains("harness replay"),
         "{why}"

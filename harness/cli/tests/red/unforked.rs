@@ -10,8 +10,9 @@ use events::Baseline;
 use events::{Event, EventKind, Listener, Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use machine::profile::{Accel, Profile};
-use runner::checkpoint::CheckpointStore;
-use runner::trial::{Failure, PastTrial, Settings, Trial};
+use runner::provision::CheckpointStore;
+use runner::replay::PastTrial;
+use runner::trial::{Failure, Settings, Trial};
 use scenario::Scenario;
 
 /// A listener that records notes.

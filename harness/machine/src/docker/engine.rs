@@ -23,7 +23,7 @@ impl Machine {
         let path = self.forward(ssh, engine).await?;
         let timeout = speed::seconds(ANSWER_SECONDS).as_secs();
         let docker = Docker::connect_with_unix(&path, timeout, API_DEFAULT_VERSION);
-        docker.map_err(|error| MachineError::Other(format!("{engine:?} docker: {error}")))
+        docker.map_err(|error| MachineError::Docker(format!("{engine:?} docker: {error}")))
     }
 
     /// The forwarding for a login and an engine, started at its first use and after a reboot.

@@ -65,7 +65,7 @@ impl Machine {
         let add = format!("hostfwd_add net0 tcp:127.0.0.1:0-:{port}");
         let output = launch::monitor(qmp, &add).await?;
         let table = launch::network_table(qmp).await?;
-        let failed = || MachineError::Other(format!("cannot forward port {port}: {output}"));
+        let failed = || MachineError::Docker(format!("cannot forward port {port}: {output}"));
         local_port(&table, port).ok_or_else(failed)
     }
 
@@ -106,7 +106,7 @@ fn tls_error(error: &bollard::errors::Error) -> MachineError {
     if refusals.iter().any(|refusal| output.contains(refusal)) {
         MachineError::TlsRefused(output)
     } else {
-        MachineError::Other(format!("docker over TLS: {output}"))
+        MachineError::Docker(format!("docker over TLS: {output}"))
     }
 }
 

@@ -19,8 +19,18 @@ pub struct Guest {
     pub first_stage: &'static str,
     /// The stage that ends a successful boot: the guest is ready.
     pub last_stage: &'static str,
+    /// The kernel argument that disables a system container: what precedes and what follows its name.
+    pub disabled_service_argument: (&'static str, &'static str),
     /// The label of the file system that keeps the guest's state.
     pub state_label: &'static str,
+}
+
+impl Guest {
+    /// The kernel argument that disables a system container.
+    pub fn disabled_service(&self, name: &str) -> String {
+        let (before, after) = self.disabled_service_argument;
+        [before, name, after].concat()
+    }
 }
 
 /// RancherOS, built from `os/`.
@@ -33,5 +43,6 @@ pub const RANCHEROS: Guest = Guest {
     events_port: "io.rancher.os.boot",
     first_stage: "init",
     last_stage: "started",
+    disabled_service_argument: ("rancher.services.", ".disabled"),
     state_label: "RANCHER_STATE",
 };

@@ -4,6 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::SavedDrive;
 
+/// A hardware address as QEMU writes it.
+pub(crate) fn hardware_address(address: [u8; 6]) -> String {
+    address.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// The QEMU driver of a network card.
 pub(crate) const NETWORK_CARD: &str = "virtio-net-pci";
 
@@ -21,7 +26,9 @@ pub(crate) struct Plugged {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PluggedNetwork {
     pub(crate) id: String,
-    pub(crate) net: String,
+    /// The address of a user network; `None` is a link to other machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) net: Option<String>,
 }
 
 /// A disk or a network card.
@@ -37,6 +44,8 @@ pub(crate) struct PluggedDevice {
     netdev: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     romfile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bus: Option<String>,
 }

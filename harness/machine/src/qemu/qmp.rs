@@ -6,13 +6,15 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, IoSlice, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Interest, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{oneshot, watch};
@@ -102,9 +104,23 @@ impl Qmp {
         command: &str,
         arguments: Value,
     ) -> Result<Value, MachineError> {
+        self.execute_with(command, arguments, None).await
+    }
+
+    /// Executes a command that takes a file descriptor (`getfd`).
+    pub(crate) async fn execute_with(
+        &self,
+        command: &str,
+        arguments: Value,
+        descriptor: Option<&OwnedFd>,
+    ) -> Result<Value, MachineError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (reply, answer) = oneshot::channel();
-        let exited = || MachineError::Other(format!("QMP {command}: QEMU has exited"));
+        let failed = |why: String| MachineError::Qmp {
+            command: command.to_owned(),
+            why,
+        };
+        let exited = || failed("QEMU has exited".into());
         lock(&self.waiting)
             .as_mut()
             .ok_or_else(exited)?
@@ -113,9 +129,9 @@ impl Qmp {
         if !arguments.is_null() {
             message["arguments"] = arguments;
         }
-        self.send(&message)
+        self.send(&message, descriptor)
             .await
-            .map_err(|e| MachineError::Other(format!("QMP {command}: {e}")))?;
+            .map_err(|error| failed(error.to_string()))?;
         let limit = speed::seconds(ANSWER_SECONDS);
         let answer = tokio::time::timeout(limit, answer).await;
         let answer = answer
@@ -123,21 +139,34 @@ impl Qmp {
             .map_err(|_| exited())?;
         match answer.get("return") {
             Some(value) => Ok(value.clone()),
-            None => Err(MachineError::Other(format!(
-                "QMP {command}: {}",
-                description(&answer)
-            ))),
+            None => Err(failed(description(&answer).to_string())),
         }
     }
 
-    async fn send(&self, message: &Value) -> io::Result<()> {
+    async fn send(&self, message: &Value, descriptor: Option<&OwnedFd>) -> io::Result<()> {
         self.log.write("sent", message);
-        self.out
-            .lock()
-            .await
-            .write_all(format!("{message}\n").as_bytes())
-            .await
+        let text = format!("{message}\n");
+        let mut out = self.out.lock().await;
+        let sent = match descriptor {
+            Some(descriptor) => send_with(out.as_ref(), text.as_bytes(), descriptor).await?,
+            None => 0,
+        };
+        out.write_all(&text.as_bytes()[sent..]).await
     }
+}
+
+/// Sends a file descriptor with the beginning of a message (unix(7), SCM_RIGHTS). Returns how many bytes of
+/// the message were sent.
+async fn send_with(line: &UnixStream, text: &[u8], descriptor: &OwnedFd) -> io::Result<usize> {
+    let raw = [descriptor.as_raw_fd()];
+    let send = |line: BorrowedFd<'_>| {
+        let rights = [ControlMessage::ScmRights(&raw)];
+        let text = [IoSlice::new(text)];
+        let (flags, to) = (MsgFlags::MSG_DONTWAIT, None::<&()>);
+        sendmsg(line.as_raw_fd(), &text, &rights, flags, to).map_err(io::Error::from)
+    };
+    line.async_io(Interest::WRITABLE, || send(line.as_fd()))
+        .await
 }
 
 fn no_answer(command: &str, limit: Duration) -> MachineError {

@@ -4,6 +4,7 @@
 //! state of the devices (QEMU's migration with `x-ignore-shared`), and each fork maps the same file
 //! copy-on-write, with overlays on the saved disks.
 
+use super::damage::SnapshotError;
 use crate::disk::SavedDrive;
 use std::path::{Path, PathBuf};
 
@@ -50,16 +51,17 @@ pub(crate) struct About {
 }
 
 /// Checks that each file has its recorded length.
-pub(crate) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<(), String> {
-    for (name, length) in lengths {
-        let file = folder.join(name);
-        let found = std::fs::metadata(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        if found.len() != *length {
-            let found = found.len();
-            return Err(format!(
-                "{} has {found} bytes; expected {length}",
-                file.display()
-            ));
+pub(crate) fn check_lengths(folder: &Path, lengths: &[(String, u64)]) -> Result<(), SnapshotError> {
+    for (name, expected) in lengths {
+        let (file, expected) = (folder.join(name), *expected);
+        let found = std::fs::metadata(&file).map_err(SnapshotError::io(&file))?;
+        let found = found.len();
+        if found != expected {
+            return Err(SnapshotError::Length {
+                file,
+                found,
+                expected,
+            });
         }
     }
     Ok(())
@@ -70,13 +72,12 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The folder holds no checkpoint, or an incomplete one.
-    pub fn open(folder: &Path) -> Result<Self, String> {
+    pub fn open(folder: &Path) -> Result<Self, SnapshotError> {
         let file = folder.join(ABOUT);
-        let text = std::fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        let about: About =
-            serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", file.display()))?;
+        let text = std::fs::read(&file).map_err(SnapshotError::io(&file))?;
+        let about: About = serde_json::from_slice(&text).map_err(SnapshotError::format(&file))?;
         check_lengths(folder, &about.lengths)?;
-        let folder = folder.canonicalize().map_err(|e| e.to_string())?;
+        let folder = folder.canonicalize().map_err(SnapshotError::io(folder))?;
         Ok(Self { folder, about })
     }
 
@@ -151,7 +152,8 @@ mod tests {
     #[test]
     fn truncated_checkpoint_is_reported() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Checkpoint::open(folder.path()).unwrap_err().contains(ABOUT));
+        let why = Checkpoint::open(folder.path()).unwrap_err().to_string();
+        assert!(why.contains(ABOUT), "{why}");
         std::fs::write(folder.path().join(MEMORY), "1234").unwrap();
         let about = About {
             nonces: vec![],
@@ -163,7 +165,7 @@ mod tests {
         write_about(folder.path(), &about).unwrap();
         assert!(Checkpoint::open(folder.path()).is_ok());
         std::fs::write(folder.path().join(MEMORY), "12").unwrap();
-        let why = Checkpoint::open(folder.path()).unwrap_err();
+        let why = Checkpoint::open(folder.path()).unwrap_err().to_string();
         assert!(why.contains("has 2 bytes; expected 4"), "{why}");
     }
 }

@@ -24,6 +24,7 @@ use crate::qemu::plugged::Plugged;
 use crate::qemu::qmp::Qmp;
 use crate::services::metadata::Metadata;
 use crate::snapshot::checkpoint::check_lengths;
+use crate::snapshot::damage::SnapshotError;
 use crate::spec::MachineSpec;
 use crate::ssh::Identity;
 use base::private_dir::PrivateFolder;
@@ -89,21 +90,22 @@ impl FailureSnapshot {
     ///
     /// # Errors
     /// The folder holds no snapshot, an incomplete one, or one of another format version.
-    pub fn open(folder: &Path) -> Result<Self, String> {
+    pub fn open(folder: &Path) -> Result<Self, SnapshotError> {
         let file = folder.join(ABOUT);
-        let in_file = |why: String| format!("{}: {why}", file.display());
-        let lock = File::open(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let lock = Flock::lock(lock, FlockArg::LockSharedNonblock)
-            .map_err(|_| format!("{} is being evicted", folder.display()))?;
-        let text = std::fs::read(&file).map_err(|e| in_file(e.to_string()))?;
-        let value: Value = serde_json::from_slice(&text).map_err(|e| in_file(e.to_string()))?;
+        let lock = File::open(folder).map_err(SnapshotError::io(folder))?;
+        let lock = Flock::lock(lock, FlockArg::LockSharedNonblock).map_err(|_| {
+            let folder = folder.to_owned();
+            SnapshotError::Evicted { folder }
+        })?;
+        let text = std::fs::read(&file).map_err(SnapshotError::io(&file))?;
+        let value: Value = serde_json::from_slice(&text).map_err(SnapshotError::format(&file))?;
         if value["version"] != json!(VERSION) {
-            return Err(in_file("written by another version of the harness".into()));
+            return Err(SnapshotError::Version { file });
         }
-        let about: About = serde_json::from_value(value).map_err(|e| in_file(e.to_string()))?;
-        check_files(folder, &about).map_err(in_file)?;
+        let about: About = serde_json::from_value(value).map_err(SnapshotError::format(&file))?;
+        check_files(folder, &about).map_err(|why| SnapshotError::Foreign { file, why })?;
         check_lengths(folder, &about.lengths)?;
-        let folder = folder.canonicalize().map_err(|e| e.to_string())?;
+        let folder = folder.canonicalize().map_err(SnapshotError::io(folder))?;
         Ok(Self {
             folder,
             about,
@@ -261,7 +263,8 @@ mod tests {
                 "words": [], "host_key": null, "drives": [drive], "lengths": [], "at": 0.0,
             });
             std::fs::write(folder.join(ABOUT), about.to_string()).unwrap();
-            FailureSnapshot::open(&folder).err()
+            let opened = FailureSnapshot::open(&folder);
+            opened.err().map(|error| error.to_string())
         };
         assert_eq!(why("disk0", "plain"), None);
         for (id, file, wanted) in [
@@ -289,7 +292,8 @@ mod tests {
         let about = folder.path().join(ABOUT);
         let why = |text: &str| {
             std::fs::write(&about, text).unwrap();
-            FailureSnapshot::open(folder.path()).unwrap_err()
+            let opened = FailureSnapshot::open(folder.path());
+            opened.unwrap_err().to_string()
         };
         assert!(why("{").contains("EOF"));
         assert!(why("{\"version\": 99}").contains("another version of the harness"));

@@ -152,7 +152,10 @@ impl Machine {
             self.set(&drive.id, "blockdev-add", node).await?;
         }
         for network in &plugged.networks {
-            self.plug_network(&network.id, &network.net).await?;
+            match &network.net {
+                Some(net) => self.plug_network(&network.id, net).await?,
+                None => self.plug_lone_link(&network.id).await?,
+            }
         }
         for device in &plugged.devices {
             device.check().map_err(MachineError::Other)?;
@@ -177,7 +180,7 @@ impl Machine {
     }
 
     /// The slot for the next card; `None` if the board has no slots.
-    async fn free_slot(&self) -> Result<Option<String>, MachineError> {
+    pub(super) async fn free_slot(&self) -> Result<Option<String>, MachineError> {
         if self.vm.resources.spec.profile.profile.machine != Board::Q35 {
             return Ok(None);
         }
@@ -197,7 +200,7 @@ impl Machine {
     }
 
     /// Number of plugged-in devices of a kind.
-    async fn plugged(&self, kind: &str) -> Result<usize, MachineError> {
+    pub(super) async fn plugged(&self, kind: &str) -> Result<usize, MachineError> {
         let path = json!({ "path": "/machine/peripheral" });
         let devices = self.qmp("qom-list", path).await?;
         let names = devices.as_array().into_iter().flatten();
@@ -207,7 +210,7 @@ impl Machine {
 }
 
 const DISK: &str = "plugged_disk";
-const CARD: &str = "plugged_card";
+pub(super) const CARD: &str = "plugged_card";
 
 /// The arguments of each recorded command of this name.
 fn all<T: DeserializeOwned>(settings: &[QmpSetting], command: &str) -> Vec<T> {
@@ -223,7 +226,7 @@ fn node(id: &str, file: &Path, format: Format) -> Value {
     })
 }
 
-fn in_slot(mut device: Value, slot: Option<String>) -> Value {
+pub(super) fn in_slot(mut device: Value, slot: Option<String>) -> Value {
     if let Some(slot) = slot {
         device["bus"] = slot.into();
     }

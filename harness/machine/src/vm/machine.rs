@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::process::QmpSetting;
 use super::vm::Vm;
 use crate::console::serial::Serial;
 use crate::error::{FailureWatch, GuestFailure, MachineError, until_fatal};
@@ -182,8 +183,21 @@ impl Machine {
         command: &'static str,
         arguments: serde_json::Value,
     ) -> Result<(), MachineError> {
-        self.qmp(command, arguments.clone()).await?;
-        self.vm.remember(owner, command, arguments);
+        self.apply(QmpSetting {
+            owner: owner.to_owned(),
+            command,
+            arguments,
+            descriptor: None,
+        })
+        .await
+    }
+
+    /// Executes the command of a setting, and records it.
+    pub(super) async fn apply(&self, setting: QmpSetting) -> Result<(), MachineError> {
+        let (qmp, descriptor) = (self.qmp_line().await, setting.descriptor.as_deref());
+        qmp.execute_with(setting.command, setting.arguments.clone(), descriptor)
+            .await?;
+        self.vm.remember(setting);
         Ok(())
     }
 

@@ -14,6 +14,7 @@ mod end;
 mod failure;
 mod hotplug;
 mod line;
+mod link;
 mod machine;
 mod monitor;
 mod power_cut;

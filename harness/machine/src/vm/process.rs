@@ -1,5 +1,6 @@
 //! One QEMU process, and the plan that starts the next one.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub(super) struct QmpSetting {
     pub(super) owner: String,
     pub(super) command: &'static str,
     pub(super) arguments: Value,
+    /// What the command takes beside its arguments.
+    pub(super) descriptor: Option<Arc<OwnedFd>>,
 }
 
 /// Everything that a QEMU is started with. It does not borrow from the machine, so that a machine can be
@@ -52,7 +55,9 @@ impl RestartPlan {
         let qmp = Qmp::new(launched.qmp, log, self.resets);
         launch::greet(&launched.qemu, &qmp, &self.plan, logs).await?;
         for setting in self.settings {
-            qmp.execute(setting.command, setting.arguments).await?;
+            let descriptor = setting.descriptor.as_deref();
+            qmp.execute_with(setting.command, setting.arguments, descriptor)
+                .await?;
         }
         if waits {
             qmp.execute("cont", Value::Null).await?;

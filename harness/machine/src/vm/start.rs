@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::watch;
 
+use super::link::Links;
 use super::machine::Machine;
 use super::monitor::Monitor;
 use super::prepare;
@@ -172,6 +173,7 @@ impl Machine {
             _port: port,
             _registry: registry.map(Arc::new),
             folder: Arc::new(folder),
+            links: Links::default(),
         };
         let history = History {
             reported_boot: mode.checkpoint().is_some_and(Checkpoint::reported_boot),

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::Value;
 use tokio::sync::watch;
 
+use super::link::Links;
 use super::process::{QemuProcess, QmpSetting, RestartPlan};
 use crate::disk::write_cache::Served;
 use crate::error::MachineError;
@@ -30,6 +30,8 @@ pub(super) struct Resources {
     /// The registry of the machine.
     pub(super) _registry: Option<Arc<Registry>>,
     pub(super) folder: Arc<PrivateFolder>,
+    /// Its links to networks between machines.
+    pub(super) links: Links,
 }
 
 /// The QEMU that runs the machine.
@@ -103,13 +105,8 @@ impl Vm {
 
     /// Records a QMP command that the next QEMU needs as well, until its `owner` is
     /// [forgotten](Self::forget).
-    pub(super) fn remember(&self, owner: &str, command: &'static str, arguments: Value) {
-        let owner = owner.to_owned();
-        self.settings().push(QmpSetting {
-            owner,
-            command,
-            arguments,
-        });
+    pub(super) fn remember(&self, setting: QmpSetting) {
+        self.settings().push(setting);
     }
 
     /// Drops all settings of an owner.

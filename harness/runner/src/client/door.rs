@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 /// Forwarded ports, open until this is dropped.
 #[derive(Default)]
-pub struct Doors {
+pub(crate) struct Doors {
     ports: Vec<u16>,
     served: JoinSet<()>,
 }
@@ -30,7 +30,7 @@ impl Doors {
     }
 
     /// The open ports.
-    pub fn ports(&self) -> impl Iterator<Item = u16> {
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.iter().copied()
     }
 }

@@ -1,10 +1,14 @@
-use std::path::PathBuf;
-use std::time::Instant;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-use super::*;
+use super::Client;
+use super::computer::{check_program, check_runs};
+use super::door::Doors;
+use super::sandbox::sandbox;
 
 const LIMIT: Duration = Duration::from_secs(30);
 

@@ -3,7 +3,7 @@
 use events::{Baseline, DurationStats, TrialBaseline};
 
 use super::file::{Durations, History, Passes};
-use super::key;
+use super::key::{BOOT, FORK, key};
 use scenario::Scenario;
 
 /// The baseline of trials. Each item is the trial's name, its key in the history, and its scenario.
@@ -19,7 +19,7 @@ pub fn baseline<'a>(
 
 fn of_trial(passes: &Passes, scenario: &Scenario) -> TrialBaseline {
     let stats = |key: &str| passes.steps.get(key).and_then(stats);
-    let before = ["boot", "fork"].into_iter();
+    let before = [BOOT, FORK].into_iter();
     TrialBaseline {
         duration: passes.duration.median(),
         before: before

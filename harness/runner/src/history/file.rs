@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::key::{BOOT, FORK};
 use base::clock::now;
 use base::files;
 use base::lock;
@@ -56,7 +57,7 @@ pub(super) struct Passes {
     /// The durations of the whole trial.
     #[serde(rename = "took")]
     pub(super) duration: Durations,
-    /// The durations of its steps by their [keys](super::key). The start of the machine has the key `boot`
+    /// The durations of its steps by their [keys](super::key::key). The start of the machine has the key `boot`
     /// or `fork`.
     pub(super) steps: BTreeMap<String, Durations>,
 }
@@ -150,7 +151,7 @@ impl History {
         let passes = content.trials.entry(trial.to_owned()).or_default();
         passes.last = now();
         passes.duration.add(duration);
-        let is_start = |key: &String| ["boot", "fork"].contains(&key.as_str());
+        let is_start = |key: &String| [BOOT, FORK].contains(&key.as_str());
         passes
             .steps
             .retain(|key, _| is_start(key) || steps.contains_key(key));

@@ -7,16 +7,10 @@
 
 mod baseline;
 mod file;
+mod key;
 mod recorder;
 
 pub use baseline::baseline;
 pub use file::{Durations, History};
+pub(crate) use key::{BOOT, FORK};
 pub use recorder::Recorder;
-
-use base::hash::Hash;
-use scenario::Step;
-
-/// The key of a step: the hash of its action. A step whose action changes has no history.
-fn key(step: &Step) -> String {
-    Hash::default().text(&format!("{:?}", step.action)).finish()
-}

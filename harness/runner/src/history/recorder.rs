@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::file::History;
-use super::key;
+use super::key::{BOOT, FORK, key};
 use events::{Event, EventKind, Listener};
 use scenario::Scenario;
 
@@ -63,7 +63,7 @@ impl Listener for Recorder {
             } => {
                 let mut recorded = self.lock();
                 let trial = recorded.entry(trial.clone()).or_default();
-                if *step == 0 && ["boot", "fork"].contains(&title.as_str()) {
+                if *step == 0 && [BOOT, FORK].contains(&title.as_str()) {
                     // Earlier steps created a checkpoint, which exists the next time.
                     trial.clear();
                 }

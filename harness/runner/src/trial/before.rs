@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::artifacts::Artifacts;
 use crate::evidence::Evidence;
 use machine::{KeyPair, Machine};
-use yaml::closest;
 
-use super::begin::StartedMachine;
-use super::{Failure, Settings, Trial, closed};
+use super::definition::Trial;
+use super::failure::Failure;
+use super::settings::Settings;
+use super::start::StartedMachine;
+use super::verdict::closed;
 
 /// A trial that stopped before a step.
 pub struct Stopped {
@@ -37,33 +39,6 @@ impl Drop for Stopped {
 }
 
 impl Trial {
-    /// Finds a step by its number (from 1) or its name, and returns its number.
-    ///
-    /// # Errors
-    /// There is no such step. The message lists the steps.
-    pub fn find_step(&self, wanted: &str) -> Result<usize, String> {
-        let steps = &self.scenario.steps;
-        let names: Vec<_> = steps.iter().map(scenario::Step::title).collect();
-        let number = wanted
-            .parse()
-            .ok()
-            .filter(|n| (1..=steps.len()).contains(n));
-        let named = || names.iter().position(|name| name == wanted).map(|n| n + 1);
-        number.or_else(named).ok_or_else(|| {
-            let hint = closest(wanted, names.iter().map(String::as_str))
-                .map(|near| format!("; hint: did you mean `{near}`?"))
-                .unwrap_or_default();
-            let lines = names.iter().enumerate();
-            let lines: String = lines
-                .map(|(n, name)| format!("\n  {}  {name}", n + 1))
-                .collect();
-            format!(
-                "{} has no step `{wanted}`{hint}\nsteps:{lines}",
-                self.name()
-            )
-        })
-    }
-
     /// Runs all steps before the one with this number (from 1).
     ///
     /// # Errors
@@ -76,7 +51,7 @@ impl Trial {
     ) -> Result<Stopped, Failure> {
         let settings = &settings.seeded();
         let evidence = self.evidence(artifacts, settings)?;
-        let log = self.log(settings, &evidence, self.name());
+        let log = self.log(settings, &evidence);
         self.announce(&log);
         let steps = step.saturating_sub(1);
         let stopped = self.first_steps(steps, artifacts, settings, &log).await;

@@ -4,13 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::evidence::Evidence;
+use crate::session::{Deadline, Session, scaled};
 use base::shell;
 use machine::MachineError;
 use scenario::Account;
-
-use super::deadline::Deadline;
-use super::scaled;
-use super::session::Session;
 
 /// Their folder in the evidence.
 const FOLDER: &str = "collected";

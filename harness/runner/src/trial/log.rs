@@ -2,17 +2,14 @@
 
 use std::time::Instant;
 
-use serde_json::json;
-
 use crate::evidence::Evidence;
-use events::Baseline;
-use events::{EventKind, Listeners, Verdict};
+use crate::session::{Slowdown, StepFailure, StepTimeout};
+use events::{Baseline, EventKind, Listeners, StepHead};
 use scenario::Step;
 
-use super::Failure;
-use super::deadline::{Slowdown, StepTimeout};
-use super::failure_report::FinishedStep;
-use super::step_failure::StepFailure;
+use super::definition::Trial;
+use super::report::FinishedStep;
+use super::settings::Settings;
 
 /// The log of a running trial.
 pub(super) struct Log<'a> {
@@ -84,67 +81,32 @@ impl Log<'_> {
     }
 }
 
-/// Writes the verdict to the evidence.
-pub(super) fn close(evidence: &Evidence, verdict: Result<(), Failure>) -> Result<(), Failure> {
-    let verdict = verdict.map_err(Failure::printable);
-    let result = match &verdict {
-        Ok(()) => json!({ "verdict": Verdict::Passed }),
-        Err(Failure::Failed(failed)) => {
-            let (step, reason, machine) = (failed.step, &failed.text, &failed.machine);
-            json!({ "verdict": Verdict::Failed, "step": step, "reason": reason, "machine": machine })
+impl Trial {
+    pub(super) fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence) -> Log<'a> {
+        Log {
+            trial: self.name(),
+            evidence,
+            listeners: &settings.listeners,
+            baseline: &settings.baseline,
+            begin: Instant::now(),
         }
-        Err(Failure::Infrastructure(reason)) => {
-            json!({ "verdict": Verdict::Error, "reason": reason })
-        }
-    };
-    let written = evidence.finish(&result);
-    verdict?;
-    written.map_err(|error| {
-        let folder = evidence.folder().display();
-        Failure::Infrastructure(format!(
-            "the trial passed, but its evidence in {folder} cannot be written: {error}"
-        ))
-    })
-}
+    }
 
-/// Writes a failure to the evidence and returns it.
-pub(super) fn closed(evidence: &Evidence, failure: Failure) -> Failure {
-    let fallback = failure.clone();
-    close(evidence, Err(failure)).err().unwrap_or(fallback)
-}
-
-/// Removes the evidence of a trial that passed.
-pub(super) fn remove(log: &Log<'_>) {
-    let folder = log.evidence.folder();
-    if let Err(error) = std::fs::remove_dir_all(folder) {
-        let folder = folder.display();
-        log.listeners.emit(EventKind::Note {
-            trial: Some(log.trial.clone()),
-            text: format!("cannot remove the evidence {folder} of a passed trial: {error}"),
+    /// Emits the begin of the trial.
+    pub(super) fn announce(&self, log: &Log<'_>) {
+        log.emit(EventKind::TrialBegins {
+            trial: self.name(),
+            about: self.scenario.about.clone(),
+            file: self.scenario.file.clone(),
+            steps: self.scenario.steps.iter().map(head).collect(),
+            evidence: log.evidence.folder().to_path_buf(),
         });
     }
 }
 
-/// The event that ends a trial.
-pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> EventKind {
-    let (verdict, step, machine) = match closed {
-        Ok(()) => (Verdict::Passed, None, None),
-        Err(Failure::Failed(failed)) => {
-            (Verdict::Failed, failed.step, Some(failed.machine.clone()))
-        }
-        Err(Failure::Infrastructure(_)) => (Verdict::Error, None, None),
-    };
-    let folder = log.evidence.folder();
-    EventKind::TrialEnds {
-        trial: log.trial.clone(),
-        verdict,
-        duration: log.begin.elapsed().as_secs_f64(),
-        step,
-        reason: closed
-            .as_ref()
-            .err()
-            .map(|failure| failure.text().to_owned()),
-        evidence: kept.then(|| folder.to_path_buf()),
-        machine,
+fn head(step: &Step) -> StepHead {
+    StepHead {
+        line: step.line,
+        title: step.title(),
     }
 }

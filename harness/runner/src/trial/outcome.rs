@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::artifacts::Artifacts;
+use crate::content;
 use crate::evidence::Evidence;
+use crate::session::scaled;
 use base::hash::Hash;
 use events::BootTimeline;
 use events::EventKind;
@@ -11,8 +13,9 @@ use host::speed::HostSpeed;
 use machine::Machine;
 use machine::profile::Accelerator;
 
-use super::begin::content;
-use super::{Log, Trial, scaled, timeline};
+use super::definition::Trial;
+use super::log::Log;
+use super::timeline;
 
 /// The timeout of a screenshot. If QEMU has exited, the request fails immediately.
 const SCREENSHOT: Duration = Duration::from_secs(5);
@@ -54,7 +57,8 @@ impl Trial {
 
 /// The hash of the artifacts; they count as empty if they cannot be read any more.
 fn build(artifacts: &Artifacts) -> String {
-    let both = [&artifacts.kernel, &artifacts.initrd].map(|file| content(file).unwrap_or_default());
+    let both =
+        [&artifacts.kernel, &artifacts.initrd].map(|file| content::hash(file).unwrap_or_default());
     Hash::default().text(&both.join(" ")).finish()
 }
 

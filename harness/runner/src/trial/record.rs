@@ -1,68 +1,24 @@
 //! Records what a replay needs in the evidence: a small tree with the scenario, its snapshots and
 //! the profile, and a file that identifies the booted artifacts.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 use crate::artifacts::Artifacts;
-use crate::evidence::Evidence;
+use crate::content;
+use crate::evidence::{Evidence, FileRecord, RECORD, Record, TREE};
 use scenario::{Step, sent_files};
 
-use super::begin::content;
-use super::{Failure, Settings, Trial};
-
-/// The tree in the evidence folder.
-pub(super) const TREE: &str = "replay";
-/// The booted artifacts and the settings of the trial.
-pub(super) const FILE: &str = "replay.json";
-
-/// The booted artifacts and the settings of the trial.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Record {
-    /// `PROFILE::SCENARIO`.
-    pub(super) trial: String,
-    pub(super) profile: String,
-    pub(super) scenario: String,
-    /// All profiles that the scenario names.
-    pub(super) profiles: Vec<String>,
-    pub(super) kernel: FileRecord,
-    pub(super) initrd: FileRecord,
-    /// The images that the registry served at first, each with a hash of its content.
-    #[serde(default)]
-    pub(super) images: BTreeMap<String, String>,
-    /// Whether forking was disabled.
-    pub(super) cold: bool,
-    /// The seed of the power cuts.
-    pub(super) seed: Option<u64>,
-}
-
-/// A reference to a file outside the evidence.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct FileRecord {
-    pub(super) path: PathBuf,
-    /// The hash of its content.
-    pub(super) content: String,
-}
-
-impl FileRecord {
-    fn of(file: &Path) -> Result<Self, Failure> {
-        Ok(Self {
-            path: std::path::absolute(file)?,
-            content: content(file)?,
-        })
-    }
-}
+use super::definition::Trial;
+use super::failure::InfrastructureError;
+use super::settings::Settings;
 
 impl Trial {
     /// Records what a replay needs. A failure is only a warning, because the verdict does not depend on it.
     pub(super) fn record(&self, artifacts: &Artifacts, settings: &Settings, evidence: &Evidence) {
         if let Err(error) = self.try_record(artifacts, settings, evidence) {
-            let why = error.text();
             log::warn!(
-                "{}: cannot record the trial for a replay: {why}",
+                "{}: cannot record the trial for a replay: {error}",
                 self.name()
             );
         }
@@ -73,7 +29,7 @@ impl Trial {
         artifacts: &Artifacts,
         settings: &Settings,
         evidence: &Evidence,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), InfrastructureError> {
         let tree = evidence.file(TREE);
         self.copy_sources(&tree)?;
         let record = Record {
@@ -81,14 +37,14 @@ impl Trial {
             profile: self.profile.name.clone(),
             scenario: self.scenario.name.clone(),
             profiles: self.scenario.all_profiles().map(str::to_owned).collect(),
-            kernel: FileRecord::of(&artifacts.kernel)?,
-            initrd: FileRecord::of(&artifacts.initrd)?,
+            kernel: file_record(&artifacts.kernel)?,
+            initrd: file_record(&artifacts.initrd)?,
             images: self.served_images()?,
             cold: settings.checkpoints.is_none(),
             seed: settings.seed,
         };
         let text = serde_json::to_string_pretty(&record).map_err(io::Error::other)?;
-        Ok(std::fs::write(tree.join(FILE), text + "\n")?)
+        Ok(std::fs::write(tree.join(RECORD), text + "\n")?)
     }
 
     /// Copies the scenario with its setups and snapshots, and writes the profile as it was read.
@@ -114,6 +70,13 @@ impl Trial {
             profile,
         )
     }
+}
+
+fn file_record(file: &Path) -> Result<FileRecord, InfrastructureError> {
+    Ok(FileRecord {
+        path: std::path::absolute(file)?,
+        content: content::hash(file)?,
+    })
 }
 
 /// Copies a file into a folder and returns its text.

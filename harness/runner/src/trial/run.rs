@@ -1,25 +1,66 @@
 //! Runs a trial: starts the machine, runs the steps under their deadlines, and saves a failure snapshot.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::artifacts::Artifacts;
+use crate::evidence::Evidence;
+use crate::invariants::Invariants;
+use crate::session::{Deadline, REVERT, Session, StepFailure, scaled};
 use events::EventKind;
-use host::speed::HostSpeed;
-use scenario::Step;
 
-use super::begin::StartedMachine;
-use super::deadline::{self, Deadline, StepTimeout};
-use super::failure_report::{FailureReport, FinishedStep};
-use super::invariants::Invariants;
+use super::collect;
+use super::definition::Trial;
+use super::failure::{Failure, InfrastructureError};
 use super::log::Log;
-use super::session::Session;
-use super::step_failure::StepFailure;
-use super::{Failure, Settings, Trial, collect, outcome, scaled, steps};
+use super::outcome;
+use super::report::{FailureReport, FinishedStep};
+use super::settings::Settings;
+use super::start::StartedMachine;
+use super::step::within;
+use super::verdict::{close, ended, remove};
 
 impl Trial {
+    /// Starts the machine, runs the steps and returns the verdict.
+    ///
+    /// # Errors
+    /// The trial failed, or there is no verdict.
+    pub async fn run(&self, artifacts: &Artifacts, settings: &Settings) -> Result<(), Failure> {
+        let settings = &settings.seeded();
+        let evidence = self.evidence(artifacts, settings)?;
+        let log = self.log(settings, &evidence);
+        self.announce(&log);
+        let verdict = Box::pin(self.verdict(artifacts, settings, &log)).await;
+        let closed = close(&evidence, verdict);
+        let kept = closed.is_err() || settings.keep;
+        // This event is not recorded in the evidence: the folder has `result.json`, and may be removed
+        // below. Listeners can still read it.
+        settings.listeners.emit(ended(&log, &closed, kept));
+        if !kept {
+            remove(&log);
+        }
+        closed
+    }
+
+    /// Creates the evidence folder, with everything that a replay needs.
+    pub(super) fn evidence(
+        &self,
+        artifacts: &Artifacts,
+        settings: &Settings,
+    ) -> Result<Evidence, Failure> {
+        let folder = format!("{}-{}", self.profile.name, self.scenario.name);
+        let evidence = Evidence::begin(&settings.evidence, &folder).map_err(|source| {
+            let parent = settings.evidence.clone();
+            InfrastructureError::EvidenceFolder { parent, source }
+        })?;
+        // A sabotaged trial is run again by `harness prove`, not by a replay.
+        if !self.scenario.sabotaged {
+            self.record(artifacts, settings, &evidence);
+        }
+        Ok(evidence)
+    }
+
     /// Runs the whole trial, from the boot or fork to the last step.
-    pub(super) async fn verdict(
+    async fn verdict(
         &self,
         artifacts: &Artifacts,
         settings: &Settings,
@@ -102,7 +143,7 @@ impl Trial {
             // The snapshot must include the faults, or a user continues with them.
             return verdict;
         }
-        let limit = Deadline::within(scaled(deadline::REVERT));
+        let limit = Deadline::within(scaled(REVERT));
         if let Some(text) = session.revert_all(&limit).await {
             let trial = Some(log.trial.clone());
             log.emit(EventKind::Note { trial, text });
@@ -144,49 +185,6 @@ impl Trial {
         }
         Ok(())
     }
-}
-
-/// Runs a step under `fail_fast`, its own deadline and the deadline of the scenario.
-pub(super) async fn within(
-    step: &Step,
-    session: &mut Session<'_>,
-    whole: &Deadline,
-    timeout: StepTimeout,
-) -> Result<(), StepFailure> {
-    /// Extra time for a wait to report what it last saw, before the step is cancelled.
-    const GRACE: Duration = Duration::from_secs(1);
-
-    if whole.left().is_zero() {
-        let limit = whole.limit().div_f64(HostSpeed::of_host().factor());
-        let limit = deadline::in_words(limit, HostSpeed::of_host());
-        return Err(StepFailure::new(format!(
-            "the scenario's timeout ({limit}) expired before this step"
-        )));
-    }
-    let limit = timeout.limit.min(whole.left());
-    let deadline = Deadline::within(limit);
-    let machine = Arc::clone(&session.machine);
-    let work = async { Ok(steps::perform(step, session, &deadline).await) };
-    let ended = match tokio::time::timeout(limit + GRACE, machine.fail_fast(work)).await {
-        Ok(Ok(Err(failure))) if failure.is_line => {
-            Err(machine.cause().await.map_or(failure, StepFailure::from))
-        }
-        Ok(Ok(verdict)) => verdict,
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => {
-            let limit = limit.as_secs_f64();
-            Err(StepFailure::new(format!(
-                "the step timed out after {limit:.0} s"
-            )))
-        }
-    };
-    ended.map_err(|failure| {
-        if deadline.left().is_zero() {
-            timeout.explain(failure)
-        } else {
-            failure
-        }
-    })
 }
 
 /// Adds the notes of the session to a failure.

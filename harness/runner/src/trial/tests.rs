@@ -3,12 +3,11 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 
-use super::failure_report::{FailureReport, FinishedStep, Seen};
-use super::*;
-use deadline::{Slowdown, StepTimeout};
+use super::failure::{Failure, InfrastructureError};
+use super::report::{FailureReport, FinishedStep, Seen};
+use crate::session::{Slowdown, StepFailure, StepTimeout, Wanted, judge, scaled};
 use machine::{BootEvent, GuestFailure, MachineError, Output};
-use scenario::{Known, TextExpectation};
-use step_failure::StepFailure;
+use scenario::{Known, Scenario, Step, TextExpectation};
 
 const TEA: &str = r"name: tea
 about: tea can be made
@@ -54,15 +53,6 @@ fn seen() -> Seen {
     }
 }
 
-fn output(exit: i32, stdout: &str, stderr: &str) -> Output {
-    Output {
-        exit: Some(exit),
-        stdout: stdout.into(),
-        stderr: stderr.into(),
-        ..Output::default()
-    }
-}
-
 fn ran(title: &str, millis: u64) -> FinishedStep {
     FinishedStep {
         title: title.into(),
@@ -70,25 +60,16 @@ fn ran(title: &str, millis: u64) -> FinishedStep {
     }
 }
 
-fn expecting(yaml: &str) -> TextExpectation {
-    serde_yaml::from_str(yaml).unwrap()
-}
-
-fn judged(yaml: &str, exit: i64, output: &Output) -> Result<(), String> {
-    let expected = expecting(yaml);
-    let wanted = judge::Wanted {
-        exit,
-        stdout: Some(&expected),
-        stderr: None,
-    };
-    judge::output(wanted, output, Path::new("snapshots")).map_err(|failure| failure.render())
-}
-
 #[test]
 fn report_of_a_failed_step_shows_its_output_the_steps_and_the_console() {
-    let coffee = output(0, "coffee\nblack\n", "kettle: empty\n");
-    let expected = expecting("equals: tea");
-    let wanted = judge::Wanted {
+    let coffee = Output {
+        exit: Some(0),
+        stdout: "coffee\nblack\n".into(),
+        stderr: "kettle: empty\n".into(),
+        ..Output::default()
+    };
+    let expected: TextExpectation = serde_yaml::from_str("equals: tea").unwrap();
+    let wanted = Wanted {
         exit: 0,
         stdout: Some(&expected),
         stderr: None,
@@ -135,57 +116,6 @@ fn report_shows_the_lines_before_a_panic() {
 }
 
 #[test]
-fn equals_ignores_one_trailing_newline() {
-    judged("equals: tea", 0, &output(0, "tea\n", "")).unwrap();
-    judged("equals: \"tea\\n\"", 0, &output(0, "tea", "")).unwrap();
-    judged("equals: tea", 0, &output(0, "tea\n\n", "")).unwrap_err();
-}
-
-#[test]
-fn text_must_meet_all_expectations() {
-    let good = output(0, "green tea\nblack tea\n", "");
-    judged(
-        "{matches: '^black', contains: [green, tea], lacks: coffee}",
-        0,
-        &good,
-    )
-    .unwrap();
-    let why = judged("{matches: '^tea'}", 0, &good).unwrap_err();
-    assert!(why.contains("stdout does not match /^tea/"), "{why}");
-    let why = judged("{contains: [tea, milk]}", 0, &good).unwrap_err();
-    assert!(why.contains("stdout does not contain `milk`"), "{why}");
-    let why = judged("{lacks: [black]}", 0, &good).unwrap_err();
-    assert!(
-        why.contains("stdout contains `black`, expected it not to"),
-        "{why}"
-    );
-}
-
-#[test]
-fn output_fails_on_an_unexpected_exit_status_or_signal() {
-    let why = judged("{contains: tea}", 0, &output(3, "tea", "")).unwrap_err();
-    assert!(
-        why.contains("ended with exit status 3, expected exit status 0"),
-        "{why}"
-    );
-    judged("{contains: tea}", 3, &output(3, "tea", "")).unwrap();
-    let killed = Output {
-        signal: Some("KILL".into()),
-        ..output(0, "tea", "")
-    };
-    let why = judged("{contains: tea}", 0, &killed).unwrap_err();
-    assert!(why.contains("ended with signal KILL"), "{why}");
-}
-
-#[test]
-fn for_account_quotes_the_command_for_sudo() {
-    use scenario::Account;
-    let command = session::for_account("echo 'a b'", Account::Root);
-    assert_eq!(command, r"sudo -n sh -c 'echo '\''a b'\'''");
-    assert_eq!(session::for_account("id", Account::Rancher), "id");
-}
-
-#[test]
 fn step_timeout_overrides_the_default_of_its_kind() {
     let mut steps = scenario().steps;
     let limit = |step: &Step| StepTimeout::of(step, None, Slowdown::of(std::iter::empty())).limit;
@@ -195,5 +125,18 @@ fn step_timeout_overrides_the_default_of_its_kind() {
     assert!(
         limit(&steps[1]) < reboot,
         "a reboot takes longer than a command"
+    );
+}
+
+#[test]
+fn reason_of_an_infrastructure_error_lacks_the_evidence_folder() {
+    let error = InfrastructureError::Machine {
+        error: MachineError::Start("no memory".into()),
+        evidence: "target/evidence/q35-tea-1".into(),
+    };
+    assert_eq!(error.reason(), "QEMU did not start: no memory");
+    assert_eq!(
+        Failure::from(error).text(),
+        "QEMU did not start: no memory\nevidence: target/evidence/q35-tea-1"
     );
 }

@@ -2,13 +2,14 @@
 
 use yaml::closest;
 
+use super::super::collector::Lint;
 use super::super::file::ScenarioFile;
 use super::super::known_failure::KnownFailure;
-use super::super::scenario::Step;
 use super::super::setup::SetupFile;
-use super::machine::{absolute, machine};
+use super::super::step::{Step, StepKind as _};
+use super::machine::machine;
+use super::order;
 use super::whole::about_the_boot;
-use super::{Lint, fault, wait};
 
 /// Checks the head: names, profiles, machine.
 pub(crate) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[String]) {
@@ -31,14 +32,18 @@ pub(crate) fn head<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, profiles: &[S
     }
     machine(lint, &head.machine);
     for (number, file) in head.collect.iter().enumerate() {
-        absolute(lint, file, &format!("collect[{number}]"));
+        lint.absolute(file, &format!("collect[{number}]"));
     }
     if let Some(ready) = &head.ready {
-        wait::step(lint, ready, "ready", "`ready`");
-        let needs_login = ready.ssh.is_some() || ready.container.is_some();
+        ready.check(lint, "ready", "`ready`");
         let message = "this needs a login, and the machine has no key of the trial";
         let hint = "wait for `serial` or `event`";
-        lint.refuse(needs_login && !head.machine.ssh_key, "ready", message, hint);
+        lint.refuse(
+            ready.needs_login() && !head.machine.ssh_key,
+            "ready",
+            message,
+            hint,
+        );
         let message = "silence does not mean that the machine is ready";
         let hint = "wait for `ssh`, `serial`, `event` or `container`";
         lint.refuse(ready.silence.is_some(), "ready.silence", message, hint);
@@ -74,7 +79,7 @@ pub(crate) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
     if steps.len() == head.steps.len() {
         let hint = "check the boot in a scenario with `start: cold`";
         about_the_boot(lint, steps, hint);
-        fault::in_setup(lint, steps);
+        order::in_setup(lint, steps);
     }
 }
 
@@ -125,5 +130,49 @@ fn known_profiles(wanted: &str, profiles: &[String]) -> String {
     match closest(wanted, profiles.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`? {list}"),
         None => list,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::testing::{GOOD, errors, read};
+
+    #[test]
+    fn ready_condition_and_disks_are_refused_when_they_are_invalid() {
+        let steps = "steps: [{ serial: { expect: a } }]\n";
+        assert_snapshot!(errors(&format!(
+            "name: tea\nabout: tea\nstart: cold\nready: {{ ssh: {{ run: a }} }}\nmachine:\n  ssh_key: false\n  disks:\n    - {{ size: 16, partition: 'a \"b\"' }}\n    - {{ size: 2, partition: b }}\n{steps}"
+        )));
+        assert_snapshot!(errors(&format!(
+            "name: tea\nabout: tea\nready: {{ serial: a, event: init }}\n{steps}"
+        )));
+    }
+
+    #[test]
+    fn silence_is_refused_as_the_ready_condition() {
+        let text = "name: tea\nabout: tea\nready: { silence: 1s }\nsteps:\n  - ssh: { run: ls }\n";
+        let text = errors(text);
+        assert!(
+            text.contains("does not mean that the machine is ready"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn known_failure_is_refused_when_reason_ticket_or_date_is_missing() {
+        let known = |text: &str| format!("{}known_failure: {text}\n", GOOD.trim_start());
+        let good = read(&known(
+            "{ reason: no water, ticket: 'KETTLE-7', until: 2027-01-31 }",
+        ));
+        assert_eq!(good.unwrap().known_failure.unwrap().ticket, "KETTLE-7");
+        assert_snapshot!(errors(&known(
+            "{ reason: '', ticket: ' ', until: 2027-01-31 }"
+        )));
+        assert_snapshot!(errors(&known(
+            "{ reason: no water, ticket: '7', until: 31.1.2027 }"
+        )));
+        assert_snapshot!(errors(&known("{ reason: no water, until: 2027-01-31 }")));
     }
 }

@@ -1,7 +1,9 @@
 //! Checks of the machine: cloud-config, kernel arguments, memory and disks.
 
-use super::super::file::{CloudConfig, DiskFile, MachineFile};
-use super::{Lint, seed_data};
+use super::super::collector::Lint;
+use super::super::empty_disk;
+use super::super::file::{CloudConfig, MachineFile};
+use super::seed_data;
 
 pub(super) fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
     let key =
@@ -21,7 +23,7 @@ pub(super) fn machine(lint: &mut Lint<'_>, machine: &MachineFile) {
         }
     }
     for (number, disk) in machine.disks.iter().enumerate() {
-        self::disk(lint, disk, &format!("machine.disks[{number}]"));
+        empty_disk::check(lint, disk, &format!("machine.disks[{number}]"));
     }
     seed_data::check(lint, machine);
     if machine.memory == Some(0) {
@@ -39,54 +41,55 @@ fn is_kernel_argument(text: &str) -> bool {
     one && !quoted && !text.is_empty()
 }
 
-/// The longest label of an ext4 file system, in bytes (EXT4_LABEL_MAX).
-const LONGEST_EXT4_LABEL: usize = 16;
-/// The largest disk in MiB; the limit for disks of a profile is the same.
-const LARGEST_DISK: u64 = 1 << 20;
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
 
-/// The longest name of a GPT partition, in UTF-16 code units (UEFI specification, 5.3.3).
-const LONGEST_PARTITION: usize = 36;
+    use crate::testing::{errors, errors_of, read};
 
-pub(super) fn disk(lint: &mut Lint<'_>, disk: &DiskFile, path: &str) {
-    if disk.size == 0 {
-        let path = format!("{path}.size");
-        lint.value(&path, "a disk of 0 MiB", "`size` is in MiB");
-    }
-    if disk.size > LARGEST_DISK {
-        let hint = format!("`size` is in MiB, at most {LARGEST_DISK}");
-        lint.value(&format!("{path}.size"), "the disk is too large", hint);
-    }
-    if let Some(label) = &disk.label {
-        let length = (1..=LONGEST_EXT4_LABEL).contains(&label.len());
-        if !length || label.chars().any(char::is_control) {
-            let message = "not a label of an ext4 file system";
-            let hint = format!("write 1 to {LONGEST_EXT4_LABEL} bytes without control characters");
-            lint.value(&format!("{path}.label"), message, hint);
+    #[test]
+    fn machine_is_refused_when_a_value_is_invalid() {
+        let steps = "ssh: {run: 'true'}";
+        for (machine, expected) in [
+            ("{ kernel_arguments: ['a b'] }", "not one kernel argument"),
+            (
+                "{ kernel_arguments: ['a=\"b c'] }",
+                "not one kernel argument",
+            ),
+            ("{ disks: [{ size: 99614720 }] }", "too large"),
+            (
+                "{ disks: [{ size: 16, label: SEVENTEEN-LETTERS }] }",
+                "label of an ext4 file system",
+            ),
+            (
+                "{ volumes: [{ label: TWELVELETTER, files: {} }] }",
+                "not a volume label",
+            ),
+            (
+                "{ volumes: [{ label: a, files: { /abs: x } }] }",
+                "`/abs` is not a path in a volume",
+            ),
+            (
+                "{ volumes: [{ label: a, format: iso9660, files: { ../../rel: x } }] }",
+                "`../../rel` is not a path in a volume",
+            ),
+            (
+                "{ volumes: [{ label: a, files: { b: x, b/c: x } }] }",
+                "`b` is both a file and a folder",
+            ),
+        ] {
+            let text = errors_of(machine, steps);
+            assert!(text.contains(expected), "{text}");
         }
+        let good = "{ kernel_arguments: ['a=\"b c\"'], volumes: [{ label: longer label, format: iso9660, files: { a/b: x } }] }";
+        let text = format!("name: tea\nabout: x\nmachine: {good}\nsteps:\n  - {steps}\n");
+        read(&text).unwrap();
     }
-    if let Some(name) = &disk.partition {
-        let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\';
-        if name.is_empty() || name.len() > LONGEST_PARTITION || !name.chars().all(plain) {
-            let message = "not a partition name";
-            let hint = format!(
-                "write up to {LONGEST_PARTITION} printable ASCII characters without `\"` and `\\`"
-            );
-            lint.value(&format!("{path}.partition"), message, hint);
-        }
-        if (1..=2).contains(&disk.size) {
-            let message = "the disk is too small for a partition";
-            lint.value(
-                &format!("{path}.size"),
-                message,
-                "add at least 1 MiB; the partition tables take 2 MiB",
-            );
-        }
-    }
-}
 
-pub(super) fn absolute(lint: &mut Lint<'_>, file: &str, path: &str) {
-    if !file.starts_with('/') {
-        let hint = format!("write `/{file}`");
-        lint.value(path, "not an absolute path", hint);
+    #[test]
+    fn cloud_config_is_refused_when_it_is_a_script_and_the_machine_needs_a_key() {
+        assert_snapshot!(errors(
+            "name: tea\nabout: tea\nmachine:\n  cloud_config: |\n    #!/bin/sh\n    true\nsteps:\n  - reboot: {}\n"
+        ));
     }
 }

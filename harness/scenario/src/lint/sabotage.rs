@@ -2,10 +2,10 @@
 
 use yaml::closest;
 
+use super::super::collector::Lint;
 use super::super::file::ScenarioFile;
 use super::super::sabotage::{Change, InitrdFile, RedAt, Sabotage, SabotageFile, StepRef, key};
-use super::super::scenario::Step;
-use super::{Lint, kind};
+use super::super::step::Step;
 
 /// Names the time before the first step in `red_at`.
 const READY: &str = "ready";
@@ -139,7 +139,7 @@ impl<S> Context<'_, S> {
         ];
         let mut names = Change::KINDS.iter();
         let kinds = kinds.map(|kind| (*names.next().unwrap_or(&""), kind));
-        match kind::one(lint, kinds, self.path, "a sabotage")? {
+        match lint.one(kinds, self.path, "a sabotage")? {
             Change::KernelArgument(argument) => self.argument(lint, argument),
             Change::File(file) => self.file(lint, file),
             Change::Service(name) => self.service(lint, name),
@@ -229,5 +229,91 @@ impl<S> Context<'_, S> {
         let hint = "name a later step in `red_at`";
         let message = "this command runs after the step that must fail";
         lint.refuse(too_late, &self.key("run"), message, hint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::warnings;
+    use insta::assert_snapshot;
+    use yaml::render_all;
+
+    use crate::testing::{GOOD, errors, read};
+
+    #[test]
+    fn scenario_without_a_sabotage_causes_a_warning() {
+        let scenario = read("name: tea\nabout: tea\nsteps:\n  - reboot: {}\n").unwrap();
+        assert_snapshot!(render_all(&warnings(&[scenario]), false));
+    }
+
+    #[test]
+    fn sabotages_are_read_with_their_lines_and_places() {
+        let scenario = read(&format!(
+            "{GOOD}{}",
+            r"sabotage:
+  - kernel_argument: tea.password=coffee
+    red_at: 3
+  - file: { path: /init, content: '' }
+    red_at: ready
+  - disk_without_label: TEA_STATE
+    red_at: the kettle is off
+  - run: fill kettle
+    before: the kettle is off
+    red_at: the kettle is off
+"
+        ))
+        .unwrap();
+        assert!(scenario.warnings.is_empty());
+        let seen: Vec<_> = scenario
+            .sabotage
+            .iter()
+            .map(|sabotage| (sabotage.line, sabotage.red_at))
+            .collect();
+        let at = RedAt::Step;
+        assert_eq!(
+            seen,
+            [(18, at(2)), (20, RedAt::Ready), (22, at(1)), (24, at(1))]
+        );
+    }
+
+    #[test]
+    fn sabotages_are_refused_when_they_are_invalid() {
+        assert_snapshot!(errors(
+            r"name: tea
+about: tea
+machine:
+  ssh_key: false
+  kernel_arguments: [a=1]
+  disks: [{ size: 1 }, { size: 1, label: CUP }]
+start: cold
+steps:
+  - name: one
+    serial: { expect: one }
+  - name: two
+    serial: { expect: two }
+  - name: two
+    serial: { expect: two again }
+sabotage:
+  - service: syslog
+  - red_at: one
+  - { service: syslog, run: spill, red_at: one }
+  - { kernel_argument: a=1, red_at: ready }
+  - { kernel_argument: '=1', red_at: two }
+  - { file: { path: init, content: '' }, red_at: 4 }
+  - { file: { path: /a/../b, content: '' }, red_at: 0 }
+  - { disk_without_label: SAUCER, red_at: on }
+  - { service: /bin/sh, red_at: one, before: 1 }
+  - { run: spill, red_at: one, before: 3 }
+  - { run: ' ', red_at: ready }
+"
+        ));
+    }
+
+    #[test]
+    fn unknown_key_of_a_sabotage_is_reported_with_the_nearest_key() {
+        assert_snapshot!(errors(
+            "name: tea\nabout: tea\nsteps:\n  - reboot: {}\nsabotage:\n  - { servise: a, red_at: 1 }\n"
+        ));
     }
 }

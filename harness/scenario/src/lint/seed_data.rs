@@ -2,10 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use super::super::collector::Lint;
 use super::super::file::MachineFile;
-use super::super::hotplug::Subnet;
 use super::super::seed_data::VolumeFile;
-use super::Lint;
+use super::super::subnet::Subnet;
 use base::files;
 
 /// The networks of the first card: without metadata, and with it.
