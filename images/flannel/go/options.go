@@ -44,7 +44,7 @@ func parseOptions() (options, error) {
 	flags.StringVar(&o.password, "etcd-password", "", "the password of the user in etcd")
 	flags.StringVar(&o.iface, "iface", "", "the interface to other machines, by name or address")
 	flags.StringVar(&o.ifaceRegex, "iface-regex", "", "the interface to other machines, as a regular expression")
-	flags.StringVar(&o.reach, "iface-can-reach", "", "an address that the interface to other machines can reach [default: that of etcd, unless it is on this machine]")
+	flags.StringVar(&o.reach, "iface-can-reach", "", "an address that the interface to other machines can reach [default: that of etcd, unless it is a loopback address]")
 	flags.StringVar(&o.publicIP, "public-ip", "", "the address at which other machines reach this one")
 	flags.StringVar(&o.subnetFile, "subnet-file", "/run/flannel/subnet.env", "the file that gets the leased subnet")
 	flags.StringVar(&o.savedSubnetFile, "saved-subnet-file", "/var/lib/rancher/conf/flannel/subnet.env", "a copy of that file which persists; its subnet is leased again")
@@ -134,41 +134,43 @@ func (o *options) externalInterface(config *subnet.Config) (*backend.ExternalInt
 	if err != nil {
 		return nil, err
 	}
-	reach := o.reach
-	if reach == "" && o.iface == "" && o.ifaceRegex == "" {
-		if reach, err = o.etcdAddress(); err != nil {
+	iface, reach := o.iface, o.reach
+	if iface == "" && reach == "" && o.ifaceRegex == "" {
+		if iface, reach, err = o.etcdAddress(); err != nil {
 			return nil, err
 		}
 	}
 	public := ipmatch.PublicIPOpts{PublicIP: o.publicIP}
-	return ipmatch.LookupExtIface(o.iface, o.ifaceRegex, reach, stack, public)
+	return ipmatch.LookupExtIface(iface, o.ifaceRegex, reach, stack, public)
 }
 
-// etcdAddress is an address of the first endpoint that is not on this machine; empty if there is none.
-func (o *options) etcdAddress() (string, error) {
+// etcdAddress is an address of an endpoint on this machine, or else one on another machine. Both are empty if
+// etcd is at a loopback address.
+func (o *options) etcdAddress() (own, other string, err error) {
 	for _, endpoint := range strings.Split(o.endpoints, ",") {
 		parsed, err := url.Parse(strings.TrimSpace(endpoint))
 		if err != nil {
-			return "", fmt.Errorf("-etcd-endpoints: %w", err)
+			return "", "", fmt.Errorf("-etcd-endpoints: %w", err)
 		}
 		addresses, err := net.LookupIP(parsed.Hostname())
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 		for _, address := range addresses {
-			if address.To4() != nil && !isOwn(address) {
-				return address.String(), nil
+			switch {
+			case address.To4() == nil || address.IsLoopback():
+			case isOwn(address):
+				return address.String(), "", nil
+			case other == "":
+				other = address.String()
 			}
 		}
 	}
-	return "", nil
+	return "", other, nil
 }
 
 // isOwn reports whether an address is one of this machine.
 func isOwn(address net.IP) bool {
-	if address.IsLoopback() {
-		return true
-	}
 	own, err := net.InterfaceAddrs()
 	if err != nil {
 		return false
