@@ -7,9 +7,11 @@
 
 pub mod artifacts;
 pub mod doctor;
+pub mod environment;
 pub mod exit;
 pub mod interactive;
 pub mod project;
 pub mod prove;
+pub mod runtime;
 pub mod suite;
 pub mod terminal;

@@ -108,6 +108,64 @@ fn folders_of_a_crate_do_not_depend_on_each_other_in_cycles() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// The files that may read the environment or the current directory, and what they read.
+const READERS: [&str; 7] = [
+    // PATH, as each start of a program does.
+    "base/src/command.rs",
+    // The variables of the options.
+    "cli/src/environment.rs",
+    // The working directory.
+    "cli/src/project.rs",
+    "cli/src/doctor.rs",
+    // TERM, CI, NO_COLOR.
+    "cli/src/terminal.rs",
+    // HOME, for the keys of the user.
+    "cli/src/interactive/cloud_config.rs",
+    // What the command sets for its own second process.
+    "cli/src/interactive/background.rs",
+];
+
+#[test]
+fn only_the_command_line_prints_and_reads_the_environment() {
+    let harness = root().join("harness");
+    let reads = Regex::new(r"env::(var|vars|var_os|current_dir)\(").expect("it is one");
+    let prints = Regex::new(r"\be?print(ln)?!\(").expect("it is one");
+    let mut files = Vec::new();
+    for name in HARNESS.map(|(name, _)| if name == "harness" { "cli" } else { name }) {
+        rust_files(&harness.join(name).join("src"), &mut files);
+    }
+    assert!(files.len() > 100, "{files:?}");
+    for file in files {
+        let path = file.strip_prefix(&harness).unwrap_or(&file);
+        let code = code_without_tests(&file);
+        let is_test = path.ends_with("tests.rs") || path.iter().any(|part| part == "tests");
+        let reader = READERS.iter().any(|reader| path == Path::new(reader));
+        assert!(
+            is_test || reader || !reads.is_match(&code),
+            "{} reads the environment; hint: declare an option with `env`, and pass its value",
+            path.display()
+        );
+        assert!(
+            is_test || path.starts_with("cli") || !prints.is_match(&code),
+            "{} prints; hint: emit a note or log",
+            path.display()
+        );
+    }
+}
+
+/// The code of a file without comments and without the tests at its end.
+fn code_without_tests(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let code = text
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or_default();
+    let code = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
 type Edges = BTreeMap<String, BTreeSet<String>>;
 
 /// Which top-level module of a crate uses which, tests excluded. `lib.rs` is the facade: what it re-exports
@@ -130,15 +188,8 @@ fn edges(src: &Path) -> Edges {
         if is_test || ["lib", "main"].contains(&from.as_str()) {
             continue;
         }
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let code = text
-            .split("#[cfg(test)]\nmod tests")
-            .next()
-            .unwrap_or_default();
-        let code = code
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        for used in uses(&code.collect::<Vec<_>>().join("\n"), parts.len()) {
+        let code = code_without_tests(&file);
+        for used in uses(&code, parts.len()) {
             let to = exported.get(&used).cloned().unwrap_or(used);
             if to != from && src.join(&to).is_dir() | src.join(format!("{to}.rs")).is_file() {
                 edges.entry(from.clone()).or_default().insert(to);

@@ -2,17 +2,11 @@
 
 use std::process::ExitCode;
 
-use harness::exit;
 use harness::project;
 use harness::suite::{self, Options};
 
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
-    match Options::from_environment() {
-        Ok(options) => suite::run(&project::find(), &arguments, &options),
-        Err(why) => {
-            eprintln!("error: {why}");
-            exit::USAGE.into()
-        }
-    }
+    let options = Options::from_environment().unwrap_or_else(|error| error.exit());
+    suite::run(&project::find(), &arguments, &options)
 }

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn proven(project: &Project) -> Result<(), Failed> {
-    let artifacts = artifacts::obtain(project)?;
+    let artifacts = artifacts::of_environment(project)?;
     let tree = tempfile::tempdir()?;
     make_tree(project, tree.path())?;
     let output = Command::new(env!("CARGO_BIN_EXE_harness"))

@@ -164,7 +164,7 @@ fn main() -> ExitCode {
     tests.push(reachable(Test::test(
         "enter_stops_a_trial_before_a_step",
         || {
-            before::check(&artifacts::obtain(&project::find())?);
+            before::check(&artifacts::of_environment(&project::find())?);
             Ok(())
         },
     )));
@@ -221,7 +221,7 @@ impl Listener for EndRecorder {
 impl Case {
     fn fails(&self, profile: Profile, scenarios: &[Scenario]) -> Result<(), Failed> {
         let project = project::find();
-        let artifacts = artifacts::obtain(&project)?;
+        let artifacts = artifacts::of_environment(&project)?;
         let evidence = tempfile::tempdir()?;
         let scenario = scenarios.iter().find(|one| one.name == self.scenario);
         let trial = Trial {
@@ -239,7 +239,7 @@ impl Case {
             baseline: Baseline::default(),
             machine_limit: LIMIT,
         };
-        let runtime = tokio::runtime::Runtime::new()?;
+        let runtime = harness::runtime::new()?;
         match runtime.block_on(trial.run(&artifacts, &settings)) {
             Err(Failure::Failed(failed)) if failed.step == self.step => {
                 self.check_report(&failed.text, evidence.path())?;

@@ -15,15 +15,19 @@ use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt as _, FdMapping};
 use nix::fcntl::FlockArg;
+use nix::unistd::Uid;
 
 use super::qemu::Qemu;
 use super::speed;
 use base::hash::Hash;
 use base::lock;
+use base::private_dir::make_own;
 use base::process::Owned;
 
 /// The limit of the boot; a kernel under a working KVM needs two seconds.
 const LIMIT_SECONDS: u64 = 8;
+/// A folder that all processes of a host share and that is emptied at its boot (FHS 3.0, 3.18), like the results.
+const SHARED: &str = "/tmp";
 /// Messages of a kernel that completed its boot and found nothing to start.
 const PANIC_MESSAGES: [&str; 3] = [
     "Unable to mount root fs",
@@ -82,14 +86,10 @@ fn store(file: &Path, result: &Result<(), String>) {
     }
 }
 
-/// The cache file, whose name is a hash of everything that the result depends on.
+/// The cache file in a private folder of this user, whose name is a hash of everything that the result depends on.
 fn cache_file(qemu: &Qemu, kernel: &Path) -> Option<PathBuf> {
-    let folder = match std::env::var_os("XDG_CACHE_HOME") {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(std::env::var_os("HOME")?).join(".cache"),
-    }
-    .join("harness/kvm");
-    std::fs::create_dir_all(&folder).ok()?;
+    let folder = Path::new(SHARED).join(format!("harness-{}-kvm", Uid::current()));
+    make_own(&folder).ok()?;
     let boot = super::boot_id().ok()?;
     let key = Hash::default().file(kernel).ok()?.text(&boot);
     Some(folder.join(key.text(&qemu.version).finish()))

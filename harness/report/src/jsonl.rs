@@ -15,7 +15,7 @@ use events::{Event, EventKind, Listener};
 pub(crate) const VERSION: u32 = 2;
 
 /// Writes each event as it happens.
-pub struct Stream(Mutex<Sink>);
+pub(crate) struct Stream(Mutex<Sink>);
 
 struct Sink {
     to: Box<dyn Write + Send>,
@@ -37,7 +37,7 @@ impl Stream {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn open(file: &Path, new: bool) -> io::Result<Self> {
+    pub(crate) fn open(file: &Path, new: bool) -> io::Result<Self> {
         if file == Path::new("-") {
             return Ok(Self::to(io::stdout()));
         }

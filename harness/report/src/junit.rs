@@ -16,7 +16,7 @@ const LINES: usize = 100;
 ///
 /// # Errors
 /// The report cannot be serialized.
-pub fn xml(run_log: &RunLog) -> Result<String, quick_junit::SerializeError> {
+pub(crate) fn xml(run_log: &RunLog) -> Result<String, quick_junit::SerializeError> {
     let run = Run::of(&run_log.events);
     let mut report = Report::new("harness");
     report.set_timestamp(time(run.start));

@@ -8,7 +8,7 @@ use events::{Event, EventKind, StepHead, Verdict};
 
 /// A run.
 #[derive(Debug, Clone, Default)]
-pub struct Run {
+pub(crate) struct Run {
     /// The start, in seconds since 1970.
     pub start: f64,
     /// The duration in seconds; `None` if it did not end.
@@ -21,7 +21,7 @@ pub struct Run {
 
 /// A trial: a scenario on a profile.
 #[derive(Debug, Clone, Default)]
-pub struct TestResult {
+pub(crate) struct TestResult {
     /// `PROFILE::SCENARIO`.
     pub name: String,
     /// The reason why this host cannot run it.
@@ -32,7 +32,7 @@ pub struct TestResult {
 
 /// The outcome of a trial, over all its attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// A step, or the boot before it, failed.
     Failed,
     /// The harness could not provide a machine to judge.
@@ -51,7 +51,7 @@ pub enum Outcome {
 
 /// One attempt at a trial.
 #[derive(Debug, Clone, Default)]
-pub struct Attempt {
+pub(crate) struct Attempt {
     /// The start, in seconds since 1970.
     pub start: f64,
     /// What the scenario proves.
@@ -76,7 +76,7 @@ pub struct Attempt {
 
 /// A step that was started.
 #[derive(Debug, Clone)]
-pub struct StepRun {
+pub(crate) struct StepRun {
     /// The number of the step; 0 is the boot or fork before the first.
     pub number: usize,
     /// Its line in the scenario file.
@@ -93,7 +93,7 @@ pub struct StepRun {
 
 /// The end of an attempt.
 #[derive(Debug, Clone)]
-pub struct End {
+pub(crate) struct End {
     /// The verdict.
     pub verdict: Verdict,
     /// The duration in seconds.
@@ -110,7 +110,7 @@ pub struct End {
 
 impl Run {
     /// Derives a run from its events.
-    pub fn of(events: &[Event]) -> Self {
+    pub(crate) fn of(events: &[Event]) -> Self {
         let mut run = Self {
             start: events.first().map_or(0.0, |event| event.timestamp),
             ..Self::default()
@@ -254,7 +254,7 @@ impl Run {
     }
 
     /// The number of trials with this outcome.
-    pub fn count(&self, outcome: Outcome) -> usize {
+    pub(crate) fn count(&self, outcome: Outcome) -> usize {
         let has_outcome = |trial: &&TestResult| trial.outcome() == outcome;
         self.trials.iter().filter(has_outcome).count()
     }
@@ -262,20 +262,20 @@ impl Run {
 
 impl TestResult {
     /// The name of the profile.
-    pub fn profile(&self) -> &str {
+    pub(crate) fn profile(&self) -> &str {
         self.name
             .split_once("::")
             .map_or("", |(profile, _)| profile)
     }
 
     /// The name of the scenario.
-    pub fn scenario(&self) -> &str {
+    pub(crate) fn scenario(&self) -> &str {
         let parts = self.name.split_once("::");
         parts.map_or(&*self.name, |(_, scenario)| scenario)
     }
 
     /// The outcome.
-    pub fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         let Some(last) = self.attempts.last() else {
             let ignored = self.ignored.is_some();
             return if ignored {
@@ -297,12 +297,12 @@ impl TestResult {
     }
 
     /// The duration of the last attempt in seconds.
-    pub fn duration(&self) -> Option<f64> {
+    pub(crate) fn duration(&self) -> Option<f64> {
         Some(self.attempts.last()?.end.as_ref()?.duration)
     }
 
     /// The full reason why it did not pass.
-    pub fn reason(&self) -> Option<&str> {
+    pub(crate) fn reason(&self) -> Option<&str> {
         let last = self.attempts.last();
         let reason = last.and_then(|attempt| attempt.end.as_ref()?.reason.as_deref());
         reason.or(self.ignored.as_deref())
@@ -312,7 +312,7 @@ impl TestResult {
 impl Attempt {
     /// The evidence folder to use: the one with the failure snapshot, else that of the trial; `None` if it
     /// is not kept.
-    pub fn left(&self) -> Option<&Path> {
+    pub(crate) fn left(&self) -> Option<&Path> {
         let end = self.end.as_ref().filter(|end| end.kept)?;
         match &end.machine {
             Some(SnapshotOutcome::Kept { folder, .. }) => Some(folder),
@@ -340,7 +340,7 @@ impl Attempt {
     }
 
     /// The duration in seconds, as far as it is known.
-    pub fn length(&self) -> f64 {
+    pub(crate) fn length(&self) -> f64 {
         let step_end = |step: &StepRun| step.start + step.duration.unwrap_or(0.0) - self.start;
         let steps = self.steps.iter().map(step_end).fold(0.0, f64::max);
         self.end
@@ -351,7 +351,7 @@ impl Attempt {
 
 impl Outcome {
     /// All outcomes, those that need attention first.
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Failed,
         Self::Error,
         Self::NotEnded,
@@ -362,7 +362,7 @@ impl Outcome {
     ];
 
     /// The outcome as text.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Error => "error",
@@ -375,7 +375,7 @@ impl Outcome {
     }
 
     /// Whether a person should look at the trial.
-    pub fn needs_attention(self) -> bool {
+    pub(crate) fn needs_attention(self) -> bool {
         self < Self::KnownFailure
     }
 }

@@ -16,8 +16,6 @@
 //! | [`evidence`] | the files that a trial leaves | |
 //! | [`history`] | durations of passed trials on this host | |
 
-#![warn(unreachable_pub)]
-
 pub mod artifacts;
 mod client;
 mod content;

@@ -19,7 +19,7 @@ use crate::filter::Filter;
 use crate::forward::{CutId, Delivery, Forwarding, Totals};
 use crate::hosts::Hosts;
 use crate::impairment::Impairment;
-use crate::subnet::{Mac, Subnet, mac};
+use crate::subnet::{Subnet, mac};
 
 /// Bytes of frames that the capture keeps.
 const CAPTURE_BYTES: usize = 32 << 20;
@@ -88,7 +88,7 @@ pub enum NetworkError {
 #[derive(Debug)]
 pub struct Attachment {
     /// The hardware address of the machine's network card.
-    pub mac: Mac,
+    pub mac: [u8; 6],
     /// The address that DHCP gives to the machine.
     pub address: Ipv4Addr,
     /// The machine's end: a datagram socket on which each datagram is a frame.
@@ -417,6 +417,7 @@ impl Eq for Delayed {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::subnet::Mac;
 
     fn network(dhcp: bool) -> Network {
         Network::new(NetworkSettings {

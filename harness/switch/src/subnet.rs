@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// A hardware address (IEEE 802, 48 bits).
-pub type Mac = [u8; 6];
+pub(crate) type Mac = [u8; 6];
 
 /// A subnet in CIDR notation, with room for at least one machine and the DHCP server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

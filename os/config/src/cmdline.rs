@@ -11,7 +11,8 @@ const PREFIX: &str = "rancher.";
 pub(crate) struct Argument {
     /// The argument as written.
     pub(crate) text: String,
-    keys: Vec<String>,
+    /// The path of the key that it sets.
+    pub(crate) keys: Vec<String>,
     value: Option<String>,
 }
 

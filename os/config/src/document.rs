@@ -24,6 +24,8 @@ pub struct Document {
 pub struct Problem {
     /// `FILE:LINE:COLUMN`, or the kernel argument.
     pub location: String,
+    /// The keys of the kernel argument; `None` if the problem is in a document.
+    pub argument: Option<Vec<String>>,
     /// The last key of the path to the invalid value; empty if the problem is not about a value.
     pub key: String,
     /// What is wrong.
@@ -48,6 +50,7 @@ impl Problem {
     pub fn new(location: impl Into<String>, message: impl std::fmt::Display) -> Self {
         Self {
             location: location.into(),
+            argument: None,
             key: String::new(),
             message: message.to_string(),
             consequence: Consequence::None,

@@ -8,7 +8,7 @@
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-use config::{Layer, Loaded};
+use config::{Layer, Loaded, Problem};
 
 use crate::files::{create_folder, replace};
 use crate::rancher::{HOME, RANCHER};
@@ -71,10 +71,12 @@ impl Configured {
 /// Whether all keys could be read. Text with an error may have more keys, and an error must not lock people
 /// out.
 fn is_complete(loaded: &Loaded) -> bool {
-    let harmless =
-        |location: &str| location.starts_with("kernel argument") && !location.contains(KEYS);
-    let mut problems = loaded.problems.iter();
-    !loaded.last_good && problems.all(|problem| harmless(&problem.location))
+    let is_about_keys = |argument: &Vec<String>| argument.iter().any(|key| key.contains(KEYS));
+    let harmless = |problem: &Problem| {
+        let argument = problem.argument.as_ref();
+        argument.is_some_and(|argument| !is_about_keys(argument))
+    };
+    !loaded.last_good && loaded.problems.iter().all(harmless)
 }
 
 /// The files.

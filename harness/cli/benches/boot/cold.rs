@@ -18,7 +18,7 @@ use crate::debian;
 const BOUND: f64 = 0.75;
 
 /// One of the compared systems.
-pub struct System {
+pub(crate) struct System {
     /// Its name.
     pub name: &'static str,
     /// The machine.
@@ -32,7 +32,7 @@ pub struct System {
 }
 
 /// Boots both systems in turn, so that other load on the host affects both.
-pub async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Result<Figure> {
+pub(crate) async fn measure(project: &Project, artifacts: &Artifacts, runs: u16) -> Result<Figure> {
     let profile = ours::profile(project)?;
     let ours = ours(&profile, artifacts)?;
     let theirs = debian::prepare(project, &profile, artifacts).await?;
@@ -82,7 +82,10 @@ async fn boot(project: &Project, system: &System, print_timeline: bool) -> Resul
 }
 
 /// Waits for a login in which the system's command succeeds.
-pub async fn answer(machine: &Machine, system: &System) -> std::result::Result<Ssh, MachineError> {
+pub(crate) async fn answer(
+    machine: &Machine,
+    system: &System,
+) -> std::result::Result<Ssh, MachineError> {
     let limit = boot_limit();
     let ssh = machine.ssh(&system.login, limit).await?;
     let answered = wait_until("an answer of Docker", limit, async || {

@@ -31,7 +31,11 @@ const KEY: &str = "key";
 const OFF_SECONDS: u64 = 120;
 
 /// Returns the Debian system, which is built if it is not cached.
-pub async fn prepare(project: &Project, profile: &Profile, ours: &Artifacts) -> Result<System> {
+pub(crate) async fn prepare(
+    project: &Project,
+    profile: &Profile,
+    ours: &Artifacts,
+) -> Result<System> {
     let manifest = std::fs::read(ours.kernel.with_file_name("manifest.json"))?;
     let manifest: images::Manifest = serde_json::from_slice(&manifest)?;
     let bench = project.root().join("target/bench");

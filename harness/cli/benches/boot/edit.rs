@@ -23,7 +23,7 @@ const MARK: &str = r"\[bench \d+\] ";
 const BOUND: f64 = 45.0;
 
 /// Changes the file, runs the test, and reverts the change, the given number of times.
-pub async fn measure(project: &Project, edits: u16) -> Result<Figure> {
+pub(crate) async fn measure(project: &Project, edits: u16) -> Result<Figure> {
     let edit = Edit {
         file: project.root().join(FILE),
     };

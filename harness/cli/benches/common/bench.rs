@@ -16,7 +16,7 @@ use super::{Result, ours};
 const BOOT_SECONDS: u64 = 300;
 
 /// The measured machine and its environment.
-pub struct Bench {
+pub(crate) struct Bench {
     /// The tree.
     pub project: Project,
     /// The OS.
@@ -30,9 +30,9 @@ pub struct Bench {
 
 impl Bench {
     /// `name` is the name of its evidence.
-    pub fn prepare(name: &'static str) -> Result<Self> {
+    pub(crate) fn prepare(name: &'static str) -> Result<Self> {
         let project = project::find();
-        let artifacts = artifacts::obtain(&project)?;
+        let artifacts = artifacts::of_environment(&project)?;
         let (spec, login) = ours::machine(&ours::profile(&project)?, &artifacts)?;
         Ok(Self {
             project,
@@ -44,28 +44,31 @@ impl Bench {
     }
 
     /// A new evidence folder for a machine.
-    pub fn evidence(&self) -> Result<Evidence> {
+    pub(crate) fn evidence(&self) -> Result<Evidence> {
         Ok(Evidence::begin(&self.project.evidence_folder(), self.name)?)
     }
 
     /// Logs in as soon as possible.
-    pub async fn log_in(&self, machine: &Machine) -> std::result::Result<Ssh, MachineError> {
+    pub(crate) async fn log_in(&self, machine: &Machine) -> std::result::Result<Ssh, MachineError> {
         machine.ssh(&self.login, boot_limit()).await
     }
 }
 
 /// The timeout until a machine is ready.
-pub fn boot_limit() -> Duration {
+pub(crate) fn boot_limit() -> Duration {
     speed::seconds(BOOT_SECONDS)
 }
 
 /// An error with the path of the evidence.
-pub fn failed(evidence: &Evidence, why: impl Display) -> Box<dyn std::error::Error> {
+pub(crate) fn failed(evidence: &Evidence, why: impl Display) -> Box<dyn std::error::Error> {
     format!("{why}\nevidence: {}", evidence.folder().display()).into()
 }
 
 /// Removes the evidence after a success, or adds its path to the error.
-pub fn close<T>(evidence: &Evidence, done: std::result::Result<T, MachineError>) -> Result<T> {
+pub(crate) fn close<T>(
+    evidence: &Evidence,
+    done: std::result::Result<T, MachineError>,
+) -> Result<T> {
     match done {
         Ok(value) => Ok(std::fs::remove_dir_all(evidence.folder()).map(|()| value)?),
         Err(error) => Err(failed(evidence, error)),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use harness::exit;
 
 /// A measured value and its upper bound.
-pub struct Figure {
+pub(crate) struct Figure {
     name: &'static str,
     /// The value, or why it could not be measured.
     value: std::result::Result<f64, String>,
@@ -16,7 +16,7 @@ pub struct Figure {
 
 impl Figure {
     /// A figure with the number of decimals to print.
-    pub fn new(name: &'static str, value: f64, bound: f64, decimals: usize) -> Self {
+    pub(crate) fn new(name: &'static str, value: f64, bound: f64, decimals: usize) -> Self {
         Self {
             name,
             value: Ok(value),
@@ -26,7 +26,7 @@ impl Figure {
     }
 
     /// A figure that could not be measured.
-    pub fn missing(name: &'static str, why: impl fmt::Display, bound: f64) -> Self {
+    pub(crate) fn missing(name: &'static str, why: impl fmt::Display, bound: f64) -> Self {
         Self {
             name,
             value: Err(why.to_string()),
@@ -53,7 +53,7 @@ impl fmt::Display for Figure {
 
 /// Prints the figures at the end of the output, and returns a status that reports whether one exceeds its
 /// bound.
-pub fn verdict(figures: &[Figure]) -> ExitCode {
+pub(crate) fn verdict(figures: &[Figure]) -> ExitCode {
     println!();
     figures.iter().for_each(|figure| println!("{figure}"));
     let over = |figure: &Figure| figure.value.as_ref().is_ok_and(|v| *v > figure.bound);
@@ -62,17 +62,17 @@ pub fn verdict(figures: &[Figure]) -> ExitCode {
 }
 
 /// The median; NaN without values.
-pub fn median(values: &[f64]) -> f64 {
+pub(crate) fn median(values: &[f64]) -> f64 {
     base::stats::median(values.iter().copied()).unwrap_or(f64::NAN)
 }
 
 /// Formats seconds and their median.
-pub fn list(values: &[f64]) -> String {
+pub(crate) fn list(values: &[f64]) -> String {
     shown(values, 1)
 }
 
 /// Formats seconds and their median with two decimals.
-pub fn fine_list(values: &[f64]) -> String {
+pub(crate) fn fine_list(values: &[f64]) -> String {
     shown(values, 2)
 }
 

@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each benchmark uses only a part")]
 
-pub mod bench;
-pub mod figure;
-pub mod ours;
+pub(crate) mod bench;
+pub(crate) mod figure;
+pub(crate) mod ours;
 
 use std::process::ExitCode;
 
@@ -13,11 +13,11 @@ use harness::exit;
 use figure::Figure;
 
 /// Errors are only printed.
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Runs a benchmark, prints its figures at the end, and returns the exit status.
-pub fn run(bench: impl Future<Output = Result<Vec<Figure>>>) -> ExitCode {
-    match tokio::runtime::Runtime::new().map(|runtime| runtime.block_on(bench)) {
+pub(crate) fn run(bench: impl Future<Output = Result<Vec<Figure>>>) -> ExitCode {
+    match harness::runtime::new().map(|runtime| runtime.block_on(bench)) {
         Ok(Ok(figures)) => figure::verdict(&figures),
         Ok(Err(error)) => no_figures(&error),
         Err(error) => no_figures(&error),

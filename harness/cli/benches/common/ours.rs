@@ -8,17 +8,17 @@ use machine::{KeyPair, Login, MachineSpec};
 use super::Result;
 
 /// The measured profile.
-pub const PROFILE: &str = "q35";
+pub(crate) const PROFILE: &str = "q35";
 
 /// Reads the profile.
-pub fn profile(project: &Project) -> Result<Profile> {
+pub(crate) fn profile(project: &Project) -> Result<Profile> {
     let mut profiles = project.profiles()?.into_iter();
     let found = profiles.find(|profile| profile.name == PROFILE);
     Ok(found.ok_or_else(|| format!("profile `{PROFILE}` does not exist"))?)
 }
 
 /// A machine with this OS that accepts a new key, and the login with that key.
-pub fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec, Login)> {
+pub(crate) fn machine(profile: &Profile, artifacts: &Artifacts) -> Result<(MachineSpec, Login)> {
     let keys = KeyPair::generate();
     let key = keys.public.trim();
     let (kernel, initrd) = (&artifacts.kernel, &artifacts.initrd);

@@ -41,7 +41,7 @@ struct Times {
 }
 
 /// Forks the given number of times for each request, one at a time.
-pub async fn measure(
+pub(crate) async fn measure(
     bench: &Bench,
     parent: &Parent,
     boots: &[f64],

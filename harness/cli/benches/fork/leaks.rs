@@ -19,7 +19,7 @@ const WARM_UP: u16 = 8;
 const MEMORY_BOUND: f64 = 100.0;
 
 /// The resources of a fork that must be released.
-pub struct Gone {
+pub(crate) struct Gone {
     /// The forwarded SSH port.
     pub port: u16,
     /// Its folder.
@@ -27,7 +27,7 @@ pub struct Gone {
 }
 
 /// Forks the given number of times, one after another and then 4 at a time.
-pub async fn measure(bench: &Bench, parent: &Parent, forks: u16) -> Result<[Figure; 3]> {
+pub(crate) async fn measure(bench: &Bench, parent: &Parent, forks: u16) -> Result<[Figure; 3]> {
     several(bench, parent, WARM_UP, AT_A_TIME).await?;
     let before = Before::look(parent)?;
     let mut left = Vec::new();

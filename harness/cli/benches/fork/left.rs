@@ -20,7 +20,7 @@ const THREADS: [&str; 3] = ["forward", "qemu-owner", "ssh"];
 const FORKS_A_MAPPING: usize = 10;
 
 /// The inventory before the forks.
-pub struct Before {
+pub(crate) struct Before {
     children: Vec<String>,
     descriptors: Vec<String>,
     mappings: Mappings,
@@ -28,7 +28,7 @@ pub struct Before {
 }
 
 /// Descriptions of the resources that were left.
-pub struct Left {
+pub(crate) struct Left {
     found: Vec<String>,
     seen: String,
 }
@@ -36,7 +36,7 @@ pub struct Left {
 impl Left {
     /// Their number.
     #[allow(clippy::cast_precision_loss, reason = "a small count")]
-    pub fn count(&self) -> f64 {
+    pub(crate) fn count(&self) -> f64 {
         self.found.len() as f64
     }
 }
@@ -52,7 +52,7 @@ impl fmt::Display for Left {
 
 impl Before {
     /// Takes an inventory.
-    pub fn look(parent: &Parent) -> Result<Self> {
+    pub(crate) fn look(parent: &Parent) -> Result<Self> {
         Ok(Self {
             children: children()?,
             descriptors: descriptors()?,
@@ -62,7 +62,7 @@ impl Before {
     }
 
     /// Compares repeatedly, until nothing is left or the time is over.
-    pub async fn compare(&self, parent: &Parent, gone: &[Gone]) -> Result<Left> {
+    pub(crate) async fn compare(&self, parent: &Parent, gone: &[Gone]) -> Result<Left> {
         let clean = wait_until("nothing left", GRACE, async || {
             match self.difference(parent, gone) {
                 Err(error) => Poll::Failed(error.to_string()),

@@ -4,7 +4,7 @@ use crate::common::Result;
 
 /// The memory of one process in MB.
 #[derive(Clone, Copy)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Private dirty pages, including swapped ones: copied pages of the guest's memory,
     /// translated code, and QEMU's own memory.
     pub private: f64,
@@ -14,7 +14,7 @@ pub struct Memory {
 
 impl Memory {
     /// Reads the current values of the kernel.
-    pub fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let file = format!("/proc/{pid}/smaps_rollup");
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
         let field = |name: &str| kibibytes(&text, name).ok_or_else(|| format!("{file}: no {name}"));

@@ -18,7 +18,7 @@ const COMMAND_SECONDS: u64 = 60;
 const COMMAND: &str = "echo ready";
 
 /// A checkpoint of the machine, created for this run.
-pub struct Parent {
+pub(crate) struct Parent {
     /// The saved machine.
     pub saved: Checkpoint,
     folder: TempDir,
@@ -26,14 +26,14 @@ pub struct Parent {
 
 impl Parent {
     /// Its folder.
-    pub fn folder(&self) -> &std::path::Path {
+    pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 }
 
 impl Bench {
     /// Boots the machine the given number of times, and returns the seconds until the first command's output.
-    pub async fn cold_boots(&self, boots: u16) -> Result<Vec<f64>> {
+    pub(crate) async fn cold_boots(&self, boots: u16) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         for number in 1..=boots {
             let evidence = self.evidence()?;
@@ -49,7 +49,7 @@ impl Bench {
     }
 
     /// Boots the machine again, and saves it when both Docker engines answer.
-    pub async fn parent(&self) -> Result<Parent> {
+    pub(crate) async fn parent(&self) -> Result<Parent> {
         eprintln!("creating the checkpoint");
         let bench = self.project.root().join("target/bench");
         std::fs::create_dir_all(&bench)?;
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     /// Logs in, runs the first command, and returns the time of its output.
-    pub async fn first_command(
+    pub(crate) async fn first_command(
         &self,
         machine: &Machine,
     ) -> std::result::Result<(Ssh, Instant), MachineError> {

@@ -8,7 +8,7 @@ use crate::guest::Line;
 
 /// Repeated work with an increasing number.
 #[derive(Debug, Clone, Copy)]
-pub enum Chore {
+pub(crate) enum Chore {
     /// Sets a value of the configuration that no service depends on: otherwise switching addons
     /// would restart the console.
     Configuration,
@@ -19,7 +19,7 @@ pub enum Chore {
 }
 
 /// The preparation commands.
-pub const BEFORE: [&str; 2] = [
+pub(crate) const BEFORE: [&str; 2] = [
     "sudo rancherctl config set addons.p '{services: {p: {image: \"rancher/os-base:${VERSION}\", \
      command: [/bin/sh, -c, sleep 100000], volumes: [/usr:/usr:ro]}}}'",
     "sudo rancherctl config set addons.q '{services: {q: {image: \"rancher/os-base:${VERSION}\", \
@@ -27,10 +27,10 @@ pub const BEFORE: [&str; 2] = [
 ];
 
 impl Chore {
-    pub const ALL: [Self; 3] = [Self::Configuration, Self::Container, Self::Addons];
+    pub(crate) const ALL: [Self; 3] = [Self::Configuration, Self::Container, Self::Addons];
 
     /// Repeats the work until the power is cut, and records the number of acknowledged repetitions.
-    pub async fn repeat(self, line: Line, done: &AtomicU64) -> Result<(), MachineError> {
+    pub(crate) async fn repeat(self, line: Line, done: &AtomicU64) -> Result<(), MachineError> {
         loop {
             let next = done.load(Ordering::Relaxed) + 1;
             line.ask(&self.command(next)).await?;
@@ -82,7 +82,7 @@ impl Chore {
 
     /// Checks that the acknowledged work is visible; the next repetition may or may not be. Returns the
     /// last visible one.
-    pub async fn check(self, line: &Line, acknowledged: u64) -> Result<u64, MachineError> {
+    pub(crate) async fn check(self, line: &Line, acknowledged: u64) -> Result<u64, MachineError> {
         let seen = line.ask(self.question()).await?;
         let seen = match seen.trim() {
             "" => Ok(0),

@@ -17,7 +17,7 @@ const STATE_MIB: u64 = 2048;
 const IMAGE: &str = "tar -cC / bin/busybox | docker import - busybox";
 
 /// A machine and its login.
-pub struct Guest {
+pub(crate) struct Guest {
     pub machine: Machine,
     bench: Bench,
     pub evidence: Evidence,
@@ -25,7 +25,7 @@ pub struct Guest {
 
 impl Guest {
     /// Boots the machine for the first time with these lines in its cloud-config, and creates the user's image.
-    pub async fn start(cloud_config: &str) -> Result<Self> {
+    pub(crate) async fn start(cloud_config: &str) -> Result<Self> {
         let bench = Bench::prepare("soak")?;
         let user_data = bench.spec.user_data.clone().unwrap_or_default();
         let spec = MachineSpec {
@@ -50,7 +50,7 @@ impl Guest {
     }
 
     /// Waits until the machine is ready, and logs in.
-    pub async fn ready(&self) -> Result<Line> {
+    pub(crate) async fn ready(&self) -> Result<Line> {
         let login = async {
             self.machine.wait_ready(boot_limit()).await?;
             self.bench.log_in(&self.machine).await
@@ -62,25 +62,25 @@ impl Guest {
     }
 
     /// Opens another login.
-    pub async fn line(&self) -> Result<Line> {
+    pub(crate) async fn line(&self) -> Result<Line> {
         let ssh = self.bench.log_in(&self.machine).await?;
         Ok(Line { ssh })
     }
 
     /// Cuts the power and starts the machine again. Also returns how many sectors the disks lost.
-    pub async fn cut(self, seed: u64) -> Result<(Self, usize)> {
+    pub(crate) async fn cut(self, seed: u64) -> Result<(Self, usize)> {
         let (machine, lost) = self.machine.power_cut(seed).await?;
         let lost = lost.iter().map(|(_, loss)| loss.lost).sum();
         Ok((Self { machine, ..self }, lost))
     }
 
     /// An error with the path of the evidence.
-    pub fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
+    pub(crate) fn failed(&self, why: impl std::fmt::Display) -> Box<dyn std::error::Error> {
         bench::failed(&self.evidence, why)
     }
 
     /// Stops the machine after a success and removes the evidence.
-    pub async fn end(self) -> Result<()> {
+    pub(crate) async fn end(self) -> Result<()> {
         self.machine.stop().await;
         Ok(std::fs::remove_dir_all(self.evidence.folder())?)
     }
@@ -88,13 +88,13 @@ impl Guest {
 
 /// An SSH login.
 #[derive(Clone)]
-pub struct Line {
+pub(crate) struct Line {
     ssh: Ssh,
 }
 
 impl Line {
     /// The output of a command that must succeed.
-    pub async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
+    pub(crate) async fn ask(&self, command: &str) -> std::result::Result<String, MachineError> {
         let limit: Duration = speed::seconds(COMMAND_SECONDS);
         let output = self.ssh.run(command, limit).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

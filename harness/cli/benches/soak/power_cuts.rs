@@ -33,7 +33,7 @@ const WHOLE: [(&str, &str); 4] = [
 ];
 
 /// Cuts the power the given number of times.
-pub async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
+pub(crate) async fn soak(count: u16, seed: u64) -> Result<Vec<Figure>> {
     let mut rng = Rng::with_seed(seed);
     let mut guest = Guest::start("").await?;
     let line = guest.line().await?;

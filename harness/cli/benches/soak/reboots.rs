@@ -82,7 +82,7 @@ struct Picture {
 }
 
 /// Reboots the given number of times.
-pub async fn soak(count: u16) -> Result<Vec<Figure>> {
+pub(crate) async fn soak(count: u16) -> Result<Vec<Figure>> {
     let guest = Guest::start(CLOUD_CONFIG).await?;
     let line = guest.ready().await?;
     for command in ENABLED {

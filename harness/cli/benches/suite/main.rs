@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 async fn measure(options: &Options) -> Result<Vec<Figure>> {
     let project = project::find();
     let (_, scenarios) = project.load().map_err(|_| "`harness check` finds errors")?;
-    let tree = Tree::new(&project, &artifacts::obtain(&project)?)?;
+    let tree = Tree::new(&project, &artifacts::of_environment(&project)?)?;
     let mut runs = Vec::new();
     for how in [How::Making, How::Forking, How::Cold] {
         eprintln!("running the suite {how}");

@@ -30,7 +30,7 @@ const DATA: [&str; 5] = [
 
 /// How machines start.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub(crate) enum How {
     /// As forks; no checkpoint exists when the run begins.
     Making,
     /// As forks of existing checkpoints.
@@ -50,7 +50,7 @@ impl fmt::Display for How {
 }
 
 /// A run.
-pub struct Run {
+pub(crate) struct Run {
     /// The duration of the run.
     pub seconds: f64,
     /// The trials by the name of their evidence folder.
@@ -58,7 +58,7 @@ pub struct Run {
 }
 
 /// A trial of a run.
-pub struct One {
+pub(crate) struct One {
     /// The verdict and the failed step.
     pub verdict: String,
     /// The duration from its begin to its last step.
@@ -66,14 +66,14 @@ pub struct One {
 }
 
 /// A tree that shares the data of the project and has its own evidence and checkpoints.
-pub struct Tree {
+pub(crate) struct Tree {
     folder: TempDir,
     artifacts: Artifacts,
 }
 
 impl Tree {
     /// Creates the tree, which is removed on drop.
-    pub fn new(project: &Project, artifacts: &Artifacts) -> Result<Self> {
+    pub(crate) fn new(project: &Project, artifacts: &Artifacts) -> Result<Self> {
         let bench = project.root().join("target/bench");
         std::fs::create_dir_all(&bench)?;
         let folder = tempfile::Builder::new()
@@ -94,7 +94,7 @@ impl Tree {
     }
 
     /// Runs the suite with its output on stderr.
-    pub async fn run(&self, how: How, options: &Options) -> Result<Run> {
+    pub(crate) async fn run(&self, how: How, options: &Options) -> Result<Run> {
         let evidence = self.folder.path().join("target/evidence");
         if evidence.exists() {
             std::fs::remove_dir_all(&evidence)?;

@@ -7,7 +7,7 @@ use scenario::{Scenario, Start};
 use crate::run::{One, Run};
 
 /// One row per trial with the verdict and seconds of each run, followed by sums.
-pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
+pub(crate) fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
     let mut text = format!(
         "\n{:32}{:>24}{:>24}{:>24}\n",
         "", "creating checkpoints", "forking", "cold"
@@ -25,7 +25,7 @@ pub fn text(runs: &[Run], scenarios: &[Scenario]) -> String {
 
 /// The number of trials whose verdicts differ, or that are missing in a run.
 #[allow(clippy::cast_precision_loss, reason = "a small count")]
-pub fn differing(runs: &[Run]) -> f64 {
+pub(crate) fn differing(runs: &[Run]) -> f64 {
     let differ = names(runs).into_iter().filter(|name| {
         let mut all = runs
             .iter()

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use harness::artifacts::{self, Artifacts};
+use harness::artifacts::{self, Artifacts, Given};
 use harness::exit;
 use harness::project::Project;
 use harness::suite;
@@ -23,7 +23,7 @@ pub(super) fn checkpoints(
 ) -> Result<ExitCode, Refusal> {
     let store = CheckpointStore::new(project.checkpoints_folder());
     match &options.explain {
-        Some(filter) => explain(project, &store, filter),
+        Some(filter) => explain(project, &store, filter, &options.given),
         None => {
             list(&store, options.remove);
             Ok(exit::OK.into())
@@ -65,7 +65,12 @@ fn age(used: SystemTime) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(seconds))
 }
 
-fn explain(project: &Project, store: &CheckpointStore, filter: &str) -> Result<ExitCode, Refusal> {
+fn explain(
+    project: &Project,
+    store: &CheckpointStore,
+    filter: &str,
+    given: &Given,
+) -> Result<ExitCode, Refusal> {
     let trials = suite::trials(project)
         .map_err(|_| Refusal::usage("invalid scenarios or profiles; hint: run `harness check`"))?;
     let wanted: Vec<_> = trials
@@ -77,7 +82,7 @@ fn explain(project: &Project, store: &CheckpointStore, filter: &str) -> Result<E
             "no trial matches `{filter}`; hint: run `harness list`"
         )));
     }
-    let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
+    let artifacts = artifacts::obtain(project, given).map_err(Refusal::infrastructure)?;
     for trial in wanted {
         super::print(&of_trial(&trial, store, &artifacts)?);
     }

@@ -8,25 +8,27 @@ use events::{Listeners, Verdict};
 use harness::artifacts::{self, Artifacts};
 use harness::interactive::{self, Entered};
 use harness::project::Project;
-use harness::{exit, suite, terminal};
+use harness::suite::{self, FailureOptions, TrialOptions};
+use harness::{exit, runtime, terminal};
+use runner::evidence;
 use runner::provision::CheckpointStore;
 use runner::replay::{PastOutcome, PastTrial};
 use runner::trial::{Failure, Settings, Trial};
 use yaml::{closest, render_all};
 
 use super::Refusal;
-use super::options::{BootOptions, EnterOptions, ReplayOptions};
+use super::options::{EnterOptions, ReplayOptions};
 
 /// `harness enter`.
 pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode, Refusal> {
-    let given = given(&options.boot)?;
+    let given = given(&options.trial)?;
     let (entered, artifacts) = match &options.before {
         Some(step) => {
-            let settings = Box::new(settings(project, options.cold)?);
+            let settings = Box::new(settings(project, &options.trial, &options.failure));
             let trial = Box::new(find_trial(project, &options.what)?);
             let step = trial.find_step(step).map_err(Refusal::usage)?;
-            let obtained = || artifacts::obtain(project).map_err(Refusal::infrastructure);
-            let artifacts = given.map_or_else(obtained, Ok)?;
+            let built = || artifacts::build(project).map_err(Refusal::infrastructure);
+            let artifacts = given.map_or_else(built, Ok)?;
             let entered = Entered::Before {
                 trial,
                 step,
@@ -94,7 +96,7 @@ fn find_trial(project: &Project, name: &str) -> Result<Trial, Refusal> {
 pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCode, Refusal> {
     let past = PastTrial::open(&options.evidence).map_err(Refusal::usage)?;
     let (trial, cold) = past.trial(project).map_err(Refusal::infrastructure)?;
-    let artifacts = past.artifacts(given(&options.boot)?, project, options.any_artifacts);
+    let artifacts = past.artifacts(given(&options.trial)?, project, options.any_artifacts);
     let artifacts = artifacts.map_err(Refusal::infrastructure)?;
     if !options.any_artifacts {
         past.same_images(&trial).map_err(Refusal::infrastructure)?;
@@ -103,11 +105,13 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
         .profile
         .check_host()
         .map_err(Refusal::infrastructure)?;
-    let mut settings = settings(project, cold)?;
+    let mut how = options.trial.clone();
+    how.cold |= cold;
+    let mut settings = settings(project, &how, &options.failure);
     settings.seed = settings
         .seed
         .or(past.seed().map_err(Refusal::infrastructure)?);
-    let runtime = tokio::runtime::Runtime::new().map_err(Refusal::infrastructure)?;
+    let runtime = runtime::new().map_err(Refusal::infrastructure)?;
     let now = runtime.block_on(trial.run(&artifacts, &settings));
     if let Err(failure) = &now {
         eprintln!("\n{}\n", failure.text());
@@ -156,27 +160,20 @@ fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
 }
 
 /// The settings of `harness test --verbose`.
-fn settings(project: &Project, cold: bool) -> Result<Settings, Refusal> {
-    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
-    let cold = cold || environment.cold;
-    Ok(Settings {
+fn settings(project: &Project, how: &TrialOptions, failure: &FailureOptions) -> Settings {
+    let checkpoints = || CheckpointStore::new(project.checkpoints_folder());
+    Settings {
         evidence: project.evidence_folder(),
-        keep: environment.keep,
+        keep: how.keep,
         listeners: Listeners::default().with(terminal::lines()),
-        checkpoints: (!cold).then(|| CheckpointStore::new(project.checkpoints_folder())),
-        seed: environment.seed,
-        machine_limit: runner::evidence::limit(environment.machine_limit),
+        checkpoints: (!how.cold).then(checkpoints),
+        seed: failure.seed,
+        machine_limit: evidence::limit(failure.keep_machine_limit),
         baseline: Baseline::default(),
-    })
+    }
 }
 
-/// The artifacts from the command line, or else from the environment.
-fn given(options: &BootOptions) -> Result<Option<Artifacts>, Refusal> {
-    match (&options.kernel, &options.initrd) {
-        (Some(kernel), Some(initrd)) => Ok(Some(Artifacts {
-            kernel: kernel.clone(),
-            initrd: initrd.clone(),
-        })),
-        _ => artifacts::given().map_err(Refusal::infrastructure),
-    }
+/// The artifacts from the command line or the environment.
+fn given(options: &TrialOptions) -> Result<Option<Artifacts>, Refusal> {
+    options.given.artifacts().map_err(Refusal::infrastructure)
 }

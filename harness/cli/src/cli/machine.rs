@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use harness::artifacts;
+use harness::artifacts::{self, Given};
 use harness::doctor::{self, Finding, State};
 use harness::project::Project;
 use harness::{exit, interactive, terminal};
@@ -36,7 +36,7 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
     }
     // Before a build of several minutes whose result cannot be booted.
     profile.check_host().map_err(Refusal::infrastructure)?;
-    let artifacts = artifacts::obtain(project).map_err(Refusal::infrastructure)?;
+    let artifacts = artifacts::obtain(project, &options.given).map_err(Refusal::infrastructure)?;
     let profile = profile
         .resolve(&artifacts.kernel)
         .map_err(Refusal::infrastructure)?;
@@ -86,8 +86,8 @@ fn ended(result: Result<ExitCode, MachineError>) -> Result<ExitCode, Refusal> {
 }
 
 /// `harness doctor`.
-pub(super) fn doctor(project: &Project) -> Result<ExitCode, Refusal> {
-    let given = artifacts::given().map_err(Refusal::infrastructure)?;
+pub(super) fn doctor(project: &Project, given: &Given) -> Result<ExitCode, Refusal> {
+    let given = given.artifacts().map_err(Refusal::infrastructure)?;
     let built = project.root().join("dist/artifacts/vmlinuz");
     let kernel = given
         .map(|given| given.kernel)

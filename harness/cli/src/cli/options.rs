@@ -4,43 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use harness::suite::{Budget, Shard};
+use harness::artifacts::Given;
+use harness::{prove, suite};
 
 use super::report;
 
-const AFTER: &str = "\
-Exit status:
-  0  success
-  1  a trial failed, or a check found a problem
-  2  the command line is invalid
-  3  an error prevented a verdict: no QEMU, a failed build, not enough resources
-
-Environment:
-  HARNESS_KERNEL, HARNESS_INITRD  boot these files instead of the artifacts of this tree
-  HARNESS_ALL_PROFILES=1          also run scenarios on their `more_profiles` (cargo test)
-  HARNESS_COLD=1                  boot every machine instead of forking (cargo test)
-  HARNESS_KEEP=1                  keep the evidence of trials that passed
-  HARNESS_MACHINE_LIMIT=MIB       size limit of a failure snapshot; 0 disables them
-  HARNESS_SEED=NUMBER             seed of the writes that power cuts lose
-  HARNESS_VERBOSE=1               print each step (cargo test)
-  HARNESS_BUDGET=25m              start no more trials after this time
-  HARNESS_SHARD=2/5               run only this part of the trials
-  HARNESS_DURATIONS=FILE          durations of trials, to balance shards
-  HARNESS_RETRIES=1               retry a trial that did not pass
-  HARNESS_FLAKY_OK=1              do not fail the run for trials that pass after a retry
-  HARNESS_REPORT, HARNESS_JUNIT   like --report and --junit of `harness test` (cargo test)
-  HARNESS_EVENTS                  like --events, but appends to the file (cargo test)
-  NO_COLOR=1                      disable colours
-
-Examples:
-  harness run                          boot the OS with its console in this terminal
-  harness run --background && harness ssh -- docker info
-  harness test two-dockers             run one scenario
-  harness check                        validate all scenarios without booting";
-
 /// Boots a build of the OS under QEMU and tests it with scenario files.
 #[derive(Debug, Parser)]
-#[command(name = "harness", version, after_help = AFTER)]
+#[command(name = "harness", version)]
 pub(super) struct Options {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -70,7 +41,7 @@ pub(super) enum Command {
     #[command(after_help = PROVE_EXAMPLES)]
     Prove(ProveOptions),
     /// Restore the machine of a failed trial, or stop a trial before a step
-    #[command(after_help = ENTER_EXAMPLES)]
+    #[command(after_help = ENTER_EXAMPLES, mut_arg("cold", |cold| cold.requires("before")))]
     Enter(EnterOptions),
     /// Run a trial again from its evidence folder
     #[command(after_help = REPLAY_EXAMPLES)]
@@ -104,7 +75,7 @@ pub(super) enum Command {
     )]
     Checkpoints(CheckpointOptions),
     /// Check what this host supports, and what to install
-    Doctor,
+    Doctor(Given),
     /// Print a shell completion script
     #[command(
         after_help = "Example:\n  harness completion bash > ~/.local/share/bash-completion/completions/harness"
@@ -151,6 +122,8 @@ pub(super) struct RunOptions {
     /// Port of this host that is forwarded to SSH of the machine
     #[arg(long, default_value_t = 2222, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
+    #[command(flatten)]
+    pub(super) given: Given,
 }
 
 /// `harness checkpoints`.
@@ -163,6 +136,8 @@ pub(super) struct CheckpointOptions {
     /// reused
     #[arg(long, value_name = "FILTER")]
     pub(super) explain: Option<String>,
+    #[command(flatten)]
+    pub(super) given: Given,
 }
 
 const REPORT_EXAMPLES: &str = "\
@@ -171,15 +146,12 @@ Evidence is searched at its recorded path and beside the file of the event strea
 Example:
   harness test --events events.jsonl; harness report --from events.jsonl --output report.html";
 
-/// How many trials run at a time, and how they are shown.
+/// How many trials run at a time.
 #[derive(Debug, Args)]
 pub(super) struct Jobs {
     /// Number of trials at a time; the default is the number of cores
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) jobs: Option<u16>,
-    /// Print each step, even with many jobs
-    #[arg(long, short)]
-    pub(super) verbose: bool,
+    jobs: Option<u16>,
 }
 
 impl Jobs {
@@ -188,9 +160,9 @@ impl Jobs {
         self.jobs.map(usize::from)
     }
 
-    /// Whether steps are printed: on request, or if only one trial runs at a time.
-    pub(super) fn prints_steps(&self) -> bool {
-        self.verbose || self.jobs == Some(1)
+    /// Whether only one trial runs at a time, so that its steps can be printed.
+    pub(super) fn is_one(&self) -> bool {
+        self.jobs == Some(1)
     }
 }
 
@@ -198,24 +170,18 @@ const PROVE_EXAMPLES: &str = "\
 Examples:
   harness prove                        every sabotage of every scenario
   harness prove ssh-key --verbose      the sabotages of one scenario, with each step
-  harness prove --shard 1/3            a third of the sabotages";
+  harness prove --shard 1/3            a third of the sabotages
+  harness prove --budget 10m           what failed or changed, and as many more as fit";
 
 /// `harness prove`.
 #[derive(Debug, Args)]
 pub(super) struct ProveOptions {
     /// Only sabotages whose name (PROFILE::SCENARIO::sabotage-N) contains this text
     pub(super) filter: Option<String>,
-    /// Use this profile instead of the first profile of each scenario
-    #[arg(long)]
-    pub(super) profile: Option<String>,
     #[command(flatten)]
-    pub(super) pace: Jobs,
-    /// Only this part of the sabotages, for example 2/5
-    #[arg(long, value_name = "N/OF")]
-    pub(super) shard: Option<Shard>,
-    /// Keep the evidence of trials that failed as expected
-    #[arg(long)]
-    pub(super) keep: bool,
+    pub(super) jobs: Jobs,
+    #[command(flatten)]
+    pub(super) options: prove::Options,
     /// List the sabotages without booting
     #[arg(long)]
     pub(super) list: bool,
@@ -234,45 +200,13 @@ Examples:
 pub(super) struct TestOptions {
     /// Only trials whose name (PROFILE::SCENARIO) contains this text
     pub(super) filter: Option<String>,
-    /// Only trials on this profile
-    #[arg(long)]
-    pub(super) profile: Option<String>,
-    /// Also run scenarios on their `more_profiles`
-    #[arg(long, conflicts_with = "profile")]
-    pub(super) all_profiles: bool,
     #[command(flatten)]
-    pub(super) pace: Jobs,
-    /// Keep the evidence of trials that passed
-    #[arg(long)]
-    pub(super) keep: bool,
-    /// Boot every machine instead of forking a checkpoint
-    #[arg(long)]
-    pub(super) cold: bool,
-    /// Only this part of the trials, for example 2/5
-    #[arg(long, value_name = "N/OF")]
-    pub(super) shard: Option<Shard>,
-    /// Start no more trials after this time, for example 25m: trials that failed or changed run first, then
-    /// those whose turn it is; the others are ignored
-    #[arg(long, value_name = "DURATION")]
-    pub(super) budget: Option<Budget>,
-    /// Durations of trials, to balance shards; must be the same for all shards [default: ci/durations.json]
-    #[arg(long, value_name = "FILE")]
-    pub(super) durations: Option<PathBuf>,
-    /// Retry a trial that did not pass up to N times; a pass after a retry is flaky
-    #[arg(long, value_name = "N")]
-    pub(super) retries: Option<u32>,
-    /// Do not fail the run for flaky trials
-    #[arg(long)]
-    pub(super) flaky_ok: bool,
+    pub(super) jobs: Jobs,
     #[command(flatten)]
-    pub(super) output: report::Output,
+    pub(super) options: suite::Options,
     /// Also run trials that this host probably cannot run
     #[arg(long)]
     pub(super) include_ignored: bool,
-    /// Size limit of failure snapshots in MiB, which `harness enter` restores; 0 disables them
-    /// [default: 1024]
-    #[arg(long, value_name = "MIB")]
-    pub(super) keep_machine_limit: Option<u64>,
     /// Accept the output: update snapshots that differ or do not exist
     #[arg(long, requires = "filter")]
     pub(super) accept: bool,
@@ -301,11 +235,10 @@ pub(super) struct EnterOptions {
     /// Leave the machine running in the background
     #[arg(long)]
     pub(super) background: bool,
-    /// Boot the machine of --before instead of forking a checkpoint
-    #[arg(long, requires = "before")]
-    pub(super) cold: bool,
     #[command(flatten)]
-    pub(super) boot: BootOptions,
+    pub(super) trial: suite::TrialOptions,
+    #[command(flatten)]
+    pub(super) failure: suite::FailureOptions,
 }
 
 const REPLAY_EXAMPLES: &str = "\
@@ -324,16 +257,7 @@ pub(super) struct ReplayOptions {
     #[arg(long)]
     pub(super) any_artifacts: bool,
     #[command(flatten)]
-    pub(super) boot: BootOptions,
-}
-
-/// The artifacts to boot instead of the default.
-#[derive(Debug, Args)]
-pub(super) struct BootOptions {
-    /// The kernel; the default is the recorded path or the kernel of the tree
-    #[arg(long, value_name = "FILE", requires = "initrd")]
-    pub(super) kernel: Option<PathBuf>,
-    /// The initrd
-    #[arg(long, value_name = "FILE", requires = "kernel")]
-    pub(super) initrd: Option<PathBuf>,
+    pub(super) trial: suite::TrialOptions,
+    #[command(flatten)]
+    pub(super) failure: suite::FailureOptions,
 }

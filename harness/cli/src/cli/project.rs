@@ -14,57 +14,36 @@ use super::Refusal;
 use super::options::{ProveOptions, TestOptions};
 
 /// `harness test`.
-pub(super) fn test(project: &Project, options: TestOptions) -> Result<ExitCode, Refusal> {
-    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
-    let outputs = options.output.over(environment.outputs);
-    let streams = outputs.takes_stdout();
+pub(super) fn test(project: &Project, options: TestOptions) -> ExitCode {
+    let streams = options.options.output.outputs().takes_stdout();
     if options.accept {
         runner::accept_snapshots();
     }
     let arguments = Arguments {
         filter: options.filter,
-        test_threads: options.pace.threads(),
+        test_threads: options.jobs.threads(),
         include_ignored: options.include_ignored,
         // If the event stream goes to stdout, it is the only output there; steps are printed on stderr.
         logfile: streams.then(|| "/dev/null".into()),
         ..Arguments::default()
     };
-    let options = suite::Options {
-        profile: options.profile,
-        all_profiles: options.all_profiles || environment.all_profiles,
-        keep: options.keep || environment.keep,
-        print_steps: options.pace.prints_steps() || streams || environment.print_steps,
-        cold: options.cold || environment.cold,
-        seed: environment.seed,
-        shard: options.shard.or(environment.shard),
-        budget: options.budget.or(environment.budget),
-        durations: options.durations.or(environment.durations),
-        retries: options.retries.unwrap_or(environment.retries),
-        flaky_ok: options.flaky_ok || environment.flaky_ok,
-        live: true,
-        machine_limit: options.keep_machine_limit.or(environment.machine_limit),
-        outputs,
-    };
-    Ok(suite::run(project, &arguments, &options))
+    let mut run = options.options;
+    run.part.verbose |= options.jobs.is_one() || streams;
+    run.live = true;
+    suite::run(project, &arguments, &run)
 }
 
 /// `harness prove`.
-pub(super) fn prove(project: &Project, options: ProveOptions) -> Result<ExitCode, Refusal> {
+pub(super) fn prove(project: &Project, options: ProveOptions) -> ExitCode {
     let arguments = Arguments {
         filter: options.filter,
         list: options.list,
-        test_threads: options.pace.threads(),
+        test_threads: options.jobs.threads(),
         ..Arguments::default()
     };
-    let environment = suite::Options::from_environment().map_err(Refusal::usage)?;
-    let options = suite::Options {
-        profile: options.profile,
-        shard: options.shard.or(environment.shard),
-        keep: options.keep || environment.keep,
-        print_steps: options.pace.prints_steps() || environment.print_steps,
-        ..environment
-    };
-    Ok(prove::run(project, &arguments, &options))
+    let mut run = options.options;
+    run.part.verbose |= options.jobs.is_one();
+    prove::run(project, &arguments, &run)
 }
 
 /// `harness check`.

@@ -1,4 +1,4 @@
-//! The commands `report` and `ladder`, and the output options of a run.
+//! The commands `report` and `ladder`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,33 +13,6 @@ use report::history::{BASELINE_BOOTS, PastBoot, comparable, median_time};
 use report::{History, Outputs, RunLog};
 
 use super::Refusal;
-
-/// The output files of `harness test`.
-#[derive(Debug, Args)]
-pub(super) struct Output {
-    /// Write an HTML report
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Write a JUnit XML report
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
-    /// Write the event stream as JSON lines; - for stdout
-    #[arg(long, value_name = "FILE")]
-    events: Option<PathBuf>,
-}
-
-impl Output {
-    /// Options take precedence over environment variables.
-    pub(super) fn over(self, environment: Outputs) -> Outputs {
-        Outputs {
-            report: self.report.or(environment.report),
-            junit: self.junit.or(environment.junit),
-            events_anew: self.events.is_some(),
-            events: self.events.or(environment.events),
-            shared_run: environment.shared_run,
-        }
-    }
-}
 
 /// `harness report`.
 #[derive(Debug, Args)]

@@ -46,6 +46,16 @@ impl Proof {
         format!("{} (fails at {step})", self.trial.name())
     }
 
+    /// The sabotaged trial.
+    pub(super) fn trial(&self) -> &Trial {
+        &self.trial
+    }
+
+    /// `PROFILE::SCENARIO::sabotage-1`.
+    pub(super) fn trial_name(&self) -> String {
+        self.trial.name()
+    }
+
     /// Why this host cannot run the proof, with a hint.
     pub(super) fn unreachable(&self) -> Option<String> {
         let profile = &self.trial.profile;

@@ -1,9 +1,9 @@
 //! A time budget for a run: which trials come first, and which are left out.
 //!
 //! Trials that failed lately and trials whose scenario changed come first. Then comes the part of the trials
-//! whose turn it is: there are [`TURNS`] parts, a trial's part depends on its name alone, and the number of
-//! commits says which part's turn it is, so each trial runs at least once in any [`TURNS`] commits. The other
-//! parts follow while there is time. A trial that is left out is reported as ignored, never as passed.
+//! whose turn it is: a trial's part depends on its name alone, and the number of commits says which part's turn
+//! it is. With [`TURNS`] parts each trial runs at least once in any [`TURNS`] commits. The other parts follow
+//! while there is time. A trial that is left out is reported as ignored, never as passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,12 +13,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use base::command;
+use runner::history::History;
 use runner::trial::Trial;
 
 use super::shard;
 
-/// The number of parts, and so the number of commits within which each trial runs.
-pub(super) const TURNS: usize = 6;
+/// The number of parts of the trials, and so the number of commits within which each trial runs.
+pub(crate) const TURNS: usize = 6;
+
+/// The number of commits in which a changed scenario comes first.
+const CHANGES: usize = 6;
 
 /// How long a trial is expected to take when no past run says it, in seconds.
 const UNKNOWN_SECONDS: f64 = 60.0;
@@ -49,7 +53,7 @@ impl std::fmt::Display for Budget {
 
 impl Budget {
     /// Whether a trial may start `elapsed` after the run began, if it is expected to take `seconds`.
-    pub(super) fn allows(self, turn: Turn, elapsed: Duration, seconds: Option<f64>) -> bool {
+    fn allows(self, turn: Turn, elapsed: Duration, seconds: Option<f64>) -> bool {
         let expected = Duration::from_secs_f64(seconds.unwrap_or(UNKNOWN_SECONDS).max(0.0));
         turn == Turn::Due || elapsed + expected <= self.0
     }
@@ -57,7 +61,7 @@ impl Budget {
 
 /// Why a trial runs in this run; the lower one comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// It failed when it last ran.
     Failed,
     /// Its scenario changed in the last commits.
@@ -70,37 +74,40 @@ pub(super) enum Turn {
 
 /// What decides whose turn it is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Rotation {
+struct Rotation {
     /// The number of commits of the project.
-    pub(super) commits: usize,
-    /// The files of `scenarios/` that changed in the last [`TURNS`] commits, without their folder.
-    pub(super) changed: BTreeSet<String>,
+    commits: usize,
+    /// The number of parts.
+    turns: usize,
+    /// The files of `scenarios/` that changed in the last [`CHANGES`] commits, without their folder.
+    changed: BTreeSet<String>,
     /// The names of trials that failed when they last ran.
-    pub(super) failed: BTreeSet<String>,
+    failed: BTreeSet<String>,
 }
 
 impl Rotation {
     /// Asks git. A project that is no checkout has no commits: its first part is due.
-    pub(super) fn of(root: &Path, failed: BTreeSet<String>) -> Self {
+    fn of(root: &Path, turns: usize, failed: BTreeSet<String>) -> Self {
         let git = |arguments: &[&str]| {
             let mut git = Command::new("git");
             git.arg("-C").arg(root).args(arguments);
             command::run(&mut git).unwrap_or_default()
         };
-        let turns = format!("-{TURNS}");
-        let changed = git(&["log", &turns, "--name-only", "--format=", "--", "scenarios"]);
+        let last = format!("-{CHANGES}");
+        let changed = git(&["log", &last, "--name-only", "--format=", "--", "scenarios"]);
         Self {
             commits: git(&["rev-list", "--count", "HEAD"])
                 .trim()
                 .parse()
                 .unwrap_or(0),
+            turns,
             changed: changed.lines().map(base_name).collect(),
             failed,
         }
     }
 
     /// Whose turn a trial is; `files` are those of its scenario and setups.
-    pub(super) fn turn(&self, name: &str, files: &[&Path]) -> Turn {
+    fn turn(&self, name: &str, files: &[&Path]) -> Turn {
         let changed = |file: &&Path| self.changed.contains(&base_name(&file.to_string_lossy()));
         if self.failed.contains(name) {
             return Turn::Failed;
@@ -108,7 +115,8 @@ impl Rotation {
         if files.iter().any(changed) {
             return Turn::Changed;
         }
-        match (shard::by_name(name, TURNS) + TURNS - self.commits % TURNS) % TURNS {
+        let turns = self.turns;
+        match (shard::by_name(name, turns) + turns - self.commits % turns) % turns {
             0 => Turn::Due,
             later => Turn::Later(later),
         }
@@ -116,7 +124,7 @@ impl Rotation {
 }
 
 /// The order of a run with a budget, and what it left out.
-pub(super) struct Plan {
+pub(crate) struct Plan {
     budget: Budget,
     /// Each trial's turn and its expected duration in seconds.
     trials: BTreeMap<String, (Turn, Option<f64>)>,
@@ -125,43 +133,46 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(
+    /// Plans `trials` of the project at `root`, each of which is due once in `turns` commits; `seconds` is how
+    /// long one is expected to take.
+    pub(crate) fn new<'a>(
         budget: Budget,
-        rotation: &Rotation,
-        trials: &[Trial],
-        seconds: impl Fn(&str) -> Option<f64>,
+        turns: usize,
+        root: &Path,
+        history: &History,
+        trials: impl IntoIterator<Item = &'a Trial>,
+        seconds: impl Fn(&Trial) -> Option<f64>,
     ) -> Self {
+        let rotation = Rotation::of(root, turns, history.failed());
         let plan = |trial: &Trial| {
             let name = trial.name();
-            let setups = trial
-                .scenario
-                .setups
-                .iter()
-                .map(|setup| setup.file.as_path());
-            let files: Vec<&Path> = setups.chain([trial.scenario.file.as_path()]).collect();
-            let planned = (rotation.turn(&name, &files), seconds(&name));
-            (name, planned)
+            let turn = rotation.turn(&name, &files(trial));
+            (name, (turn, seconds(trial)))
         };
+        Self::of(budget, trials.into_iter().map(plan).collect())
+    }
+
+    fn of(budget: Budget, trials: BTreeMap<String, (Turn, Option<f64>)>) -> Self {
         Self {
             budget,
-            trials: trials.iter().map(plan).collect(),
+            trials,
             begin: OnceLock::new(),
             left_out: Mutex::default(),
         }
     }
 
     /// Starts the clock.
-    pub(super) fn begin(&self) {
+    pub(crate) fn begin(&self) {
         let _ = self.begin.set(Instant::now());
     }
 
     /// The turn of a trial.
-    pub(super) fn turn(&self, name: &str) -> Turn {
+    pub(crate) fn turn(&self, name: &str) -> Turn {
         self.trials.get(name).map_or(Turn::Due, |(turn, _)| *turn)
     }
 
     /// Why a trial must not start now, if so; it is then left out.
-    pub(super) fn leave_out(&self, name: &str) -> Option<String> {
+    pub(crate) fn leave_out(&self, name: &str) -> Option<String> {
         let (turn, seconds) = *self.trials.get(name)?;
         let elapsed = self.begin.get()?.elapsed();
         if self.budget.allows(turn, elapsed, seconds) {
@@ -176,7 +187,7 @@ impl Plan {
     }
 
     /// A report of all trials that were left out, if there are any.
-    pub(super) fn left_out(&self) -> Option<String> {
+    pub(crate) fn left_out(&self) -> Option<String> {
         let left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         let names: Vec<&str> = left_out.iter().map(String::as_str).collect();
         let (count, all, budget) = (names.len(), self.trials.len(), self.budget);
@@ -187,6 +198,13 @@ impl Plan {
             )
         })
     }
+}
+
+/// The files of the scenario of a trial and of its setups.
+fn files(trial: &Trial) -> Vec<&Path> {
+    let setups = trial.scenario.setups.iter();
+    let setups = setups.map(|setup| setup.file.as_path());
+    setups.chain([trial.scenario.file.as_path()]).collect()
 }
 
 fn base_name(path: &str) -> String {
@@ -207,6 +225,7 @@ mod tests {
             let due = (100..100 + TURNS).filter(|&commits| {
                 let rotation = Rotation {
                     commits,
+                    turns: TURNS,
                     ..Rotation::default()
                 };
                 rotation.turn(&name, &[]) == Turn::Due
@@ -219,6 +238,7 @@ mod tests {
     fn failed_and_changed_trials_come_first() {
         let rotation = Rotation {
             commits: 7,
+            turns: TURNS,
             changed: [String::from("tea.yaml"), "kettle.yaml".into()].into(),
             failed: [String::from("q35::coffee")].into(),
         };
@@ -249,6 +269,25 @@ mod tests {
         assert!(!budget.allows(Turn::Changed, seconds(61), Some(60.0)));
         assert!(!budget.allows(Turn::Later(1), seconds(61), None));
         assert!(budget.allows(Turn::Due, seconds(600), Some(60.0)));
+    }
+
+    #[test]
+    fn plan_names_what_it_left_out() {
+        let later = |name: &str| (name.to_owned(), (Turn::Later(1), Some(90.0)));
+        let due = |name: &str| (name.to_owned(), (Turn::Due, Some(90.0)));
+        let trials = [due("q35::tea"), later("q35::milk"), later("q35::cup")];
+        let plan = Plan::of("1m".parse().unwrap(), trials.into());
+        assert_eq!(plan.leave_out("q35::milk"), None, "the clock stands still");
+        plan.begin();
+        assert_eq!(plan.leave_out("q35::tea"), None);
+        assert_eq!(plan.left_out(), None);
+        let why = plan.leave_out("q35::milk").unwrap();
+        assert_eq!(why, "left out: the budget of 1m is used up");
+        let report = plan.left_out().unwrap();
+        assert!(
+            report.ends_with("neither passed nor failed: 1 of 3 trials: q35::milk"),
+            "{report}"
+        );
     }
 
     #[test]

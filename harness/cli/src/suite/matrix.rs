@@ -10,7 +10,7 @@ use machine::profile::Profile;
 use runner::trial::Trial;
 use scenario::Scenario;
 
-use super::Options;
+use super::PartOptions;
 
 /// The selection of profiles.
 pub(super) enum On<'a> {
@@ -61,7 +61,7 @@ pub(super) fn all(
 /// The file of durations cannot be read.
 pub(super) fn part(
     trials: Vec<Trial>,
-    options: &Options,
+    options: &PartOptions,
     own_file: &Path,
 ) -> Result<Vec<Trial>, String> {
     let Some(shard) = options.shard else {
@@ -78,8 +78,8 @@ pub(super) fn part(
 
 /// The durations of trials in seconds that all runs of a project share: those of the options, else those of
 /// the project.
-pub(super) fn shared_durations(
-    options: &Options,
+pub(crate) fn shared_durations(
+    options: &PartOptions,
     own_file: &Path,
 ) -> Result<BTreeMap<String, f64>, String> {
     match &options.durations {

@@ -1,77 +1,137 @@
 //! The options of a run, from the command line and the environment.
 
-use runner::evidence::LIMIT_VARIABLE;
 use std::path::PathBuf;
-use std::str::FromStr;
+
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+use crate::artifacts::Given;
+use crate::environment;
+use report::Outputs;
 
 use super::budget::Budget;
 use super::shard::Shard;
-use report::Outputs;
 
-/// The variable that keeps the evidence of passed trials.
-pub const KEEP_VARIABLE: &str = "HARNESS_KEEP";
-/// The variable that prints each step on stderr.
-pub const VERBOSE_VARIABLE: &str = "HARNESS_VERBOSE";
 /// The variable that disables forks.
 pub const COLD_VARIABLE: &str = "HARNESS_COLD";
-/// The variable with the seed of random patterns.
-pub const SEED_VARIABLE: &str = "HARNESS_SEED";
-/// The variable with the shard to run, for example `2/5`.
-pub const SHARD_VARIABLE: &str = "HARNESS_SHARD";
-/// The variable with the path of the durations that balance shards.
-pub const DURATIONS_VARIABLE: &str = "HARNESS_DURATIONS";
-/// The variable with the number of retries.
-pub const RETRIES_VARIABLE: &str = "HARNESS_RETRIES";
-/// The variable that accepts flaky trials.
-pub const FLAKY_OK_VARIABLE: &str = "HARNESS_FLAKY_OK";
 
-/// The variable that also runs scenarios on their `more_profiles`.
-pub const ALL_PROFILES_VARIABLE: &str = "HARNESS_ALL_PROFILES";
-
-/// The variable with the path of the HTML report.
-pub const REPORT_VARIABLE: &str = "HARNESS_REPORT";
-/// The variable with the path of the `JUnit` XML report.
-pub const JUNIT_VARIABLE: &str = "HARNESS_JUNIT";
-/// The variable with the path of the file that events are appended to.
-pub const EVENTS_VARIABLE: &str = "HARNESS_EVENTS";
-/// Set by cargo-nextest, which runs each trial in its own process. Trials with the same value belong to one
-/// run.
-const NEXTEST_RUN: &str = "NEXTEST_RUN_ID";
-
-/// The variable that limits how long a run may take: `25m`.
-pub const BUDGET_VARIABLE: &str = "HARNESS_BUDGET";
-
-/// The options of a run, from the command line and the environment.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// Only trials on this profile.
-    pub profile: Option<String>,
-    /// Also run scenarios on their `more_profiles`.
-    pub all_profiles: bool,
-    /// Keep the evidence of trials that passed.
+/// How trials are run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct TrialOptions {
+    /// Keep the evidence of trials that ended as expected
+    #[arg(long, env = "HARNESS_KEEP", value_parser = FalseyValueParser::new())]
     pub keep: bool,
-    /// Print each step on stderr.
-    pub print_steps: bool,
-    /// Boot every machine instead of forking a checkpoint.
+    /// Boot every machine instead of forking a checkpoint
+    #[arg(long, env = COLD_VARIABLE, value_parser = FalseyValueParser::new())]
     pub cold: bool,
-    /// The seed of random patterns; the default is a new seed for each trial.
+    /// The artifacts.
+    #[command(flatten)]
+    pub given: Given,
+}
+
+/// What trials that may fail use and leave.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FailureOptions {
+    /// Seed of the writes that power cuts lose; the default is a new seed for each trial
+    #[arg(long, value_name = "NUMBER", env = "HARNESS_SEED")]
     pub seed: Option<u64>,
-    /// Only this part of the trials.
+    /// Size limit of failure snapshots in MiB, which `harness enter` restores; 0 disables them
+    /// [default: 1024]
+    #[arg(long, value_name = "MIB", env = "HARNESS_MACHINE_LIMIT")]
+    pub keep_machine_limit: Option<u64>,
+}
+
+/// Which part of a run is executed, and how it is shown.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PartOptions {
+    /// Print each step, even with many jobs
+    #[arg(long, short, env = "HARNESS_VERBOSE", value_parser = FalseyValueParser::new())]
+    pub verbose: bool,
+    /// Run only this part, for example 2/5
+    #[arg(long, value_name = "N/OF", env = "HARNESS_SHARD")]
     pub shard: Option<Shard>,
-    /// How long the run may take before it starts no more trials.
+    /// Start no more trials after this time, for example 25m: trials that failed or changed run first, then
+    /// those whose turn it is; the others are ignored
+    #[arg(long, value_name = "DURATION", env = "HARNESS_BUDGET")]
     pub budget: Option<Budget>,
-    /// The file of durations that balance shards; the default is the file of the tree.
+    /// Durations of trials, to balance shards; must be the same for all shards [default: ci/durations.json]
+    #[arg(long, value_name = "FILE", env = "HARNESS_DURATIONS")]
     pub durations: Option<PathBuf>,
-    /// How often a trial that did not pass is retried.
-    pub retries: u32,
-    /// Whether flaky trials do not fail the run.
-    pub flaky_ok: bool,
-    /// Show the progress of each machine if the terminal is interactive.
-    pub live: bool,
+}
+
+/// The output files of a run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutputOptions {
+    /// Write an HTML report
+    #[arg(long, value_name = "FILE", env = "HARNESS_REPORT")]
+    report: Option<PathBuf>,
+    /// Write a JUnit XML report
+    #[arg(long, value_name = "FILE", env = "HARNESS_JUNIT")]
+    junit: Option<PathBuf>,
+    /// Write the event stream as JSON lines; - for stdout
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+    /// Append the event stream to a file
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "events",
+        env = "HARNESS_EVENTS"
+    )]
+    append_events: Option<PathBuf>,
+    /// The run that this trial belongs to; cargo-nextest runs each trial in its own process.
+    #[arg(long, hide = true, env = "NEXTEST_RUN_ID")]
+    shared_run: Option<String>,
+}
+
+impl OutputOptions {
     /// The files to write.
-    pub outputs: Outputs,
-    /// The size limit of a failure snapshot in MiB; the default is [`runner::evidence::LIMIT_MIB`].
-    pub machine_limit: Option<u64>,
+    pub fn outputs(&self) -> Outputs {
+        Outputs {
+            report: self.report.clone(),
+            junit: self.junit.clone(),
+            events_anew: self.events.is_some(),
+            events: self.events.clone().or(self.append_events.clone()),
+            shared_run: self.shared_run.clone(),
+        }
+    }
+}
+
+/// The options of a run of trials.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Options {
+    /// Only trials on this profile
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Also run scenarios on their `more_profiles`
+    #[arg(
+        long,
+        conflicts_with = "profile",
+        env = "HARNESS_ALL_PROFILES",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub all_profiles: bool,
+    /// How trials are run.
+    #[command(flatten)]
+    pub trial: TrialOptions,
+    /// The part to run.
+    #[command(flatten)]
+    pub part: PartOptions,
+    /// Retry a trial that did not pass up to N times; a pass after a retry is flaky
+    #[arg(long, value_name = "N", env = "HARNESS_RETRIES")]
+    pub retries: Option<u32>,
+    /// Do not fail the run for flaky trials
+    #[arg(long, env = "HARNESS_FLAKY_OK", value_parser = FalseyValueParser::new())]
+    pub flaky_ok: bool,
+    /// The files to write.
+    #[command(flatten)]
+    pub output: OutputOptions,
+    /// What a failure leaves.
+    #[command(flatten)]
+    pub failure: FailureOptions,
+    /// Show the progress of each machine if the terminal is interactive.
+    #[arg(skip)]
+    pub live: bool,
 }
 
 impl Options {
@@ -79,80 +139,46 @@ impl Options {
     ///
     /// # Errors
     /// A variable has an invalid value.
-    pub fn from_environment() -> Result<Self, String> {
-        Self::from(|name| std::env::var(name).ok())
+    pub fn from_environment() -> Result<Self, clap::Error> {
+        environment::options()
     }
-
-    fn from(value: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
-        let value = |name| value(name).filter(|value| !value.is_empty());
-        let set = |name| value(name).is_some_and(|value| value != "0");
-        Ok(Self {
-            profile: None,
-            all_profiles: set(ALL_PROFILES_VARIABLE),
-            keep: set(KEEP_VARIABLE),
-            print_steps: set(VERBOSE_VARIABLE),
-            cold: set(COLD_VARIABLE),
-            seed: parsed(SEED_VARIABLE, value(SEED_VARIABLE))?,
-            shard: parsed(SHARD_VARIABLE, value(SHARD_VARIABLE))?,
-            budget: parsed(BUDGET_VARIABLE, value(BUDGET_VARIABLE))?,
-            durations: value(DURATIONS_VARIABLE).map(PathBuf::from),
-            retries: parsed(RETRIES_VARIABLE, value(RETRIES_VARIABLE))?.unwrap_or(0),
-            flaky_ok: set(FLAKY_OK_VARIABLE),
-            live: false,
-            outputs: Outputs {
-                report: value(REPORT_VARIABLE).map(PathBuf::from),
-                junit: value(JUNIT_VARIABLE).map(PathBuf::from),
-                events: value(EVENTS_VARIABLE).map(PathBuf::from),
-                events_anew: false,
-                shared_run: value(NEXTEST_RUN),
-            },
-            machine_limit: parsed(LIMIT_VARIABLE, value(LIMIT_VARIABLE))?,
-        })
-    }
-}
-
-fn parsed<T: FromStr<Err: ToString>>(
-    name: &str,
-    value: Option<String>,
-) -> Result<Option<T>, String> {
-    let parsed = value.map(|value| value.parse::<T>()).transpose();
-    parsed.map_err(|error| format!("{name}: {}", error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::{CommandFactory as _, Parser};
+    use std::ffi::OsString;
 
-    fn from(set: &[(&str, &str)]) -> Result<Options, String> {
-        let find = |name: &str| set.iter().find(|(known, _)| *known == name);
-        Options::from(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    #[derive(Debug, Parser)]
+    struct Test {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parsed(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let all = ["test"].iter().chain(arguments).map(OsString::from);
+        environment::parse::<Test>(&Test::command(), all).map(|test| test.options)
     }
 
     #[test]
-    fn from_reads_the_environment() {
-        let options = from(&[
-            ("HARNESS_KEEP", "1"),
-            ("HARNESS_COLD", "0"),
-            ("HARNESS_SHARD", "2/5"),
-            ("HARNESS_RETRIES", "2"),
-            ("HARNESS_DURATIONS", ""),
-        ])
-        .unwrap();
-        assert!(options.keep && !options.cold && !options.flaky_ok);
-        assert_eq!(options.shard.unwrap().to_string(), "2/5");
-        assert_eq!((options.retries, options.durations), (2, None));
+    fn events_are_truncated_or_appended_to() {
+        let outputs = |option| parsed(&[option, "x"]).unwrap().output.outputs();
+        let (written, appended) = (outputs("--events"), outputs("--append-events"));
+        assert_eq!(written.events, appended.events);
+        assert!(written.events_anew && !appended.events_anew);
     }
 
     #[test]
-    fn from_names_the_variable_when_its_value_is_invalid() {
-        for (name, value) in [
-            ("HARNESS_SHARD", "6/5"),
-            ("HARNESS_RETRIES", "-1"),
-            ("HARNESS_SEED", "seven"),
-            ("HARNESS_BUDGET", "0s"),
+    fn options_that_make_no_sense_are_refused() {
+        for wrong in [
+            &["--shard", "6/5"][..],
+            &["--retries", "-1"],
+            &["--seed", "seven"],
+            &["--budget", "0s"],
+            &["--profile", "q35", "--all-profiles"],
         ] {
-            let error = from(&[(name, value)]).unwrap_err();
-            assert!(error.starts_with(name), "{error}");
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -1,175 +1,254 @@
-//! Runs one trial: admission, attempts, retries, and the result for libtest-mimic.
+//! Runs or lists trials.
 
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use libtest_mimic::{Completion, Failed};
+use libtest_mimic::{Arguments, Conclusion};
 
-use crate::artifacts::Artifacts;
-use base::wait;
-use events::{EventKind, Listeners, Verdict};
-use host::admission::{AdmissionQueue, Admitted, Host};
-use machine::profile::Accelerator;
-use report::ProgressReporter;
-use runner::history::{History, Recorder};
-use runner::trial::{Settings, Trial};
+use crate::exit;
+use crate::project::Project;
+use crate::terminal;
+use events::{Baseline, EventKind};
+use host::admission::Host;
+use runner::trial::Trial;
 
 use super::Options;
 use super::budget::Plan;
-use super::matrix::request;
-use super::retry::{Attempts, Conclusion, Rules};
+use super::interrupt::Progress;
+use super::load::load;
+use super::matrix::{self, On};
+use super::prepare::prepare;
+use super::trial::{Ready, Shared};
 
-/// The state that the trials of one run share.
-pub(super) struct Shared {
-    pub(super) options: Options,
-    /// Set before the first trial runs; not set if the trials are only listed.
-    pub(super) ready: OnceLock<Ready>,
-    /// An error prevented the verdict of a trial.
-    pub(super) infrastructure: AtomicBool,
-}
-
-/// What the trials need to run.
-pub(super) struct Ready {
-    pub(super) artifacts: Artifacts,
-    pub(super) settings: Settings,
-    pub(super) history: History,
-    pub(super) recorder: Recorder,
-    pub(super) live: Option<ProgressReporter>,
-    /// The order and the budget of the run, if it has one.
-    pub(super) plan: Option<Plan>,
-}
-
-type TestResult = Result<Completion, Failed>;
-
-impl Shared {
-    /// Runs one trial to its end.
-    pub(super) fn one(&self, trial: &Trial) -> TestResult {
-        let Some(ready) = self.ready.get() else {
-            return self.infrastructure("no artifacts to boot");
-        };
-        if let Some(reason) = ready
-            .plan
-            .as_ref()
-            .and_then(|plan| plan.leave_out(&trial.name()))
-        {
-            let left_out = EventKind::TrialLeftOut {
-                trial: trial.name(),
-                reason: reason.clone(),
-            };
-            ready.settings.listeners.emit(left_out);
-            return Ok(Completion::ignored_with(reason));
-        }
-        match runtime() {
-            Ok(runtime) => runtime.block_on(self.attempts(trial, ready)),
-            Err(error) => self.infrastructure(&error.to_string()),
-        }
-    }
-
-    /// Runs attempts until the rules conclude.
-    async fn attempts(&self, trial: &Trial, ready: &Ready) -> TestResult {
-        let name = trial.name();
-        let rules = Rules::of(&trial.scenario, self.options.retries);
-        let attempts = Attempts::new(rules, ready.settings.listeners.clone());
-        let settings = Settings {
-            listeners: Listeners::default().with(attempts.clone()),
-            ..ready.settings.clone()
-        };
-        let conclusion = loop {
-            let before = attempts.count();
-            let attempt = attempt(trial, ready, &settings);
-            let ended = wait::watched(ready.watcher(&name), attempt).await;
-            // The attempt failed before it began, for example during admission.
-            if attempts.count() == before {
-                let why = ended
-                    .err()
-                    .unwrap_or_else(|| "the trial did not begin".into());
-                return self.infrastructure(&why);
-            }
-            if let Some(conclusion) = attempts.concluded() {
-                break conclusion;
-            }
-        };
-        // An error says nothing about the guest: a failure before it is still the last verdict.
-        let failed = conclusion.verdict == Verdict::Failed;
-        if conclusion.verdict != Verdict::Error
-            && let Err(error) = ready.history.record_verdict(&name, failed)
-        {
-            log::warn!("the verdict of {name} is not in the history: {error}");
-        }
-        if conclusion.verdict == Verdict::Passed {
-            let key = history_key(trial, &ready.artifacts, &self.options);
-            let (recorder, history) = (&ready.recorder, &ready.history);
-            recorder.keep(&name, &key, &trial.scenario, history);
-        }
-        self.completion(conclusion)
-    }
-
-    /// Converts the conclusion for libtest-mimic, which knows only passed, failed and ignored.
-    fn completion(&self, conclusion: Conclusion) -> TestResult {
-        let why = conclusion.why.unwrap_or_default();
-        let head = || why.lines().next().unwrap_or_default().to_owned();
-        match conclusion.verdict {
-            Verdict::Passed => Ok(Completion::Completed),
-            Verdict::KnownFailure => Ok(Completion::ignored_with(why)),
-            Verdict::Flaky if self.options.flaky_ok => Ok(Completion::ignored_with(head())),
-            Verdict::Flaky | Verdict::Failed => Err(why.into()),
-            Verdict::Error => self.infrastructure(&why),
-        }
-    }
-
-    fn infrastructure(&self, why: &str) -> TestResult {
-        self.infrastructure.store(true, Ordering::Relaxed);
-        Err(format!("error: {why}").into())
-    }
-}
-
-/// The tokio runtime of a trial.
-pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-}
-
-impl Ready {
-    /// The watcher that shows what a trial waits for.
-    fn watcher(&self, trial: &str) -> wait::Watcher {
-        let (live, trial) = (self.live.clone(), trial.to_owned());
-        Arc::new(move |what, seen| {
-            if let Some(live) = &live {
-                live.waits(&trial, what, seen);
-            }
-        })
-    }
-}
-
-/// Runs one attempt after its admission. The listeners receive its events.
-async fn attempt(trial: &Trial, ready: &Ready, settings: &Settings) -> Result<(), String> {
-    let _admitted = admit(trial, &ready.artifacts, settings).await?;
-    // Boxed, because the future is too large for the stack of this thread.
-    let ended = Box::pin(trial.run(&ready.artifacts, settings)).await;
-    ended.map_err(|failure| failure.text())
-}
-
-/// Waits until this host has the resources for a trial's machine.
-pub(crate) async fn admit(
-    trial: &Trial,
-    artifacts: &Artifacts,
-    settings: &Settings,
-) -> Result<Admitted, String> {
-    let wanted = request(trial, trial.boots(artifacts, settings));
-    let queue = AdmissionQueue::of_host().map_err(|error| error.to_string())?;
-    let admitted = queue.admit(wanted, Host::here).await;
-    admitted.map_err(|error| error.to_string())
-}
-
-/// The key of a trial in the history. Durations with another accelerator, or of a boot instead of a fork, have
-/// different keys.
-pub(super) fn history_key(trial: &Trial, artifacts: &Artifacts, options: &Options) -> String {
-    let accelerator = match trial.profile.resolve(&artifacts.kernel) {
-        Ok(resolved) if resolved.accelerator == Accelerator::Kvm => "kvm",
-        _ => "tcg",
+/// Runs or lists the trials, prints the results, and returns the exit code.
+pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitCode {
+    terminal::print_logs();
+    let (profiles, scenarios) = match load(project) {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
     };
-    let cold = if options.cold { " cold" } else { "" };
-    format!("{} {accelerator}{cold}", trial.name())
+    let all = matrix::all(project, profiles, scenarios, &on(arguments, options));
+    if let Some(profile) = options.profile.as_ref().filter(|_| all.is_empty()) {
+        eprintln!("no scenario runs on a profile `{profile}`; hint: run `harness list`");
+        return exit::USAGE.into();
+    }
+    match matrix::part(all, &options.part, &project.durations_file()) {
+        Ok(trials) => run_trials(project, arguments, options, &trials),
+        Err(why) => {
+            eprintln!("error: {why}");
+            exit::USAGE.into()
+        }
+    }
+}
+
+/// Selects the profiles. A filter with a full name (`PROFILE::SCENARIO`) selects all profiles. It does not
+/// in a shard: the content of a shard must not depend on a filter, because cargo-nextest lists the trials
+/// of a shard and then runs each by its name.
+fn on<'a>(arguments: &Arguments, options: &'a Options) -> On<'a> {
+    let in_full = options.part.shard.is_none() && {
+        let filter = arguments.filter.as_deref();
+        filter.is_some_and(|filter| filter.contains("::"))
+    };
+    match &options.profile {
+        Some(only) => On::One(only),
+        None if options.all_profiles || in_full => On::All,
+        None => On::Default,
+    }
+}
+
+fn run_trials(
+    project: &Project,
+    arguments: &Arguments,
+    options: &Options,
+    trials: &[Trial],
+) -> ExitCode {
+    let shared = Arc::new(Shared {
+        options: options.clone(),
+        ready: OnceLock::new(),
+        infrastructure: AtomicBool::new(false),
+    });
+    let host = Host::here();
+    let listed = |trial: &Trial| listed(trial, host, &shared);
+    let mut listed: Vec<_> = trials.iter().map(listed).collect();
+    if let Some(status) = check_filter(arguments, options, &listed) {
+        return status.into();
+    }
+    let chosen = Chosen::of(arguments, &listed);
+    if arguments.list || chosen.boots.is_empty() {
+        drop(libtest_mimic::run(arguments, listed));
+        return without_boots(arguments, !chosen.ignored.is_empty());
+    }
+    let progress = Progress::watch();
+    let ready = match prepare(project, options, trials, &progress) {
+        Ok(ready) => shared.ready.get_or_init(|| ready),
+        Err(why) => {
+            eprintln!("error: {why}");
+            return exit::INFRASTRUCTURE.into();
+        }
+    };
+    longest_first(&mut listed, &ready.settings.baseline);
+    if let Some(plan) = &ready.plan {
+        // Stable: within one turn the longest stays first.
+        listed.sort_by_key(|one| plan.turn(one.name()));
+        plan.begin();
+    }
+    let conclusion = run_chosen(arguments, listed, chosen, ready);
+    if let Some(report) = ready.plan.as_ref().and_then(Plan::left_out) {
+        eprintln!("{report}");
+        // A run that started nothing shows nothing.
+        if conclusion.num_passed + conclusion.num_failed == 0 {
+            return exit::INFRASTRUCTURE.into();
+        }
+    }
+    exit_status(&conclusion, &shared.infrastructure)
+}
+
+/// The names of the trials of a run.
+struct Chosen {
+    boots: Vec<String>,
+    /// The ignored trials, each with the reason.
+    ignored: Vec<(String, String)>,
+}
+
+impl Chosen {
+    fn of(arguments: &Arguments, listed: &[libtest_mimic::Trial]) -> Self {
+        let wanted = listed.iter().filter(|one| !arguments.is_filtered_out(one));
+        let (ignored, boots): (Vec<_>, Vec<_>) = wanted.partition(|one| arguments.is_ignored(one));
+        let reason = |one: &libtest_mimic::Trial| (one.name().to_owned(), one.kind().to_owned());
+        Self {
+            boots: boots.iter().map(|one| one.name().to_owned()).collect(),
+            ignored: ignored.into_iter().map(reason).collect(),
+        }
+    }
+}
+
+/// Reports a filter that matches no trial. With shards it is no error, because other shards may have a match.
+fn check_filter(
+    arguments: &Arguments,
+    options: &Options,
+    listed: &[libtest_mimic::Trial],
+) -> Option<u8> {
+    let filter = arguments.filter.as_ref()?;
+    if options.part.shard.is_some() || listed.iter().any(|one| !arguments.is_filtered_out(one)) {
+        return None;
+    }
+    eprintln!("no trial matches `{filter}`; available:");
+    listed.iter().for_each(|one| eprintln!("  {}", one.name()));
+    Some(exit::USAGE)
+}
+
+/// The exit code after a list, or if no trial can run. A run in which all trials are ignored is an error.
+pub(crate) fn without_boots(arguments: &Arguments, any_ignored: bool) -> ExitCode {
+    if arguments.list || !any_ignored {
+        return exit::OK.into();
+    }
+    eprintln!("error: no trial can run on this host; hint: run `harness doctor`");
+    exit::INFRASTRUCTURE.into()
+}
+
+/// Sorts the trials by duration, longest first, so that no long trial starts last. Unknown durations count as
+/// long.
+fn longest_first(listed: &mut [libtest_mimic::Trial], baseline: &Baseline) {
+    let duration = |one: &libtest_mimic::Trial| baseline.trial(one.name()).unwrap_or(f64::MAX);
+    listed.sort_by(|one, other| duration(other).total_cmp(&duration(one)));
+}
+
+fn run_chosen(
+    arguments: &Arguments,
+    listed: Vec<libtest_mimic::Trial>,
+    chosen: Chosen,
+    ready: &Ready,
+) -> Conclusion {
+    let mut arguments = arguments.clone();
+    if ready.live.is_some() {
+        // The progress display replaces the output of libtest-mimic.
+        arguments.logfile = Some("/dev/null".into());
+    }
+    let listeners = &ready.settings.listeners;
+    listeners.emit(EventKind::RunBegins {
+        trials: chosen.boots,
+        ignored: chosen.ignored,
+    });
+    let begin = Instant::now();
+    let conclusion = libtest_mimic::run(&arguments, listed);
+    let duration = begin.elapsed().as_secs_f64();
+    listeners.emit(EventKind::RunEnds { duration });
+    conclusion
+}
+
+/// The exit code of a run; `infrastructure` is whether an error prevented a verdict.
+pub(crate) fn exit_status(conclusion: &Conclusion, infrastructure: &AtomicBool) -> ExitCode {
+    match (
+        conclusion.has_failed(),
+        infrastructure.load(Ordering::Relaxed),
+    ) {
+        (false, _) => exit::OK.into(),
+        (true, false) => exit::FAILED.into(),
+        (true, true) => exit::INFRASTRUCTURE.into(),
+    }
+}
+
+/// A trial as a test of libtest-mimic. It is ignored, with the reason, if this host cannot run it.
+fn listed(trial: &Trial, host: Option<Host>, shared: &Arc<Shared>) -> libtest_mimic::Trial {
+    let unreachable = matrix::unreachable(trial, host);
+    let (one, shared) = (trial.clone(), Arc::clone(shared));
+    let run = move || shared.one(&one);
+    let listed = libtest_mimic::Trial::ignorable_test(trial.name(), run);
+    match unreachable {
+        None => listed,
+        Some(why) => listed.with_ignored_flag(true).with_kind(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PartOptions;
+    use super::*;
+    use runner::history::{self, History};
+
+    #[test]
+    fn longest_first_puts_unknown_durations_first() {
+        let names = ["q35::new", "q35::short", "q35::long"];
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new(folder.path().join("history.json"));
+        for (name, duration) in [("q35::short", 1.0), ("q35::long", 9.0)] {
+            history.add(name, duration, &Default::default()).unwrap();
+        }
+        let scenarios = crate::project::find().load().unwrap().1;
+        let trials = names.map(|name| (name.to_owned(), name.to_owned(), &scenarios[0]));
+        let baseline = history::baseline(&history, trials.into_iter());
+        let listed = |name| libtest_mimic::Trial::test(name, || Ok(()));
+        let mut trials: Vec<_> = ["q35::short", "q35::long", "q35::new"].map(listed).into();
+        longest_first(&mut trials, &baseline);
+        let order: Vec<_> = trials.iter().map(libtest_mimic::Trial::name).collect();
+        assert_eq!(order, ["q35::new", "q35::long", "q35::short"]);
+    }
+
+    fn on_of(filter: &str, shard: Option<&str>) -> &'static str {
+        let arguments = Arguments {
+            filter: Some(filter.into()),
+            ..Arguments::default()
+        };
+        let options = Options {
+            part: PartOptions {
+                shard: shard.map(|shard| shard.parse().unwrap()),
+                ..PartOptions::default()
+            },
+            ..Options::default()
+        };
+        match on(&arguments, &options) {
+            On::Default => "default",
+            On::All => "all",
+            On::One(_) => "one",
+        }
+    }
+
+    #[test]
+    fn filter_does_not_change_the_content_of_a_shard() {
+        assert_eq!(on_of("tea", None), "default");
+        assert_eq!(on_of("q35-scsi::tea", None), "all");
+        assert_eq!(on_of("q35::tea", Some("2/5")), on_of("tea", Some("2/5")));
+    }
 }

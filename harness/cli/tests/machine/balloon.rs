@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use machine::{Checkpoint, KeyPair, Login, Machine, MachineSpec};
+use machine::{Checkpoint, Machine, MachineSpec};
 
-use crate::docker::spec;
+use crate::docker::{os, savable};
 use crate::{LONG, bench};
 
 /// Counts the non-zero bytes of a file; holes are read as zeroes.
@@ -24,21 +24,14 @@ fn bytes_that_are_not_zero(file: &Path) -> u64 {
 
 #[tokio::test]
 async fn balloon_of_a_fork_does_not_change_the_checkpoint() {
-    let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
+    let (spec, login) = os();
     let spec = MachineSpec {
         balloon: true,
         ..spec
     };
-    let login = Login::Key {
-        user: "rancher".into(),
-        private_key: keys.private,
-    };
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let bench = bench();
-    let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
-    let machine = machine.await.unwrap();
-    machine.wait_ready(LONG).await.unwrap();
+    let machine = savable(&spec, folder.path(), &bench).await;
     drop(machine.ssh(&login, LONG).await.unwrap());
     machine.save(folder.path()).await.unwrap();
 

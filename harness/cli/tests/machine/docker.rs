@@ -1,31 +1,41 @@
-//! Both Docker engines of the real OS, if the OS was built.
+//! Both Docker engines of the real OS.
 
 use std::path::Path;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use harness::{artifacts, project};
 use machine::{Engine, KeyPair, Login, Machine, MachineSpec};
 
-use crate::{LONG, bench, profile, within};
+use crate::{Bench, LONG, bench, profile, within};
 
-/// The build of this tree, or the one that `HARNESS_KERNEL` and `HARNESS_INITRD` name.
-pub(crate) fn spec(keys: &KeyPair) -> Option<MachineSpec> {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dist/artifacts");
-    let given = |name, file| std::env::var_os(name).map_or_else(|| dist.join(file), Into::into);
-    let (kernel, initrd) = (
-        given("HARNESS_KERNEL", "vmlinuz"),
-        given("HARNESS_INITRD", "initrd"),
-    );
-    if !kernel.exists() || !initrd.exists() {
-        eprintln!("skipped: no build of the OS in {}", dist.display());
-        return None;
-    }
-    Some(MachineSpec {
+/// A machine with the OS of this tree, or the one that the environment names, and its login.
+pub(crate) fn os() -> (MachineSpec, Login) {
+    let artifacts = artifacts::of_environment(&project::find()).unwrap();
+    let profile = profile().resolve(&artifacts.kernel).unwrap();
+    let keys = KeyPair::generate();
+    let spec = MachineSpec {
         user_data: Some(format!(
             "#cloud-config\nssh_authorized_keys:\n- {}\n",
             keys.public
         )),
-        ..MachineSpec::new(profile().resolve(&kernel).unwrap(), &kernel, Some(&initrd))
-    })
+        ..MachineSpec::new(profile, &artifacts.kernel, Some(&artifacts.initrd))
+    };
+    (spec, with_key(keys))
+}
+
+fn with_key(keys: KeyPair) -> Login {
+    Login::Key {
+        user: "rancher".into(),
+        private_key: keys.private,
+    }
+}
+
+/// Starts a machine that can be saved in `folder`, and waits until it is ready.
+pub(crate) async fn savable(spec: &MachineSpec, folder: &Path, bench: &Bench) -> Machine {
+    let machine = Machine::start_savable(spec.clone(), folder, bench.evidence.logs());
+    let machine = machine.await.unwrap();
+    machine.wait_ready(LONG).await.unwrap();
+    machine
 }
 
 /// Imports an image with one file.
@@ -48,20 +58,12 @@ async fn import(docker: &bollard::Docker) {
 
 #[tokio::test]
 async fn both_engines_answer_over_one_login() {
-    let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
+    let (spec, login) = os();
     let bench = bench();
     let machine = Machine::start(spec, bench.evidence.logs()).await.unwrap();
     machine.wait_ready(LONG).await.unwrap();
-    let login = Login::Key {
-        user: "rancher".into(),
-        private_key: keys.private,
-    };
     let ssh = machine.ssh(&login, LONG).await.unwrap();
-    let stranger = Login::Key {
-        user: "rancher".into(),
-        private_key: KeyPair::generate().private,
-    };
+    let stranger = with_key(KeyPair::generate());
     let refused = machine.ssh(&stranger, LONG).await.err().unwrap();
     assert_eq!(refused.to_string(), "login as rancher was refused");
 

@@ -1,29 +1,16 @@
 //! Forked machines.
 
-use machine::{Checkpoint, Engine, KeyPair, Login, Machine, Ssh};
+use machine::{Checkpoint, Engine, Machine};
 
-use crate::docker::spec;
-use crate::{LONG, bench, within};
-
-async fn printed(ssh: &Ssh, command: &str) -> String {
-    let output = ssh.run(command, LONG).await.unwrap();
-    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
+use crate::docker::{os, savable};
+use crate::{LONG, bench, printed, within};
 
 #[tokio::test]
 async fn forks_continue_from_the_saved_state() {
-    let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
-    let login = Login::Key {
-        user: "rancher".into(),
-        private_key: keys.private,
-    };
+    let (spec, login) = os();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let bench = bench();
-    let machine = Machine::start_savable(spec.clone(), folder.path(), bench.evidence.logs());
-    let machine = machine.await.unwrap();
-    machine.wait_ready(LONG).await.unwrap();
+    let machine = savable(&spec, folder.path(), &bench).await;
     let ssh = machine.ssh(&login, LONG).await.unwrap();
     let boot = printed(
         &ssh,

@@ -1,8 +1,7 @@
 //! A guest of a few MiB: busybox and dropbear below a Debian kernel, started by a shell script.
 //!
-//! `mmdebstrap` downloads the packages once into `target/machine-test`. If it is not
-//! installed, and `HARNESS_TEST_TREE` does not name an unpacked tree, the tests that need a guest
-//! print a message and are skipped.
+//! `mmdebstrap` downloads the packages once. If it is not installed, and `HARNESS_TEST_TREE` does not name an
+//! unpacked tree, the tests that need a guest fail with a message that names it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -37,7 +36,7 @@ const MODULES: [&str; 11] = [
 ];
 
 /// Its password.
-pub const PASSWORD: &str = "rancher";
+pub(crate) const PASSWORD: &str = "rancher";
 
 /// PID 1.
 const INIT: &str = r#"#!/bin/busybox sh
@@ -72,24 +71,20 @@ while :; do sleep 3600; done
 
 /// Kernel and initrd.
 #[derive(Clone)]
-pub struct Guest {
+pub(crate) struct Guest {
     /// The kernel.
     pub kernel: PathBuf,
     /// The initrd.
     pub initrd: PathBuf,
 }
 
-/// The guest, built at the first call; `None` if it cannot be built.
-pub fn get() -> Option<Guest> {
-    static MADE: OnceLock<Option<Guest>> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let made = make();
-        if let Err(why) = &made {
-            eprintln!("skipped: no guest to boot: {why}");
-        }
-        made.ok()
-    })
-    .clone()
+/// The guest, built at the first call.
+pub(crate) fn get() -> Guest {
+    static MADE: OnceLock<Result<Guest, String>> = OnceLock::new();
+    match MADE.get_or_init(make) {
+        Ok(guest) => guest.clone(),
+        Err(why) => panic!("no guest to boot: {why}; hint: run `ci/setup tests`"),
+    }
 }
 
 fn make() -> Result<Guest, String> {

@@ -4,22 +4,16 @@ use std::time::Duration;
 
 use base::wait::{Poll, wait_until};
 use machine::switch::{Filter, Impairment, Network, NetworkSettings};
-use machine::{Checkpoint, KeyPair, Login, Machine, MachineSpec, Ssh};
+use machine::{Checkpoint, Login, Machine, MachineSpec, Ssh};
 
-use crate::docker::spec;
-use crate::{LONG, bench};
+use crate::docker::{os, savable};
+use crate::{LONG, bench, printed};
 
 /// Waits for the address of the plugged-in card.
 const ADDRESS: &str = "until ip -4 -o addr show dev eth1 2>/dev/null | grep -o '10[.]9[.]0[.][0-9]*/24'; do sleep 0.1; done";
 
 async fn output(ssh: &Ssh, command: &str) -> machine::Output {
     ssh.run(command, LONG).await.unwrap()
-}
-
-async fn printed(ssh: &Ssh, command: &str) -> String {
-    let output = output(ssh, command).await;
-    assert_eq!(output.exit, Some(0), "{command}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 async fn ping(ssh: &Ssh, address: &str) -> bool {
@@ -39,9 +33,7 @@ async fn reach(ssh: &Ssh, address: &str) {
 /// Boots a machine and saves it.
 async fn checkpoint(spec: &MachineSpec, login: &Login, folder: &std::path::Path) -> Checkpoint {
     let bench = bench();
-    let machine = Machine::start_savable(spec.clone(), folder, bench.evidence.logs());
-    let machine = machine.await.unwrap();
-    machine.wait_ready(LONG).await.unwrap();
+    let machine = savable(spec, folder, &bench).await;
     drop(machine.ssh(login, LONG).await.unwrap());
     machine.settle(LONG).await;
     machine.save(folder).await.unwrap();
@@ -50,9 +42,7 @@ async fn checkpoint(spec: &MachineSpec, login: &Login, folder: &std::path::Path)
 
 #[tokio::test]
 async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
-    let keys = KeyPair::generate();
-    let Some(spec) = spec(&keys) else { return };
-    let login = Login::with_key("rancher", &keys);
+    let (spec, login) = os();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let saved = checkpoint(&spec, &login, folder.path()).await;
     let network = Network::new(NetworkSettings {

@@ -7,7 +7,7 @@ use super::guest;
 use super::text::Command;
 
 /// The name prefix of the scenarios whose command stops the machine.
-pub const SCENARIOS: &str = "readme-ends";
+pub(crate) const SCENARIOS: &str = "readme-ends";
 
 /// The programs that stop the machine. Each command runs in its own fork.
 const ENDS: [&str; 4] = ["reboot", "poweroff", "halt", "shutdown"];
@@ -36,7 +36,7 @@ fn is_command(command: &&Command) -> bool {
 }
 
 /// Scenarios with one command each, which stops the machine.
-pub fn scenarios(inline: &[Command]) -> Vec<(String, Value)> {
+pub(crate) fn scenarios(inline: &[Command]) -> Vec<(String, Value)> {
     let mut made: Vec<(String, Value)> = Vec::new();
     for command in inline.iter().filter(is_command) {
         let Some(step) = end(command) else { continue };
@@ -68,7 +68,7 @@ fn end(command: &Command) -> Option<Value> {
 }
 
 /// Commands for the user's Docker, with a container for each. They do not affect the system containers.
-pub fn of_docker(inline: &[Command]) -> Vec<Value> {
+pub(crate) fn of_docker(inline: &[Command]) -> Vec<Value> {
     let mut steps: Vec<Value> = Vec::new();
     let commands = inline.iter().filter(is_command);
     for command in commands.filter(|one| one.program() == "docker") {
@@ -94,7 +94,7 @@ pub fn of_docker(inline: &[Command]) -> Vec<Value> {
 }
 
 /// Commands that are not run, and entries of the tables above that match no command.
-pub fn faults(inline: &[Command]) -> Vec<String> {
+pub(crate) fn faults(inline: &[Command]) -> Vec<String> {
     let others = ["docker", "rancherctl", "system-docker"];
     let is_run = |one: &&Command| {
         ENDS.iter()

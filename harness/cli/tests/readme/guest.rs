@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::text::{Block, Command};
 
 /// The name of the scenario with all commands for the machine.
-pub const SCENARIO: &str = "readme-commands";
+pub(crate) const SCENARIO: &str = "readme-commands";
 
 /// A scenario file.
-pub fn scenario(name: &str, steps: &[Value]) -> Value {
+pub(crate) fn scenario(name: &str, steps: &[Value]) -> Value {
     json!({
         "name": name,
         "about": "What the READMEs say.",
@@ -18,7 +18,7 @@ pub fn scenario(name: &str, steps: &[Value]) -> Value {
 }
 
 /// What the READMEs assume: an image and the reader's files.
-pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
+pub(crate) fn at_hand(blocks: &[Block]) -> Vec<Value> {
     let is_user_data = |block: &&Block| is_cloud_config(block);
     let user_data = blocks
         .iter()
@@ -33,7 +33,7 @@ pub fn at_hand(blocks: &[Block]) -> Vec<Value> {
 }
 
 /// A step that runs a command, which must succeed and print the output that the README shows.
-pub fn typed(command: &Command) -> Value {
+pub(crate) fn typed(command: &Command) -> Value {
     let shown = command.shows.join("\n");
     if shown.trim().is_empty() {
         json!({ "name": command.name(), "ssh": { "run": command.text } })
@@ -46,7 +46,7 @@ pub fn typed(command: &Command) -> Value {
 }
 
 /// Steps that validate a file of the machine in the READMEs.
-pub fn file(block: &Block) -> Vec<Value> {
+pub(crate) fn file(block: &Block) -> Vec<Value> {
     let file = block.id();
     let named = |what: &str| format!("{}: {what}", block.place());
     let check = if is_cloud_config(block) {
@@ -87,7 +87,7 @@ fn services(block: &Block, file: &str) -> Vec<Value> {
 }
 
 /// Completes an excerpt of a scenario file, with the steps that it refers to.
-pub fn whole(block: &Block) -> Result<(String, Value), String> {
+pub(crate) fn whole(block: &Block) -> Result<(String, Value), String> {
     let name = block.id();
     let part = serde_yaml::from_str::<Value>(&block.text());
     let part = part.map_err(|why| format!("{}: {why}", block.place()))?;
@@ -107,14 +107,14 @@ pub fn whole(block: &Block) -> Result<(String, Value), String> {
     Ok((name, whole))
 }
 
-pub fn is_cloud_config(block: &Block) -> bool {
+pub(crate) fn is_cloud_config(block: &Block) -> bool {
     block
         .lines
         .first()
         .is_some_and(|line| line == "#cloud-config")
 }
 
-pub fn upload(to: &str, content: &str, executable: bool) -> Value {
+pub(crate) fn upload(to: &str, content: &str, executable: bool) -> Value {
     let to = format!("/home/rancher/{to}");
     json!({ "ssh": { "upload": { "content": content, "to": to, "executable": executable } } })
 }

@@ -10,7 +10,7 @@ use harness::project;
 use super::text::Command;
 
 /// A scenario with one step, for commands that run any trials.
-pub const ANY_SCENARIO: &str = "readme-any";
+pub(crate) const ANY_SCENARIO: &str = "readme-any";
 
 /// Commands with these prefixes are run, in a tree that also has the scenarios of the READMEs.
 const RUN: [&str; 5] = [
@@ -46,7 +46,7 @@ const ONLY_READ: [(&str, &str); 11] = [
 ];
 
 /// Whether the command is for the machine and not for the host.
-pub fn is_for_the_machine(command: &Command) -> bool {
+pub(crate) fn is_for_the_machine(command: &Command) -> bool {
     let programs = ["rancherctl", "system-docker", "docker"];
     let accounts = ["useradd", "usermod", "userdel"];
     programs.contains(&command.program()) || accounts.contains(&command.program())
@@ -54,13 +54,13 @@ pub fn is_for_the_machine(command: &Command) -> bool {
 
 /// How a command is checked.
 #[derive(PartialEq)]
-pub enum Fate {
+pub(crate) enum Fate {
     Run,
     OnlyRead,
 }
 
 /// How a command of a block is checked.
-pub fn fate(command: &Command) -> Result<Fate, String> {
+pub(crate) fn fate(command: &Command) -> Result<Fate, String> {
     let begins = |beginning: &&str| command.text.starts_with(beginning);
     if RUN.iter().any(begins) {
         return Ok(Fate::Run);
@@ -73,7 +73,7 @@ pub fn fate(command: &Command) -> Result<Fate, String> {
 }
 
 /// Entries of the tables above that match no command.
-pub fn idle(commands: &[Command]) -> Vec<String> {
+pub(crate) fn idle(commands: &[Command]) -> Vec<String> {
     let entries = RUN.iter().chain(ONLY_READ.iter().map(|(read, _)| read));
     let is_idle = |entry: &&&str| !commands.iter().any(|one| one.text.starts_with(**entry));
     let message = |entry: &&str| format!("no command of the READMEs begins with `{entry}`");
@@ -81,7 +81,7 @@ pub fn idle(commands: &[Command]) -> Vec<String> {
 }
 
 /// Runs a command in a tree. A command that runs trials runs a short one.
-pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
+pub(crate) fn run(command: &Command, tree: &Path) -> Result<(), String> {
     let line = if command.text.starts_with("cargo harness test") {
         format!("{} {ANY_SCENARIO}", command.text)
     } else {
@@ -98,8 +98,8 @@ pub fn run(command: &Command, tree: &Path) -> Result<(), String> {
 }
 
 /// Makes the command boot the artifacts of this tree.
-pub fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
-    let artifacts = artifacts::obtain(&project::find()).map_err(|why| why.to_string())?;
+pub(crate) fn boots_this(program: &mut Program) -> Result<&mut Program, String> {
+    let artifacts = artifacts::of_environment(&project::find()).map_err(|why| why.to_string())?;
     Ok(program
         .env(KERNEL_VARIABLE, artifacts.kernel)
         .env(INITRD_VARIABLE, artifacts.initrd))
@@ -115,7 +115,7 @@ fn example(command: &Command, name: &str) -> Result<(), String> {
 }
 
 /// Lets the command's program parse it.
-pub fn read(command: &Command) -> Result<(), String> {
+pub(crate) fn read(command: &Command) -> Result<(), String> {
     let words = command
         .text
         .split_whitespace()

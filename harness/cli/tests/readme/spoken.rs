@@ -40,7 +40,7 @@ fn is_command(command: &Command) -> bool {
 }
 
 /// The steps that run them, in the order of the READMEs.
-pub fn steps(inline: &[Command]) -> Vec<Value> {
+pub(crate) fn steps(inline: &[Command]) -> Vec<Value> {
     let mut steps = vec![
         guest::upload("addon.yml", &addon().to_string(), false),
         json!({ "ssh": { "run": "rancherctl config merge -i addon.yml", "as": "root" } }),
@@ -52,7 +52,7 @@ pub fn steps(inline: &[Command]) -> Vec<Value> {
 }
 
 /// Adds the registry with the addon's image to the machine.
-pub fn with_registry(mut scenario: Value) -> Value {
+pub(crate) fn with_registry(mut scenario: Value) -> Value {
     scenario["machine"]["registry"] = json!({ "images": ["base"] });
     scenario
 }
@@ -117,7 +117,7 @@ fn filled(text: &str) -> String {
 }
 
 /// Entries of the tables above that match no command.
-pub fn idle(inline: &[Command]) -> Vec<String> {
+pub(crate) fn idle(inline: &[Command]) -> Vec<String> {
     let commands = inline.iter().filter(|one| is_command(one));
     let texts: Vec<_> = commands.map(|one| one.text.as_str()).collect();
     let has = |wanted: &str| {

@@ -3,14 +3,14 @@
 use regex::Regex;
 
 /// A README of the tree.
-pub struct Readme {
+pub(crate) struct Readme {
     /// Its path in the tree.
     file: &'static str,
     text: String,
 }
 
 impl Readme {
-    pub fn read(file: &'static str) -> Self {
+    pub(crate) fn read(file: &'static str) -> Self {
         let path = harness::project::find().root().join(file);
         let text = std::fs::read_to_string(path);
         let text = text.unwrap_or_else(|error| panic!("cannot read {file}: {error}"));
@@ -20,7 +20,7 @@ impl Readme {
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Block {
+pub(crate) struct Block {
     /// The path of its README.
     pub file: &'static str,
     /// The number of its first line in the README, from 1.
@@ -33,7 +33,7 @@ pub struct Block {
 
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Command {
+pub(crate) struct Command {
     /// The path of its README.
     pub file: &'static str,
     /// The number of its line in the README, from 1.
@@ -60,12 +60,12 @@ impl Command {
     }
 
     /// Its place and its text, for messages.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         format!("{}:{}: {}", self.file, self.line, self.text)
     }
 
     /// The program, without `sudo`.
-    pub fn program(&self) -> &str {
+    pub(crate) fn program(&self) -> &str {
         let mut words = self.text.split_whitespace().filter(|word| *word != "sudo");
         words.next().unwrap_or_default()
     }
@@ -73,22 +73,22 @@ impl Command {
 
 impl Block {
     /// Its place, for messages.
-    pub fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         format!("{}:{}", self.file, self.line)
     }
 
     /// A name for the generated scenario: `readme-os-12` for line 12 of `os/README.md`.
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let folder = self.file.trim_end_matches("README.md").replace('/', "-");
         format!("readme-{folder}{}", self.line)
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.lines.join("\n") + "\n"
     }
 
     /// The top-level keys of a YAML document.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let at_margin = |line: &&String| line.starts_with(|first: char| first.is_alphabetic());
         let lines = self.lines.iter().filter(at_margin);
         lines.filter_map(|line| Some(line.split_once(':')?.0))
@@ -96,7 +96,7 @@ impl Block {
 
     /// The commands of a block: each line of a `sh` block, or the lines with a prompt of a `console` block with
     /// their output.
-    pub fn commands(&self) -> Vec<Command> {
+    pub(crate) fn commands(&self) -> Vec<Command> {
         let mut commands: Vec<Command> = Vec::new();
         for (number, line) in self.lines.iter().enumerate() {
             let number = self.line + number;
@@ -116,7 +116,7 @@ impl Block {
 }
 
 /// The fenced blocks.
-pub fn blocks(readme: &Readme) -> Vec<Block> {
+pub(crate) fn blocks(readme: &Readme) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<(Block, usize)> = None;
     for (number, line) in readme.text.lines().enumerate() {
@@ -150,7 +150,7 @@ pub fn blocks(readme: &Readme) -> Vec<Block> {
 
 /// The inline code. In the first column of a table whose header is a command, the code is appended to the
 /// header.
-pub fn inline(readme: &Readme) -> Vec<Command> {
+pub(crate) fn inline(readme: &Readme) -> Vec<Command> {
     let mut fenced = false;
     let outside = readme.text.lines().map(|line| {
         let fence = line.trim_start().starts_with("```");

@@ -29,7 +29,7 @@ struct Tree {
     artifacts: Artifacts,
 }
 
-pub fn check(artifacts: &Artifacts) {
+pub(crate) fn check(artifacts: &Artifacts) {
     let tree = Tree::new(artifacts);
     let unknown = tree.harness(&["enter", "tea", "--before", "the note is chanced"]);
     let stderr = String::from_utf8_lossy(&unknown.stderr);

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 const LONG: Duration = Duration::from_secs(180);
 
 /// Checks the evidence folder of a trial that failed at a step, or before the first step.
-pub async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
+pub(crate) async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifacts) {
     let past = PastTrial::open(folder).unwrap();
     let failed = PastOutcome {
         verdict: Verdict::Failed,

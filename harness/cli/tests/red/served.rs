@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::tree;
 
 /// Uses a kernel that QEMU rejects immediately: the test is about the checks before the machine starts.
-pub fn check(trial: &Trial) {
+pub(crate) fn check(trial: &Trial) {
     let parent = tempfile::tempdir().unwrap();
     let none = parent.path().join("none");
     std::fs::write(&none, "no kernel").unwrap();
@@ -65,7 +65,7 @@ fn evidence(trial: &Trial, kernel: &Path, evidence: &Path) -> PathBuf {
         baseline: Baseline::default(),
         machine_limit: 0,
     };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = harness::runtime::new().unwrap();
     let ended = runtime.block_on(trial.run(&artifacts, &settings));
     assert!(
         matches!(ended, Err(Failure::Infrastructure(_))),

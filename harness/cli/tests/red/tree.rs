@@ -8,7 +8,7 @@ use harness::project;
 use tempfile::TempDir;
 
 /// A tree without scenarios that shares the profiles and these folders of this one.
-pub fn with(folders: &[&str]) -> TempDir {
+pub(crate) fn with(folders: &[&str]) -> TempDir {
     let root = std::path::absolute(project::find().root()).unwrap();
     let tree = tempfile::tempdir().unwrap();
     for part in ["scenarios", "target"] {

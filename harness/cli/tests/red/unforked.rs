@@ -32,7 +32,7 @@ impl Listener for Notes {
 }
 
 /// Runs two profiles twice each, one of which supports saving, with a kernel that QEMU rejects immediately.
-pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
+pub(crate) fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
     let parent = tempfile::tempdir().unwrap();
     let file = |name: &str| parent.path().join(name);
     std::fs::write(file("none"), "no kernel").unwrap();
@@ -50,7 +50,7 @@ pub fn check(q35: &Profile, nvme: &Profile, scenario: &Scenario) {
         baseline: Baseline::default(),
         machine_limit: 0,
     };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = harness::runtime::new().unwrap();
     for profile in [q35, q35, nvme, nvme] {
         let mut profile = profile.clone();
         profile.accel = Accel::Tcg;

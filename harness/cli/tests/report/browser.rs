@@ -31,7 +31,7 @@ const ARGUMENTS: [&str; 10] = [
 ];
 
 /// Why this host cannot run the browser.
-pub fn missing() -> Option<String> {
+pub(crate) fn missing() -> Option<String> {
     let found = |program: &str| {
         let version = Command::new(program).arg("--version").output();
         version.is_ok_and(|output| output.status.success())
@@ -45,7 +45,7 @@ pub fn missing() -> Option<String> {
 }
 
 /// A browser window, closed on drop.
-pub struct Browser {
+pub(crate) struct Browser {
     pub client: Client,
     driver: Child,
     _profile: tempfile::TempDir,
@@ -53,7 +53,7 @@ pub struct Browser {
 
 impl Browser {
     /// Opens a file.
-    pub async fn open(page: &Path) -> Self {
+    pub(crate) async fn open(page: &Path) -> Self {
         let browser = Self::start().await;
         let address = url::Url::from_file_path(page).unwrap();
         browser.client.goto(address.as_str()).await.unwrap();
@@ -88,13 +88,13 @@ impl Browser {
     }
 
     /// Evaluates an expression in the page.
-    pub async fn eval(&self, expression: &str) -> Value {
+    pub(crate) async fn eval(&self, expression: &str) -> Value {
         let script = format!("return ({expression});");
         self.client.execute(&script, vec![]).await.unwrap()
     }
 
     /// Waits until an expression is true.
-    pub async fn until(&self, expression: &str) {
+    pub(crate) async fn until(&self, expression: &str) {
         let look = async || match self.eval(expression).await {
             Value::Bool(true) => Poll::Ready(()),
             other => Poll::NotYet(other.to_string()),
@@ -103,31 +103,31 @@ impl Browser {
     }
 
     /// Clicks an element like a user.
-    pub async fn click(&self, css: &str) {
+    pub(crate) async fn click(&self, css: &str) {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.click().await.unwrap();
     }
 
     /// Types into the focused element of the page.
-    pub async fn keys(&self, css: &str, keys: &str) {
+    pub(crate) async fn keys(&self, css: &str, keys: &str) {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.send_keys(keys).await.unwrap();
     }
 
     /// Whether the element is visible.
-    pub async fn sees(&self, css: &str) -> bool {
+    pub(crate) async fn sees(&self, css: &str) -> bool {
         let element = self.client.find(Locator::Css(css)).await.unwrap();
         element.is_displayed().await.unwrap()
     }
 
     /// A command of the DevTools protocol.
-    pub async fn devtools(&self, command: &str, parameters: Value) {
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.post("goog/cdp/execute", body).await;
     }
 
     /// The log entries since the last call: `browser` (the console) or `performance` (requests).
-    pub async fn log(&self, kind: &str) -> Vec<Value> {
+    pub(crate) async fn log(&self, kind: &str) -> Vec<Value> {
         let log = self.post("se/log", json!({ "type": kind })).await;
         log.as_array().cloned().unwrap_or_default()
     }
@@ -138,7 +138,7 @@ impl Browser {
     }
 
     /// Resizes the window.
-    pub async fn resize(&self, width: u32, height: u32, phone: bool) {
+    pub(crate) async fn resize(&self, width: u32, height: u32, phone: bool) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
         self.devtools("Emulation.setDeviceMetricsOverride", metrics)
@@ -146,14 +146,14 @@ impl Browser {
     }
 
     /// Sets the preferred colour scheme: `light` or `dark`.
-    pub async fn prefer(&self, scheme: &str) {
+    pub(crate) async fn prefer(&self, scheme: &str) {
         let feature = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
         let media = json!({ "features": feature });
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
     /// Ends the session. After a failed test, `Drop` does it.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         let _ = self.client.clone().close().await;
     }
 }

@@ -8,7 +8,7 @@ const OPEN_ALL: &str =
     "document.querySelectorAll('details').forEach((one) => { one.open = true; })";
 
 /// On the smallest common phone, no content exceeds the right edge.
-pub async fn phone(browser: &Browser) {
+pub(crate) async fn phone(browser: &Browser) {
     browser.resize(360, 740, true).await;
     for open in ["true", OPEN_ALL] {
         browser.eval(open).await;
@@ -46,7 +46,7 @@ const FAINT: &str = "(() => {
 const BACKGROUND: &str =
     "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]";
 
-pub async fn schemes(browser: &Browser) {
+pub(crate) async fn schemes(browser: &Browser) {
     browser.eval(OPEN_ALL).await;
     let mut backgrounds = Vec::new();
     for scheme in ["light", "dark"] {

@@ -69,7 +69,7 @@ fn page(folder: &Path) -> PathBuf {
 }
 
 fn in_page(page: PathBuf, test: impl AsyncFnOnce(&Browser)) {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = harness::runtime::new().unwrap();
     runtime.block_on(async {
         let browser = Browser::open(&page).await;
         test(&browser).await;

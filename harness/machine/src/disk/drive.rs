@@ -31,7 +31,7 @@ pub struct Blank {
 
 /// A disk.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Drive {
+pub(crate) struct Drive {
     /// Name in QEMU, and serial number for the guest.
     pub id: String,
     /// The file that QEMU opens.
@@ -51,7 +51,7 @@ pub struct Drive {
 
 /// Format of a disk file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Format {
+pub(crate) enum Format {
     /// Plain bytes.
     Raw,
     /// QEMU's own format.
@@ -60,7 +60,7 @@ pub enum Format {
 
 impl Format {
     /// The name that QEMU uses.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
@@ -70,7 +70,7 @@ impl Format {
 
 /// Origin of a drive's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// Created empty for this machine.
     Blank(Blank),
     /// An overlay on a file that is never written.

@@ -236,15 +236,13 @@ fn absolute(file: &Path) -> Result<PathBuf, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tools;
     use super::*;
     use std::os::unix::fs::FileExt as _;
 
     #[test]
     fn blank_with_a_label_is_ext4() {
-        if command::find("mke2fs").is_none() {
-            eprintln!("skipped: no mke2fs on this host");
-            return;
-        }
+        tools::require("mke2fs");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.img");
         let blank = Blank {
@@ -264,10 +262,8 @@ mod tests {
 
     #[test]
     fn partition_has_its_name_and_the_file_system() {
-        if command::find("mke2fs").is_none() || command::find("sfdisk").is_none() {
-            eprintln!("skipped: no mke2fs or sfdisk on this host");
-            return;
-        }
+        tools::require("mke2fs");
+        tools::require("sfdisk");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("state.img");
         let blank = Blank {

@@ -2,6 +2,8 @@
 
 mod drive;
 pub(crate) mod image;
+#[cfg(test)]
+mod tools;
 pub(crate) mod volume;
 pub(crate) mod write_cache;
 

@@ -135,6 +135,7 @@ pub(crate) fn drive(id: &str, file: PathBuf, bus: Bus) -> Drive {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tools;
     use super::*;
     use std::io::Read as _;
 
@@ -193,10 +194,7 @@ mod tests {
 
     #[test]
     fn iso_has_its_label_and_long_file_names() {
-        if command::find("xorriso").is_none() {
-            eprintln!("skipped: no xorriso on this host");
-            return;
-        }
+        tools::require("xorriso");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config.img");
         let mut written = Volume::config_drive("#cloud-config\n");

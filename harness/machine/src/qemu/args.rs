@@ -12,7 +12,7 @@ use crate::services::metadata;
 
 /// How the lines of the machine (serial, QMP, boot events) are connected.
 #[derive(Debug, Clone, Copy)]
-pub enum Connections {
+pub(crate) enum Connections {
     /// Connected sockets that QEMU inherits. No early output of the guest is lost, no socket path
     /// can be too long, and no other process can connect.
     Inherited {
@@ -30,7 +30,7 @@ pub enum Connections {
 }
 
 /// The arguments, without the program name.
-pub fn arguments(plan: &Plan, connections: Connections) -> Vec<String> {
+pub(crate) fn arguments(plan: &Plan, connections: Connections) -> Vec<String> {
     let mut args = Args::default();
     args.add("-nodefaults", &[]).add("-no-user-config", &[]);
     args.add("-name", &[&plan.name]);

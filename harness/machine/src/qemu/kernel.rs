@@ -13,7 +13,7 @@ const KERNEL_MIB: u64 = 64;
 ///
 /// # Errors
 /// The file is missing or shorter than declared.
-pub fn check_kernel(file: &Path) -> Result<(), String> {
+pub(crate) fn check_kernel(file: &Path) -> Result<(), String> {
     let opened = open("kernel", file)?;
     let length = length(&opened, file)?;
     let mut header = [0; 0x206];
@@ -47,7 +47,7 @@ const HEAD: u64 = 128 << 10;
 ///
 /// # Errors
 /// The kernel cannot be read, or the copy cannot be written.
-pub fn copy_head(kernel: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy_head(kernel: &Path, to: &Path) -> Result<(), String> {
     let from = open("kernel", kernel)?;
     let copied = File::create(to).and_then(|mut to| io::copy(&mut from.take(HEAD), &mut to));
     copied
@@ -59,7 +59,7 @@ pub fn copy_head(kernel: &Path, to: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// The file is missing, or it ends inside an archive member.
-pub fn check_initrd(file: &Path) -> Result<(), String> {
+pub(crate) fn check_initrd(file: &Path) -> Result<(), String> {
     let opened = open("initrd", file)?;
     let length = length(&opened, file)?;
     match ends_within_a_file(BufReader::new(opened), length) {
@@ -77,7 +77,7 @@ pub fn check_initrd(file: &Path) -> Result<(), String> {
 
 /// The least memory, in MiB, with which a guest can unpack its initrd. The initrd is in memory
 /// twice: packed and unpacked.
-pub fn least_memory(initrd: Option<&Path>) -> u64 {
+pub(crate) fn least_memory(initrd: Option<&Path>) -> u64 {
     let bytes = initrd
         .and_then(|file| file.metadata().ok())
         .map_or(0, |m| m.len());

@@ -87,9 +87,7 @@ pub(crate) fn launch(
     if waits {
         command.arg("-S");
     }
-    if std::env::var_os(TUNABLES.0).is_none() {
-        command.env(TUNABLES.0, TUNABLES.1);
-    }
+    command.env(TUNABLES.0, TUNABLES.1);
     // A process group of its own: Ctrl-C in a terminal reaches only this process, which then stops QEMU.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let ends = [(serial_end, SERIAL), (qmp_end, QMP), (events_end, EVENTS)];

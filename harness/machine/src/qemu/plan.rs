@@ -9,7 +9,7 @@ use crate::profile::{Accelerator, Board, Cpus, Network, ResolvedFirmware};
 
 /// A machine from QEMU's point of view.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The profile's name, shown in the process list.
     pub name: String,
     /// The board.
@@ -58,7 +58,7 @@ pub struct Plan {
 impl Plan {
     /// The same machine, started at power-on.
     #[must_use]
-    pub fn at_power_on(mut self) -> Self {
+    pub(crate) fn at_power_on(mut self) -> Self {
         self.incoming = None;
         if let Some(direct) = &mut self.direct {
             direct.kernel_head = None;
@@ -70,20 +70,20 @@ impl Plan {
     }
 
     /// Whether this QEMU never boots the kernel: it resumes from a saved state, and a reset ends it.
-    pub fn never_boots(&self) -> bool {
+    pub(crate) fn never_boots(&self) -> bool {
         self.incoming.is_some() && self.ends_at_reset()
     }
 
     /// Whether a reset of the guest ends QEMU. Under TCG, translating code again in pages that held
     /// translated code makes a boot take two to three times as long; only a new process avoids that.
-    pub fn ends_at_reset(&self) -> bool {
+    pub(crate) fn ends_at_reset(&self) -> bool {
         matches!(self.accelerator, Accelerator::Tcg { .. })
     }
 }
 
 /// The source of a saved state.
 #[derive(Debug, Clone)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// A file that QEMU inherits, open for reading.
     Inherited(PathBuf),
     /// QEMU receives the URI by QMP after it started.
@@ -92,7 +92,7 @@ pub enum Incoming {
 
 /// Guest memory as a file on this host.
 #[derive(Debug, Clone)]
-pub enum MemoryFile {
+pub(crate) enum MemoryFile {
     /// Writes of the guest go to the file: a checkpoint can be made.
     Written(PathBuf),
     /// Writes of the guest stay private to this machine.
@@ -103,7 +103,7 @@ pub enum MemoryFile {
 
 /// A direct kernel boot.
 #[derive(Debug, Clone)]
-pub struct Direct {
+pub(crate) struct Direct {
     /// Kernel image.
     pub kernel: PathBuf,
     /// The beginning of the kernel, for a machine that never boots it. QEMU needs only the header, but

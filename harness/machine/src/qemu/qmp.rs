@@ -29,7 +29,7 @@ const ANSWER_SECONDS: u64 = 20;
 
 /// State that QEMU reported by events.
 #[derive(Debug, Clone, Default)]
-pub struct Reported {
+pub(crate) struct Reported {
     /// The reason of the SHUTDOWN event (`guest-shutdown`, `host-signal`, ...).
     pub shutdown: Option<String>,
     /// One entry for each finished transfer of state: whether it completed.
@@ -37,14 +37,14 @@ pub struct Reported {
 }
 
 /// Counts the resets of a machine, over all its QEMU processes.
-pub type Resets = Arc<AtomicU64>;
+pub(crate) type Resets = Arc<AtomicU64>;
 
 /// Senders for the answers that callers wait for. `None` after QEMU has exited, so that nobody waits in
 /// vain.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>>;
 
 /// The control connection of a running QEMU.
-pub struct Qmp {
+pub(crate) struct Qmp {
     out: tokio::sync::Mutex<OwnedWriteHalf>,
     waiting: Waiting,
     next: AtomicU64,
@@ -82,7 +82,7 @@ impl Qmp {
     }
 
     /// What QEMU reported by events so far.
-    pub fn reported(&self) -> Reported {
+    pub(crate) fn reported(&self) -> Reported {
         self.reported.borrow().clone()
     }
 

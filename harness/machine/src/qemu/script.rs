@@ -17,7 +17,7 @@ use base::shell;
 const PORT: u16 = 2222;
 /// The text of the script. `private` is the machine's own folder, which no longer exists when the script
 /// runs.
-pub fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
+pub(crate) fn text(qemu: &Path, plan: &Plan, private: &Path) -> String {
     let mut plan = plan.clone();
     plan.ssh_port = PORT;
     // The script always starts at power-on, even if the trial started from a checkpoint.

@@ -15,7 +15,7 @@ const HEADER: usize = 12;
 const ADDRESS: [u8; 2] = [0, 1];
 
 /// Lower-case names and their addresses.
-pub type Names = BTreeMap<String, Ipv4Addr>;
+pub(super) type Names = BTreeMap<String, Ipv4Addr>;
 
 /// A running name server; dropping it stops it.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The target of a connection.
 #[derive(Clone)]
-pub struct Target {
+pub(crate) struct Target {
     /// Host port.
     pub port: u16,
     /// The identity of the machine that should answer.
@@ -34,7 +34,7 @@ pub struct Target {
 
 /// Connects until it succeeds, the login is refused, or `limit` passes. Calls `given_up` between
 /// attempts.
-pub fn connect(
+pub(super) fn connect(
     target: &Target,
     login: &Login,
     limit: Duration,

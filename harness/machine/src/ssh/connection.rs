@@ -15,7 +15,7 @@ const REFUSALS: [ErrorCode; 2] = [ErrorCode::Session(-18), ErrorCode::Session(-1
 
 /// Why a call failed.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub enum SshError {
+pub(crate) enum SshError {
     /// The guest refused the login.
     #[error("refused")]
     Refused,
@@ -44,10 +44,10 @@ impl From<io::Error> for SshError {
 }
 
 /// A stage of the way to a connection, and when it was reached.
-pub type Stage = (&'static str, Instant);
+pub(super) type Stage = (&'static str, Instant);
 
 /// A session and the socket below it.
-pub struct Connection {
+pub(crate) struct Connection {
     session: Session,
     socket: TcpStream,
     stages: Vec<Stage>,
@@ -56,7 +56,11 @@ pub struct Connection {
 impl Connection {
     /// Connects to a port of this host and exchanges keys. An SSH server speaks first; if it sends
     /// nothing within `banner_timeout`, nothing listens in the guest yet.
-    pub fn open(port: u16, banner_timeout: Duration, end: Instant) -> Result<Self, SshError> {
+    pub(crate) fn open(
+        port: u16,
+        banner_timeout: Duration,
+        end: Instant,
+    ) -> Result<Self, SshError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let socket = TcpStream::connect_timeout(&address, banner_timeout)?;
         socket.set_nodelay(true)?;
@@ -81,12 +85,12 @@ impl Connection {
     }
 
     /// Records that a stage is reached now.
-    pub fn reached(&mut self, what: &'static str) {
+    pub(crate) fn reached(&mut self, what: &'static str) {
         self.stages.push((what, Instant::now()));
     }
 
     /// The stages reached so far.
-    pub fn stages(&self) -> &[Stage] {
+    pub(crate) fn stages(&self) -> &[Stage] {
         &self.stages
     }
 
@@ -101,7 +105,7 @@ impl Connection {
     }
 
     /// Calls libssh2 until it no longer returns EAGAIN.
-    pub fn until<T>(
+    pub(crate) fn until<T>(
         &self,
         end: Instant,
         mut call: impl FnMut(&Session) -> Result<T, ssh2::Error>,
@@ -115,7 +119,7 @@ impl Connection {
     }
 
     /// The socket events that libssh2 waits for.
-    pub fn wanted(&self) -> PollFlags {
+    pub(crate) fn wanted(&self) -> PollFlags {
         match self.session.block_directions() {
             BlockDirections::None | BlockDirections::Inbound => PollFlags::POLLIN,
             BlockDirections::Outbound => PollFlags::POLLOUT,
@@ -124,7 +128,7 @@ impl Connection {
     }
 
     /// Waits for the [wanted](Self::wanted) events.
-    pub fn wait(&self, end: Instant) -> Result<(), SshError> {
+    pub(crate) fn wait(&self, end: Instant) -> Result<(), SshError> {
         if ready(&self.socket, self.wanted(), end)? {
             Ok(())
         } else {
@@ -133,7 +137,11 @@ impl Connection {
     }
 
     /// Reads available bytes. `None` if there are none now, zero at the end.
-    pub fn read(&self, stream: &mut Stream, buffer: &mut [u8]) -> Result<Option<usize>, SshError> {
+    pub(crate) fn read(
+        &self,
+        stream: &mut Stream,
+        buffer: &mut [u8],
+    ) -> Result<Option<usize>, SshError> {
         match stream.read(buffer) {
             Ok(n) => Ok(Some(n)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
@@ -143,7 +151,7 @@ impl Connection {
 
     /// Writes as many bytes as the guest accepts now, possibly none. A packet that was sent partly must
     /// be completed by the same call before any other; for that this waits.
-    pub fn write(
+    pub(crate) fn write(
         &self,
         channel: &mut Channel,
         bytes: &[u8],
@@ -161,17 +169,17 @@ impl Connection {
 
     /// Whether unread bytes are buffered. Any call of libssh2 reads all bytes of the socket, for all
     /// channels, so the socket does not signal them again.
-    pub fn unread(channel: &Channel) -> bool {
+    pub(crate) fn unread(channel: &Channel) -> bool {
         channel.read_window().available > 0 || channel.eof()
     }
 
     /// Whether the guest accepts more bytes. As with [`Self::unread`], the socket signals that only once.
-    pub fn takes(channel: &Channel) -> bool {
+    pub(crate) fn takes(channel: &Channel) -> bool {
         channel.write_window().remaining > 0
     }
 
     /// The host key, in SSH wire format.
-    pub fn host_key(&self) -> Vec<u8> {
+    pub(crate) fn host_key(&self) -> Vec<u8> {
         self.session
             .host_key()
             .map(|(key, _)| key.to_vec())
@@ -179,7 +187,7 @@ impl Connection {
     }
 
     /// The socket, for polling together with others.
-    pub fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 }
@@ -200,7 +208,7 @@ fn ready(socket: &TcpStream, events: PollFlags, end: Instant) -> io::Result<bool
 
 /// Converts a duration to a poll timeout. Rounds up, because the last wait would otherwise spin with
 /// zero.
-pub fn timeout(left: Duration) -> PollTimeout {
+pub(super) fn timeout(left: Duration) -> PollTimeout {
     let millis = left.as_micros().div_ceil(1000);
     i32::try_from(millis)
         .ok()

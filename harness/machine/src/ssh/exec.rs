@@ -17,7 +17,7 @@ const TAIL_BYTES: usize = 2000;
 
 /// Runs `command` on a connection that serves nothing else, until `end`. `limit` is the original
 /// timeout, for the message.
-pub fn run(
+pub(super) fn run(
     connection: &Connection,
     command: &str,
     limit: Duration,
@@ -40,7 +40,7 @@ pub fn run(
 }
 
 /// A running command.
-pub struct Command {
+pub(super) struct Command {
     line: String,
     limit: Duration,
     end: Instant,
@@ -53,7 +53,7 @@ pub struct Command {
 }
 
 /// The result of a step.
-pub enum Progress {
+pub(super) enum Progress {
     /// The command ended.
     Ended,
     /// Bytes were moved, and more may follow.
@@ -64,7 +64,7 @@ pub enum Progress {
 
 impl Command {
     /// A command that has not started.
-    pub fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
+    pub(super) fn new(line: String, stdin: Vec<u8>, limit: Duration, end: Instant) -> Self {
         Self {
             line,
             limit,
@@ -78,12 +78,12 @@ impl Command {
     }
 
     /// The deadline of the command.
-    pub fn end(&self) -> Instant {
+    pub(super) fn end(&self) -> Instant {
         self.end
     }
 
     /// Moves all bytes that can be moved now.
-    pub fn advance(&mut self, connection: &Connection) -> Result<Progress, SshError> {
+    pub(super) fn advance(&mut self, connection: &Connection) -> Result<Progress, SshError> {
         let end = self.end;
         if Instant::now() >= end {
             return Err(SshError::Deadline);
@@ -119,7 +119,7 @@ impl Command {
     }
 
     /// The result for the caller.
-    pub fn outcome(self, outcome: Result<(), SshError>) -> Result<Output, MachineError> {
+    pub(super) fn outcome(self, outcome: Result<(), SshError>) -> Result<Output, MachineError> {
         let Self { line, output, .. } = self;
         match outcome {
             Ok(()) => Ok(output),
@@ -192,7 +192,7 @@ fn printed(output: &Output) -> String {
 
 /// A POSIX script that writes its input to a temporary file and renames it after all bytes arrived.
 /// To the guest, a broken connection looks like the end of the input.
-pub fn upload_script(to: &str, mode: u32, length: usize) -> String {
+pub(super) fn upload_script(to: &str, mode: u32, length: usize) -> String {
     let to = shell::quote(to);
     format!(
         "set -e; test ! -d {to}; t=$(mktemp {to}.XXXXXX); trap 'rm -f \"$t\"' EXIT; \

@@ -21,7 +21,7 @@ const NONCE_PREFIX: &str = "nonce:";
 
 /// The identity of a machine.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The machine's own nonce.
     own: String,
     /// The nonces of the machines it was forked from.
@@ -41,7 +41,7 @@ struct Pin {
 
 /// The result of checking a host key.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Known {
+pub(crate) enum Known {
     /// The pinned key.
     Yes,
     /// The key of the checkpoint; other forks may have it as well.
@@ -54,7 +54,7 @@ pub enum Known {
 
 impl Identity {
     /// An identity without a pin. `direct`: the nonce is on the kernel command line as well.
-    pub fn new(own: String, direct: bool) -> Self {
+    pub(crate) fn new(own: String, direct: bool) -> Self {
         Self {
             own,
             inherited: Vec::new(),
@@ -66,7 +66,7 @@ impl Identity {
     /// The identity of a fork: until it is reset, it has the host key and the command line of its
     /// checkpoint.
     #[must_use]
-    pub fn forked(mut self, nonces: &[String], host_key: &[u8]) -> Self {
+    pub(crate) fn forked(mut self, nonces: &[String], host_key: &[u8]) -> Self {
         self.inherited = nonces.to_vec();
         *self.pin.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(Pin {
             host_key: host_key.to_vec(),
@@ -77,14 +77,14 @@ impl Identity {
     }
 
     /// The nonces that may be on the kernel command line.
-    pub fn nonces(&self) -> Vec<String> {
+    pub(crate) fn nonces(&self) -> Vec<String> {
         let own = self.own.clone();
         [own].into_iter().chain(self.inherited.clone()).collect()
     }
 
     /// The identity of a restored machine: its nonces, its own first, and the host key if one was pinned
     /// for its current boot.
-    pub fn restored(nonces: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
+    pub(crate) fn restored(nonces: &[String], direct: bool, host_key: Option<&[u8]>) -> Self {
         let (own, inherited) = nonces.split_first().unzip();
         let inherited = inherited.unwrap_or_default();
         let identity = Self::new(own.cloned().unwrap_or_default(), direct);
@@ -98,20 +98,20 @@ impl Identity {
     }
 
     /// The host key that is pinned for the boot after `resets` resets.
-    pub fn pinned_after(&self, resets: u64) -> Option<Vec<u8>> {
+    pub(crate) fn pinned_after(&self, resets: u64) -> Option<Vec<u8>> {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         let pin = pin.as_ref().filter(|pin| pin.resets == resets)?;
         Some(pin.host_key.clone())
     }
 
     /// The pinned host key.
-    pub fn pinned(&self) -> Option<Vec<u8>> {
+    pub(crate) fn pinned(&self) -> Option<Vec<u8>> {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         pin.as_ref().map(|pin| pin.host_key.clone())
     }
 
     /// Checks a host key after `resets` resets.
-    pub fn knows(&self, host_key: &[u8], resets: u64) -> Known {
+    pub(crate) fn knows(&self, host_key: &[u8], resets: u64) -> Known {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         match &*pin {
             Some(pin) if pin.resets == resets && pin.host_key != host_key => Known::No,
@@ -125,7 +125,7 @@ impl Identity {
     /// command line. Initially only root can read the file; the command changes its mode, so that forks of
     /// this machine save that time (0.2 s under emulation). To save time as well, it uses only builtins of
     /// the shell.
-    pub fn question() -> String {
+    pub(crate) fn question() -> String {
         let file = format!("/sys/firmware/qemu_fw_cfg/by_name/{FW_CFG}/raw");
         format!(
             "f={file}; [ ! -e $f ] || [ -r $f ] || sudo -n chmod a+r $f; read -r nonce < $f; \
@@ -134,7 +134,7 @@ impl Identity {
     }
 
     /// Whether an answer to the question carries the nonce of this machine.
-    pub fn is_ours(&self, answer: &str) -> bool {
+    pub(crate) fn is_ours(&self, answer: &str) -> bool {
         let mut lines = answer.lines();
         let nonce = lines.find_map(|line| line.strip_prefix(NONCE_PREFIX));
         let on_command_line = |nonce: &String| {
@@ -148,7 +148,7 @@ impl Identity {
     }
 
     /// Pins the key of a machine whose nonce was read back.
-    pub fn pin(&self, host_key: &[u8], resets: u64) {
+    pub(crate) fn pin(&self, host_key: &[u8], resets: u64) {
         let mut pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner);
         *pin = Some(Pin {
             host_key: host_key.to_vec(),

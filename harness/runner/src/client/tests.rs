@@ -1,14 +1,15 @@
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use super::Client;
-use super::computer::{check_program, check_runs};
+use super::computer::computer;
 use super::door::Doors;
 use super::sandbox::sandbox;
+use crate::Project;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -27,19 +28,11 @@ fn sandbox_binds_only_the_home_directory_writable() {
     assert!(!text.contains("--share-net"), "{text}");
 }
 
-/// A client without a machine; `None` if no trial has built its root yet, or this host cannot run it.
-fn client() -> Option<Client> {
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/images");
-    let mut roots = fs::read_dir(kept).ok()?.flatten().map(|entry| entry.path());
-    let root: PathBuf = roots.find(|root| {
-        let name = root.file_name().unwrap_or_default().to_string_lossy();
-        name.starts_with("computer-client-")
-    })?;
-    if let Err(why) = check_program().and_then(|()| check_runs(&root)) {
-        eprintln!("skipped: {why}");
-        return None;
-    }
-    Client::without_keys(&root).ok()
+/// A client without a machine, on the root that `client` steps use. It is built first if it does not exist.
+fn client() -> Client {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let computer = computer(&Project::new(root.clone(), root)).unwrap();
+    Client::without_keys(&computer.root).unwrap()
 }
 
 async fn printed(client: &Client, line: &str) -> String {
@@ -50,8 +43,9 @@ async fn printed(client: &Client, line: &str) -> String {
 }
 
 #[tokio::test]
+#[ignore = "needs mmdebstrap and bwrap; `ci/test` runs it"]
 async fn home_persists_between_commands_and_tmp_does_not() {
-    let Some(client) = client() else { return };
+    let client = client();
     client.put("shop/tea", "green", LIMIT).await.unwrap();
     printed(&client, "echo mine > note; echo gone > /tmp/note").await;
     let line = "cat ~/note shop/tea; ls /tmp";
@@ -59,8 +53,9 @@ async fn home_persists_between_commands_and_tmp_does_not() {
 }
 
 #[tokio::test]
+#[ignore = "needs mmdebstrap and bwrap; `ci/test` runs it"]
 async fn writes_reach_no_file_of_the_host() {
-    let Some(client) = client() else { return };
+    let client = client();
     let host = tempfile::tempdir().unwrap();
     let way = host.path().display();
     let line = format!("ln -s {way} out; ! touch out/file; ! touch /usr/bin/file; ! ls {way}");
@@ -70,8 +65,9 @@ async fn writes_reach_no_file_of_the_host() {
 }
 
 #[tokio::test]
+#[ignore = "needs mmdebstrap and bwrap; `ci/test` runs it"]
 async fn processes_end_with_their_command_and_at_its_deadline() {
-    let Some(client) = client() else { return };
+    let client = client();
     let doors = Doors::default();
     let began = Instant::now();
     let left = client.run("sleep 600 & exit 3", &doors, LIMIT).await;
@@ -94,16 +90,18 @@ async fn processes_end_with_their_command_and_at_its_deadline() {
 }
 
 #[tokio::test]
+#[ignore = "needs mmdebstrap and bwrap; `ci/test` runs it"]
 async fn run_fails_when_the_output_exceeds_its_limit() {
-    let Some(client) = client() else { return };
+    let client = client();
     let endless = client.run("yes", &Doors::default(), LIMIT).await;
     let why = endless.unwrap_err().to_string();
     assert!(why.contains("more than 16 MiB"), "{why}");
 }
 
 #[tokio::test]
+#[ignore = "needs mmdebstrap and bwrap; `ci/test` runs it"]
 async fn client_reaches_opened_ports_and_no_other_port_of_the_host() {
-    let Some(client) = client() else { return };
+    let client = client();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {

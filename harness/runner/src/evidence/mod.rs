@@ -13,4 +13,4 @@ mod snapshot;
 pub use folder::{Evidence, VERSION};
 pub(crate) use record::{FileRecord, RECORD, Record, TREE};
 pub(crate) use snapshot::{KEY, MACHINE, Part};
-pub use snapshot::{LIMIT_MIB, LIMIT_VARIABLE, limit, sweep, write_key};
+pub use snapshot::{LIMIT_MIB, limit, sweep, write_key};

@@ -23,8 +23,6 @@ pub(crate) const KEY: &str = "login-key";
 const MOST: usize = 10;
 /// The default size limit of a snapshot in MiB.
 pub const LIMIT_MIB: u64 = 1024;
-/// The environment variable with the size limit in MiB.
-pub const LIMIT_VARIABLE: &str = "HARNESS_MACHINE_LIMIT";
 
 /// The size limit in bytes, from a limit in MiB or the default.
 pub fn limit(mib: Option<u64>) -> u64 {

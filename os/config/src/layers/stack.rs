@@ -157,15 +157,25 @@ impl Stack {
         let name = format!("kernel argument {}", redacted(&argument.text));
         let value = normalized(argument.layer());
         let Err(error) = self.try_add(&name, &value) else {
-            self.problems.extend(truncated_name(&value, || name));
+            let truncated = truncated_name(&value, || name);
+            let truncated = truncated.map(|problem| of_argument(argument, problem));
+            self.problems.extend(truncated);
             return;
         };
         let as_text = argument
             .layer_as_text()
             .map(|text| self.try_add(&name, &normalized(text)));
         if !matches!(as_text, Some(Ok(()))) {
-            self.report([Problem::new(name, error)], Consequence::Ignored);
+            let problem = of_argument(argument, Problem::new(name, error));
+            self.report([problem], Consequence::Ignored);
         }
+    }
+}
+
+fn of_argument(argument: &cmdline::Argument, problem: Problem) -> Problem {
+    Problem {
+        argument: Some(argument.keys.clone()),
+        ..problem
     }
 }
 

@@ -299,7 +299,7 @@ fn boot_continues_when_the_host_name_cannot_be_set() {
             .steps
             .last()
             .unwrap()
-            .contains("promote_secondaries")
+            .contains("ping_group_range")
     );
 }
 

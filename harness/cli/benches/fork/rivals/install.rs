@@ -13,7 +13,7 @@ const SHOWN: usize = 600;
 const PANIC: &str = "Kernel panic";
 
 /// Runs a command that must succeed; the error includes its last output.
-pub async fn done(command: &mut Command) -> Result<()> {
+pub(super) async fn done(command: &mut Command) -> Result<()> {
     let name = command.as_std().get_program().to_owned();
     let name = name.display();
     command.stdin(Stdio::null()).kill_on_drop(true);
@@ -36,7 +36,7 @@ pub async fn done(command: &mut Command) -> Result<()> {
 }
 
 /// The program of a crate in a version, built if it is not cached.
-pub async fn from_crates(
+pub(super) async fn from_crates(
     folder: &Path,
     name: &str,
     version: &str,
@@ -55,7 +55,7 @@ pub async fn from_crates(
 }
 
 /// The folder with the programs of a Python package in a version, in its own virtual environment.
-pub async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathBuf> {
+pub(super) async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathBuf> {
     let root = folder.join(format!("{name}-{version}"));
     let programs = root.join("bin");
     let whole = root.join("installed");
@@ -76,7 +76,7 @@ pub async fn from_pypi(folder: &Path, name: &str, version: &str) -> Result<PathB
 }
 
 /// A root file system with packages of a Debian release.
-pub async fn debian_root(
+pub(super) async fn debian_root(
     folder: &Path,
     name: &str,
     suite: &str,

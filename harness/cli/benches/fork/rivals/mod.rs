@@ -28,7 +28,7 @@ const BOUND: f64 = 1.0;
 const RUN_SECONDS: u64 = 120;
 
 /// The inputs of the alternative programs.
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// The folder of the benchmarks.
     pub folder: PathBuf,
     /// The kernel.
@@ -51,7 +51,7 @@ const PACKAGE: &str = "linux-image-cloud-amd64";
 const SUITE: &str = "trixie";
 
 /// Runs each program the given number of times.
-pub async fn measure(bench: &Bench, parent: &Parent, rounds: u16) -> Result<Vec<Figure>> {
+pub(crate) async fn measure(bench: &Bench, parent: &Parent, rounds: u16) -> Result<Vec<Figure>> {
     let wanted = wanted(bench)?;
     let mut virtme = Rival::new("virtme-ng", virtme::command(&wanted).await);
     let mut vmtest = Rival::new("vmtest", vmtest::command(&wanted).await);

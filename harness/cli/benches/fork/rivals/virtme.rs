@@ -25,7 +25,7 @@ const LIBRARIES: [(&str, &str, &str); 2] = [
 const SYSTEM_LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
 
 /// The command that runs `true`. Installs everything that it needs.
-pub async fn command(wanted: &Wanted) -> Result<Command> {
+pub(super) async fn command(wanted: &Wanted) -> Result<Command> {
     let folder = &wanted.folder;
     std::fs::create_dir_all(folder)?;
     let programs = install::from_pypi(folder, NAME, VERSION).await?;

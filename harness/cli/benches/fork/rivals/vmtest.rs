@@ -21,7 +21,7 @@ const INITRD: &str = include_str!("vmtest-initrd.sh");
 
 /// The command that runs `true`. Installs everything that it needs; fails if the kernel lacks a
 /// feature that vmtest needs.
-pub async fn command(wanted: &Wanted) -> Result<Command> {
+pub(super) async fn command(wanted: &Wanted) -> Result<Command> {
     let folder = &wanted.folder;
     let program = install::from_crates(folder, NAME, VERSION, &[]).await?;
     let root = install::debian_root(folder, NAME, &wanted.suite, PACKAGES).await?;

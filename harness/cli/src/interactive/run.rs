@@ -1,0 +1,45 @@
+//! `harness run`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::artifacts::Artifacts;
+use machine::MachineError;
+use machine::profile::ResolvedProfile;
+
+use super::{background, boot, foreground};
+
+/// The options of `harness run`.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The hardware profile.
+    pub profile: ResolvedProfile,
+    /// Kernel and initrd.
+    pub artifacts: Artifacts,
+    /// Start with an empty state disk.
+    pub fresh: bool,
+    /// The port of this host for SSH; the default is 2222.
+    pub port: u16,
+    /// The memory in MiB; the default is that of the profile.
+    pub memory: Option<u64>,
+    /// Additional kernel arguments.
+    pub append: Vec<String>,
+    /// User data, to which the user's keys are added.
+    pub cloud_config: Option<PathBuf>,
+    /// Leave the machine running in the background when it is ready.
+    pub background: bool,
+    /// The folder of the state disk and the lock.
+    pub state_folder: PathBuf,
+}
+
+/// Boots the machine, with its serial console in this terminal, or in the background.
+///
+/// # Errors
+/// The machine cannot be started, or it failed.
+pub fn run(options: RunOptions) -> Result<ExitCode, MachineError> {
+    match (background::is_owner(), options.background) {
+        (true, _) => background::own(boot::start(&options)),
+        (false, true) => background::start(&options.state_folder),
+        (false, false) => foreground::run(boot::start(&options)),
+    }
+}

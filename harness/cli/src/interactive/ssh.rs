@@ -1,0 +1,40 @@
+//! `harness ssh`.
+
+use std::ffi::OsStr;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use base::command;
+use machine::{MachineError, RANCHEROS};
+
+use super::other;
+use super::state::StateFolder;
+
+/// Replaces this process by the system's SSH client, connected to the running machine. If `command` is not
+/// empty, it runs instead of a shell.
+///
+/// # Errors
+/// No machine is running, or there is no SSH client.
+pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, MachineError> {
+    let state = StateFolder::new(state_folder);
+    let port = state.running()?.and_then(|running| running.port);
+    let port =
+        port.ok_or_else(|| other("no machine is running; hint: start one with `harness run`"))?;
+    let client = command::find("ssh")
+        .ok_or_else(|| other("ssh is not installed; hint: `apt install openssh-client`"))?;
+    let key = Some(state.login_key()).filter(|key| key.is_file());
+    let key = key
+        .iter()
+        .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);
+    // The machine creates new host keys with each new state disk, and it listens only on the loopback
+    // interface.
+    let error = Command::new(client)
+        .args(key)
+        .args(["-p", &port.to_string(), "-o", "StrictHostKeyChecking=no"])
+        .args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"])
+        .args([&format!("{}@127.0.0.1", RANCHEROS.user), "--"])
+        .args(command)
+        .exec();
+    Err(other(format!("cannot start ssh: {error}")))
+}
