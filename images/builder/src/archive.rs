@@ -109,11 +109,18 @@ pub(crate) fn reference(definition: &Definition) -> String {
 /// The configuration of an image; `layers` are the hashes of its layers' tar archives, lowest first.
 pub(crate) fn config(definition: &Definition, layers: &[String]) -> Result<Vec<u8>> {
     let layers: Vec<String> = layers.iter().map(|id| format!("sha256:{id}")).collect();
+    let mut run =
+        json!({ "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } });
+    if definition.entrypoint.is_empty() {
+        run["Cmd"] = json!(["/bin/sh"]);
+    } else {
+        run["Entrypoint"] = json!(definition.entrypoint);
+    }
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
-        "config": { "Cmd": ["/bin/sh"], "Env": [SEARCH_PATH], "Labels": { "io.rancher.os.image": definition.name } },
+        "config": run,
         "rootfs": { "type": "layers", "diff_ids": layers },
     });
     serde_json::to_vec(&config).context(|| "write an image's config".into())

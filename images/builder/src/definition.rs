@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{BuildError, Context, Result};
+use crate::{BuildError, Context, Result, go};
 
 /// The definition of the squashfs root.
 pub(crate) const ROOT: &str = "root";
@@ -33,6 +33,12 @@ pub(crate) struct Definition {
     /// Whether the image is for a registry only and not included in the root.
     #[serde(default)]
     pub(crate) registry: bool,
+    /// The path of a Go program in the image, which is built from the folder `go/` (with `registry` only).
+    #[serde(default)]
+    pub(crate) go: Option<PathBuf>,
+    /// The program that a container runs, and its first arguments; those of `docker run` follow.
+    #[serde(default)]
+    pub(crate) entrypoint: Vec<String>,
     /// The keys of the distribution's archive, if Debian's keys do not sign it.
     #[serde(default)]
     pub(crate) keyring: Option<Keyring>,
@@ -101,6 +107,11 @@ impl Definition {
     /// Whether it is part of the OS.
     fn of_the_os(&self) -> bool {
         self.suite.is_none() && !self.registry
+    }
+
+    /// The folder with the source of the Go program.
+    pub(crate) fn go_source(&self) -> PathBuf {
+        self.folder.join("go")
     }
 
     /// The folder that is copied into the image.
@@ -179,28 +190,77 @@ fn load(folder: &Path) -> Result<Definition> {
     let step = || format!("read {}", file.display());
     let text = std::fs::read_to_string(&file).context(step)?;
     let mut definition: Definition = serde_yaml::from_str(&text).context(step)?;
-    check_paths(&definition).map_err(|cause| BuildError::new(step(), cause))?;
     definition.name = folder
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
     definition.folder = folder.into();
+    check_paths(&definition)
+        .and_then(|()| check_programs(&definition))
+        .map_err(|(key, cause)| BuildError::new(at_key(&file, &text, key), cause))?;
     Ok(definition)
 }
 
-/// Checks that all paths are inside the image.
-fn check_paths(definition: &Definition) -> std::result::Result<(), String> {
-    let links = definition.links.keys();
-    let paths = links.chain(definition.folders.keys());
-    let mut paths = paths
-        .chain(definition.modes.keys())
-        .chain(&definition.certificates);
-    let is_outside = |path: &&PathBuf| path.components().any(|part| part == Component::ParentDir);
-    match paths.find(is_outside) {
-        Some(path) => Err(format!("`{}` is outside the image", path.display())),
-        None => Ok(()),
+/// The step of an error in the value of a key at the top level, with the line of the key.
+fn at_key(file: &Path, text: &str, key: &str) -> String {
+    let is_key = |line: &str| {
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.starts_with(':'))
+    };
+    match text.lines().position(is_key) {
+        Some(line) => format!("read {}, line {}", file.display(), line + 1),
+        None => format!("read {}", file.display()),
     }
+}
+
+/// A key, and what is wrong with its value.
+type Mistake = (&'static str, String);
+
+/// Checks the program that the image runs, and the one that is built for it.
+fn check_programs(definition: &Definition) -> std::result::Result<(), Mistake> {
+    if let Some(program) = definition.entrypoint.first()
+        && !program.starts_with('/')
+    {
+        let cause =
+            format!("`{program}` is not an absolute path; hint: write `/usr/bin/{program}`");
+        return Err(("entrypoint", cause));
+    }
+    let Some(program) = &definition.go else {
+        return Ok(());
+    };
+    let cause = if !program.is_absolute() {
+        format!("`{}` is not an absolute path", program.display())
+    } else if !definition.registry {
+        "only an image with `registry: true` can have a Go program".into()
+    } else if let Some(missing) = go::FILES
+        .iter()
+        .find(|file| !definition.go_source().join(file).is_file())
+    {
+        format!(
+            "the source of the program is missing; hint: create `go/{missing}` next to this file"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(("go", cause))
+}
+
+/// Checks that all paths are inside the image.
+fn check_paths(definition: &Definition) -> std::result::Result<(), Mistake> {
+    let of_key = |key, paths: Vec<&PathBuf>| {
+        let is_outside =
+            |path: &&PathBuf| path.components().any(|part| part == Component::ParentDir);
+        match paths.into_iter().find(is_outside) {
+            Some(path) => Err((key, format!("`{}` is outside the image", path.display()))),
+            None => Ok(()),
+        }
+    };
+    of_key("links", definition.links.keys().collect())?;
+    of_key("folders", definition.folders.keys().collect())?;
+    of_key("modes", definition.modes.keys().collect())?;
+    of_key("certificates", definition.certificates.iter().collect())?;
+    of_key("go", definition.go.iter().collect())
 }
 
 #[cfg(test)]
@@ -237,8 +297,65 @@ mod tests {
         for key in ["links: { a/../../b: c }", "folders: { ../b: '755' }"] {
             std::fs::write(image.join("image.yaml"), format!("about: x\n{key}\n")).unwrap();
             let error = load_all(folder.path()).unwrap_err().to_string();
+            assert!(error.contains("image.yaml, line 2: "), "{error}");
             assert!(error.contains("is outside the image"), "{error}");
         }
+    }
+
+    /// The error of a definition with these lines after its first one.
+    fn error_of(lines: &str, sources: &[&str]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("root");
+        std::fs::create_dir_all(image.join("go")).unwrap();
+        for source in sources {
+            std::fs::write(image.join("go").join(source), "").unwrap();
+        }
+        std::fs::write(image.join("image.yaml"), format!("about: x\n{lines}\n")).unwrap();
+        let error = load_all(folder.path()).unwrap_err().to_string();
+        error.replace(&folder.path().display().to_string(), "images")
+    }
+
+    #[test]
+    fn program_error_names_file_and_line() {
+        let go = "registry: true\ngo: /usr/bin/x";
+        let cases: [(&str, &[&str], &str); 6] = [
+            (
+                "entrypoint: [etcd]",
+                &[],
+                "line 2: `etcd` is not an absolute path; hint: write `/usr/bin/etcd`",
+            ),
+            (
+                "registry: true\ngo: x",
+                &[],
+                "line 3: `x` is not an absolute path",
+            ),
+            (
+                "go: /x",
+                &[],
+                "line 2: only an image with `registry: true` can have a Go program",
+            ),
+            ("go: /../x", &[], "line 2: `/../x` is outside the image"),
+            (
+                go,
+                &[],
+                "line 3: the source of the program is missing; hint: create `go/go.mod` next to this file",
+            ),
+            (
+                go,
+                &["go.mod", "main.go"],
+                "line 3: the source of the program is missing; hint: create `go/go.sum` next to this file",
+            ),
+        ];
+        for (lines, sources, expected) in cases {
+            let expected = format!("failed to read images/root/image.yaml, {expected}");
+            assert_eq!(error_of(lines, sources), expected);
+        }
+        let text = error_of("entrypoint: etcd", &[]);
+        assert!(
+            text.contains("root/image.yaml: entrypoint: invalid type: string"),
+            "{text}"
+        );
+        assert!(text.contains("at line 2"), "{text}");
     }
 
     #[test]

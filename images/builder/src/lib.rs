@@ -16,6 +16,7 @@ mod cache;
 mod computer;
 mod definition;
 mod error;
+mod go;
 mod initrd;
 mod layout;
 mod libraries;

@@ -132,6 +132,11 @@ pub(crate) fn fetch_own(layout: &Layout, of: &str, packages: &[String]) -> Resul
     fetch_as(&format!("{OWN}{of}"), layout, &packages, &mut |_| ())
 }
 
+/// Fetches a build tool, which runs where it is unpacked and is part of no image.
+pub(crate) fn fetch_tool(layout: &Layout, name: &str, package: &str) -> Result<Packages> {
+    fetch_as(name, layout, &BTreeSet::from([package]), &mut |_| ())
+}
+
 /// Fetches a package set, unless it is cached. An earlier set with the same name is removed.
 fn fetch_as(
     name: &str,

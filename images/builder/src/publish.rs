@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cache::{self, Key, sha256};
 use crate::definition::{self, Definition};
-use crate::tree::Tree;
-use crate::{BuildError, Context, Layout, Result, archive, packages, root, system};
+use crate::tree::{Node, Tree};
+use crate::{BuildError, Context, Layout, Result, archive, go, packages, root, system};
 
 /// The version of the code that builds images; part of the cache key.
 const VERSION: u32 = 1;
@@ -164,10 +164,14 @@ fn own_files(
     if definition.suite.is_some() {
         return root::own_entries(definition);
     }
-    let packages = if definition.registry {
+    let packages = if definition.registry && !definition.packages.is_empty() {
         packages::fetch_own(layout, &definition.name, &definition.packages)?
     } else {
         packages::fetch(layout, definition::packages(all), &mut |_| ())?
     };
-    root::content(definition, &packages, below)
+    let mut tree = root::content(definition, &packages, below)?;
+    if let Some(program) = &definition.go {
+        tree.insert(program, Node::File(go::build(layout, definition)?, 0o755));
+    }
+    Ok(tree)
 }

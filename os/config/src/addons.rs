@@ -45,7 +45,7 @@ impl Config {
         })
     }
 
-    /// The images of an addon's services.
+    /// The images of an addon's services, and those that get a further name.
     ///
     /// # Errors
     /// There is no such addon, or the definition of one of its services is invalid.
@@ -53,7 +53,24 @@ impl Config {
         let addon = self.addon(name)?;
         let services = apply(&self.services, addon)?;
         let images = addon.services.keys().filter_map(|name| services.get(name));
-        Ok(images.map(|service| service.image.clone()).collect())
+        let images = images.map(|service| service.image.clone());
+        Ok(images.chain(addon.tagged().into_values()).collect())
+    }
+
+    /// The further names of images of all enabled addons, each with its image.
+    pub fn tags_of_enabled_addons(&self) -> BTreeMap<String, String> {
+        let enabled = self.enabled_addons.iter();
+        let addons = enabled.filter_map(|name| self.addons.get(name));
+        addons.flat_map(Addon::tagged).collect()
+    }
+}
+
+impl Addon {
+    /// The further names of images, each with its image.
+    pub fn tagged(&self) -> BTreeMap<String, String> {
+        let tags = self.tags.iter();
+        tags.map(|(tag, image)| (tag.clone(), expand(image)))
+            .collect()
     }
 }
 
@@ -70,10 +87,15 @@ fn apply(services: &Services, addon: &Addon) -> Result<Services, String> {
         if service.image.is_empty() {
             return Err(format!("services: {name}: no image; hint: set `image`"));
         }
-        service.image = service.image.replace("${VERSION}", crate::VERSION);
+        service.image = expand(&service.image);
         services.insert(name.clone(), service);
     }
     Ok(services)
+}
+
+/// The name of an image with the version of the OS.
+fn expand(image: &str) -> String {
+    image.replace("${VERSION}", crate::VERSION)
 }
 
 #[cfg(test)]
@@ -90,6 +112,16 @@ mod tests {
         assert_eq!(services["console"].volumes, default["console"].volumes);
         assert_eq!(services["syslog"], default["syslog"]);
         assert_eq!(config.warnings(), []);
+    }
+
+    #[test]
+    fn images_of_an_addon_include_those_with_a_further_name() {
+        let config = config("enabledAddons: [etcd, flannel]\n");
+        let named = |name: &str| format!("rancher/os-{name}:{}", crate::VERSION);
+        let images = config.images_of_addon("etcd").unwrap();
+        assert_eq!(images, [named("etcd"), named("etcdctl")]);
+        let tags: Vec<_> = config.tags_of_enabled_addons().into_iter().collect();
+        assert_eq!(tags, [("etcdctl:latest".to_owned(), named("etcdctl"))]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bollard::Docker;
 use bollard::auth::DockerCredentials;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use config::Registries;
 use futures_util::StreamExt;
 
@@ -29,4 +29,15 @@ pub async fn pull(docker: &Docker, registries: &Registries, image: &str) -> Resu
         step.map_err(|error| format!("failed to pull {image}: {error}"))?;
     }
     Ok(())
+}
+
+/// Gives an image a further name, `NAME:TAG`. Another image of that name loses it.
+///
+/// # Errors
+/// The engine does not have the image, or the name is invalid.
+pub async fn tag(docker: &Docker, image: &str, name: &str) -> Result<(), String> {
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    let options = TagImageOptionsBuilder::new().repo(repository).tag(tag);
+    let tagged = docker.tag_image(image, Some(options.build())).await;
+    tagged.map_err(|error| format!("failed to tag {image} as {name}: {error}"))
 }

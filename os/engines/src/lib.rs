@@ -16,7 +16,7 @@ mod settings;
 
 pub use connect::{connect, within};
 pub use dockerd::{PROGRAM, validate};
-pub use images::{has_image, pull};
+pub use images::{has_image, pull, tag};
 pub use process::signal;
 pub use registries::update_registries;
 pub use reload::reload;

@@ -60,6 +60,11 @@ impl Images {
         engines::pull(&self.docker, &config.registries, image).await
     }
 
+    /// Gives an image a further name.
+    pub(crate) async fn tag(&self, image: &str, name: &str) -> Result<(), String> {
+        engines::tag(&self.docker, image, name).await
+    }
+
     /// Updates the registries of both engines.
     pub(crate) async fn update_registries(&self, config: &Config) -> Result<(), String> {
         engines::update_registries(&self.docker, config).await

@@ -23,5 +23,6 @@ mod requests;
 mod service;
 mod shared;
 mod start;
+mod tags;
 
 pub use program::main;

@@ -13,7 +13,7 @@ use crate::images::Images;
 use crate::reload::{reload, set_sysctls};
 use crate::shared::{Current, ENGINE_TIMEOUT, Shared};
 use crate::start::{apply_addons, start_all};
-use crate::{missed_exits, networks, requests};
+use crate::{missed_exits, networks, requests, tags};
 
 /// Starts the system containers, and supervises them until the machine ends.
 pub fn main() -> ExitCode {
@@ -47,6 +47,7 @@ async fn supervise() -> Result<(), String> {
     loop {
         // The first time for addons that cloud-init enabled during the boot.
         apply_addons(&shared).await;
+        tags::ensure(&shared);
         if hangups.recv().await.is_none() {
             return std::future::pending().await;
         }

@@ -20,8 +20,12 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::net::UnixDatagram;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::arguments::Accepted;
+use crate::flannel::{self, Subnet};
+use crate::report::warn;
+use crate::restarted;
 
 /// The socket on which the engine reports that it is ready: sd_notify(3).
 const NOTIFY: &str = "/run/user-docker.notify";
@@ -36,16 +40,21 @@ const UNCONFIRMED_DELAY: Duration = Duration::from_secs(1);
 /// The timeout of one request to the engine, in seconds.
 const REQUEST_TIMEOUT: u64 = 30;
 
-/// Runs the engine until it exits; returns its exit status.
+/// Runs the engine until it exits; returns its exit status, or `None` if it was stopped because another subnet
+/// than `subnet` is to be used. `subnet_written` notifies of a subnet that may be another one.
 ///
 /// # Errors
 /// The engine cannot be started.
-pub(crate) fn run(accepted: &Accepted) -> std::io::Result<ExitCode> {
+pub(crate) fn run(
+    accepted: &Accepted,
+    subnet: Option<&Subnet>,
+    subnet_written: &Notify,
+) -> std::io::Result<Option<ExitCode>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let status = runtime.block_on(supervise(accepted))?;
-    Ok(code(status).into())
+    let status = runtime.block_on(supervise(accepted, subnet, subnet_written))?;
+    Ok(status.map(|status| code(status).into()))
 }
 
 /// The exit status as a shell reports it: 128 plus the signal that ended the process.
@@ -55,7 +64,11 @@ fn code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-async fn supervise(accepted: &Accepted) -> std::io::Result<ExitStatus> {
+async fn supervise(
+    accepted: &Accepted,
+    subnet: Option<&Subnet>,
+    subnet_written: &Notify,
+) -> std::io::Result<Option<ExitStatus>> {
     let mut ends = signal(SignalKind::child())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -71,6 +84,8 @@ async fn supervise(accepted: &Accepted) -> std::io::Result<ExitStatus> {
         .env("NOTIFY_SOCKET", NOTIFY)
         .spawn()?;
     let mut message = [0; 4096];
+    let mut is_ready = false;
+    let mut is_restart = false;
     // Whether the engine was ready or was asked to end: its settings work then.
     let mut is_good = false;
     loop {
@@ -80,33 +95,79 @@ async fn supervise(accepted: &Accepted) -> std::io::Result<ExitStatus> {
                     if !is_good && status.code().is_some_and(|code| code != 0) {
                         accepted.reject();
                     }
-                    return Ok(status);
+                    return Ok((!is_restart).then_some(status));
                 }
             }
             length = notify.recv(&mut message) => {
-                if is_ready(&message[..length?]) {
-                    is_good = true;
-                    if !accepted.live_restore {
-                        continue;
-                    }
+                if !has_ready_line(&message[..length?]) {
+                    continue;
+                }
+                is_good = true;
+                if accepted.live_restore {
                     engines::set_live_restore(false).await?;
                     send(&engine, Signal::SIGHUP);
+                }
+                start_saved().await;
+                is_ready = true;
+                // The subnet may have changed before.
+                subnet_written.notify_one();
+            }
+            () = subnet_written.notified(), if is_ready && !is_restart => {
+                is_restart = has_new_subnet(subnet).await;
+                if is_restart {
+                    stop_with_containers(&engine).await;
                 }
             }
             _ = hang_up.recv() => send(&engine, Signal::SIGHUP),
             _ = terminate.recv() => {
-                is_good = true;
+                (is_good, is_restart) = (true, false);
                 shut_down(&engine, survive()).await;
             }
             _ = interrupt.recv() => {
-                is_good = true;
+                (is_good, is_restart) = (true, false);
                 shut_down(&engine, survive()).await;
             }
         }
     }
 }
 
-fn is_ready(message: &[u8]) -> bool {
+/// Whether flannel has leased another subnet than the engine uses. Reports it, and saves which containers run.
+async fn has_new_subnet(used: Option<&Subnet>) -> bool {
+    let Some(new) = flannel::current().filter(|new| Some(new) != used) else {
+        return false;
+    };
+    let saved = match connect() {
+        Ok(docker) => restarted::save_running(&docker).await,
+        Err(error) => Err(error),
+    };
+    let was = used.map_or("Docker's own", |used| used.address.as_str());
+    let count = saved.as_ref().copied().unwrap_or_default();
+    warn(&format!(
+        "flannel's subnet is {} (before: {was}); restarting the engine and its {count} running containers",
+        new.address
+    ));
+    if let Err(error) = saved {
+        warn(&format!(
+            "only containers with a restart policy start again: {error}"
+        ));
+    }
+    true
+}
+
+/// Starts the containers again that ran before the engine was restarted.
+async fn start_saved() {
+    if let Ok(docker) = connect() {
+        restarted::start_saved(&docker).await;
+    }
+}
+
+fn connect() -> Result<Docker, String> {
+    let docker =
+        Docker::connect_with_unix(config::USER_DOCKER, REQUEST_TIMEOUT, API_DEFAULT_VERSION);
+    docker.map_err(|error| error.to_string())
+}
+
+fn has_ready_line(message: &[u8]) -> bool {
     message
         .split(|byte| *byte == b'\n')
         .any(|line| line == b"READY=1")
@@ -130,9 +191,15 @@ async fn shut_down(engine: &Child, survive: bool) {
     send(engine, Signal::SIGTERM);
 }
 
+/// Asks the engine to stop its containers and to exit. They keep their restart policies.
+async fn stop_with_containers(engine: &Child) {
+    // The reload after its start may not be complete, and with live restore containers would keep running.
+    let _ = tokio::time::timeout(RELOAD_TIMEOUT, reload(engine)).await;
+    send(engine, Signal::SIGTERM);
+}
+
 async fn reload(engine: &Child) -> Option<()> {
-    let docker =
-        Docker::connect_with_unix(config::USER_DOCKER, REQUEST_TIMEOUT, API_DEFAULT_VERSION);
+    let docker = connect();
     let hang_up = || send(engine, Signal::SIGHUP);
     match docker {
         Ok(docker) => engines::reload(&docker, hang_up).await,
@@ -179,8 +246,8 @@ mod tests {
     }
 
     #[test]
-    fn is_ready_when_the_message_has_the_ready_line() {
-        assert!(is_ready(b"STATUS=x\nREADY=1"));
-        assert!(!is_ready(b"STOPPING=1"));
+    fn has_ready_line_ignores_other_messages() {
+        assert!(has_ready_line(b"STATUS=x\nREADY=1"));
+        assert!(!has_ready_line(b"STOPPING=1"));
     }
 }

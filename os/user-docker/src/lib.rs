@@ -8,9 +8,11 @@
 
 mod arguments;
 mod engine_process;
+mod flannel;
 mod network;
 mod program;
 mod report;
+mod restarted;
 mod tls_server;
 
 pub use program::main;

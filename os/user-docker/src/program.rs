@@ -2,8 +2,10 @@
 
 use std::process::ExitCode;
 
+use tokio::sync::Notify;
+
 use crate::report::warn;
-use crate::{arguments, engine_process, network, tls_server};
+use crate::{arguments, engine_process, flannel, network, tls_server};
 
 /// Prepares the engine, starts it and returns its exit status when it has exited.
 pub fn main() -> ExitCode {
@@ -16,8 +18,29 @@ pub fn main() -> ExitCode {
     if let Err(error) = network::wait(&config::load_machine().config) {
         warn(&error);
     }
-    // Read again: both waits may take a minute, in which the configuration can change.
-    let loaded = config::load_machine();
+    let subnet_written = flannel::watch();
+    loop {
+        match run_engine(&subnet_written) {
+            Ok(Some(code)) => return code,
+            // The subnet of its network changed.
+            Ok(None) => (),
+            Err(error) => {
+                eprintln!("{}: {error}", engines::PROGRAM);
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+}
+
+/// Runs the engine with the current configuration and returns its exit status; `None` if it has to start again.
+fn run_engine(subnet_written: &Notify) -> std::io::Result<Option<ExitCode>> {
+    let (subnet, problem) = flannel::wait(&config::load_machine().config);
+    if let Some(problem) = problem {
+        warn(&problem);
+    }
+    // Read again: the waits may take a minute, in which the configuration can change.
+    let mut loaded = config::load_machine();
+    flannel::apply(subnet.as_ref(), &mut loaded.config);
     let mut accepted = arguments::accepted(&loaded);
     if loaded.config.userdocker.use_tls {
         match tls_server::with_tls(&accepted.words) {
@@ -25,11 +48,5 @@ pub fn main() -> ExitCode {
             Err(error) => warn(&format!("{error}; the engine runs without TLS")),
         }
     }
-    match engine_process::run(&accepted) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("{}: {error}", engines::PROGRAM);
-            ExitCode::FAILURE
-        }
-    }
+    engine_process::run(&accepted, subnet.as_ref(), subnet_written)
 }

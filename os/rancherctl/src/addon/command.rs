@@ -111,9 +111,10 @@ enum Images {
 }
 
 fn pull(config: &Config, names: &[String], which: Images) -> Result<(), String> {
-    let mut images = Vec::new();
+    let (mut images, mut tags) = (Vec::new(), Vec::new());
     for name in names {
         images.extend(config.images_of_addon(name)?);
+        tags.extend(config.addon(name)?.tagged());
     }
     block_on(async {
         let docker =
@@ -126,6 +127,9 @@ fn pull(config: &Config, names: &[String], which: Images) -> Result<(), String> 
             if which == Images::All || !engines::has_image(&docker, image).await {
                 engines::pull(&docker, &config.registries, image).await?;
             }
+        }
+        for (tag, image) in &tags {
+            engines::tag(&docker, image, tag).await?;
         }
         Ok(())
     })
