@@ -28,7 +28,7 @@ const PING: Duration = Duration::from_secs(15);
 
 /// The invariants of a trial.
 pub(crate) struct Invariants<'a> {
-    steps: &'a [Step],
+    steps: Vec<&'a Step>,
     /// Whether the machine has a system-docker that can be pinged.
     engine: bool,
     keys: &'a KeyPair,
@@ -48,7 +48,7 @@ impl<'a> Invariants<'a> {
     /// must answer as well.
     pub(crate) fn new(steps: &'a [Step], ssh_key: bool, session: &Session<'a>) -> Self {
         Self {
-            steps,
+            steps: steps.iter().collect(),
             engine: ssh_key && session.machine.reports_boot(),
             keys: session.keys,
             snapshots: session.snapshots,
@@ -57,6 +57,13 @@ impl<'a> Invariants<'a> {
             unreachable: AtomicBool::new(false),
             is_booting: false,
         }
+    }
+
+    /// Keeps those that name this machine, or none.
+    pub(crate) fn of_machine(mut self, name: Option<&str>) -> Self {
+        let on = |step: &Step| step.on.is_empty() || step.on.iter().any(|on| Some(&**on) == name);
+        self.steps.retain(|step| on(step));
+        self
     }
 
     /// Delays the first check until the end of the boot if the machine is still booting.
@@ -140,7 +147,7 @@ impl<'a> Invariants<'a> {
             let what = format!("{} is alive", RANCHEROS.system_engine);
             holds(&what, session, ping).await?;
         }
-        for step in self.steps {
+        for step in &self.steps {
             let check = async |session: &mut Session<'_>| {
                 let limit = Deadline::within(StepTimeout::unrecorded(step).limit);
                 steps::perform(step, session, &limit).await

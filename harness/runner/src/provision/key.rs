@@ -14,7 +14,7 @@ use scenario::step::WaitForStep;
 use yaml::ConsoleRules;
 
 /// The version of the checkpoint inputs. Increment it when older checkpoints become unusable.
-const VERSION: u32 = 9;
+const VERSION: u32 = 10;
 
 /// The cache key of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

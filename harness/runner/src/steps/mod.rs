@@ -66,6 +66,6 @@ pub(crate) async fn perform(
         Action::Partition(step) => partition::perform(step, session).await,
         Action::Link(step) => link::perform(step, session).await,
         Action::Capture(step) => capture::perform(step, session, deadline).await,
-        Action::Undo(target) => undo::perform(*target, session, deadline).await,
+        Action::Undo(target) => undo::perform(*target, step.on.is_empty(), session, deadline).await,
     }
 }

@@ -6,7 +6,8 @@ use futures_util::future::{select_all, try_join_all};
 
 use crate::invariants::Invariants;
 use crate::session::{Deadline, Session, StepFailure, scaled};
-use scenario::Step;
+use scenario::step::Undone;
+use scenario::{Action, Step};
 
 use super::definition::Trial;
 use super::log::Log;
@@ -36,8 +37,9 @@ impl Steps<'_> {
         let whole = Deadline::within(scaled(scenario.timeout));
         let key = scenario.machine.ssh_key;
         let mut invariants = Vec::new();
-        for session in &*sessions {
+        for (machine, session) in self.machines.all.iter().zip(&*sessions) {
             let one = Invariants::new(&scenario.invariants, key, session);
+            let one = one.of_machine(machine.name.as_deref());
             invariants.push(one.once_booted(is_booting));
         }
         let watches = invariants.iter().enumerate();
@@ -90,12 +92,13 @@ impl Steps<'_> {
         Ok(())
     }
 
-    /// Whether a step runs on a machine. A step about networks runs once.
+    /// Whether a step runs on a machine. A step about networks runs once; `undo: all` without machines is about
+    /// all.
     fn runs_on(&self, step: &Step, index: usize) -> bool {
         let name = self.machines.all[index].name.as_ref();
         match name {
             Some(name) if !step.on.is_empty() => step.on.contains(name),
-            _ => index == 0,
+            _ => index == 0 || matches!(step.action, Action::Undo(Undone::All)),
         }
     }
 }
