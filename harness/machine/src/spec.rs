@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::volume::Volume;
 use crate::network::card::CardNetwork;
+use crate::network::link::Link;
 use crate::profile::ResolvedProfile;
 use crate::services::Names;
 use crate::services::metadata::Metadata;
 use crate::services::registry::RegistrySpec;
-use crate::vm::Link;
 use yaml::ConsoleRules;
 
 /// The specification of a machine.

@@ -10,9 +10,8 @@
 //! | [`replay`] | past trials | `trial`, `evidence` |
 //! | [`provision`] | checkpoints: key, store, build, fork | |
 //! | `invariants` | what must hold throughout a trial | `steps`, `session` |
-//! | `networks` | the networks between the machines of a trial | |
 //! | `steps` | one file for each kind of step | `session`, `client` |
-//! | `session` | what steps share: connections, deadlines, active faults, judgement of output | `client`, `evidence` |
+//! | `session` | what steps share: connections, networks between machines, deadlines, active faults, judgement of output | `client`, `evidence` |
 //! | `client` | the computer beside the machine | |
 //! | [`evidence`] | the files that a trial leaves | |
 //! | [`history`] | durations of passed trials on this host | |
@@ -23,7 +22,6 @@ mod content;
 pub mod evidence;
 pub mod history;
 mod invariants;
-mod networks;
 mod project;
 pub mod provision;
 pub mod replay;

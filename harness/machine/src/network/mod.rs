@@ -3,6 +3,7 @@
 
 pub(crate) mod card;
 pub(crate) mod gate;
+pub(crate) mod link;
 pub(crate) mod names;
 pub(crate) mod relay;
 pub(crate) mod socket;

@@ -4,39 +4,22 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use switch::{Attachment, Network, NetworkError, NetworkSettings, SubnetError};
+use switch::{Attachment, Network, NetworkSettings, SubnetError};
 
 use super::hotplug::{CARD, in_slot};
 use super::machine::Machine;
 use super::process::QmpSetting;
 use crate::error::MachineError;
+use crate::network::link::Link;
 use crate::network::names::{self, Resolver};
 use crate::profile::Board;
 use crate::qemu::plugged::{NETWORK_CARD, hardware_address, slot};
-
-/// A link of a machine to a network.
-#[derive(Debug, Clone)]
-pub struct Link {
-    /// The network.
-    pub network: Network,
-    /// The machine's name there.
-    pub machine: String,
-    /// Its number there, from 1, which decides its addresses: they are the same in each fork.
-    pub number: u32,
-}
 
 /// QEMU's name of the first network.
 const FIRST: &str = "net0";
 
 /// The links of a machine, also across a power cut.
 pub(super) type Links = Arc<Mutex<Vec<Attachment>>>;
-
-impl Link {
-    fn attach(&self) -> Result<Attachment, MachineError> {
-        let attached = self.network.attach(&self.machine, self.number);
-        attached.map_err(|error: NetworkError| MachineError::Other(error.to_string()))
-    }
-}
 
 /// Attaches a machine that is not started yet. Returns the settings that give it its cards before its first
 /// instruction.

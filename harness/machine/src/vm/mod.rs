@@ -25,5 +25,4 @@ mod start;
 #[allow(clippy::module_inception, reason = "named after the type in it")]
 mod vm;
 
-pub use link::Link;
 pub use machine::Machine;

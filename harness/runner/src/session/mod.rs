@@ -5,6 +5,7 @@ mod deadline;
 mod failure;
 mod faults;
 pub(crate) mod judge;
+mod networks;
 #[allow(clippy::module_inception, reason = "named after the type in it")]
 mod session;
 mod snapshot;
@@ -15,6 +16,7 @@ pub(crate) use deadline::{
 pub(crate) use failure::{FailureKind, StepFailure, indent};
 pub(crate) use faults::ActiveFault;
 pub(crate) use judge::Wanted;
+pub(crate) use networks::Networks;
 pub(crate) use session::{Session, for_account};
 pub use snapshot::accept_all as accept_snapshots;
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use bollard::Docker;
 
 use crate::client::Client;
-use crate::networks::Networks;
 use crate::project::Project;
 use base::shell::quote;
 use machine::services::{NameServer, TimeServer};
@@ -17,6 +16,7 @@ use scenario::Account;
 use super::deadline::{Deadline, LOGIN, scaled};
 use super::failure::StepFailure;
 use super::faults::ActiveFaults;
+use super::networks::Networks;
 
 /// A running machine and the open connections to it.
 pub(crate) struct Session<'a> {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::networks::Networks;
-use crate::session::{LOGIN, Session, StepFailure, scaled};
+use crate::session::{LOGIN, Networks, Session, StepFailure, scaled};
 use events::SnapshotOutcome;
 use scenario::step::WaitForStep;
 

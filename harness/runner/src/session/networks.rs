@@ -12,7 +12,7 @@ use machine::switch::{CutId, Impairment, Network, NetworkSettings};
 use scenario::step::Undone;
 use scenario::{ClusterMachine, Scenario};
 
-use crate::session::StepFailure;
+use super::failure::StepFailure;
 use base::wait::{Poll, wait_until};
 
 /// The networks of a trial; none if it has one machine.
