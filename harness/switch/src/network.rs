@@ -215,6 +215,14 @@ impl Network {
         Ok(self.shared.state().forwarding.cut(from, to))
     }
 
+    /// Cuts the traffic between two groups of machines, in both directions.
+    ///
+    /// # Errors
+    /// A machine is not attached.
+    pub fn partition(&self, one: &[&str], other: &[&str]) -> Result<[CutId; 2], NetworkError> {
+        Ok([self.cut(one, other)?, self.cut(other, one)?])
+    }
+
     /// Ends a cut.
     pub fn heal(&self, cut: CutId) {
         self.shared.state().forwarding.heal(cut);

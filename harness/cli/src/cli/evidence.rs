@@ -27,6 +27,8 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let settings = Box::new(settings(project, &options.trial, &options.failure));
             let trial = Box::new(find_trial(project, &options.what)?);
             let step = trial.find_step(step).map_err(Refusal::usage)?;
+            let wanted = options.machine.as_deref();
+            check_machine(&trial, wanted).map_err(Refusal::usage)?;
             let built = || artifacts::build(project).map_err(Refusal::infrastructure);
             let artifacts = given.map_or_else(built, Ok)?;
             let entered = Entered::Before {
@@ -39,7 +41,8 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
         None => {
             let past = open(project, &options.what)?;
             // Fail before anything is started.
-            drop(past.machine().map_err(Refusal::infrastructure)?);
+            let name = options.machine.as_deref();
+            drop(past.machine(name).map_err(Refusal::infrastructure)?);
             for service in past.served(project) {
                 eprintln!(
                     "note: the {service} of the trial is not available to the restored machine"
@@ -53,6 +56,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
     };
     let entered = interactive::enter(interactive::EnterOptions {
         entered,
+        machine: options.machine,
         artifacts,
         background: options.background,
         state_folder: project.state_folder(),
@@ -69,6 +73,32 @@ fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
         };
         Refusal::usage(format!("{why}{hint}"))
     })
+}
+
+/// Checks that a trial has the machine that the user wants to enter.
+fn check_machine(trial: &Trial, wanted: Option<&str>) -> Result<(), String> {
+    let names: Vec<&str> = trial
+        .scenario
+        .machines
+        .iter()
+        .map(|one| &*one.name)
+        .collect();
+    match wanted {
+        None => Ok(()),
+        Some(name) if names.contains(&name) => Ok(()),
+        Some(_) if names.is_empty() => {
+            Err("the scenario has one machine; hint: leave out --machine".into())
+        }
+        Some(name) => {
+            let hint = closest(name, names.iter().copied())
+                .map(|near| format!("; hint: did you mean `{near}`?"))
+                .unwrap_or_default();
+            let names = names.join(", ");
+            Err(format!(
+                "no machine `{name}`; the scenario has {names}{hint}"
+            ))
+        }
+    }
 }
 
 /// Finds a trial by SCENARIO or PROFILE::SCENARIO.

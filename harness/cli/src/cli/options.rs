@@ -229,6 +229,9 @@ pub(super) struct EnterOptions {
     /// Run the scenario and stop before this step (its number or name)
     #[arg(long, value_name = "STEP")]
     pub(super) before: Option<String>,
+    /// The machine to enter, if the scenario has several; with --before the default is the first one
+    #[arg(long, value_name = "NAME")]
+    pub(super) machine: Option<String>,
     /// Keep the machine paused until Ctrl-A C
     #[arg(long, conflicts_with_all = ["before", "background"])]
     pub(super) paused: bool,

@@ -22,6 +22,8 @@ const SHOWN_LINES: usize = 30;
 pub struct EnterOptions {
     /// The machine to enter.
     pub entered: Entered,
+    /// Its name, if the trial has several.
+    pub machine: Option<String>,
     /// The artifacts that a boot or reboot uses.
     pub artifacts: Artifacts,
     /// Leave the machine running in the background.
@@ -73,9 +75,10 @@ pub fn enter(options: EnterOptions) -> Result<ExitCode, MachineError> {
 async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, MachineError> {
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
+    let name = options.machine.as_deref();
     match options.entered {
         Entered::PastTrial { past, paused } => {
-            restore(&past, paused, &options.artifacts, &state, claim).await
+            restore(&past, name, paused, &options.artifacts, &state, claim).await
         }
         Entered::Before {
             trial,
@@ -88,18 +91,18 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
                 failed.store(matches!(failure, Failure::Failed(_)), Ordering::Relaxed);
                 other(failure.text())
             })?;
+            let gone = || other("the machine does not exist");
+            let (machine, keys, evidence) = stopped.machine(name).ok_or_else(gone)?;
             let key = trial.scenario.machine.ssh_key;
-            let key = key.then(|| stopped.keys().private.clone());
-            let login = prepare_login(&state, stopped.machine(), key.as_deref())?;
-            claim
-                .record(Some(stopped.machine().ssh_port()))
-                .map_err(other)?;
+            let key = key.then(|| keys.private.clone());
+            let login = prepare_login(&state, machine, key.as_deref())?;
+            claim.record(Some(machine.ssh_port())).map_err(other)?;
             Ok(Booting {
-                machine: stopped.machine().clone(),
-                evidence: stopped.evidence.clone(),
+                machine: machine.clone(),
+                evidence: evidence.clone(),
                 login: format!("before step {step}: {login}"),
                 kind: Kind::Entered { paused: false },
-                before: last_lines(stopped.evidence.folder()),
+                before: last_lines(evidence.folder()),
                 claim,
                 held: Some(Box::new(stopped)),
             })
@@ -109,12 +112,13 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
 
 async fn restore(
     past: &PastTrial,
+    name: Option<&str>,
     paused: bool,
     artifacts: &Artifacts,
     state: &StateFolder,
     claim: Claim,
 ) -> Result<Booting, MachineError> {
-    let snapshot = past.machine().map_err(other)?;
+    let snapshot = past.machine(name).map_err(other)?;
     let evidence = state.evidence("enter")?;
     let initrd = Some(artifacts.initrd.as_path());
     let machine = Machine::restore(
@@ -125,7 +129,7 @@ async fn restore(
         evidence.logs(),
     )
     .await?;
-    let key = past.key().map(std::fs::read_to_string).transpose();
+    let key = past.key(name).map(std::fs::read_to_string).transpose();
     let login = prepare_login(state, &machine, key.map_err(other)?.as_deref())?;
     claim.record(Some(machine.ssh_port())).map_err(other)?;
     Ok(Booting {
@@ -133,7 +137,7 @@ async fn restore(
         evidence,
         login,
         kind: Kind::Entered { paused },
-        before: last_lines(&past.snapshot_folder()),
+        before: last_lines(&past.logs(name)),
         claim,
         held: Some(Box::new(snapshot)),
     })

@@ -47,7 +47,7 @@ async fn enter(
     paused: bool,
     evidence: &Evidence,
 ) -> Result<Machine, String> {
-    let snapshot = past.machine().map_err(|why| why.to_string())?;
+    let snapshot = past.machine(None).map_err(|why| why.to_string())?;
     let initrd = Some(artifacts.initrd.as_path());
     let entered = Machine::restore(
         &snapshot,
@@ -67,7 +67,7 @@ async fn check_machine(past: &PastTrial, machine: &Machine, paused: bool) {
         assert_eq!(status["running"], json!(false));
         machine.resume().await.unwrap();
     }
-    let key = past.key().unwrap();
+    let key = past.key(None).unwrap();
     assert_eq!(key.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     let login = Login::Key {
         user: "rancher".into(),
@@ -168,7 +168,7 @@ async fn check_replay(
     );
     let mut left = std::fs::read_dir(&settings.evidence).unwrap();
     let left = PastTrial::open(&left.next().unwrap().unwrap().path()).unwrap();
-    let why = left.machine().unwrap_err().to_string();
+    let why = left.machine(None).unwrap_err().to_string();
     assert!(
         why.contains("exceeds the size limit") && why.contains("harness replay"),
         "{why}"

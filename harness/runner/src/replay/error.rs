@@ -41,6 +41,12 @@ pub enum ReplayError {
         /// Why it has none.
         why: String,
     },
+    /// The trial had other machines.
+    #[error("{}", machines(names))]
+    Machine {
+        /// Their names; none if it had only one machine.
+        names: Vec<String>,
+    },
     /// The failure snapshot is damaged.
     #[error("{source}; hint: run the trial again with `harness replay {}`", folder.display())]
     Snapshot {
@@ -100,4 +106,12 @@ pub enum ReplayError {
     /// The present images cannot be built.
     #[error(transparent)]
     Serve(#[from] InfrastructureError),
+}
+
+fn machines(names: &[String]) -> String {
+    if names.is_empty() {
+        return "the trial had one machine; hint: leave out --machine".into();
+    }
+    let names = names.join(", ");
+    format!("the trial had the machines {names}; hint: choose one with --machine NAME")
 }

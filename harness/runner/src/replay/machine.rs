@@ -10,15 +10,14 @@ use super::error::ReplayError;
 use super::past::PastTrial;
 
 impl PastTrial {
-    /// The failure snapshot.
+    /// The failure snapshot of a machine; `name` is required if the trial had several.
     ///
     /// # Errors
-    /// Why there is no usable failure snapshot.
-    pub fn machine(&self) -> Result<FailureSnapshot, ReplayError> {
-        let machine = self.snapshot_folder().join(MACHINE);
+    /// Why there is no usable failure snapshot; the names of the machines if `name` is none of them.
+    pub fn machine(&self, name: Option<&str>) -> Result<FailureSnapshot, ReplayError> {
         let folder = self.folder.clone();
-        if machine.is_dir() {
-            return FailureSnapshot::open(&machine)
+        if self.snapshot_folder().join(MACHINE).is_dir() {
+            return FailureSnapshot::open(&self.of_machine(name)?)
                 .map_err(|source| ReplayError::Snapshot { folder, source });
         }
         let why = match (self.snapshot_outcome(), self.ended()) {
@@ -30,6 +29,21 @@ impl PastTrial {
             (None, Some(_)) => "only a failed trial leaves one".into(),
         };
         Err(ReplayError::NoSnapshot { folder, why })
+    }
+
+    /// The folder of the snapshot of a machine. Those of several are in folders with their names.
+    fn of_machine(&self, name: Option<&str>) -> Result<PathBuf, ReplayError> {
+        let all = self.snapshot_folder().join(MACHINE);
+        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        match name {
+            None if names.is_empty() => Ok(all),
+            Some(name) if names.iter().any(|one| one == name) => Ok(all.join(name)),
+            _ => Err(ReplayError::Machine { names }),
+        }
     }
 
     fn snapshot_outcome(&self) -> Option<SnapshotOutcome> {
@@ -51,9 +65,15 @@ impl PastTrial {
         places.into_iter().find(exists).unwrap_or(own)
     }
 
-    /// The private key that the machine accepts, if the scenario installs one.
-    pub fn key(&self) -> Option<PathBuf> {
-        let key = self.snapshot_folder().join(MACHINE).join(KEY);
+    /// The private key that a machine accepts, if the scenario installs one.
+    pub fn key(&self, name: Option<&str>) -> Option<PathBuf> {
+        let key = self.of_machine(name).ok()?.join(KEY);
         key.is_file().then_some(key)
+    }
+
+    /// The folder with the logs of a machine.
+    pub fn logs(&self, name: Option<&str>) -> PathBuf {
+        let folder = self.snapshot_folder();
+        name.map_or_else(|| folder.clone(), |name| folder.join(name))
     }
 }

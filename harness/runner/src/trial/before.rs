@@ -20,14 +20,12 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Its first machine.
-    pub fn machine(&self) -> &Arc<Machine> {
-        &self.machines.all[0].machine
-    }
-
-    /// The key pair that the machine accepts.
-    pub fn keys(&self) -> &KeyPair {
-        &self.machines.all[0].keys
+    /// A machine by its name, with the key pair that it accepts and the folder of its logs; without a name the
+    /// first one.
+    pub fn machine(&self, name: Option<&str>) -> Option<(&Arc<Machine>, &KeyPair, &Evidence)> {
+        let mut all = self.machines.all.iter();
+        let found = all.find(|one| name.is_none() || one.name.as_deref() == name)?;
+        Some((&found.machine, &found.keys, &found.evidence))
     }
 }
 

@@ -112,7 +112,10 @@ impl FailureReport {
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &snapshot {
             SnapshotOutcome::Kept { .. } => {
-                write!(text, "\nenter:    cargo harness enter {folder}")
+                let machine = trial.scenario.machines.get(self.machine);
+                let machine = machine.map(|one| format!(" --machine {}", one.name));
+                let machine = machine.unwrap_or_default();
+                write!(text, "\nenter:    cargo harness enter {folder}{machine}")
             }
             SnapshotOutcome::NotKept { reason } => {
                 write!(
