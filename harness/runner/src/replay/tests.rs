@@ -30,10 +30,10 @@ fn snapshot_folder_finds_the_machine_of_a_failed_checkpoint() {
     for folder in [&outer, &inner] {
         let past = PastTrial::open(folder).unwrap();
         assert_eq!(
-            (past.snapshot_folder(), past.key().is_some()),
+            (past.snapshot_folder(), past.key(None).is_some()),
             (inner.clone(), true)
         );
-        let why = past.machine().unwrap_err().to_string();
+        let why = past.machine(None).unwrap_err().to_string();
         assert!(why.contains("machine.json"), "{why}");
     }
 
@@ -45,10 +45,10 @@ fn snapshot_folder_finds_the_machine_of_a_failed_checkpoint() {
         std::fs::rename(folder, elsewhere.join(name)).unwrap();
     }
     let past = PastTrial::open(&elsewhere.join("q35-tea")).unwrap();
-    assert!(past.key().is_some());
+    assert!(past.key(None).is_some());
 
     std::fs::remove_dir_all(elsewhere.join("q35-setup-kettle").join(MACHINE)).unwrap();
-    let why = past.machine().unwrap_err().to_string();
+    let why = past.machine(None).unwrap_err().to_string();
     assert!(why.contains("it was removed, because"), "{why}");
 }
 
