@@ -12,7 +12,7 @@ use harness::suite::{self, FailureOptions, TrialOptions};
 use harness::{exit, runtime, terminal};
 use runner::evidence;
 use runner::provision::CheckpointStore;
-use runner::replay::{PastOutcome, PastTrial};
+use runner::replay::{PastOutcome, PastTrial, ReplayError};
 use runner::trial::{Failure, Settings, Trial};
 use yaml::{closest, render_all};
 
@@ -42,7 +42,10 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
             let past = open(project, &options.what)?;
             // Fail before anything is started.
             let name = options.machine.as_deref();
-            drop(past.machine(name).map_err(Refusal::infrastructure)?);
+            drop(past.machine(name).map_err(|why| match why {
+                ReplayError::Machine { .. } => Refusal::usage(why),
+                _ => Refusal::infrastructure(why),
+            })?);
             for service in past.served(project) {
                 eprintln!(
                     "note: the {service} of the trial is not available to the restored machine"

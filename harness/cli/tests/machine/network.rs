@@ -17,7 +17,7 @@ async fn output(ssh: &Ssh, command: &str) -> machine::Output {
 }
 
 async fn ping(ssh: &Ssh, address: &str) -> bool {
-    let ping = format!("ping -c 1 -W 2 {address}");
+    let ping = format!("sudo ping -c 1 -W 2 {address}");
     output(ssh, &ping).await.exit == Some(0)
 }
 
@@ -89,7 +89,7 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
     network.impair("b", slow).unwrap();
     let times = printed(
         &a_ssh,
-        "ping -c 3 10.9.0.2 | sed -n 's/^round-trip.* = \\([0-9]*\\).*/\\1/p'",
+        "sudo ping -c 3 10.9.0.2 | sed -n 's/^round-trip.* = \\([0-9]*\\).*/\\1/p'",
     )
     .await;
     assert!(times.parse::<u32>().unwrap() >= 600, "{times}");

@@ -42,8 +42,10 @@ async fn appears(
         }
         let more = tokio::time::timeout(deadline.left(), watch.changed()).await;
         if !matches!(more, Ok(Ok(()))) {
-            let frames = network.totals().received;
-            let what = format!("no such frame was captured; the machines sent {frames} frames");
+            let (kept, sent) = (network.captured().len(), network.totals().received);
+            let what = format!(
+                "no such frame is in the capture; it holds the last {kept} frames, and the machines sent {sent}"
+            );
             return Err(StepFailure::of(FailureKind::Expectation, what));
         }
     }

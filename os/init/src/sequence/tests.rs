@@ -294,7 +294,13 @@ fn boot_continues_when_the_host_name_cannot_be_set() {
         ..Default::default()
     };
     assert_eq!(boot(&mut recorder), Ok(()));
-    assert!(recorder.steps.last().unwrap().contains("ping_group_range"));
+    assert!(
+        recorder
+            .steps
+            .last()
+            .unwrap()
+            .contains("promote_secondaries")
+    );
 }
 
 #[test]
