@@ -1,4 +1,4 @@
-# For commands over SSH, too, which no profile is read for.
+# Also for commands over SSH, for which bash reads no profile.
 case :$PATH: in
     *:/opt/bin:*) ;;
     *) PATH=/opt/bin:$PATH ;;
