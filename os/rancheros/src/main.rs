@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Some("console") => console::main(),
         Some("user-docker") => user_docker::main(),
         // Containerd runs it.
-        Some("containerd-shim-runc-v2") => shim::services::main(),
+        Some("containerd-shim-runc-v2") => shim::shared::main(),
         // The shim of the user's containers runs it.
         Some("runc") => shim::runtime::main(),
         // People run them in the console.

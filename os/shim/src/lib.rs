@@ -4,4 +4,4 @@
 #![warn(unreachable_pub)]
 
 pub mod runtime;
-pub mod services;
+pub mod shared;

@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 use config::Service;
 use futures_util::StreamExt;
-use shim::services::{GROUP, GROUP_LABEL};
+use shim::shared::{GROUP, GROUP_LABEL};
 
 /// The label with the boot ID of the boot that created a system container.
 const BOOT_LABEL: &str = "io.rancher.os.boot";

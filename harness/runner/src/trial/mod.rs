@@ -9,7 +9,7 @@
 //! | `definition`, `settings`, `failure` | what a trial knows, how it is run, why it did not pass |
 //! | `run`, `before` | a whole trial; a trial that stops before a step |
 //! | `machines` | the machines of a trial together |
-//! | `start`, `ready`, `setups`, `step` | the parts of a trial, in their order |
+//! | `start`, `ready`, `setups`, `run_steps`, `run_step` | the parts of a trial, in their order |
 //! | `checkpoint` | how a trial creates the checkpoints that it forks |
 //! | `log`, `outcome`, `record`, `collect`, `keep` | what goes to the listeners and into the evidence |
 //! | `report`, `verdict` | the report of a failure; the end of a trial |
@@ -27,11 +27,11 @@ mod ready;
 mod record;
 mod report;
 mod run;
+mod run_step;
+mod run_steps;
 mod settings;
 mod setups;
 mod start;
-mod step;
-mod steps;
 mod timeline;
 mod verdict;
 

@@ -15,8 +15,8 @@ use super::failure::{Failure, InfrastructureError};
 use super::log::Log;
 use super::machines::Machines;
 use super::report::FailureReport;
+use super::run_steps::{Steps, named};
 use super::settings::Settings;
-use super::steps::{Steps, named};
 use super::verdict::{close, ended, remove};
 
 impl Trial {

@@ -9,8 +9,8 @@ use scenario::Setup;
 use super::definition::Trial;
 use super::log::Log;
 use super::report::{FailureReport, FinishedStep};
+use super::run_step::within;
 use super::start::StartedMachine;
-use super::step::within;
 
 /// The timeout for all steps of a setup, on the reference host.
 pub(super) const SETUP: Duration = Duration::from_secs(600);

@@ -85,7 +85,10 @@ impl Datasource {
 
     /// Whether a query needs no network, so that it returns at once.
     pub(crate) fn is_local(&self) -> bool {
-        !matches!(self, Self::Page(_) | Self::Ec2(_) | Self::Gce(_))
+        match self {
+            Self::ConfigDrive(_) | Self::NoCloud(_) | Self::File(_) | Self::NoPage => true,
+            Self::Page(_) | Self::Ec2(_) | Self::Gce(_) => false,
+        }
     }
 
     /// Whether it is a volume, which may appear late.

@@ -13,7 +13,7 @@ use super::definition::Trial;
 use super::log::Log;
 use super::machines::{Failed, Machines};
 use super::report::{FailureReport, FinishedStep};
-use super::step::within;
+use super::run_step::within;
 
 /// The steps of a trial that is ready.
 pub(super) struct Steps<'a> {
