@@ -35,7 +35,7 @@ impl Resolver {
         let Some(answer) = answer(frame, server, &self.names) else {
             return false;
         };
-        // The machine has ended if nobody receives it.
+        // The channel is closed when the machine has ended.
         let _ = self.answers.send(answer);
         true
     }
@@ -66,17 +66,18 @@ fn answer(frame: &[u8], server: Ipv4Addr, names: &Names) -> Option<Vec<u8>> {
 
 /// Puts answers into the network of one QEMU process after another.
 pub(crate) async fn carry(mut answers: mpsc::UnboundedReceiver<Vec<u8>>, into: Socket) {
-    while let Ok(mut line) = into.accept().await {
-        while let Some(frame) = answers.recv().await {
-            let length = u32::try_from(frame.len()).unwrap_or_default();
-            let packet = [&length.to_be_bytes()[..], &frame].concat();
-            if line.write_all(&packet).await.is_err() {
-                // This QEMU has ended, and with it the one who asked.
-                break;
+    let Ok(mut line) = into.accept().await else {
+        return;
+    };
+    while let Some(frame) = answers.recv().await {
+        let length = u32::try_from(frame.len()).unwrap_or_default();
+        let packet = [&length.to_be_bytes()[..], &frame].concat();
+        while line.write_all(&packet).await.is_err() {
+            // The QEMU of this line has ended; the next one runs the guest that asked.
+            match into.accept().await {
+                Ok(next) => line = next,
+                Err(_) => return,
             }
-        }
-        if answers.is_closed() {
-            return;
         }
     }
 }
@@ -98,6 +99,30 @@ mod tests {
             .write(&mut frame, &message)
             .unwrap();
         frame
+    }
+
+    #[tokio::test]
+    async fn an_answer_reaches_the_qemu_that_replaced_the_first_one() {
+        let folder = base::private_dir::PrivateFolder::new().unwrap();
+        let socket = Socket::new(&folder, "names").unwrap();
+        let path = socket.path.clone();
+        let (answer, answers) = mpsc::unbounded_channel();
+        let task = tokio::spawn(carry(answers, socket));
+        let mut first = tokio::net::UnixStream::connect(&path).await.unwrap();
+        answer.send(b"one".to_vec()).unwrap();
+        assert_eq!(
+            crate::network::relay::read(&mut first).await.unwrap(),
+            b"\0\0\0\x03one"
+        );
+        drop(first);
+        let mut second = tokio::net::UnixStream::connect(&path).await.unwrap();
+        answer.send(b"two".to_vec()).unwrap();
+        assert_eq!(
+            crate::network::relay::read(&mut second).await.unwrap(),
+            b"\0\0\0\x03two"
+        );
+        drop(answer);
+        task.await.unwrap();
     }
 
     #[test]
