@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use machine::Link;
 use machine::services::Names;
-use machine::switch::{CutId, Impairment, Network, NetworkSettings};
+use machine::switch::{CutId, Impairment, Network, NetworkError, NetworkSettings};
 use scenario::step::Undone;
 use scenario::{ClusterMachine, Scenario};
 
@@ -97,21 +97,18 @@ impl Networks {
         names
     }
 
-    /// Waits until each machine uses the addresses that DHCP gives it.
-    pub(crate) async fn settled(&self, limit: Duration) -> Result<(), StepFailure> {
-        let look = async || {
-            let mut missing = self.served.iter().filter(|(network, machine)| {
-                let network = self.all.get(network);
-                !network.is_some_and(|network| network.is_present(machine).unwrap_or(false))
-            });
-            match missing.next() {
-                None => Poll::Ready(()),
-                Some((network, machine)) => {
-                    Poll::NotYet(format!("{machine} has no address on {network}"))
-                }
-            }
+    /// Waits until a machine uses the addresses that DHCP gives it.
+    pub(crate) async fn settled(&self, machine: &str, limit: Duration) -> Result<(), StepFailure> {
+        let missing = |(network, served): &&(String, String)| {
+            let network = self.all.get(network);
+            *served == machine
+                && !network.is_some_and(|network| network.is_present(machine).unwrap_or(false))
         };
-        Ok(wait_until("the addresses of all machines", limit, look).await?)
+        let look = async || match self.served.iter().find(missing) {
+            None => Poll::Ready(()),
+            Some((network, _)) => Poll::NotYet(format!("none on {network}")),
+        };
+        Ok(wait_until("the addresses of the machine", limit, look).await?)
     }
 
     /// A network by its name.
@@ -126,52 +123,60 @@ impl Networks {
         network: &str,
         from: &[String],
         to: &[String],
-    ) -> Result<(), StepFailure> {
-        let names = |all: &[String]| all.to_vec();
-        let (from, to) = (names(from), names(to));
-        let from: Vec<&str> = from.iter().map(String::as_str).collect();
-        let to: Vec<&str> = to.iter().map(String::as_str).collect();
-        let cut = self.get(network)?.cut(&from, &to);
-        let id = cut.map_err(|error| StepFailure::new(error.to_string()))?;
+    ) -> Result<CutId, StepFailure> {
+        let [from, to] = [from, to].map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
+        let id = self.get(network)?.cut(&from, &to).map_err(failed)?;
         let network = network.to_owned();
         self.faults().push(NetworkFault::Cut { network, id });
-        Ok(())
+        Ok(id)
     }
 
-    /// Sets the impairment of a link, until the fault is reverted.
+    /// Ends a cut.
+    pub(crate) fn heal(&self, cut: CutId) {
+        self.revert_each(|fault| matches!(fault, NetworkFault::Cut { id, .. } if *id == cut));
+    }
+
+    /// Sets the impairment of a link, in place of an earlier one, until the fault is reverted.
     pub(crate) fn impair(
         &self,
         network: &str,
         machine: &str,
         how: Impairment,
     ) -> Result<(), StepFailure> {
+        self.restore(network, machine);
         let set = self.get(network)?.impair(machine, how);
-        set.map_err(|error| StepFailure::new(error.to_string()))?;
+        set.map_err(failed)?;
         let (network, machine) = (network.to_owned(), machine.to_owned());
-        self.faults()
-            .push(NetworkFault::Impaired { network, machine });
+        let fault = NetworkFault::Impaired { network, machine };
+        self.faults().push(fault);
         Ok(())
+    }
+
+    /// Ends the impairment of a link.
+    pub(crate) fn restore(&self, network: &str, machine: &str) {
+        self.revert_each(|fault| {
+            matches!(fault, NetworkFault::Impaired { network: on, machine: of }
+                if on == network && of == machine)
+        });
     }
 
     /// Reverts the faults that `target` selects.
     pub(crate) fn revert(&self, target: Undone) {
-        let all = std::mem::take(&mut *self.faults());
-        let (reverted, left): (Vec<_>, _) = all
-            .into_iter()
-            .partition(|fault| fault.is_reverted_by(target));
-        *self.faults() = left;
-        for fault in reverted {
-            match fault {
-                NetworkFault::Cut { network, id } => {
-                    if let Some(network) = self.all.get(&network) {
-                        network.heal(id);
-                    }
-                }
-                NetworkFault::Impaired { network, machine } => {
-                    if let Some(network) = self.all.get(&network) {
-                        // A machine that is gone has no link.
-                        let _ = network.impair(&machine, Impairment::default());
-                    }
+        self.revert_each(|fault| fault.is_reverted_by(target));
+    }
+
+    fn revert_each(&self, which: impl Fn(&NetworkFault) -> bool) {
+        for fault in self.faults().extract_if(.., |fault| which(fault)) {
+            let (NetworkFault::Cut { network, .. } | NetworkFault::Impaired { network, .. }) =
+                &fault;
+            let Some(network) = self.all.get(network) else {
+                continue;
+            };
+            match &fault {
+                NetworkFault::Cut { id, .. } => network.heal(*id),
+                // A machine that is gone has no link.
+                NetworkFault::Impaired { machine, .. } => {
+                    let _ = network.impair(machine, Impairment::default());
                 }
             }
         }
@@ -187,5 +192,65 @@ impl Networks {
 
     fn faults(&self) -> MutexGuard<'_, Vec<NetworkFault>> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(error: NetworkError) -> StepFailure {
+    StepFailure::new(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use scenario::Known;
+
+    const TEXT: &str = "name: tea\nabout: tea\nmachines: { a: { networks: [lan] }, b: { networks: [lan] } }\n\
+        networks: { lan: { subnet: 10.9.0.0/24 } }\nsteps:\n  - on: a\n    ssh: { run: 'true' }\n";
+
+    fn scenario() -> Scenario {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("tea.yaml");
+        std::fs::write(&file, TEXT).unwrap();
+        let profiles = vec!["q35".into()];
+        let known = Known {
+            profiles,
+            ..Known::default()
+        };
+        scenario::load(&file, &known).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_fault_leaves_the_others() {
+        let scenario = scenario();
+        let networks = Networks::new(&scenario);
+        let links = scenario.machines.iter();
+        let links: Vec<_> = links
+            .flat_map(|machine| networks.links(&scenario, machine))
+            .collect();
+        let attach = |link: &Link| link.network.attach(&link.machine, link.number).unwrap();
+        let _attached: Vec<_> = links.iter().map(attach).collect();
+        let [a, b] = ["a", "b"].map(|name| vec![name.to_owned()]);
+        let first = networks.cut("lan", &a, &b).unwrap();
+        networks.cut("lan", &b, &a).unwrap();
+        let slow = Impairment {
+            loss: 5,
+            ..Impairment::default()
+        };
+        for machine in ["a", "b", "b"] {
+            networks.impair("lan", machine, slow).unwrap();
+        }
+        let active = || networks.faults().len();
+        assert_eq!(active(), 4, "an impairment replaces the earlier one");
+        networks.heal(first);
+        networks.restore("lan", "a");
+        assert_eq!(active(), 2);
+        networks.revert(Undone::Link);
+        assert_eq!(active(), 1);
+        networks.revert(Undone::All);
+        assert_eq!(active(), 0);
+        assert!(
+            networks.cut("wan", &a, &b).is_err()
+                && networks.cut("lan", &a, &["c".to_owned()]).is_err()
+        );
     }
 }

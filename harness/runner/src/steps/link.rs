@@ -12,12 +12,12 @@ pub(super) async fn perform(step: &LinkStep, session: &mut Session<'_>) -> Resul
         duplicate: step.duplicate.unwrap_or_default(),
         rate: step.rate.map(|rate| rate.0),
     };
-    let set = |how| session.networks.impair(&step.network, &step.machine, how);
-    set(impairment)?;
+    let (networks, network) = (&session.networks, &step.network);
+    networks.impair(network, &step.machine, impairment)?;
     if let Some(span) = step.lasting {
         // The duration is part of the scenario.
         tokio::time::sleep(span.0).await;
-        set(Impairment::default())?;
+        networks.restore(network, &step.machine);
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Cuts the traffic between machines.
 
-use scenario::step::{PartitionStep, Undone};
+use scenario::step::PartitionStep;
 
 use crate::session::{Session, StepFailure};
 
@@ -8,13 +8,14 @@ pub(super) async fn perform(
     step: &PartitionStep,
     session: &mut Session<'_>,
 ) -> Result<(), StepFailure> {
+    let mut cuts = Vec::new();
     for (from, to) in step.cuts() {
-        session.networks.cut(&step.network, &from, &to)?;
+        cuts.push(session.networks.cut(&step.network, &from, &to)?);
     }
     if let Some(span) = step.lasting {
         // The duration is part of the scenario.
         tokio::time::sleep(span.0).await;
-        session.networks.revert(Undone::Partition);
+        cuts.into_iter().for_each(|cut| session.networks.heal(cut));
     }
     Ok(())
 }

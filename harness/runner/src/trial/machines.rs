@@ -53,12 +53,16 @@ impl Machines {
     ) -> Result<(), Failed> {
         let machines = self.all.iter().zip(sessions).enumerate();
         let ready = machines.map(|(index, (machine, session))| async move {
-            let ready = machine.ready(wanted, session).await;
-            ready.map_err(|failure| (index, failure))
+            let ready = async {
+                machine.ready(wanted, session).await?;
+                match &machine.name {
+                    Some(name) => self.networks.settled(name, scaled(LOGIN)).await,
+                    None => Ok(()),
+                }
+            };
+            ready.await.map_err(|failure| (index, failure))
         });
-        try_join_all(ready).await?;
-        let settled = self.networks.settled(scaled(LOGIN)).await;
-        settled.map_err(|failure| (0, failure))
+        try_join_all(ready).await.map(drop)
     }
 
     /// Whether the machines were forked, and so have run the setups already.
