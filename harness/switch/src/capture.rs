@@ -32,15 +32,17 @@ pub struct Captured {
 #[derive(Debug)]
 pub(crate) struct Ring {
     frames: VecDeque<Captured>,
+    /// The number of frames that were pushed.
+    pushed: u64,
     bytes: usize,
     limit: usize,
 }
 
 impl Ring {
     pub(crate) fn new(limit: usize) -> Self {
-        let frames = VecDeque::new();
         Self {
-            frames,
+            frames: VecDeque::new(),
+            pushed: 0,
             bytes: 0,
             limit,
         }
@@ -48,6 +50,7 @@ impl Ring {
 
     pub(crate) fn push(&mut self, captured: Captured) {
         self.bytes += captured.frame.len() + ENTRY;
+        self.pushed += 1;
         self.frames.push_back(captured);
         while self.bytes > self.limit
             && let Some(oldest) = self.frames.pop_front()
@@ -58,6 +61,17 @@ impl Ring {
 
     pub(crate) fn frames(&self) -> Vec<Captured> {
         self.frames.iter().cloned().collect()
+    }
+
+    /// The number of frames that were pushed.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.pushed
+    }
+
+    /// The frames that were pushed after the first `count`, if they are still there.
+    pub(crate) fn after(&self, count: u64) -> impl Iterator<Item = &Captured> {
+        let new = usize::try_from(self.pushed.saturating_sub(count)).unwrap_or(usize::MAX);
+        self.frames.iter().rev().take(new)
     }
 }
 
@@ -103,6 +117,15 @@ mod tests {
         }
         let kept: Vec<u8> = ring.frames().iter().map(|one| one.frame[0]).collect();
         assert_eq!(kept, [7, 8, 9]);
+        let after = |count| {
+            ring.after(count)
+                .map(|one| one.frame[0])
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ring.pushed(), after(10), after(8), after(0)),
+            (10, vec![], vec![9, 8], vec![9, 8, 7])
+        );
         // A frame that is larger than the ring leaves it empty.
         ring.push(captured(10, 10_000));
         assert_eq!((ring.frames().len(), ring.bytes), (0, 0));

@@ -70,7 +70,7 @@ impl Hosts {
         self.addresses.insert(mac(address), address);
     }
 
-    /// Asks who has an address (ARP).
+    /// The ARP request for an address.
     pub(crate) fn probe(&self, address: Ipv4Addr) -> Option<Vec<u8>> {
         let to = (&[0; 6][..], &address.octets()[..]);
         self.arp_packet(ArpOperation::REQUEST, to, [0xff; 6])
@@ -365,7 +365,7 @@ mod tests {
             ask(&mut hosts, &[53, 1, REQUEST, 54, 4, 10, 9, 0, 9], 0),
             None
         );
-        // A release, and a machine that nobody attached.
+        // A release, and a machine that is not attached.
         assert_eq!(ask(&mut hosts, &[53, 1, 7], 0), None);
         let stranger = frame(Ipv4Addr::new(10, 9, 0, 9), &message(&[53, 1, DISCOVER], 0));
         assert_eq!(hosts.answer(&stranger), None);

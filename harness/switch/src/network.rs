@@ -251,8 +251,8 @@ impl Network {
         })
     }
 
-    /// Whether a machine uses its address: it has answered an ARP request of the network's own host. If not, it
-    /// is asked once more. Without DHCP, nobody asks, and no machine is present.
+    /// Whether a machine uses its address: it has answered an ARP request of the network's own host. If not,
+    /// another request is sent. Without DHCP no machine counts as present.
     ///
     /// # Errors
     /// The machine is not attached.
@@ -282,17 +282,37 @@ impl Network {
 
     /// Whether a frame was captured that the filter selects, that `from` sent and that reached `to`.
     pub fn has_captured(&self, filter: &Filter, from: Option<&str>, to: Option<&str>) -> bool {
+        self.has_captured_after(&mut 0, filter, from, to)
+    }
+
+    /// Looks only at frames after the first `seen`, and counts those that it looks at.
+    fn has_captured_after(
+        &self,
+        seen: &mut u64,
+        filter: &Filter,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> bool {
         let selected = |one: &Captured| {
             from.is_none_or(|name| one.from.as_deref() == Some(name))
                 && to.is_none_or(|name| one.to.iter().any(|reached| **reached == *name))
                 && filter.matches(&one.frame)
         };
-        self.captured().iter().any(selected)
+        let state = self.shared.state();
+        let ring = &state.forwarding.ring;
+        let found = ring.after(*seen).any(selected);
+        *seen = ring.pushed();
+        found
     }
 
-    /// A watch on the number of captured frames.
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.shared.captured.subscribe()
+    /// Waits until such a frame is captured. Does not return if none is; frames that the capture holds already
+    /// count as well.
+    pub async fn capture(&self, filter: &Filter, from: Option<&str>, to: Option<&str>) {
+        let (mut watch, mut seen) = (self.shared.captured.subscribe(), 0);
+        // The sender lives as long as this network.
+        while !self.has_captured_after(&mut seen, filter, from, to) && watch.changed().await.is_ok()
+        {
+        }
     }
 
     /// Writes the newest frames to a pcap file.
@@ -388,8 +408,8 @@ async fn read(socket: tokio::net::UnixDatagram, machine: Arc<str>, shared: Arc<S
     loop {
         match socket.recv(&mut buffer).await {
             Ok(length) => shared.take(&machine, &buffer[..length]),
-            // No QEMU has the other end, for now.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            // Nobody has the other end any more.
+            Err(_) => return,
         }
         for _ in 0..BATCH {
             match socket.try_recv(&mut buffer) {
@@ -558,13 +578,37 @@ mod tests {
         );
         let cut = network.cut(&["a"], &["b"]).unwrap();
         a.send(b.link.mac, "lost").await;
-        let mut captured = network.watch();
+        let mut captured = network.shared.captured.subscribe();
         captured.wait_for(|&count| count == 1).await.unwrap();
         network.heal(cut);
         a.send(b.link.mac, "found").await;
         assert_eq!(b.receive().await, "found");
-        let filter: Filter = "arp".parse().unwrap();
+        let reached: Vec<_> = network.captured().iter().map(|one| one.to.len()).collect();
+        assert_eq!(reached, [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn capture_waits_for_a_frame_between_two_machines() {
+        let network = network(true);
+        let (a, b) = (
+            Machine::new(&network, "a", 1),
+            Machine::new(&network, "b", 2),
+        );
+        let mut ping = Vec::new();
+        etherparse::PacketBuilder::ethernet2(a.link.mac, b.link.mac)
+            .ipv4(a.link.address.octets(), b.link.address.octets(), 64)
+            .icmpv4_echo_request(1, 1)
+            .write(&mut ping, b"ping")
+            .unwrap();
+        let filter: Filter = "icmp".parse().unwrap();
         assert!(!network.has_captured(&filter, None, None));
+        let later = async {
+            a.send(b.link.mac, "other").await;
+            a.socket.send(&ping).await.unwrap();
+        };
+        tokio::join!(network.capture(&filter, Some("a"), Some("b")), later);
+        assert!(network.has_captured(&filter, Some("a"), None));
+        assert!(!network.has_captured(&filter, Some("b"), None));
     }
 
     #[tokio::test]
