@@ -11,17 +11,20 @@
 //! | file | subject |
 //! |---|---|
 //! | `network.rs` | the handle: attach, partition, impair, capture |
+//! | `queue.rs` | the sockets of the machines; frames that are read, delayed and sent |
 //! | `forward.rs` | which ports a frame goes to, and when |
 //! | `impairment.rs` | what a link does to frames |
-//! | `subnet.rs`, `hosts.rs` | addresses; the DHCP server and its ARP and ICMP answers |
+//! | `subnet.rs`, `hosts.rs`, `dhcp.rs` | addresses; the network's own host: DHCP, ARP and ping |
 //! | `capture.rs`, `filter.rs` | the ring of frames, pcap files, expressions that select frames |
 
 mod capture;
+mod dhcp;
 mod filter;
 mod forward;
 mod hosts;
 mod impairment;
 mod network;
+mod queue;
 mod subnet;
 
 pub use capture::Captured;
