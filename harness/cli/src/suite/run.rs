@@ -95,14 +95,7 @@ fn run_trials(
         plan.begin();
     }
     let conclusion = run_chosen(arguments, listed, chosen, ready);
-    if let Some(report) = ready.plan.as_ref().and_then(Plan::left_out) {
-        eprintln!("{report}");
-        // A run that started nothing shows nothing.
-        if conclusion.num_passed + conclusion.num_failed == 0 {
-            return exit::INFRASTRUCTURE.into();
-        }
-    }
-    exit_status(&conclusion, &shared.infrastructure)
+    exit_status(&conclusion, ready.plan.as_ref(), &shared.infrastructure)
 }
 
 /// The names of the trials of a run.
@@ -178,8 +171,20 @@ fn run_chosen(
     conclusion
 }
 
-/// The exit code of a run; `infrastructure` is whether an error prevented a verdict.
-pub(crate) fn exit_status(conclusion: &Conclusion, infrastructure: &AtomicBool) -> ExitCode {
+/// Prints what the plan of a run left out, and returns the exit code; `infrastructure` is whether an error
+/// prevented a verdict.
+pub(crate) fn exit_status(
+    conclusion: &Conclusion,
+    plan: Option<&Plan>,
+    infrastructure: &AtomicBool,
+) -> ExitCode {
+    if let Some(report) = plan.and_then(Plan::left_out) {
+        eprintln!("{report}");
+        // A run that started nothing shows nothing.
+        if conclusion.num_passed + conclusion.num_failed == 0 {
+            return exit::INFRASTRUCTURE.into();
+        }
+    }
     match (
         conclusion.has_failed(),
         infrastructure.load(Ordering::Relaxed),
