@@ -88,6 +88,11 @@ impl Machines {
             let wanted = &trial.scenario.collect;
             log.notes(&collect::collect(wanted, session, &one.evidence).await);
         }
+        self.write_captures(log);
+    }
+
+    /// Writes what the networks captured to the evidence.
+    pub(super) fn write_captures(&self, log: &Log<'_>) {
         if let Err(error) = self.networks.write_captures(log.evidence.folder()) {
             log.notes(&[format!("the captures cannot be written: {error}")]);
         }

@@ -68,6 +68,9 @@ impl Trial {
     ) -> Result<(), Failure> {
         let all = self.scenario.steps.len();
         let machines = self.first_steps(all, artifacts, settings, log).await?;
+        if settings.keep {
+            machines.write_captures(log);
+        }
         machines.stop().await;
         Ok(())
     }
