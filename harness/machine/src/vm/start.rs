@@ -139,7 +139,7 @@ impl Machine {
             .fail_fast(checkpoint.resume(&machine.current_qmp()))
             .await?;
         for link in &machine.vm.resources.spec.links {
-            machine.attach(link).await?;
+            machine.plug_link(link.attach()?).await?;
         }
         Ok(machine)
     }
