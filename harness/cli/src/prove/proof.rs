@@ -157,6 +157,7 @@ fn failed(text: String, step: Option<usize>) -> Failure {
         text,
         step,
         machine,
+        failed_on: None,
     })
 }
 
