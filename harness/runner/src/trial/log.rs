@@ -66,15 +66,6 @@ impl Log<'_> {
         verdict
     }
 
-    /// The same log, for what belongs to one machine.
-    pub(super) fn of_machine<'b>(&'b self, evidence: &'b Evidence) -> Log<'b> {
-        Log {
-            trial: self.trial.clone(),
-            evidence,
-            ..*self
-        }
-    }
-
     pub(super) fn notes(&self, notes: &[String]) {
         for text in notes {
             self.emit(EventKind::Note {

@@ -106,13 +106,13 @@ impl FailureReport {
             serial: machine.serial().text(),
             events: machine.boot_events(),
         };
-        let mut text = self.text(&trial.name(), &trial.scenario, &seen);
+        let mut text = self.text(&trial.scenario, &seen);
         let folder = trial.project.short(evidence.folder().to_owned());
         let folder = shell::quote(&folder.to_string_lossy());
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &snapshot {
             SnapshotOutcome::Kept { .. } => {
-                let machine = trial.scenario.machines.get(self.machine);
+                let machine = trial.scenario.cluster.machines.get(self.machine);
                 let machine = machine.map(|one| format!(" --machine {}", one.name));
                 let machine = machine.unwrap_or_default();
                 write!(text, "\nenter:    cargo harness enter {folder}{machine}")
@@ -160,8 +160,8 @@ impl FailureReport {
     }
 
     /// The part of the report that depends on the trial alone.
-    pub(super) fn text(&self, name: &str, scenario: &Scenario, seen: &Seen) -> String {
-        let mut text = self.head(name, scenario);
+    pub(super) fn text(&self, scenario: &Scenario, seen: &Seen) -> String {
+        let mut text = self.head(scenario);
         let _ = write!(
             text,
             "\n\n{}\n\nsteps:\n{}",
@@ -177,7 +177,7 @@ impl FailureReport {
         text
     }
 
-    fn head(&self, name: &str, scenario: &Scenario) -> String {
+    fn head(&self, scenario: &Scenario) -> String {
         let (file, steps, number, setup) = match &self.place {
             Place::Step(number) => (&scenario.file, &scenario.steps, *number, String::new()),
             Place::Setup(setup, number) => {
@@ -186,13 +186,13 @@ impl FailureReport {
             }
             Place::Boot => {
                 let file = scenario.file.display();
-                return format!("{name}: the machine did not become ready\n  --> {file}:1");
+                return format!("the machine did not become ready\n  --> {file}:1");
             }
         };
         let step = &steps[number];
         let (number, of, line) = (number + 1, steps.len(), step.line);
         let (title, file) = (step.heading(), file.display());
-        format!("{name}: step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
+        format!("step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
     }
 
     fn steps(&self) -> String {
