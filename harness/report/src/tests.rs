@@ -88,6 +88,7 @@ impl LogBuilder {
             trial: trial.into(),
             setup: "kettle".into(),
             evidence: "/evidence/q35-setup-kettle-7".into(),
+            machines: vec![],
             ready: false,
         });
         self.event(EventKind::TrialEnds {
@@ -126,14 +127,14 @@ fn full_log() -> RunLog {
     log.begins("q35::passes").event(boot("q35::passes"));
     log.step("q35::passes", 1, None)
         .ends("q35::passes", Verdict::Passed, None);
-    let reason = format!("q35::fails: step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
+    let reason = format!("step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
     log.begins("q35::fails")
         .step("q35::fails", 1, Some(HOSTILE));
     log.ends("q35::fails", Verdict::Failed, Some(&reason));
     log.begins("q35::void")
         .ends("q35::void", Verdict::Error, Some("no QEMU"));
     log.begins("q35::again")
-        .ends("q35::again", Verdict::Failed, Some("q35::again: once"));
+        .ends("q35::again", Verdict::Failed, Some("once"));
     log.begins("q35::again")
         .ends("q35::again", Verdict::Passed, None);
     log.begins("q35::lost").event(EventKind::StepBegins {
@@ -269,6 +270,7 @@ fn page_of_a_trial_has_the_output_of_its_setup() {
         trial: "q35::tea".into(),
         setup: "kettle".into(),
         evidence: "/evidence/q35-setup-kettle".into(),
+        machines: vec![],
         ready: false,
     });
     let run_log = &mut log.step("q35::tea", 0, Some("cold")).run_log;

@@ -82,6 +82,7 @@ fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
 fn check_machine(trial: &Trial, wanted: Option<&str>) -> Result<(), String> {
     let names: Vec<&str> = trial
         .scenario
+        .cluster
         .machines
         .iter()
         .map(|one| &*one.name)

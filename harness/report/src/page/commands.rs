@@ -32,8 +32,11 @@ pub(super) fn list(result: &TestResult, attempt: &Attempt) -> Markup {
 /// The commands that enter the machines in the failed state: that of the failure first.
 fn enter(attempt: &Attempt, folder: &Path) -> Markup {
     let line = format!("cargo harness enter {}", quote(&folder.to_string_lossy()));
-    // The machine that was made for a checkpoint has no name.
+    // The machines of a checkpoint are others.
     if attempt.machines.is_empty() || folder != attempt.evidence {
+        let name = attempt.failed_on();
+        let option = name.map(|name| format!(" --machine {}", quote(name)));
+        let line = line + &option.unwrap_or_default();
         return command("Enter the machine in its failed state", &line);
     }
     let mut machines: Vec<&str> = attempt.machines.iter().map(String::as_str).collect();

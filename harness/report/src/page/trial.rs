@@ -50,7 +50,7 @@ fn one(
         @if many { h4.attempt { "Attempt " (number + 1) ": " (ending(attempt)) } }
         p.meta { (date(attempt.start)) " · " code { (attempt.file.display()) } }
         @for note in &attempt.notes { p.note { "⚠ " (note) } }
-        (failure(result, attempt))
+        (failure(attempt))
         (commands::list(result, attempt))
         (timeline::section(&id, attempt, run_log))
         @for (machine, boot) in &attempt.boots { (boots::timeline(machine.as_deref(), boot, history)) }
@@ -76,7 +76,7 @@ fn ending(attempt: &Attempt) -> &'static str {
 }
 
 /// The failure of the failed step; without one, the reason of the verdict.
-fn failure(result: &TestResult, attempt: &Attempt) -> Markup {
+fn failure(attempt: &Attempt) -> Markup {
     let Some(end) = attempt.end.as_ref().filter(|end| end.reason.is_some()) else {
         return html! {};
     };
@@ -91,7 +91,7 @@ fn failure(result: &TestResult, attempt: &Attempt) -> Markup {
         .unwrap_or(reason);
     html! {
         div.failure {
-            h4 { (gist(reason, &result.name)) }
+            h4 { (gist(reason)) }
             @if let (Some(step), Some(_)) = (failed, end.step) {
                 p.meta {
                     code { (attempt.file.display()) ":" (step.line) }

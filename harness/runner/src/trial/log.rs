@@ -76,15 +76,6 @@ impl Log<'_> {
         step.map_or(&[], |step| &step.on)
     }
 
-    /// The same log, for what belongs to one machine.
-    pub(super) fn of_machine<'b>(&'b self, evidence: &'b Evidence) -> Log<'b> {
-        Log {
-            trial: self.trial.clone(),
-            evidence,
-            ..*self
-        }
-    }
-
     pub(super) fn notes(&self, notes: &[String]) {
         for text in notes {
             self.emit(EventKind::Note {
@@ -112,10 +103,9 @@ impl Trial {
         }
     }
 
-    /// The names of the machines, if there are several.
     fn machine_names(&self) -> Vec<String> {
-        let machines = self.scenario.machines.iter();
-        machines.map(|one| one.name.clone()).collect()
+        let names = self.scenario.cluster.machine_names();
+        names.map(str::to_owned).collect()
     }
 
     /// Emits the begin of the trial.

@@ -133,10 +133,8 @@ impl Trial {
         ready.map_err(|failure| FailureReport::boot(failure, &ran).on(on.get()))?;
         if !forks {
             for setup in &self.scenario.setups {
-                for (index, session) in sessions.iter_mut().enumerate() {
-                    let done = self.set_up(setup, session, log, &mut ran).await;
-                    done.map_err(|report| report.on(index))?;
-                }
+                self.set_up(setup, machines, sessions, log, &mut ran)
+                    .await?;
             }
         }
 
