@@ -165,14 +165,17 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
 
 /// Compares the verdict of the replay with the recorded verdict.
 fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
-    let place = |step: Option<usize>| match step {
-        Some(step) => format!("step {step}"),
-        None => "the boot".into(),
+    let place = |step: Option<usize>, machine: Option<&str>| {
+        let place = step.map_or("the boot".into(), |step| format!("step {step}"));
+        let machine = machine.map(|name| format!(" on machine {name}"));
+        place + &machine.unwrap_or_default()
     };
     let was = match then {
         None => "ended without a verdict".into(),
         Some(then) => match then.verdict {
-            Verdict::Failed | Verdict::KnownFailure => format!("failed at {}", place(then.step)),
+            Verdict::Failed | Verdict::KnownFailure => {
+                format!("failed at {}", place(then.step, then.failed_on.as_deref()))
+            }
             Verdict::Passed => "passed".into(),
             Verdict::Flaky => "passed after a retry".into(),
             Verdict::Error => "ended with an error".into(),
@@ -182,8 +185,12 @@ fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
         Ok(()) => format!("passed; the recorded trial {was}"),
         Err(Failure::Infrastructure(_)) => format!("error; the recorded trial {was}"),
         Err(Failure::Failed(failed)) => {
-            let here = place(failed.step);
-            let same = then.is_some_and(|t| t.verdict == Verdict::Failed && t.step == failed.step);
+            let here = place(failed.step, failed.failed_on.as_deref());
+            let same = then.is_some_and(|then| {
+                then.verdict == Verdict::Failed
+                    && then.step == failed.step
+                    && then.failed_on == failed.failed_on
+            });
             if same {
                 format!("failed again at the same place, {here}")
             } else {

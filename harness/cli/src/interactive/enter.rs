@@ -3,9 +3,12 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::boot::{Booting, Kind};
+use super::member::Member;
+use super::running::RunningMachine;
 use super::state::{Claim, StateFolder};
 use super::{background, foreground, other};
 use crate::artifacts::Artifacts;
@@ -96,11 +99,12 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
             let key = trial.scenario.machine.ssh_key;
             let key = key.then(|| keys.private.clone());
             let login = prepare_login(&state, machine, key.as_deref())?;
-            claim.record(Some(machine.ssh_port())).map_err(other)?;
+            let login = format!("before step {step}: {login}");
+            let entered = entered(name, machine.clone(), login);
+            record(&claim, &entered)?;
             Ok(Booting {
-                machine: machine.clone(),
+                machines: vec![entered],
                 evidence: evidence.clone(),
-                login: format!("before step {step}: {login}"),
                 kind: Kind::Entered { paused: false },
                 before: last_lines(evidence.folder()),
                 claim,
@@ -131,16 +135,34 @@ async fn restore(
     .await?;
     let key = past.key(name).map(std::fs::read_to_string).transpose();
     let login = prepare_login(state, &machine, key.map_err(other)?.as_deref())?;
-    claim.record(Some(machine.ssh_port())).map_err(other)?;
+    let entered = entered(name, machine.into(), login);
+    record(&claim, &entered)?;
     Ok(Booting {
-        machine: machine.into(),
+        machines: vec![entered],
         evidence,
-        login,
         kind: Kind::Entered { paused },
         before: last_lines(&past.logs(name)),
         claim,
         held: Some(Box::new(snapshot)),
     })
+}
+
+fn entered(name: Option<&str>, machine: Arc<Machine>, login: String) -> Member {
+    Member {
+        name: name.map(str::to_owned),
+        address: None,
+        machine,
+        login,
+    }
+}
+
+/// Lets `harness ssh` find the machine.
+fn record(claim: &Claim, entered: &Member) -> Result<(), MachineError> {
+    let recorded = RunningMachine {
+        name: entered.name.clone(),
+        port: entered.machine.ssh_port(),
+    };
+    claim.record(&[recorded]).map_err(other)
 }
 
 /// Writes the key for `harness ssh`, and returns how to log in.

@@ -156,6 +156,7 @@ fn failed(text: String, step: Option<usize>) -> Failure {
         text,
         step,
         machine,
+        failed_on: None,
     })
 }
 

@@ -45,7 +45,7 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
     let (spec, login) = os();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let saved = checkpoint(&spec, &login, folder.path()).await;
-    let network = Network::new(NetworkSettings {
+    let network = Network::with_settings(NetworkSettings {
         name: "lan".into(),
         subnet: "10.9.0.0/24".parse().unwrap(),
         dhcp: true,

@@ -28,6 +28,7 @@ pub(crate) async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifa
     let failed = PastOutcome {
         verdict: Verdict::Failed,
         step,
+        failed_on: None,
     };
     assert_eq!(past.ended(), Some(failed));
     let elsewhere = tempfile::tempdir().unwrap();

@@ -140,13 +140,13 @@ impl Machine {
         let (saved, new) = links.split_at(checkpoint.links().min(links.len()));
         // QEMU accepts a state only if all devices exist already.
         for link in saved {
-            machine.attach(link).await?;
+            machine.plug_link(link.attach()?).await?;
         }
         machine
             .fail_fast(checkpoint.resume(&machine.current_qmp()))
             .await?;
         for link in new {
-            machine.attach(link).await?;
+            machine.plug_link(link.attach()?).await?;
         }
         Ok(machine)
     }

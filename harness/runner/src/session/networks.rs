@@ -50,7 +50,7 @@ impl Networks {
                 subnet: one.subnet,
                 dhcp: one.dhcp,
             };
-            (one.name.clone(), Network::new(settings))
+            (one.name.clone(), Network::with_settings(settings))
         };
         let is_served = |name: &String| {
             let mut networks = cluster.networks.iter();

@@ -170,7 +170,7 @@ impl Maker<'_> {
         // Open connections would be saved with the machine.
         drop(session);
         if wanted.is_none() || ready.is_err() {
-            trial.emit_timeline(self.artifacts, &machine, ready.is_ok(), &log);
+            trial.emit_timeline(self.artifacts, &machine, None, ready.is_ok(), &log);
         }
         if let Err(failure) = ready {
             outcome::screen(&machine, evidence).await;

@@ -126,7 +126,8 @@ impl Trial {
         // A boot that continues has no complete timeline yet.
         if !forks && (wanted.is_none() || ready.is_err()) {
             for one in &machines.all {
-                self.emit_timeline(artifacts, &one.machine, ready.is_ok(), log);
+                let name = one.name.as_deref();
+                self.emit_timeline(artifacts, &one.machine, name, ready.is_ok(), log);
             }
         }
         ready.map_err(|failure| FailureReport::boot(failure, &ran).on(on.get()))?;

@@ -97,6 +97,7 @@ pub(super) fn named(failed: Failed, machines: &Machines, on: &Cell<usize>) -> St
     on.set(index);
     if let Some(name) = &machines.all[index].name {
         failure.what = format!("machine {name}: {}", failure.what);
+        failure.machine = Some(name.clone());
     }
     failure
 }
