@@ -61,4 +61,4 @@ pub use snapshot::failure::FailureSnapshot;
 pub use spec::MachineSpec;
 pub use ssh::{KeyPair, Login, Ssh};
 pub use switch;
-pub use vm::Machine;
+pub use vm::{Machine, RestoreOptions};

@@ -41,11 +41,23 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
         None => {
             let past = open(project, &options.what)?;
             // Fail before anything is started.
-            let name = options.machine.as_deref();
-            drop(past.machine(name).map_err(|why| match why {
-                ReplayError::Machine { .. } => Refusal::usage(why),
-                _ => Refusal::infrastructure(why),
-            })?);
+            let (name, names) = (options.machine.as_deref(), past.machine_names());
+            let wanted: Vec<_> = match name {
+                None if !names.is_empty() => names.iter().map(|name| Some(name.as_str())).collect(),
+                name => vec![name],
+            };
+            if options.paused && wanted.len() > 1 {
+                let names = names.join(", ");
+                return Err(Refusal::usage(format!(
+                    "--paused is for one machine, and the trial had {names}; hint: add --machine"
+                )));
+            }
+            for name in wanted {
+                drop(past.machine(name).map_err(|why| match why {
+                    ReplayError::Machine { .. } => Refusal::usage(why),
+                    _ => Refusal::infrastructure(why),
+                })?);
+            }
             for service in past.served(project) {
                 eprintln!(
                     "note: the {service} of the trial is not available to the restored machine"
@@ -60,6 +72,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
     let entered = interactive::enter(interactive::EnterOptions {
         entered,
         machine: options.machine,
+        project: project.clone(),
         artifacts,
         background: options.background,
         state_folder: project.state_folder(),

@@ -242,7 +242,7 @@ pub(super) struct EnterOptions {
     /// Run the scenario and stop before this step (its number or name)
     #[arg(long, value_name = "STEP")]
     pub(super) before: Option<String>,
-    /// The machine to enter, if the scenario has several; with --before the default is the first one
+    /// One machine of several; the default is all of them, with their networks
     #[arg(long, value_name = "NAME")]
     pub(super) machine: Option<String>,
     /// Keep the machine paused until Ctrl-A C

@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
 
 use super::background::note;
-use super::boot::{Booting, member};
+use super::boot::{Booting, Kind, member};
 use super::member::Member;
 use super::running::RunningMachine;
 use super::signals::Signals;
@@ -161,12 +161,22 @@ pub(super) async fn watch(
     booting: Booting,
     signals: &mut Signals,
 ) -> Result<ExitCode, MachineError> {
-    eprintln!("ready: {}\nCtrl-C powers them off", booting.describe());
+    let (end, again) = match booting.kind {
+        Kind::Boots => (
+            "powers them off",
+            "powering off; Ctrl-C again cuts the power",
+        ),
+        Kind::Entered { .. } => (
+            "stops them",
+            "the machines are stopped; they can be entered again",
+        ),
+    };
+    eprintln!("ready: {}\nCtrl-C {end}", booting.describe());
     tokio::select! {
         ended = booting.ended() => return ended.map(|()| ExitCode::SUCCESS),
         () = signals.any() => {}
     }
-    eprintln!("\npowering off; Ctrl-C again cuts the power");
+    eprintln!("\n{again}");
     tokio::select! {
         () = booting.power_off() => {}
         // The machines are dropped, which stops them.

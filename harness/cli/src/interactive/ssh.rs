@@ -25,10 +25,12 @@ pub fn ssh(
     let state = StateFolder::new(state_folder);
     let none = || other("no machine is running; hint: start one with `harness run`");
     let running = state.running()?.ok_or_else(none)?;
-    let port = running.find(machine).map_err(other)?.port;
+    let machine = running.find(machine).map_err(other)?;
+    let port = machine.port;
     let client = command::find("ssh")
         .ok_or_else(|| other("ssh is not installed; hint: `apt install openssh-client`"))?;
-    let key = Some(state.login_key()).filter(|key| key.is_file());
+    let key = state.login_key(machine.name.as_deref());
+    let key = Some(key).filter(|key| key.is_file());
     let key = key
         .iter()
         .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);

@@ -18,6 +18,9 @@ use runner::evidence::write_key;
 /// The size of the state disk in MiB; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
 
+/// The file of a private key, or the first part of its name.
+const LOGIN_KEY: &str = "login-key";
+
 /// The state folder, with or without a running machine.
 pub(super) struct StateFolder {
     folder: PathBuf,
@@ -50,8 +53,7 @@ impl StateFolder {
             .map_err(|e| self.unusable(&e))?;
         match lock::take(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
-                // A previous machine may have left its key.
-                let _ = fs::remove_file(self.login_key());
+                self.remove_login_keys();
                 let claim = Claim { file };
                 claim.record(&[]).map_err(|e| self.unusable(&e))?;
                 Ok(claim)
@@ -61,14 +63,31 @@ impl StateFolder {
         }
     }
 
-    /// The file of the private key that the machine accepts, if it does not accept the user's own keys.
-    pub(super) fn login_key(&self) -> PathBuf {
-        self.file("login-key")
+    /// The file of the private key that a machine accepts, if it does not accept the user's own keys.
+    pub(super) fn login_key(&self, machine: Option<&str>) -> PathBuf {
+        match machine {
+            None => self.file(LOGIN_KEY),
+            Some(name) => self.file(&format!("{LOGIN_KEY}-{name}")),
+        }
     }
 
-    /// Writes the private key that the machine accepts. Only the owner of the file can read it.
-    pub(super) fn write_login_key(&self, key: &str) -> Result<PathBuf, MachineError> {
-        let file = self.login_key();
+    /// Removes the keys that previous machines left.
+    fn remove_login_keys(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry.file_name().to_string_lossy().starts_with(LOGIN_KEY) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Writes the private key that a machine accepts. Only the owner of the file can read it.
+    pub(super) fn write_login_key(
+        &self,
+        machine: Option<&str>,
+        key: &str,
+    ) -> Result<PathBuf, MachineError> {
+        let file = self.login_key(machine);
         write_key(&file, key).map_err(|e| self.unusable(&e))?;
         Ok(file)
     }

@@ -112,10 +112,10 @@ fn home(keys: &KeyPair) -> tempfile::TempDir {
 }
 
 /// The system's client does not look for keys in `HOME`, but this file is given to it.
-fn write_login_key(folder: &Path, keys: &KeyPair) {
+fn write_login_key(folder: &Path, machine: &str, keys: &KeyPair) {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let file = folder.join("login-key");
+    let file = folder.join(format!("login-key-{machine}"));
     std::fs::write(&file, &keys.private).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -147,7 +147,9 @@ fn machines_of_a_cluster_reach_each_other_by_name_and_stop_together() {
     }
     assert!(!text.contains("does not use"), "{text}");
 
-    write_login_key(folder, &keys);
+    for machine in ["a", "b"] {
+        write_login_key(folder, machine, &keys);
+    }
     for (machine, other) in [("a", "b"), ("b", "a")] {
         let name = printed(folder, machine, "hostname");
         assert!(name.lines().any(|line| line == machine), "{name}");

@@ -105,17 +105,17 @@ impl Machine {
         Ok(())
     }
 
-    /// Creates a link to a network without other machines, for a machine that is restored alone. Its card has
+    /// Creates the link of a machine that is restored, to an empty network if there is no other. Its card has
     /// its hardware address from the snapshot.
-    pub(super) async fn plug_lone_link(&self, id: &str) -> Result<(), MachineError> {
-        let other = |error: &dyn std::fmt::Display| MachineError::Other(error.to_string());
-        let subnet = "192.0.2.0/24".parse();
-        let network = Network::with_settings(NetworkSettings {
-            name: id.to_owned(),
-            subnet: subnet.map_err(|error: SubnetError| other(&error))?,
-            dhcp: false,
-        });
-        let mut link = network.attach(id, 1).map_err(|error| other(&error))?;
+    pub(super) async fn plug_saved_link(
+        &self,
+        id: &str,
+        link: Option<&Link>,
+    ) -> Result<(), MachineError> {
+        let mut link = match link {
+            Some(link) => link.attach()?,
+            None => lone(id)?.attach()?,
+        };
         for setting in backend(id, link.socket.take()) {
             self.apply(setting).await?;
         }
@@ -157,6 +157,21 @@ impl Machine {
         let mut links = links.lock().unwrap_or_else(PoisonError::into_inner);
         links.push(link);
     }
+}
+
+/// A link to a network without other machines.
+fn lone(id: &str) -> Result<Link, MachineError> {
+    let subnet = "192.0.2.0/24".parse();
+    let subnet = subnet.map_err(|error: SubnetError| MachineError::Other(error.to_string()))?;
+    Ok(Link {
+        network: Network::with_settings(NetworkSettings {
+            name: id.to_owned(),
+            subnet,
+            dhcp: false,
+        }),
+        machine: id.to_owned(),
+        number: 1,
+    })
 }
 
 /// QEMU's end of a link. Each datagram of the socket is a frame (net/dgram.c in QEMU); the next QEMU gets the
