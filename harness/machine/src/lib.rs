@@ -54,6 +54,7 @@ pub use network::card::CardNetwork;
 pub use network::link::Link;
 pub use network::relay::Disturbance;
 pub use output::Output;
+pub use qemu::plugged::SLOTS;
 pub use services::metadata::{Metadata, Page};
 pub use snapshot::checkpoint::Checkpoint;
 pub use snapshot::damage::SnapshotError;

@@ -122,6 +122,7 @@ impl Machine {
             metadata: spec.metadata.clone(),
             first_card: spec.first_card.clone(),
             cards: spec.cards.clone(),
+            slots: spec.slots,
             nonces: identity.nonces(),
             host_key: identity.pinned_after(resets),
             drives: initial.iter().map(saved_drive).collect(),

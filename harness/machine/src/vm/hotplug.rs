@@ -2,7 +2,6 @@
 
 use crate::qemu::plugged::NETWORK_CARD;
 use crate::qemu::plugged::Plugged;
-use crate::qemu::plugged::SLOTS;
 use crate::qemu::plugged::slot;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -192,9 +191,10 @@ impl Machine {
             0
         };
         let taken = disks + self.plugged(CARD).await?;
-        if taken >= SLOTS {
+        let slots = self.vm.process().plan.slots;
+        if taken >= slots {
             return Err(MachineError::Other(format!(
-                "all {SLOTS} hot-plug slots of q35 are in use"
+                "all {slots} hot-plug slots of q35 are in use"
             )));
         }
         Ok(Some(slot(taken)))

@@ -4,6 +4,8 @@ use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use base::wait::{Poll, wait_until};
+use host::speed;
 use serde_json::{Value, json};
 use switch::{Attachment, Network, NetworkSettings, SubnetError};
 
@@ -15,6 +17,9 @@ use crate::network::link::Link;
 use crate::network::names::{self, OtherNames, Resolver};
 use crate::profile::Board;
 use crate::qemu::plugged::{NETWORK_CARD, hardware_address, slot};
+
+/// The timeout for the guest to find a card, on the reference host.
+const FOUND_SECONDS: u64 = 20;
 
 /// QEMU's name of the first network.
 const FIRST: &str = "net0";
@@ -92,8 +97,8 @@ impl Machine {
         Ok(address)
     }
 
-    /// Plugs in a network card for a link.
-    pub(super) async fn plug_link(&self, mut link: Attachment) -> Result<(), MachineError> {
+    /// Plugs in a network card for a link, and returns QEMU's id of the card.
+    pub(super) async fn plug_link(&self, mut link: Attachment) -> Result<String, MachineError> {
         let id = format!("{CARD}{}", self.plugged(CARD).await?);
         let slot = self.free_slot().await?;
         for setting in backend(&id, link.socket.take()) {
@@ -102,7 +107,19 @@ impl Machine {
         self.set(&id, "device_add", card(&id, link.mac, slot))
             .await?;
         self.keep_link(link);
-        Ok(())
+        Ok(id)
+    }
+
+    /// Waits until the guest has found a card that was plugged in: it has given it addresses on the bus.
+    pub(super) async fn card_found(&self, id: &str) -> Result<(), MachineError> {
+        let look = async || match self.qmp("query-pci", Value::Null).await {
+            Err(error) => Poll::Failed(error.to_string()),
+            Ok(buses) if has_addresses(&buses, id) => Poll::Ready(()),
+            Ok(_) => Poll::NotYet("it has no addresses on the bus".to_owned()),
+        };
+        let what = format!("the guest to find the network card {id}");
+        let limit = speed::seconds(FOUND_SECONDS);
+        Ok(wait_until(&what, limit, look).await?)
     }
 
     /// Creates the link of a machine that is restored, to an empty network if there is no other. Its card has
@@ -159,6 +176,24 @@ impl Machine {
     }
 }
 
+/// Whether a device has addresses, in the answer to `query-pci` (qapi/pci.json in QEMU). An address that is not
+/// set yet is all ones.
+fn has_addresses(answer: &Value, id: &str) -> bool {
+    match answer {
+        Value::Array(all) => all.iter().any(|one| has_addresses(one, id)),
+        Value::Object(object) if object.get("qdev_id").is_some_and(|found| found == id) => {
+            let regions = object.get("regions").and_then(Value::as_array);
+            let is_set = |region: &Value| {
+                let address = &region["address"];
+                address.as_i64().is_some_and(|address| address > 0)
+            };
+            regions.into_iter().flatten().any(is_set)
+        }
+        Value::Object(object) => object.values().any(|one| has_addresses(one, id)),
+        _ => false,
+    }
+}
+
 /// A link to a network without other machines.
 fn lone(id: &str) -> Result<Link, MachineError> {
     let subnet = "192.0.2.0/24".parse();
@@ -202,5 +237,28 @@ fn setting(owner: &str, command: &'static str, arguments: Value) -> QmpSetting {
         command,
         arguments,
         descriptor: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn card_has_addresses_once_the_guest_has_set_one() {
+        // As QEMU 7.2 answers, shortened.
+        let answer = |address: i64| {
+            json!([{ "bus": 0, "devices": [
+                { "qdev_id": "net0", "regions": [{ "bar": 0, "address": 49152 }] },
+                { "qdev_id": "slot0", "regions": [], "pci_bridge": { "devices": [
+                    { "qdev_id": "plugged_card0", "regions": [
+                        { "bar": 1, "address": address }, { "bar": 4, "address": -1 },
+                    ] },
+                ] } },
+            ] }])
+        };
+        assert!(!has_addresses(&answer(-1), "plugged_card0"));
+        assert!(has_addresses(&answer(0xfe80_0000), "plugged_card0"));
+        assert!(!has_addresses(&answer(0xfe80_0000), "plugged_card1"));
     }
 }

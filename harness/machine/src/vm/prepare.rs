@@ -114,6 +114,7 @@ pub(crate) fn prepare(
         gates: gates(spec),
         first_card: spec.first_card.clone(),
         cards: spec.cards.clone(),
+        slots: spec.slots.max(spec.links.len()),
     };
     write_script(spec, &plan, folder, logs)?;
     if plan.never_boots()

@@ -145,8 +145,12 @@ impl Machine {
         machine
             .fail_fast(checkpoint.resume(&machine.current_qmp()))
             .await?;
-        for link in new {
-            machine.plug_link(link.attach()?).await?;
+        for (number, link) in new.iter().enumerate() {
+            let id = machine.plug_link(link.attach()?).await?;
+            // Two cards at once can get their names in any order.
+            if number + 1 < new.len() {
+                machine.fail_fast(machine.card_found(&id)).await?;
+            }
         }
         Ok(machine)
     }

@@ -9,7 +9,7 @@ use crate::content::{self, Unreadable};
 use base::hash::Hash;
 use machine::profile::ResolvedFirmware;
 use machine::services::registry::Storage;
-use machine::{CardNetwork, MachineSpec};
+use machine::{CardNetwork, MachineSpec, SLOTS};
 use scenario::step::WaitForStep;
 use yaml::ConsoleRules;
 
@@ -68,6 +68,9 @@ pub(crate) fn boot_inputs(
     }
     if spec.first_card != CardNetwork::default() || !spec.cards.is_empty() {
         inputs["networks"] = json!([spec.first_card, spec.cards]);
+    }
+    if spec.slots != SLOTS {
+        inputs["slots"] = spec.slots.into();
     }
     if let Some(registry) = &spec.registry {
         inputs["registry"] = json!(images(&registry.storage)?);
