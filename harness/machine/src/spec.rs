@@ -50,8 +50,7 @@ pub struct MachineSpec {
     pub cards: Vec<CardNetwork>,
     /// Links to networks between machines, one card each. A fork gets them as soon as it runs.
     pub links: Vec<Link>,
-    /// Names of other machines, which the name server of the first network knows. It does not if the network
-    /// is unfiltered.
+    /// Names of other machines, which the name server of the first network knows.
     pub names: Names,
     /// Rules for console lines, in addition to those of the profile.
     pub console: ConsoleRules,

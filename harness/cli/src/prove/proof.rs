@@ -121,7 +121,7 @@ impl Proof {
     fn undetected(&self) -> String {
         let trial = self.trial.name();
         format!(
-            "{trial}: the sabotage was not detected: {}\n  --> {}\n\n  expected to fail at {}\n  \
+            "the sabotage was not detected: {}\n  --> {}\n\n  expected to fail at {}\n  \
              all steps passed\n\nagain:    cargo harness prove {trial}",
             self.sabotage.change.describe(),
             self.line(),
@@ -131,9 +131,8 @@ impl Proof {
 
     fn elsewhere(&self, place: RedAt, verdict: &str) -> String {
         format!(
-            "{}: the sabotage was detected elsewhere: {}\n  --> {}\n\n  expected to fail at {}\n  \
+            "the sabotage was detected elsewhere: {}\n  --> {}\n\n  expected to fail at {}\n  \
              failed at {}\n\n{verdict}",
-            self.trial.name(),
             self.sabotage.change.describe(),
             self.line(),
             self.place(self.sabotage.red_at),
@@ -164,6 +163,7 @@ fn failed(text: String, step: Option<usize>) -> Failure {
         text,
         step,
         machine,
+        failed_on: None,
     })
 }
 
@@ -236,6 +236,6 @@ sabotage:
     #[test]
     fn sabotage_detected_elsewhere_is_reported_with_the_verdict() {
         let place = proof().sabotage.place(Some(2));
-        assert_snapshot!(proof().elsewhere(place, "q35::tea: step 2 of 3 failed"));
+        assert_snapshot!(proof().elsewhere(place, "step 2 of 3 failed"));
     }
 }

@@ -151,10 +151,11 @@ impl Machine {
             let node = node(&drive.id, &drive.file, drive.format);
             self.set(&drive.id, "blockdev-add", node).await?;
         }
+        let mut links = self.vm.resources.spec.links.iter();
         for network in &plugged.networks {
             match &network.net {
                 Some(net) => self.plug_network(&network.id, net).await?,
-                None => self.plug_lone_link(&network.id).await?,
+                None => self.plug_saved_link(&network.id, links.next()).await?,
             }
         }
         for device in &plugged.devices {

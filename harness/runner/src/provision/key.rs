@@ -21,6 +21,9 @@ const VERSION: u32 = 10;
 pub struct CheckpointKey {
     /// A name for people; not part of the hash.
     pub label: String,
+    /// The machines that are saved together; empty for one machine. The hash depends on them through the inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<String>,
     /// Everything that the checkpoint depends on.
     pub inputs: Value,
 }
