@@ -1,7 +1,7 @@
 //! The errors of a build.
 
 /// Why a build failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("failed to {step}: {cause}")]
 pub struct BuildError {
     /// The step, as a phrase that follows "failed to".

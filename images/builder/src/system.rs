@@ -1,8 +1,10 @@
 //! Builds images that are a complete system of a distribution. mmdebstrap installs the packages with their
 //! maintainer scripts, so that the package manager works in the image.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::definition::Definition;
 use crate::{BuildError, Layout, Result, packages, program};
@@ -37,6 +39,9 @@ pub(crate) fn install(
     program::output(&step, &mut command).map(drop)
 }
 
+/// The archives that were asked for by this process, and their answers: a run asks for the same ones for each trial.
+static ASKED: Mutex<BTreeMap<String, Result<()>>> = Mutex::new(BTreeMap::new());
+
 /// Checks whether the archive of a definition's suite can be reached.
 pub(crate) fn within_reach(layout: &Layout, definition: &Definition) -> Result<()> {
     let own = definition.registry.then_some(packages::SUITE);
@@ -47,7 +52,11 @@ pub(crate) fn within_reach(layout: &Layout, definition: &Definition) -> Result<(
     command
         .args(["--simulate", "--variant=extract", "--mode=chrootless"])
         .args([suite, "/dev/null"]);
-    program::output(&format!("reach the archive of {suite}"), &mut command).map(drop)
+    let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let answer = asked.entry(format!("{command:?}")).or_insert_with(|| {
+        program::output(&format!("reach the archive of {suite}"), &mut command).map(drop)
+    });
+    answer.clone()
 }
 
 /// mmdebstrap with the components and the keyring of a definition's archive.

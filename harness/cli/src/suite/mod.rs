@@ -22,6 +22,7 @@ pub(crate) use matrix::{nightly, shared_durations};
 pub use options::{
     COLD_VARIABLE, FailureOptions, Options, OutputOptions, PartOptions, TrialOptions,
 };
+pub(crate) use run::is_selected;
 pub use run::run;
 pub(crate) use run::{exit_status, without_boots};
 pub use shard::Shard;

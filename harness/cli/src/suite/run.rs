@@ -71,12 +71,12 @@ fn run_trials(
     });
     let host = Host::here();
     let listed = |trial: &Trial| {
-        let left_out = matrix::nightly(&trial.scenario, arguments, &options.part);
-        listed(
-            trial,
-            left_out.or_else(|| matrix::unreachable(trial, host)),
-            &shared,
-        )
+        // Whether a host can run a trial is asked only for those that the filter selects: it can take seconds.
+        let left_out = is_selected(arguments, &trial.name()).then(|| {
+            let nightly = matrix::nightly(&trial.scenario, arguments, &options.part);
+            nightly.or_else(|| matrix::unreachable(trial, host))
+        });
+        listed(trial, left_out.flatten(), &shared)
     };
     let mut listed: Vec<_> = trials.iter().map(listed).collect();
     if let Some(status) = check_filter(arguments, options, &listed) {
@@ -104,6 +104,12 @@ fn run_trials(
     }
     let conclusion = run_chosen(arguments, listed, chosen, ready);
     exit_status(&conclusion, ready.plan.as_ref(), &shared.infrastructure)
+}
+
+/// Whether the filter of the command line selects a test.
+pub(crate) fn is_selected(arguments: &Arguments, name: &str) -> bool {
+    let test = libtest_mimic::Trial::test(name, || Ok(()));
+    !arguments.is_filtered_out(&test)
 }
 
 /// The names of the trials of a run.
