@@ -47,7 +47,7 @@ const CASES: [Case; 8] = [
         scenario: "fails-on-purpose",
         step: Some(2),
         says: &[
-            "q35::fails-on-purpose: step 2 of 3 failed: the machine is not on the moon",
+            "step 2 of 3 failed: the machine is not on the moon",
             "fails-on-purpose.yaml:7",
             "stdout differs from the expected text",
             "| -moon",

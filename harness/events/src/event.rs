@@ -51,6 +51,9 @@ pub enum EventKind {
         file: PathBuf,
         /// The steps in order, without the boot or fork before them.
         steps: Vec<StepHead>,
+        /// The names of the machines, if there are several. Each has a folder of its name in the evidence.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        machines: Vec<String>,
         /// The evidence folder.
         evidence: PathBuf,
     },
@@ -64,6 +67,9 @@ pub enum EventKind {
         line: usize,
         /// The title.
         title: String,
+        /// The machines that the step is about, if the trial has several and it is not about all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        on: Vec<String>,
     },
     /// A step ended.
     StepEnds {
@@ -77,12 +83,18 @@ pub enum EventKind {
         duration: f64,
         /// Why the step failed; `None` if it passed.
         failure: Option<String>,
+        /// The machine that it failed on, if there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed_on: Option<String>,
     },
     /// A boot ended, successfully or not: for a trial, or for the checkpoint that the trial is forked
     /// from.
     Boot {
         /// The trial.
         trial: String,
+        /// The machine, if the trial has several and it is one of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<String>,
         /// The boot timeline.
         #[serde(flatten)]
         timeline: BootTimeline,
@@ -122,6 +134,9 @@ pub enum EventKind {
         /// What happened to the machine of a failed attempt.
         #[serde(default)]
         machine: Option<SnapshotOutcome>,
+        /// The machine that it failed on, if there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed_on: Option<String>,
     },
     /// A trial ended.
     TrialEnds {
@@ -140,6 +155,9 @@ pub enum EventKind {
         /// What happened to the machine of a failed attempt.
         #[serde(default)]
         machine: Option<SnapshotOutcome>,
+        /// The machine that it failed on, if there are several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failed_on: Option<String>,
     },
     /// The run ended.
     RunEnds {
@@ -184,20 +202,36 @@ impl EventKind {
                 about,
                 file,
                 steps,
+                machines,
                 evidence,
             } => {
                 texts.extend([trial, about]);
-                texts.extend(steps.iter_mut().map(|step| &mut step.title));
+                texts.extend(machines);
+                for step in steps {
+                    texts.push(&mut step.title);
+                    texts.extend(&mut step.on);
+                }
                 paths.extend([file, evidence]);
             }
-            Self::StepBegins { trial, title, .. } => texts.extend([trial, title]),
+            Self::StepBegins {
+                trial, title, on, ..
+            } => texts.extend([trial, title].into_iter().chain(on)),
             Self::StepEnds {
                 trial,
                 title,
                 failure,
+                failed_on,
                 ..
-            } => texts.extend([trial, title].into_iter().chain(failure)),
-            Self::Boot { trial, timeline } => {
+            } => {
+                texts.extend([trial, title].into_iter().chain(failure));
+                texts.extend(failed_on);
+            }
+            Self::Boot {
+                trial,
+                on,
+                timeline,
+            } => {
+                texts.extend(on);
                 texts.extend([
                     trial,
                     &mut timeline.profile,
@@ -224,6 +258,7 @@ impl EventKind {
                 reason,
                 evidence,
                 machine,
+                failed_on,
                 ..
             }
             | Self::TrialEnds {
@@ -231,9 +266,10 @@ impl EventKind {
                 reason,
                 evidence,
                 machine,
+                failed_on,
                 ..
             } => {
-                texts.extend([trial].into_iter().chain(reason));
+                texts.extend([trial].into_iter().chain(reason).chain(failed_on));
                 paths.extend(evidence);
                 match machine {
                     Some(SnapshotOutcome::NotKept { reason }) => texts.push(reason),
@@ -254,6 +290,9 @@ pub struct StepHead {
     pub line: usize,
     /// The title.
     pub title: String,
+    /// The machines that it is about, if there are several and it is not about all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<String>,
 }
 
 /// The verdict of a trial.

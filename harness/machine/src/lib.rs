@@ -4,6 +4,9 @@
 //! [`LogDir`] takes its logs, and [`Machine`] is the handle. Every wait of a [`Machine`] has a deadline and
 //! fails at once when the guest fails or QEMU exits.
 //!
+//! A [`switch::Network`] connects machines: [`Machine::attach`] plugs a card in, and the network can be
+//! partitioned, impaired and captured.
+//!
 //! | folder | subject |
 //! |---|---|
 //! | [`profile`] | profile files: the machines that QEMU emulates |
@@ -51,6 +54,7 @@ pub use network::card::CardNetwork;
 pub use network::link::Link;
 pub use network::relay::Disturbance;
 pub use output::Output;
+pub use qemu::plugged::SLOTS;
 pub use services::metadata::{Metadata, Page};
 pub use snapshot::checkpoint::Checkpoint;
 pub use snapshot::damage::SnapshotError;
@@ -58,4 +62,4 @@ pub use snapshot::failure::FailureSnapshot;
 pub use spec::MachineSpec;
 pub use ssh::{KeyPair, Login, Ssh};
 pub use switch;
-pub use vm::Machine;
+pub use vm::{Machine, RestoreOptions};

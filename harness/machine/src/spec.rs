@@ -7,6 +7,7 @@ use crate::disk::volume::Volume;
 use crate::network::card::CardNetwork;
 use crate::network::link::Link;
 use crate::profile::ResolvedProfile;
+use crate::qemu::plugged::SLOTS;
 use crate::services::Names;
 use crate::services::metadata::Metadata;
 use crate::services::registry::RegistrySpec;
@@ -48,10 +49,12 @@ pub struct MachineSpec {
     pub first_card: CardNetwork,
     /// Further network cards.
     pub cards: Vec<CardNetwork>,
+    /// Slots of a q35 for devices that are plugged in while it runs, links included. Each costs about 0.2 s of an
+    /// emulated boot.
+    pub slots: usize,
     /// Links to networks between machines, one card each. A fork gets them as soon as it runs.
     pub links: Vec<Link>,
-    /// Names of other machines, which the name server of the first network knows. It does not if the network
-    /// is unfiltered.
+    /// Names of other machines, which the name server of the first network knows.
     pub names: Names,
     /// Rules for console lines, in addition to those of the profile.
     pub console: ConsoleRules,
@@ -77,6 +80,7 @@ impl MachineSpec {
             outside: false,
             first_card: CardNetwork::default(),
             cards: vec![],
+            slots: SLOTS,
             links: vec![],
             names: Names::new(),
             console: ConsoleRules::default(),

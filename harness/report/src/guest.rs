@@ -72,6 +72,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
     let head = StepHead {
         line,
         title: text.clone(),
+        on: vec![text.clone()],
     };
     vec![
         EventKind::TrialBegins {
@@ -79,10 +80,12 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
             about: text.clone(),
             file: "scenarios/tea.yaml".into(),
             steps: vec![head],
+            machines: vec![text.clone()],
             evidence: evidence.into(),
         },
         EventKind::Boot {
             trial: trial.clone(),
+            on: Some(text.clone()),
             timeline,
         },
         EventKind::StepBegins {
@@ -90,6 +93,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
             step,
             line,
             title: text.clone(),
+            on: vec![text.clone()],
         },
         EventKind::StepEnds {
             trial: trial.clone(),
@@ -97,6 +101,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
             title: text.clone(),
             duration,
             failure: Some(text.clone()),
+            failed_on: Some(text.clone()),
         },
         EventKind::Note {
             trial: Some(trial.clone()),
@@ -109,6 +114,7 @@ fn run(text: &str, evidence: &Path) -> Vec<EventKind> {
             step: Some(step),
             reason: Some(text.clone()),
             evidence: Some(evidence.into()),
+            failed_on: Some(text.clone()),
             machine: Some(SnapshotOutcome::NotKept { reason: text }),
         },
     ]

@@ -150,7 +150,11 @@ mod tests {
             let mut timeline = boot("q35", 5.0).timeline;
             timeline.ready = ready;
             let trial = "q35::tea".into();
-            let kind = EventKind::Boot { trial, timeline };
+            let kind = EventKind::Boot {
+                trial,
+                on: None,
+                timeline,
+            };
             history.on_event(&Event {
                 timestamp: 1.0,
                 kind,

@@ -44,6 +44,12 @@ fn case(result: &TestResult, run_log: &RunLog) -> TestCase {
     if let Some(last) = result.attempts.last() {
         case.set_timestamp(time(last.start));
         case.add_property(("file", &*last.file.to_string_lossy()));
+        if !last.machines.is_empty() {
+            case.add_property(("machines", &*last.machines.join(" ")));
+        }
+        if let Some(machine) = last.failed_on() {
+            case.add_property(("failed-on", machine));
+        }
         if let Some(evidence) = last.left() {
             case.add_property(("evidence", &*evidence.to_string_lossy()));
         }
@@ -95,13 +101,17 @@ fn rerun(attempt: &Attempt) -> TestRerun {
     rerun
 }
 
-/// The last lines of the serial log.
+/// The last lines of the serial log of each machine, below its name if there are several.
 fn serial(attempt: &Attempt, run_log: &RunLog) -> String {
-    let excerpt = run_log.excerpts.get(&attempt.evidence);
-    let lines = excerpt.map_or(&[][..], |excerpt| &excerpt.serial);
-    let last = &lines[lines.len().saturating_sub(LINES)..];
-    let lines: Vec<&str> = last.iter().map(|line| line.text.as_str()).collect();
-    lines.join("\n")
+    let mut text = Vec::new();
+    for (name, folder) in attempt.logs() {
+        let excerpt = run_log.excerpts.get(&folder);
+        let lines = excerpt.map_or(&[][..], |excerpt| &excerpt.serial);
+        let last = &lines[lines.len().saturating_sub(LINES)..];
+        text.extend(name.map(|name| format!("==> {name} <==")));
+        text.extend(last.iter().map(|line| line.text.clone()));
+    }
+    text.join("\n")
 }
 
 fn first_line(text: &str) -> &str {

@@ -106,10 +106,17 @@ impl Listener for ProgressReporter {
                 state.head.begins(trials, &self.0.baseline);
                 state.summary.begins(ignored);
             }
-            EventKind::TrialBegins { trial, steps, .. } => {
+            EventKind::TrialBegins {
+                trial,
+                steps,
+                machines,
+                ..
+            } => {
                 let mut state = self.state();
                 state.head.running(trial);
-                self.row(&mut state, trial).steps(steps.len());
+                let row = self.row(&mut state, trial);
+                row.machines(trial, machines);
+                row.steps(steps.len());
             }
             EventKind::StepBegins {
                 trial, step, title, ..

@@ -60,10 +60,12 @@ pub(crate) struct Attempt {
     pub file: PathBuf,
     /// All steps of the scenario.
     pub heads: Vec<StepHead>,
+    /// The names of its machines, if there are several.
+    pub machines: Vec<String>,
     /// The steps that were started.
     pub steps: Vec<StepRun>,
-    /// The boot timelines of its machines.
-    pub boots: Vec<BootTimeline>,
+    /// The boot timelines of its machines, with their names if there are several.
+    pub boots: Vec<(Option<String>, BootTimeline)>,
     /// The evidence of the machines that were made for it to fork from.
     pub parents: Vec<PathBuf>,
     /// Notes.
@@ -83,12 +85,16 @@ pub(crate) struct StepRun {
     pub line: usize,
     /// Its title.
     pub title: String,
+    /// The machines that it is about, if there are several and it is not about all.
+    pub on: Vec<String>,
     /// The start, in seconds since 1970.
     pub start: f64,
     /// The duration in seconds; `None` if it did not end.
     pub duration: Option<f64>,
     /// Why it failed.
     pub failure: Option<String>,
+    /// The machine that it failed on, if there are several.
+    pub failed_on: Option<String>,
 }
 
 /// The end of an attempt.
@@ -106,6 +112,8 @@ pub(crate) struct End {
     pub kept: bool,
     /// What happened to the machine of a failed attempt.
     pub machine: Option<SnapshotOutcome>,
+    /// The machine that it failed on, if there are several.
+    pub failed_on: Option<String>,
 }
 
 impl Run {
@@ -148,12 +156,14 @@ impl Run {
                 about,
                 file,
                 steps,
+                machines,
                 evidence,
             } => self.result(&trial).attempts.push(Attempt {
                 start,
                 about,
                 file,
                 heads: steps,
+                machines,
                 evidence,
                 ..Attempt::default()
             }),
@@ -162,14 +172,17 @@ impl Run {
                 step,
                 line,
                 title,
+                on,
             } => self.running(&trial, |attempt| {
                 attempt.steps.push(StepRun {
                     number: step,
                     line,
                     title,
+                    on,
                     start,
                     duration: None,
                     failure: None,
+                    failed_on: None,
                 });
             }),
             kind => self.on_end_event(kind),
@@ -183,11 +196,19 @@ impl Run {
                 step,
                 duration,
                 failure,
+                failed_on,
                 ..
-            } => self.running(&trial, |attempt| attempt.step_ends(step, duration, failure)),
-            EventKind::Boot { trial, timeline } => {
-                self.running(&trial, |attempt| attempt.booted(timeline))
-            }
+            } => self.running(&trial, |attempt| {
+                if let Some(step) = attempt.running_step(step) {
+                    (step.duration, step.failure) = (Some(duration), failure);
+                    step.failed_on = failed_on;
+                }
+            }),
+            EventKind::Boot {
+                trial,
+                on,
+                timeline,
+            } => self.running(&trial, |attempt| attempt.booted(on, timeline)),
             EventKind::Setup {
                 trial, evidence, ..
             } => self.running(&trial, |attempt| attempt.parents.push(evidence)),
@@ -202,6 +223,7 @@ impl Run {
                 reason,
                 evidence,
                 machine,
+                failed_on,
                 ..
             } => self.running(&trial, |attempt| {
                 attempt.end = Some(End {
@@ -211,6 +233,7 @@ impl Run {
                     reason,
                     kept: evidence.is_some(),
                     machine,
+                    failed_on,
                 });
             }),
             EventKind::TrialEnds {
@@ -221,6 +244,7 @@ impl Run {
                 reason,
                 evidence,
                 machine,
+                failed_on,
             } => self.running(&trial, |attempt| {
                 attempt.end = Some(End {
                     verdict,
@@ -229,6 +253,7 @@ impl Run {
                     reason,
                     kept: evidence.is_some(),
                     machine,
+                    failed_on,
                 });
             }),
             _ => {}
@@ -325,18 +350,33 @@ impl Attempt {
         failed.map(|step| step.number).filter(|number| *number > 0)
     }
 
-    fn booted(&mut self, timeline: BootTimeline) {
+    fn booted(&mut self, on: Option<String>, timeline: BootTimeline) {
         if timeline.evidence != self.evidence {
             self.parents.push(timeline.evidence.clone());
         }
-        self.boots.push(timeline);
+        self.boots.push((on, timeline));
     }
 
-    fn step_ends(&mut self, number: usize, duration: f64, failure: Option<String>) {
+    /// The last step with this number, if it has not ended.
+    fn running_step(&mut self, number: usize) -> Option<&mut StepRun> {
         let is_running = |step: &&mut StepRun| step.number == number && step.duration.is_none();
-        if let Some(step) = self.steps.iter_mut().rev().find(is_running) {
-            (step.duration, step.failure) = (Some(duration), failure);
+        self.steps.iter_mut().rev().find(is_running)
+    }
+
+    /// The folder of the logs of each machine, with its name if there are several.
+    pub(crate) fn logs(&self) -> Vec<(Option<&str>, PathBuf)> {
+        if self.machines.is_empty() {
+            return vec![(None, self.evidence.clone())];
         }
+        let names = self.machines.iter().map(String::as_str);
+        names
+            .filter_map(|name| Some((Some(name), machine_folder(&self.evidence, name)?)))
+            .collect()
+    }
+
+    /// The machine that the attempt failed on, if there are several.
+    pub(crate) fn failed_on(&self) -> Option<&str> {
+        self.end.as_ref()?.failed_on.as_deref()
     }
 
     /// The duration in seconds, as far as it is known.
@@ -347,6 +387,12 @@ impl Attempt {
             .as_ref()
             .map_or(steps, |end| end.duration.max(steps))
     }
+}
+
+/// The folder of a machine in the evidence of a trial; `None` if its name is not that of a file.
+pub(crate) fn machine_folder(evidence: &Path, machine: &str) -> Option<PathBuf> {
+    let is_name = Path::new(machine).file_name() == Some(machine.as_ref());
+    is_name.then(|| evidence.join(machine))
 }
 
 impl Outcome {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::excerpt::EvidenceExcerpt;
+use super::run::machine_folder;
 use events::{Event, EventKind, Verdict};
 
 /// The log of a run, or of a part of it if the run did not end.
@@ -31,48 +32,100 @@ enum Line {
     Event(Event),
 }
 
+/// An evidence folder to excerpt.
+struct Folder {
+    path: PathBuf,
+    /// The machine whose folder it is, inside that of its trial.
+    machine: Option<String>,
+    /// Whether its trial passed.
+    passed: bool,
+}
+
+impl Folder {
+    /// A folder that is not inside another one.
+    fn alone(path: &Path, passed: bool) -> Self {
+        Self {
+            path: path.to_owned(),
+            machine: None,
+            passed,
+        }
+    }
+
+    /// Its excerpt, from its recorded place or beside the file of the event stream.
+    fn excerpt(&self, stream: &Path) -> Option<EvidenceExcerpt> {
+        EvidenceExcerpt::from(&self.path, self.passed)
+            .or_else(|| EvidenceExcerpt::from(&self.beside(stream)?, self.passed))
+    }
+
+    /// Its place beside the file of the event stream.
+    fn beside(&self, stream: &Path) -> Option<PathBuf> {
+        let Some(machine) = &self.machine else {
+            return Some(stream.with_file_name(self.path.file_name()?));
+        };
+        let trial = self.path.parent()?.file_name()?;
+        machine_folder(&stream.with_file_name(trial), machine)
+    }
+}
+
 impl RunLog {
-    /// Adds an event, and an excerpt of the evidence that it is about.
+    /// Adds an event, and excerpts of the evidence that it is about.
     pub fn add(&mut self, event: &Event) {
-        if let Some((evidence, passed)) = self.excerpt_for(event)
-            && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed)
-        {
-            self.excerpts.insert(evidence, excerpt);
+        for Folder { path, passed, .. } in self.folders_of(event) {
+            if let Some(excerpt) = EvidenceExcerpt::from(&path, passed) {
+                self.excerpts.insert(path, excerpt);
+            }
         }
         self.events.push(event.clone());
     }
 
-    /// The evidence folder to excerpt at an event, and whether its trial passed.
-    fn excerpt_for(&self, event: &Event) -> Option<(PathBuf, bool)> {
+    /// The evidence folders to excerpt at an event.
+    fn folders_of(&self, event: &Event) -> Vec<Folder> {
         match &event.kind {
             EventKind::TrialEnds { trial, verdict, .. }
             | EventKind::AttemptEnds { trial, verdict, .. } => {
-                let evidence = self.evidence_of(trial)?.to_path_buf();
                 let passed = matches!(verdict, Verdict::Passed | Verdict::Flaky);
-                Some((evidence, passed))
+                let Some((evidence, machines)) = self.evidence_of(trial) else {
+                    return Vec::new();
+                };
+                let of_machine = |name: &String| {
+                    let path = machine_folder(evidence, name)?;
+                    Some(Folder {
+                        path,
+                        machine: Some(name.clone()),
+                        passed,
+                    })
+                };
+                let own = Folder::alone(evidence, passed);
+                let machines = machines.iter().filter_map(of_machine);
+                std::iter::once(own).chain(machines).collect()
             }
             // The trial's own folder is excerpted when the trial ends.
-            EventKind::Boot { trial, timeline }
-                if self.evidence_of(trial) != Some(&timeline.evidence) =>
+            EventKind::Boot {
+                trial, timeline, ..
+            } if self.evidence_of(trial).map(|(evidence, _)| evidence)
+                != Some(&timeline.evidence) =>
             {
-                Some((timeline.evidence.clone(), timeline.ready))
+                vec![Folder::alone(&timeline.evidence, timeline.ready)]
             }
             EventKind::Setup {
                 evidence, ready, ..
-            } => Some((evidence.clone(), *ready)),
-            _ => None,
+            } => vec![Folder::alone(evidence, *ready)],
+            _ => Vec::new(),
         }
     }
 
-    /// The evidence folder of a running trial.
-    fn evidence_of(&self, wanted: &str) -> Option<&Path> {
+    /// The evidence folder of a running trial, and the names of its machines.
+    fn evidence_of(&self, wanted: &str) -> Option<(&Path, &[String])> {
         self.events
             .iter()
             .rev()
             .find_map(|event| match &event.kind {
                 EventKind::TrialBegins {
-                    trial, evidence, ..
-                } if trial == wanted => Some(evidence.as_path()),
+                    trial,
+                    evidence,
+                    machines,
+                    ..
+                } if trial == wanted => Some((evidence.as_path(), &machines[..])),
                 _ => None,
             })
     }
@@ -99,13 +152,12 @@ impl RunLog {
 
     /// Adds an event of an earlier run.
     fn add_past(&mut self, event: Event, stream: &Path) {
-        if let Some((evidence, passed)) = self.excerpt_for(&event)
-            && !self.excerpts.contains_key(&evidence)
-            && let Some(excerpt) = EvidenceExcerpt::from(&evidence, passed).or_else(|| {
-                EvidenceExcerpt::from(&stream.with_file_name(evidence.file_name()?), passed)
-            })
-        {
-            self.excerpts.insert(evidence, excerpt);
+        for folder in self.folders_of(&event) {
+            if !self.excerpts.contains_key(&folder.path)
+                && let Some(excerpt) = folder.excerpt(stream)
+            {
+                self.excerpts.insert(folder.path, excerpt);
+            }
         }
         self.events.push(event);
     }
@@ -116,11 +168,13 @@ impl RunLog {
             return Ok(());
         };
         let mut text = String::new();
-        let excerpt = self.excerpt_for(event).and_then(|(evidence, _)| {
-            let excerpt = self.excerpts.get(&evidence)?.clone();
+        let excerpt = |folder: Folder| {
+            let excerpt = self.excerpts.get(&folder.path)?.clone();
+            let evidence = folder.path;
             Some(Line::EvidenceExcerpt { evidence, excerpt })
-        });
-        for line in excerpt.into_iter().chain([Line::Event(event.clone())]) {
+        };
+        let excerpts = self.folders_of(event).into_iter().filter_map(excerpt);
+        for line in excerpts.chain([Line::Event(event.clone())]) {
             text += &serde_json::to_string(&line)?;
             text.push('\n');
         }
@@ -226,8 +280,9 @@ mod tests {
     fn evidence_is_found_beside_the_stream() {
         let folder = tempfile::tempdir().unwrap();
         let beside = folder.path().join("q35-tea-1");
-        std::fs::create_dir(&beside).unwrap();
+        std::fs::create_dir_all(beside.join("cup")).unwrap();
         std::fs::write(beside.join("serial.log"), "tea\n").unwrap();
+        std::fs::write(beside.join("cup/serial.log"), "milk\n").unwrap();
         let file = folder.path().join("events.jsonl");
         let elsewhere = PathBuf::from("/nowhere/q35-tea-1");
         for kind in trial(&elsewhere) {
@@ -240,6 +295,13 @@ mod tests {
         }
         let run_log = RunLog::read(&file).unwrap();
         assert_eq!(run_log.excerpts[&elsewhere].serial[0].text, "tea");
+        let of_machine = &run_log.excerpts[&elsewhere.join("cup")];
+        assert_eq!(of_machine.serial[0].text, "milk");
+        assert_eq!(
+            run_log.excerpts.len(),
+            2,
+            "a name that is a path is no folder"
+        );
     }
 
     fn trial(evidence: &Path) -> [EventKind; 2] {
@@ -249,6 +311,7 @@ mod tests {
             about: "tea".into(),
             file: "tea.yaml".into(),
             steps: vec![],
+            machines: vec!["cup".into(), "../q35-tea-1".into()],
             evidence: evidence.into(),
         };
         let ends = EventKind::TrialEnds {
@@ -259,6 +322,7 @@ mod tests {
             reason: None,
             evidence: None,
             machine: None,
+            failed_on: None,
         };
         [begins, ends]
     }

@@ -75,8 +75,6 @@ impl Summary {
             .lines()
             .next()
             .unwrap_or_default();
-        let prefix = format!("{trial}: ");
-        let reason = reason.strip_prefix(&prefix).unwrap_or(reason);
         self.ended
             .push((trial.to_owned(), verdict, reason.to_owned()));
     }
@@ -122,7 +120,7 @@ mod tests {
         summary.begins(&[("arm::tea".into(), "no QEMU".into())]);
         for (trial, verdict, reason) in [
             ("q35::tea", Verdict::Passed, None),
-            ("q35::milk", Verdict::Failed, Some("q35::milk: sour\nvery")),
+            ("q35::milk", Verdict::Failed, Some("sour\nvery")),
             ("q35::sugar", Verdict::Flaky, Some("flaky: once")),
             ("q35::water", Verdict::KnownFailure, Some("known failure")),
         ] {

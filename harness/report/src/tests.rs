@@ -1,3 +1,5 @@
+mod cluster;
+
 use insta::assert_snapshot;
 
 use super::excerpt::{EvidenceExcerpt, SerialLine};
@@ -33,12 +35,14 @@ impl LogBuilder {
         let heads = heads.map(|title: &str| StepHead {
             line: 4,
             title: title.into(),
+            on: vec![],
         });
         self.event(EventKind::TrialBegins {
             trial: trial.into(),
             about: format!("Tea can be made. {HOSTILE}"),
             file: "scenarios/tea.yaml".into(),
             steps: heads.into(),
+            machines: vec![],
             evidence: format!("/evidence/{}-{}", trial.replace("::", "-"), self.seconds).into(),
         })
     }
@@ -50,6 +54,7 @@ impl LogBuilder {
             step,
             line: 4,
             title: title(),
+            on: vec![],
         });
         self.event(EventKind::StepEnds {
             trial: trial.into(),
@@ -57,6 +62,7 @@ impl LogBuilder {
             title: title(),
             duration: 1.0,
             failure: failure.map(str::to_owned),
+            failed_on: None,
         })
     }
 
@@ -72,6 +78,7 @@ impl LogBuilder {
             machine: failed.then(|| SnapshotOutcome::NotKept {
                 reason: "the limit is 0".into(),
             }),
+            failed_on: None,
         })
     }
 
@@ -94,6 +101,7 @@ impl LogBuilder {
                 bytes: 1,
                 folder: "/evidence/q35-setup-kettle-7".into(),
             }),
+            failed_on: None,
         })
     }
 }
@@ -118,14 +126,14 @@ fn full_log() -> RunLog {
     log.begins("q35::passes").event(boot("q35::passes"));
     log.step("q35::passes", 1, None)
         .ends("q35::passes", Verdict::Passed, None);
-    let reason = format!("q35::fails: step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
+    let reason = format!("step 1 of 2 failed: make tea\n  --> tea.yaml:4\n\n{HOSTILE}");
     log.begins("q35::fails")
         .step("q35::fails", 1, Some(HOSTILE));
     log.ends("q35::fails", Verdict::Failed, Some(&reason));
     log.begins("q35::void")
         .ends("q35::void", Verdict::Error, Some("no QEMU"));
     log.begins("q35::again")
-        .ends("q35::again", Verdict::Failed, Some("q35::again: once"));
+        .ends("q35::again", Verdict::Failed, Some("once"));
     log.begins("q35::again")
         .ends("q35::again", Verdict::Passed, None);
     log.begins("q35::lost").event(EventKind::StepBegins {
@@ -133,6 +141,7 @@ fn full_log() -> RunLog {
         step: 1,
         line: 4,
         title: "make tea".into(),
+        on: vec![],
     });
     log.event(EventKind::RunEnds { duration: 60.0 });
     let line = |timestamp, text: &str| SerialLine {
@@ -171,6 +180,7 @@ fn boot(trial: &str) -> EventKind {
     };
     EventKind::Boot {
         trial: trial.into(),
+        on: None,
         timeline,
     }
 }

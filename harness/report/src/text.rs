@@ -34,13 +34,17 @@ impl TextReporter {
                 title,
                 duration,
                 failure,
+                failed_on,
                 ..
             } => {
                 let status = match failure {
                     None => self.paint("   ok  ", 32),
                     Some(_) => self.paint("FAILED ", 31),
                 };
-                (trial.clone(), format!("{status} {title} ({duration:.1} s)"))
+                let machine = failed_on.as_ref().map(|name| format!(" on machine {name}"));
+                let machine = machine.unwrap_or_default();
+                let line = format!("{status} {title} ({duration:.1} s){machine}");
+                (trial.clone(), line)
             }
             EventKind::AttemptEnds { trial, attempt, .. } => {
                 let status = self.paint("again  ", 33);

@@ -6,7 +6,7 @@ use machine::profile::ResolvedProfile;
 use machine::services::registry::{Account, Image, RegistrySpec, Storage};
 use machine::{
     Blank, CardNetwork, Disk, Engine, FileSystemKind, KeyPair, MachineSpec, Metadata, Page,
-    RANCHEROS, Volume,
+    RANCHEROS, SLOTS, Volume,
 };
 use scenario::{
     Action, CardFile, CloudConfig, DiskFile, EngineName, KEY_PLACEHOLDER, MachineFile, NetworkFile,
@@ -37,6 +37,7 @@ pub(crate) fn of_scenario(
     let on_config_drive = key.filter(|_| !wanted.has_key_placeholder());
     let registry = |wanted| registry(project, wanted);
     Ok(MachineSpec {
+        slots: slots(scenario),
         // A cluster adds them.
         links: vec![],
         names: Default::default(),
@@ -101,6 +102,15 @@ pub(crate) fn registry(
             password: account.password.clone(),
         }),
     })
+}
+
+/// The slots that a machine of the scenario needs: one for each network, and for each device that a step plugs in.
+fn slots(scenario: &Scenario) -> usize {
+    let machines = scenario.cluster.machines.iter();
+    let links = machines.map(|machine| machine.networks.len()).max();
+    let steps = scenario.steps.iter();
+    let plugged = steps.filter(|step| matches!(step.action, Action::Hotplug(_)));
+    SLOTS.max(links.unwrap_or_default() + plugged.count())
 }
 
 fn cuts_power(step: &Step) -> bool {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 use serde_yaml::Value;
 
-use super::cluster::{self, Cluster};
+use super::cluster::Cluster;
 use super::collector::Lint;
 
 /// No shell variable has a dot in its name, so this is no text that a command needs.
@@ -56,7 +56,9 @@ fn address(
         cluster.check_attached(lint, place, path);
     }
     lint.prefix_errors(count, &format!("`{}`: ", &reference[0]));
-    cluster::address(&cluster.machines, &cluster.networks, place).unwrap_or(Ipv4Addr::UNSPECIFIED)
+    cluster
+        .address(machine, network)
+        .unwrap_or(Ipv4Addr::UNSPECIFIED)
 }
 
 #[cfg(test)]

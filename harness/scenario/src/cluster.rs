@@ -60,12 +60,12 @@ pub struct ClusterNetwork {
 }
 
 /// The machines and the networks of a scenario; none for a scenario with one machine.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Cluster {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cluster {
     /// The machines, in the order of their names.
-    pub(crate) machines: Vec<ClusterMachine>,
+    pub machines: Vec<ClusterMachine>,
     /// The networks, in the order of their names.
-    pub(crate) networks: Vec<ClusterNetwork>,
+    pub networks: Vec<ClusterNetwork>,
 }
 
 impl Cluster {
@@ -88,8 +88,23 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether it has no machines.
+    pub fn is_empty(&self) -> bool {
         self.machines.is_empty()
+    }
+
+    /// The number of a machine, from 1, in the order of their names.
+    pub fn number(&self, machine: &str) -> Option<u32> {
+        let index = self.machines.iter().position(|one| one.name == machine)?;
+        u32::try_from(index + 1).ok()
+    }
+
+    /// The address of a machine on a network that it is attached to. The number of the machine selects it:
+    /// the first machine has the first address.
+    pub fn address(&self, machine: &str, network: &str) -> Option<Ipv4Addr> {
+        let attached = &self.machine(machine)?.networks;
+        attached.iter().find(|one| *one == network)?;
+        self.network(network)?.subnet.machine(self.number(machine)?)
     }
 
     pub(crate) fn machine(&self, name: &str) -> Option<&ClusterMachine> {
@@ -157,22 +172,4 @@ fn near(wanted: &str, names: Vec<&str>) -> String {
         Some(near) => format!("did you mean `{near}`? {list}"),
         None => list,
     }
-}
-
-/// The number of a machine, from 1.
-pub(crate) fn number(machines: &[ClusterMachine], name: &str) -> Option<u32> {
-    let index = machines.iter().position(|machine| machine.name == name)?;
-    u32::try_from(index + 1).ok()
-}
-
-/// The address of a machine on a network that it is attached to.
-pub(crate) fn address(
-    machines: &[ClusterMachine],
-    networks: &[ClusterNetwork],
-    (machine, network): (&str, &str),
-) -> Option<Ipv4Addr> {
-    let attached = machines.iter().find(|one| one.name == machine)?;
-    attached.networks.iter().find(|one| *one == network)?;
-    let network = networks.iter().find(|one| one.name == network)?;
-    network.subnet.machine(number(machines, machine)?)
 }

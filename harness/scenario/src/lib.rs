@@ -39,7 +39,9 @@ mod upload;
 mod value;
 
 pub use cards::{CardFile, HostName, NetworkFile};
-pub use cluster::{ClusterMachine, ClusterMachineFile, ClusterNetwork, ClusterNetworkFile};
+pub use cluster::{
+    Cluster, ClusterMachine, ClusterMachineFile, ClusterNetwork, ClusterNetworkFile,
+};
 pub use empty_disk::DiskFile;
 pub use expectation::{Filter, TextExpectation};
 pub use file::{CloudConfig, MachineFile, RegistryFile, ScenarioFile, Start};

@@ -114,18 +114,20 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         Ok(head) => head,
         Err(error) => return Err(errors_with_steps(lint, value, error)),
     };
-    let cluster = Cluster::of(head.machines.as_ref(), &head.networks);
+    let own = Cluster::of(head.machines.as_ref(), &head.networks);
+    let setups = chain(&mut lint, head.setup.as_deref(), &known.setups);
+    let cluster = cluster(&mut lint, own, &setups);
     let mut steps = steps(&mut lint, &cluster, head.steps.clone(), "steps");
     lint::head(&mut lint, &head, &known.profiles);
     let mut invariants = self::steps(&mut lint, &cluster, head.invariants.clone(), "invariants");
     lint::placed(&mut lint, &head, &cluster, (&mut steps, &mut invariants));
     lint::invariants(&mut lint, &head, &invariants);
-    let setups = chain(&mut lint, head.setup.as_deref(), &known.setups);
     head.machine = setups
         .iter()
         .map(|setup| &setup.machine)
         .rfold(head.machine, |more, base| base.with(more));
-    lint::cluster(&mut lint, &head, &cluster);
+    let has_machines = head.machines.is_some() || !cluster.is_empty();
+    lint::cluster(&mut lint, has_machines, &head.machine, &cluster);
     lint::whole(&mut lint, &head, &cluster, &steps);
     let sabotage = lint::sabotages(&mut lint, &head, &cluster, &steps);
     if !lint.errors.is_empty() {
@@ -139,8 +141,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         profiles: head.profiles,
         more_profiles: head.more_profiles,
         machine: head.machine,
-        machines: cluster.machines,
-        networks: cluster.networks,
+        cluster,
         setups,
         start: head.start,
         ready: head.ready,
@@ -175,6 +176,22 @@ fn chain(lint: &mut Lint<'_>, setup: Option<&str>, setups: &Setups) -> Vec<Arc<S
         lint.no_setup(name, setups.hint(name));
         Vec::new()
     })
+}
+
+/// The machines and networks of a scenario: its own, or those of its setups.
+fn cluster(lint: &mut Lint<'_>, own: Cluster, setups: &[Arc<Setup>]) -> Cluster {
+    let Some(setup) = setups.iter().find(|setup| !setup.cluster.is_empty()) else {
+        return own;
+    };
+    for (key, given) in [
+        ("machines", !own.machines.is_empty()),
+        ("networks", !own.networks.is_empty()),
+    ] {
+        let message = format!("the setup `{}` has `machines` and `networks`", setup.name);
+        let hint = "remove the key: the scenario has those of its setup";
+        lint.refuse(given, key, &message, hint);
+    }
+    setup.cluster.clone()
 }
 
 /// Returns the valid steps below a key.

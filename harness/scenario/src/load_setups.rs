@@ -1,5 +1,6 @@
 //! Loads setups: reads files, deserializes them and lints them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -36,8 +37,9 @@ impl Setups {
     pub(super) fn read(documents: &[Document]) -> Result<Self, Vec<SourceError>> {
         let mut setups = Self::default();
         let mut all_errors = Vec::new();
+        let heads = heads(documents);
         for document in documents {
-            match read(document) {
+            match read(document, &heads) {
                 Ok(setup) => drop(setups.0.insert(setup.name.clone(), Arc::new(setup))),
                 Err(errors) => all_errors.extend(errors),
             }
@@ -56,15 +58,45 @@ impl Setups {
     }
 }
 
-fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
+/// What a setup needs to know of the others: which one each continues from, and its own machines.
+type Heads = BTreeMap<String, (Option<String>, Cluster)>;
+
+fn heads(documents: &[Document]) -> Heads {
+    let head = |document: &Document| {
+        let head = document.fit::<SetupFile<Value>>(document.value().ok()?, "");
+        let head = head.ok()?;
+        let own = Cluster::of(head.machines.as_ref(), &head.networks);
+        Some((head.name, (head.after, own)))
+    };
+    documents.iter().filter_map(head).collect()
+}
+
+/// The machines and networks of the setups before one, and the setup that they are from.
+fn inherited<'a>(head: &'a SetupFile<Value>, heads: &'a Heads) -> Option<(&'a str, &'a Cluster)> {
+    let mut next = head.after.as_deref();
+    // A chain that is a cycle is reported later.
+    for _ in 0..heads.len() {
+        let (after, cluster) = heads.get(next?)?;
+        if !cluster.is_empty() {
+            return Some((next?, cluster));
+        }
+        next = after.as_deref();
+    }
+    None
+}
+
+fn read(document: &Document, heads: &Heads) -> Result<Setup, Vec<SourceError>> {
     let value = document.value().map_err(|error| vec![error])?;
+    let own = ["machines", "networks"].map(|key| value.get(key).cloned());
     let head = document.fit::<SetupFile<Value>>(value, "");
     let head = head.map_err(|error| vec![error])?;
     let mut lint = Lint::of(document);
     let mut content: Vec<_> = head.steps.iter().cloned().map(nameless).collect();
-    let steps = load::steps(&mut lint, &Cluster::default(), head.steps.clone(), "steps");
+    content.extend(own.into_iter().flatten());
+    let cluster = cluster(&mut lint, &head, heads);
+    let steps = load::steps(&mut lint, &cluster, head.steps.clone(), "steps");
     content.extend(sent_hashes(document, &steps));
-    lint::setup(&mut lint, &head, &steps);
+    lint::setup(&mut lint, &head, &cluster, &steps);
     if !lint.errors.is_empty() {
         lint.errors.sort_by_key(|error| error.line);
         return Err(lint.errors);
@@ -74,9 +106,28 @@ fn read(document: &Document) -> Result<Setup, Vec<SourceError>> {
         name: head.name,
         after: head.after,
         machine: head.machine,
+        cluster,
         steps,
         content: Value::Sequence(content),
     })
+}
+
+/// The machines and networks of a setup: its own, or those of the setups before it.
+fn cluster(lint: &mut Lint<'_>, head: &SetupFile<Value>, heads: &Heads) -> Cluster {
+    let own = Cluster::of(head.machines.as_ref(), &head.networks);
+    lint::cluster(lint, head.machines.is_some(), &head.machine, &own);
+    let Some((setup, inherited)) = inherited(head, heads) else {
+        return own;
+    };
+    let given = head.machines.is_some() || !head.networks.is_empty();
+    let key = if head.machines.is_some() {
+        "machines"
+    } else {
+        "networks"
+    };
+    let message = format!("the setup `{setup}` has `machines` and `networks` already");
+    lint.refuse(given, key, &message, "remove the key");
+    inherited.clone()
 }
 
 /// The hashes of the files that steps send.
@@ -163,12 +214,68 @@ mod tests {
             ),
             ("setup_that_checks_the_boot", vec![("kettle", events)]),
             ("setup_that_names_machines", vec![("kettle", on)]),
+            (
+                "setup_with_machines_after_one_with_machines",
+                vec![
+                    (
+                        "kettle",
+                        KETTLE.replace("steps:\n  - ", &format!("{LAN}steps:\n  - on: a\n    ")),
+                    ),
+                    (
+                        "tea",
+                        TEA.replace("after: kettle\n", &format!("after: kettle\n{LAN}")),
+                    ),
+                ],
+            ),
             ("setup_that_injects_a_fault", vec![("kettle", fault)]),
             ("setup_that_cuts_the_power", vec![("kettle", cut)]),
         ] {
             let files: Vec<_> = files.iter().map(|(n, text)| (*n, text.as_str())).collect();
             assert_snapshot!(name, setups(&files).unwrap_err());
         }
+    }
+
+    const LAN: &str = "machines: { a: { networks: [lan] }, b: { networks: [lan] } }\nnetworks: { lan: { subnet: 10.9.0.0/24 } }\n";
+
+    #[test]
+    fn machines_of_a_setup_are_those_of_what_continues_from_it() {
+        let pair = KETTLE.replace("name: kettle", "name: pair").replace(
+            "steps:\n  - ssh: {run: boil}",
+            &format!("{LAN}steps:\n  - {{ on: b, ssh: {{run: 'boil ${{a.lan}}'}} }}"),
+        );
+        let tea = TEA
+            .replace("after: kettle", "after: pair")
+            .replace("ssh: {run: brew}", "on: [a, b]\n    ssh: {run: brew}");
+        let setups = setups(&[("pair", &pair), ("tea", &tea)]).unwrap();
+        let chain = setups.chain("tea").unwrap();
+        assert_eq!(
+            chain[0].cluster.address("b", "lan"),
+            Some([10, 9, 0, 2].into())
+        );
+        assert_eq!(chain[0].cluster, chain[1].cluster);
+        let known = Known { setups, ..known() };
+        let text = "name: tea\nabout: tea\nsetup: tea\nsteps:\n  - { on: a, ssh: { run: 'get ${b.lan}' } }\n";
+        let scenario = read_with(text, &known).unwrap();
+        assert_eq!(scenario.cluster, chain[1].cluster);
+        let again = text.replace("setup: tea\n", &format!("setup: tea\n{LAN}"));
+        assert_snapshot!(read_with(&again, &known).unwrap_err());
+        let nowhere = text.replace("on: a, ", "");
+        assert!(
+            read_with(&nowhere, &known)
+                .unwrap_err()
+                .contains("`on` is missing")
+        );
+    }
+
+    #[test]
+    fn content_of_a_setup_depends_on_its_machines() {
+        let content = |subnet: &str| {
+            let lan = LAN.replace("10.9.0.0/24", subnet);
+            let text = KETTLE.replace("steps:\n  - ", &format!("{lan}steps:\n  - on: a\n    "));
+            let setups = setups(&[("kettle", &text)]).unwrap();
+            setups.chain("kettle").unwrap()[0].content.clone()
+        };
+        assert_ne!(content("10.9.0.0/24"), content("10.8.0.0/24"));
     }
 
     #[test]

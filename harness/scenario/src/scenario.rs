@@ -1,13 +1,12 @@
 //! Scenarios that passed the lint.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use yaml::{ConsoleRules, SourceError};
 
-use super::cluster::{self, ClusterMachine, ClusterNetwork};
+use super::cluster::Cluster;
 use super::file::{MachineFile, Start};
 use super::known_failure::KnownFailure;
 use super::sabotage::Sabotage;
@@ -29,10 +28,8 @@ pub struct Scenario {
     pub more_profiles: Vec<String>,
     /// The machine, as the setups and the scenario define it together.
     pub machine: MachineFile,
-    /// The machines of a cluster, in the order of their names; empty for a scenario with one machine.
-    pub machines: Vec<ClusterMachine>,
-    /// The networks between them, in the order of their names.
-    pub networks: Vec<ClusterNetwork>,
+    /// The machines of a cluster and the networks between them; none for a scenario with one machine.
+    pub cluster: Cluster,
     /// The setups that its machine continues from, the first one first.
     pub setups: Vec<Arc<Setup>>,
     /// Where it starts.
@@ -66,17 +63,6 @@ impl Scenario {
     pub fn all_profiles(&self) -> impl Iterator<Item = &str> {
         let all = self.profiles.iter().chain(&self.more_profiles);
         all.map(String::as_str)
-    }
-
-    /// The number of a machine of a cluster, from 1, in the order of their names.
-    pub fn number(&self, machine: &str) -> Option<u32> {
-        cluster::number(&self.machines, machine)
-    }
-
-    /// The address of a machine on a network that it is attached to. The number of the machine selects it:
-    /// the first machine has the first address.
-    pub fn address(&self, machine: &str, network: &str) -> Option<Ipv4Addr> {
-        cluster::address(&self.machines, &self.networks, (machine, network))
     }
 
     /// Whether it can run on this profile.

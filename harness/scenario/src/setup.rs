@@ -11,6 +11,7 @@ use serde_yaml::Value;
 
 use yaml::{Document, SourceError, closest};
 
+use super::cluster::{Cluster, ClusterMachineFile, ClusterNetworkFile};
 use super::file::MachineFile;
 use super::step::{Step, StepFile};
 
@@ -28,6 +29,12 @@ pub struct SetupFile<S = StepFile> {
     /// What the machine gets in addition to its profile and to `after`.
     #[serde(default)]
     pub machine: MachineFile,
+    /// The machines of a cluster, by name. They are saved together, at one moment, and scenarios that continue
+    /// from this setup have them. Without this key, the setup runs on each machine alone.
+    pub machines: Option<BTreeMap<String, ClusterMachineFile>>,
+    /// The networks between the machines, by name.
+    #[serde(default)]
+    pub networks: BTreeMap<String, ClusterNetworkFile>,
     /// The steps, in order.
     pub steps: Vec<S>,
 }
@@ -43,6 +50,9 @@ pub struct Setup {
     pub after: Option<String>,
     /// What this setup alone adds to the machine.
     pub machine: MachineFile,
+    /// The machines and networks that it needs, its own or those of an earlier setup; none if it runs on each
+    /// machine alone.
+    pub cluster: Cluster,
     /// Its steps.
     pub steps: Vec<Step>,
     /// The content of its steps without names and timeouts, and the hashes of the files that they send.

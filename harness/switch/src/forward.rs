@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use crate::capture::{Captured, Ring};
 use crate::hosts::Hosts;
 use crate::impairment::{Direction, Impairment};
-use crate::subnet::Mac;
+use crate::subnet::{Mac, Subnet};
 
 /// Length of an Ethernet header.
 const HEADER: usize = 14;
@@ -96,6 +96,18 @@ impl Forwarding {
         self.ports.insert(Arc::clone(&name), port);
         self.hosts.know(address);
         name
+    }
+
+    /// The first number of a machine whose address no port has.
+    pub(crate) fn free_number(&self, subnet: Subnet) -> u32 {
+        let is_free = |number: &u32| {
+            let address = subnet.machine(*number);
+            !self
+                .ports
+                .values()
+                .any(|port| Some(port.address) == address)
+        };
+        (1..=u32::MAX).find(is_free).unwrap_or(u32::MAX)
     }
 
     /// Whether a machine has answered for its address. If not, returns a frame that asks it.

@@ -21,7 +21,7 @@ use crate::subnet::{Subnet, mac};
 /// Bytes of frames that the capture keeps.
 const CAPTURE_BYTES: usize = 32 << 20;
 
-/// The settings of a network.
+/// The settings of a network. The default is `lan`, 10.9.0.0/24 with DHCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkSettings {
     /// The name of the network.
@@ -30,6 +30,16 @@ pub struct NetworkSettings {
     pub subnet: Subnet,
     /// Whether its DHCP server gives each machine its address.
     pub dhcp: bool,
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        Self {
+            name: "lan".into(),
+            subnet: Subnet::DEFAULT,
+            dhcp: true,
+        }
+    }
 }
 
 /// Why a network cannot do what it is asked to do.
@@ -98,9 +108,20 @@ pub struct Network {
     _sender: Arc<JoinSet<()>>,
 }
 
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Network {
+    /// Creates a network with the default [settings](NetworkSettings); must be called inside a tokio runtime.
+    pub fn new() -> Self {
+        Self::with_settings(NetworkSettings::default())
+    }
+
     /// Creates a network; must be called inside a tokio runtime.
-    pub fn new(settings: NetworkSettings) -> Self {
+    pub fn with_settings(settings: NetworkSettings) -> Self {
         let hosts = Hosts::new(settings.subnet, settings.dhcp);
         let forwarding = Forwarding::new(hosts, Ring::new(CAPTURE_BYTES));
         let shared = Arc::new(Shared::new(forwarding));
@@ -124,14 +145,21 @@ impl Network {
     /// The machine is attached already; the subnet has no such address; this process has no file
     /// descriptors left.
     pub fn attach(&self, machine: &str, number: u32) -> Result<Attachment, NetworkError> {
+        self.attach_at(machine, Some(number))
+    }
+
+    /// Attaches a machine with the first number that no other machine has. Must be called inside a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// As for [`Network::attach`].
+    pub fn attach_next(&self, machine: &str) -> Result<Attachment, NetworkError> {
+        self.attach_at(machine, None)
+    }
+
+    fn attach_at(&self, machine: &str, number: Option<u32>) -> Result<Attachment, NetworkError> {
         let network = || self.settings.name.clone();
         let subnet = self.settings.subnet;
-        let full = || NetworkError::Full {
-            network: network(),
-            subnet,
-            number,
-        };
-        let address = subnet.machine(number).ok_or_else(full)?;
         let socket = |source| NetworkError::Socket {
             network: network(),
             source,
@@ -148,6 +176,13 @@ impl Network {
                 machine,
             });
         }
+        let number = number.unwrap_or_else(|| state.forwarding.free_number(subnet));
+        let full = || NetworkError::Full {
+            network: network(),
+            subnet,
+            number,
+        };
+        let address = subnet.machine(number).ok_or_else(full)?;
         let machine = state.forwarding.add(machine, address);
         state.sockets.insert(Arc::clone(&machine), here);
         drop(state);

@@ -34,6 +34,12 @@ pub enum SubnetError {
 }
 
 impl Subnet {
+    /// 10.9.0.0/24.
+    pub(crate) const DEFAULT: Self = Self {
+        first: u32::from_be_bytes([10, 9, 0, 0]),
+        prefix: 24,
+    };
+
     /// The address of a machine, counted from 1.
     pub fn machine(&self, number: u32) -> Option<Ipv4Addr> {
         let address = self.first.checked_add(number)?;
@@ -118,6 +124,7 @@ mod tests {
         assert_eq!(subnet.server(), Ipv4Addr::new(10, 9, 0, 254));
         assert_eq!(subnet.mask(), Ipv4Addr::new(255, 255, 255, 0));
         assert_eq!(subnet.to_string(), "10.9.0.0/24");
+        assert_eq!(subnet, Subnet::DEFAULT);
         assert_eq!(mac(Ipv4Addr::new(10, 9, 0, 1)), [0x52, 0x54, 10, 9, 0, 1]);
     }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod figure;
+pub(crate) mod memory;
 pub(crate) mod ours;
 
 use std::process::ExitCode;

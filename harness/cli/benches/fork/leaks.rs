@@ -7,8 +7,8 @@ use machine::{Machine, MachineError};
 use crate::common::Result;
 use crate::common::bench::{Bench, close};
 use crate::common::figure::{Figure, median};
+use crate::common::memory::Memory;
 use crate::left::Before;
-use crate::memory::Memory;
 use crate::parent::Parent;
 
 /// How many forks run at a time in the second half.

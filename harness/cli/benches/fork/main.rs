@@ -11,7 +11,6 @@ mod common;
 mod latency;
 mod leaks;
 mod left;
-mod memory;
 mod parent;
 mod rivals;
 

@@ -41,11 +41,23 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
         None => {
             let past = open(project, &options.what)?;
             // Fail before anything is started.
-            let name = options.machine.as_deref();
-            drop(past.machine(name).map_err(|why| match why {
-                ReplayError::Machine { .. } => Refusal::usage(why),
-                _ => Refusal::infrastructure(why),
-            })?);
+            let (name, names) = (options.machine.as_deref(), past.machine_names());
+            let wanted: Vec<_> = match name {
+                None if !names.is_empty() => names.iter().map(|name| Some(name.as_str())).collect(),
+                name => vec![name],
+            };
+            if options.paused && wanted.len() > 1 {
+                let names = names.join(", ");
+                return Err(Refusal::usage(format!(
+                    "--paused is for one machine, and the trial had {names}; hint: add --machine"
+                )));
+            }
+            for name in wanted {
+                drop(past.machine(name).map_err(|why| match why {
+                    ReplayError::Machine { .. } => Refusal::usage(why),
+                    _ => Refusal::infrastructure(why),
+                })?);
+            }
             for service in past.served(project) {
                 eprintln!(
                     "note: the {service} of the trial is not available to the restored machine"
@@ -60,6 +72,7 @@ pub(super) fn enter(project: &Project, options: EnterOptions) -> Result<ExitCode
     let entered = interactive::enter(interactive::EnterOptions {
         entered,
         machine: options.machine,
+        project: project.clone(),
         artifacts,
         background: options.background,
         state_folder: project.state_folder(),
@@ -82,6 +95,7 @@ fn open(project: &Project, name: &str) -> Result<PastTrial, Refusal> {
 fn check_machine(trial: &Trial, wanted: Option<&str>) -> Result<(), String> {
     let names: Vec<&str> = trial
         .scenario
+        .cluster
         .machines
         .iter()
         .map(|one| &*one.name)
@@ -164,14 +178,17 @@ pub(super) fn replay(project: &Project, options: ReplayOptions) -> Result<ExitCo
 
 /// Compares the verdict of the replay with the recorded verdict.
 fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
-    let place = |step: Option<usize>| match step {
-        Some(step) => format!("step {step}"),
-        None => "the boot".into(),
+    let place = |step: Option<usize>, machine: Option<&str>| {
+        let place = step.map_or("the boot".into(), |step| format!("step {step}"));
+        let machine = machine.map(|name| format!(" on machine {name}"));
+        place + &machine.unwrap_or_default()
     };
     let was = match then {
         None => "ended without a verdict".into(),
         Some(then) => match then.verdict {
-            Verdict::Failed | Verdict::KnownFailure => format!("failed at {}", place(then.step)),
+            Verdict::Failed | Verdict::KnownFailure => {
+                format!("failed at {}", place(then.step, then.failed_on.as_deref()))
+            }
             Verdict::Passed => "passed".into(),
             Verdict::Flaky => "passed after a retry".into(),
             Verdict::Error => "ended with an error".into(),
@@ -181,8 +198,12 @@ fn compare(then: Option<&PastOutcome>, now: &Result<(), Failure>) -> String {
         Ok(()) => format!("passed; the recorded trial {was}"),
         Err(Failure::Infrastructure(_)) => format!("error; the recorded trial {was}"),
         Err(Failure::Failed(failed)) => {
-            let here = place(failed.step);
-            let same = then.is_some_and(|t| t.verdict == Verdict::Failed && t.step == failed.step);
+            let here = place(failed.step, failed.failed_on.as_deref());
+            let same = then.is_some_and(|then| {
+                then.verdict == Verdict::Failed
+                    && then.step == failed.step
+                    && then.failed_on == failed.failed_on
+            });
             if same {
                 format!("failed again at the same place, {here}")
             } else {

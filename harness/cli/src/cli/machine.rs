@@ -26,6 +26,15 @@ pub(super) fn build(project: &Project) -> Result<ExitCode, Refusal> {
 
 /// `harness run`.
 pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Refusal> {
+    let last = options.port.checked_add(u16::from(options.machines) - 1);
+    if last.is_none() {
+        let (port, machines) = (options.port, options.machines);
+        return Err(Refusal::usage(format!(
+            "{machines} machines need as many ports from {port}, and the last port is {}; \
+             hint: use a lower --port",
+            u16::MAX
+        )));
+    }
     let profile = profile(project, &options.profile)?;
     let config = options.cloud_config.as_ref();
     if let Some(missing) = config.filter(|file| !file.is_file()) {
@@ -43,6 +52,7 @@ pub(super) fn run(project: &Project, options: RunOptions) -> Result<ExitCode, Re
     ended(interactive::run(interactive::RunOptions {
         profile,
         artifacts,
+        machines: options.machines,
         fresh: options.fresh,
         port: options.port,
         memory: options.memory,
@@ -72,8 +82,12 @@ fn profile(project: &Project, name: &str) -> Result<Profile, Refusal> {
 }
 
 /// `harness ssh`.
-pub(super) fn ssh(project: &Project, command: Vec<String>) -> Result<ExitCode, Refusal> {
-    ended(interactive::ssh(&project.state_folder(), command))
+pub(super) fn ssh(
+    project: &Project,
+    machine: Option<&str>,
+    command: Vec<String>,
+) -> Result<ExitCode, Refusal> {
+    ended(interactive::ssh(&project.state_folder(), machine, command))
 }
 
 /// `harness stop`.

@@ -25,14 +25,16 @@ pub(super) enum Command {
     /// Boot the OS interactively; its disk persists between runs
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunOptions),
-    /// Open a shell in the machine of `harness run`, or run a command in it
-    #[command(after_help = "Examples:\n  harness ssh\n  harness ssh -- sudo system-docker ps")]
+    /// Open a shell in a machine of `harness run`, or run a command in it
+    #[command(after_help = SSH_EXAMPLES)]
     Ssh {
+        /// The machine, if several run
+        machine: Option<String>,
         /// The command; the default is a shell
         #[arg(last = true)]
         command: Vec<String>,
     },
-    /// Stop the machine of `harness run`
+    /// Stop the machines of `harness run`
     Stop,
     /// Run the trials of `cargo test --test boot`
     #[command(after_help = TEST_EXAMPLES)]
@@ -96,18 +98,29 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   harness run --fresh --memory 2048
   harness run --append rancher.password=secret --cloud-config my.yaml
+  harness run --machines 3             a, b and c on one network, at ports 2222 to 2224
   ssh -p 2222 rancher@localhost        while the machine runs";
+
+const SSH_EXAMPLES: &str = "\
+Examples:
+  harness ssh
+  harness ssh -- sudo system-docker ps
+  harness ssh b                        one of several machines
+  harness ssh b -- ping -c 1 a";
 
 /// `harness run`.
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
+    /// Boot N machines, named a, b, c, which reach each other by name
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=26))]
+    pub(super) machines: u8,
     /// Start with an empty disk
     #[arg(long)]
     pub(super) fresh: bool,
     /// The hardware profile (qemu-profiles/*.yaml)
     #[arg(long, default_value = "q35")]
     pub(super) profile: String,
-    /// Memory in MiB; the default is that of the profile
+    /// Memory of each machine in MiB; the default is that of the profile
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) memory: Option<u64>,
     /// Additional kernel argument; can be repeated
@@ -116,10 +129,10 @@ pub(super) struct RunOptions {
     /// cloud-config for the config drive; your public keys are added
     #[arg(long, value_name = "FILE")]
     pub(super) cloud_config: Option<PathBuf>,
-    /// Leave the machine running in the background
+    /// Leave the machines running in the background
     #[arg(long)]
     pub(super) background: bool,
-    /// Port of this host that is forwarded to SSH of the machine
+    /// Port of this host that is forwarded to SSH of the machine; further machines have the ports after it
     #[arg(long, default_value_t = 2222, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
     #[command(flatten)]
@@ -229,7 +242,7 @@ pub(super) struct EnterOptions {
     /// Run the scenario and stop before this step (its number or name)
     #[arg(long, value_name = "STEP")]
     pub(super) before: Option<String>,
-    /// The machine to enter, if the scenario has several; with --before the default is the first one
+    /// One machine of several; the default is all of them, with their networks
     #[arg(long, value_name = "NAME")]
     pub(super) machine: Option<String>,
     /// Keep the machine paused until Ctrl-A C

@@ -25,7 +25,7 @@ fn perform(command: Command, project: &Project) -> Result<ExitCode, Refusal> {
     match command {
         Command::Build => machine::build(project),
         Command::Run(options) => machine::run(project, options),
-        Command::Ssh { command } => machine::ssh(project, command),
+        Command::Ssh { machine, command } => machine::ssh(project, machine.as_deref(), command),
         Command::Stop => machine::stop(project),
         Command::Doctor(given) => machine::doctor(project, &given),
         Command::Test(options) => Ok(project::test(project, options)),

@@ -1,41 +1,44 @@
-//! Starts the machine of `harness run`.
+//! Starts the machines of `harness run`.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::cloud_config::{merge, public_keys};
+use futures_util::future::{join_all, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
+use super::cluster::{self, Cluster};
+use super::member::Member;
+use super::running::RunningMachine;
+use super::spec::{Place, spec};
 use super::state::{Claim, StateFolder};
-use super::{RunOptions, other};
+use super::{RunOptions, other, resources};
 use host::speed;
-use machine::{Disk, Machine, MachineError, MachineSpec, RANCHEROS};
+use machine::{Machine, MachineError};
 use runner::evidence::Evidence;
 
-/// The timeout of a boot, on the reference host.
-const BOOT_SECONDS: u64 = 180;
-/// The timeout of a guest's power-off, on the reference host.
+/// The timeout of the power-off of one guest, on the reference host.
 const POWER_OFF_SECONDS: u64 = 15;
+/// The time that the owner needs in addition, on the reference host.
+const STOP_SECONDS: u64 = 10;
 
-/// A started machine and the claim on its state folder.
+/// The started machines and the claim on their state folder.
 pub(super) struct Booting {
-    pub(super) machine: Arc<Machine>,
+    /// At least one.
+    pub(super) machines: Vec<Member>,
     pub(super) evidence: Evidence,
-    /// How to log in, for the user.
-    pub(super) login: String,
     pub(super) kind: Kind,
-    /// Earlier output of its serial console.
+    /// Earlier output of the serial console of the only machine.
     pub(super) before: String,
-    /// Resources that must live as long as the machine.
-    #[allow(dead_code, reason = "held until the machine exits")]
+    /// Resources that must live as long as the machines.
+    #[allow(dead_code, reason = "held until the machines exit")]
     pub(super) held: Option<Box<dyn Any + Send>>,
-    #[allow(dead_code, reason = "held until the machine exits")]
     pub(super) claim: Claim,
 }
 
-/// The origin of the machine.
+/// The origin of the machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It boots, and is powered off at the end.
+    /// They boot, and are powered off at the end.
     Boots,
     /// The machine of a trial: it has booted already, and is discarded at the end.
     Entered {
@@ -44,90 +47,137 @@ pub(super) enum Kind {
     },
 }
 
-/// Starts the machine without waiting for the guest.
+/// Starts the machines. A single machine is started without waiting for its guest.
 pub(super) async fn start(options: &RunOptions) -> Result<Booting, MachineError> {
     let state = StateFolder::new(&options.state_folder);
     let claim = state.claim()?;
-    let (spec, login) = spec(options, &state)?;
+    let all = machines(options);
+    let ports = resources::reserve_ports(&all)?;
+    let admitted = resources::admit(options).await?;
+    claim.record(&all).map_err(other)?;
     let evidence = state.evidence("run")?;
-    let machine = Machine::start(spec, evidence.logs()).await?;
-    claim.record(Some(machine.ssh_port())).map_err(other)?;
+    let machines = if let [alone] = &all[..] {
+        let place = Place::alone(alone.port);
+        vec![member(options, &state, place, &evidence).await?]
+    } else {
+        let cluster = Cluster::new(options, &state, &evidence);
+        cluster.boot(&all).await?
+    };
+    drop(ports);
     Ok(Booting {
-        machine: machine.into(),
+        machines,
         evidence,
-        login,
         kind: Kind::Boots,
         before: String::new(),
-        held: None,
+        held: admitted.map(|admitted| Box::new(admitted) as Box<dyn Any + Send>),
         claim,
     })
 }
 
-fn spec(options: &RunOptions, state: &StateFolder) -> Result<(MachineSpec, String), MachineError> {
-    let given = options.cloud_config.as_ref().map(|file| {
-        std::fs::read_to_string(file).map_err(|e| other(format!("{}: {e}", file.display())))
-    });
-    let user_data = merge(given.transpose()?.as_deref(), &public_keys()).map_err(|why| {
-        let file = options
-            .cloud_config
-            .as_deref()
-            .unwrap_or(std::path::Path::new("cloud-config"));
-        other(format!("{}: {why}", file.display()))
-    })?;
-    let mut kernel_args = options.append.clone();
-    let password = kernel_args
-        .iter()
-        .any(|arg| arg.contains(RANCHEROS.password_argument));
-    if !user_data.has_keys && !password {
-        kernel_args.push(format!("{}{}", RANCHEROS.password_argument, RANCHEROS.user));
-    }
-    let user = RANCHEROS.user;
-    let method = if password {
-        "with the given password".to_owned()
-    } else if user_data.has_keys {
-        "with your key".to_owned()
-    } else {
-        // The machine listens on this host only.
-        format!("with the password `{user}`")
+/// The machines to start, with their ports.
+fn machines(options: &RunOptions) -> Vec<RunningMachine> {
+    let machine = |(port, index)| RunningMachine {
+        name: (options.machines > 1).then(|| cluster::name(index)),
+        port,
     };
-    let login = format!("ssh -p {} {user}@localhost, {method}", options.port);
-    let (kernel, initrd) = (&options.artifacts.kernel, &options.artifacts.initrd);
-    let spec = MachineSpec {
-        kernel_args,
-        memory: options.memory,
-        disks: vec![Disk::Kept(state.disk(options.fresh)?)],
-        user_data: user_data.text,
-        ssh_port: Some(options.port),
-        outside: true,
-        ..MachineSpec::new(options.profile.clone(), kernel, Some(initrd))
-    };
-    Ok((spec, login))
+    (options.port..=u16::MAX)
+        .zip(0..options.machines)
+        .map(machine)
+        .collect()
+}
+
+/// Starts one machine without waiting for its guest.
+pub(super) async fn member(
+    options: &RunOptions,
+    state: &StateFolder,
+    place: Place,
+    evidence: &Evidence,
+) -> Result<Member, MachineError> {
+    let (spec, login) = spec(options, state, &place)?;
+    let machine = Machine::start(spec, evidence.logs()).await?;
+    Ok(Member {
+        name: place.name,
+        address: place.address,
+        machine: machine.into(),
+        login,
+    })
 }
 
 impl Booting {
-    /// Waits until the machine is ready. A guest failure or the exit of QEMU fails the wait.
+    /// The first machine, which is the only one unless they are a cluster.
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machines[0].machine
+    }
+
+    /// How to log in to the first machine.
+    pub(super) fn login(&self) -> &str {
+        &self.machines[0].login
+    }
+
+    /// The machines and how to log in.
+    pub(super) fn describe(&self) -> String {
+        match &self.machines[..] {
+            [alone] => alone.login.clone(),
+            all => cluster::describe(all),
+        }
+    }
+
+    /// Waits until the machines are ready. A guest failure or the exit of QEMU fails the wait.
     pub(super) async fn ready(&self) -> Result<(), MachineError> {
         if self.kind != Kind::Boots {
             return Ok(());
         }
-        let limit = speed::seconds(BOOT_SECONDS);
-        self.machine.fail_fast(self.machine.wait_ready(limit)).await
+        try_join_all(self.machines.iter().map(Member::ready))
+            .await
+            .map(drop)
     }
 
-    /// Asks the guest to power off, and cuts the power if it does not.
-    pub(super) async fn power_off(self) {
-        let limit: Duration = speed::seconds(POWER_OFF_SECONDS);
-        if self.kind == Kind::Boots && self.machine.power_off(limit).await.is_err() {
-            eprintln!(
-                "the guest did not power off within {} s; cutting the power",
-                limit.as_secs()
-            );
+    /// Waits until all machines have ended, and reports the end of each. An error if one of them failed.
+    pub(super) async fn ended(&self) -> Result<(), MachineError> {
+        let ends = self.machines.iter();
+        let ends = ends.map(async |one| (&one.name, one.ended().await));
+        let mut ends: FuturesUnordered<_> = ends.collect();
+        let (mut running, mut verdict) = (self.recorded(), Ok(()));
+        while let Some((name, ended)) = ends.next().await {
+            match ended {
+                Ok(text) => eprintln!("{text}"),
+                Err(error) => {
+                    eprintln!("{error}");
+                    verdict = Err(error);
+                }
+            }
+            running.retain(|one| one.name != *name);
+            self.claim.record(&running).map_err(other)?;
         }
-        self.machine.stop().await;
+        verdict
+    }
+
+    fn recorded(&self) -> Vec<RunningMachine> {
+        let recorded = |one: &Member| RunningMachine {
+            name: one.name.clone(),
+            port: one.machine.ssh_port(),
+        };
+        self.machines.iter().map(recorded).collect()
+    }
+
+    /// Asks the guests to power off, and cuts the power of those that do not.
+    pub(super) async fn power_off(self) {
+        if self.kind != Kind::Boots {
+            join_all(self.machines.iter().map(|one| one.machine.stop())).await;
+            return;
+        }
+        let limit = power_off_seconds(self.machines.len());
+        let off = self.machines.iter().map(|one| one.power_off(limit));
+        join_all(off).await;
     }
 }
 
+/// The timeout of the power-off of so many guests, which share the processors of this host.
+fn power_off_seconds(machines: usize) -> Duration {
+    speed::seconds(POWER_OFF_SECONDS * machines.max(1) as u64)
+}
+
 /// An upper bound of the duration of [`Booting::power_off`].
-pub(super) fn power_off_limit() -> Duration {
-    speed::seconds(POWER_OFF_SECONDS + 10)
+pub(super) fn power_off_limit(machines: usize) -> Duration {
+    power_off_seconds(machines) + speed::seconds(STOP_SECONDS)
 }

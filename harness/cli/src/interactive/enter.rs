@@ -3,17 +3,21 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::boot::{Booting, Kind};
+use super::member::Member;
+use super::running::RunningMachine;
 use super::state::{Claim, StateFolder};
 use super::{background, foreground, other};
 use crate::artifacts::Artifacts;
 use crate::exit;
 use machine::{Machine, MachineError, RANCHEROS};
+use runner::Project;
 use runner::evidence::Evidence;
 use runner::replay::PastTrial;
-use runner::trial::{Failure, Settings, Trial};
+use runner::trial::{Failure, Settings, StoppedMachine, Trial};
 
 /// How many lines of the serial log are shown.
 const SHOWN_LINES: usize = 30;
@@ -22,8 +26,10 @@ const SHOWN_LINES: usize = 30;
 pub struct EnterOptions {
     /// The machine to enter.
     pub entered: Entered,
-    /// Its name, if the trial has several.
+    /// Its name, if the trial has several; `None` for all of them.
     pub machine: Option<String>,
+    /// The project of the trial.
+    pub project: Project,
     /// The artifacts that a boot or reboot uses.
     pub artifacts: Artifacts,
     /// Leave the machine running in the background.
@@ -78,7 +84,8 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
     let name = options.machine.as_deref();
     match options.entered {
         Entered::PastTrial { past, paused } => {
-            restore(&past, name, paused, &options.artifacts, &state, claim).await
+            let (artifacts, project) = (&options.artifacts, &options.project);
+            restore(&past, name, paused, (artifacts, project), &state, claim).await
         }
         Entered::Before {
             trial,
@@ -91,18 +98,24 @@ async fn begin(options: EnterOptions, failed: &AtomicBool) -> Result<Booting, Ma
                 failed.store(matches!(failure, Failure::Failed(_)), Ordering::Relaxed);
                 other(failure.text())
             })?;
-            let gone = || other("the machine does not exist");
-            let (machine, keys, evidence) = stopped.machine(name).ok_or_else(gone)?;
-            let key = trial.scenario.machine.ssh_key;
-            let key = key.then(|| keys.private.clone());
-            let login = prepare_login(&state, machine, key.as_deref())?;
-            claim.record(Some(machine.ssh_port())).map_err(other)?;
+            let wanted = |one: &StoppedMachine<'_>| name.is_none() || one.name == name;
+            let mut machines = Vec::new();
+            for one in stopped.machines().filter(wanted) {
+                let key = trial.scenario.machine.ssh_key;
+                let key = key.then_some(one.keys.private.as_str());
+                let login = prepare_login(&state, one.name, one.machine, key)?;
+                let login = format!("before step {step}: {login}");
+                machines.push(entered(one.name, one.machine.clone(), login));
+            }
+            record(&claim, &machines)?;
+            let alone = stopped.machine(machines[0].name.as_deref());
+            let alone = alone.filter(|_| machines.len() == 1);
+            let before = alone.map(|one| last_lines(one.evidence.folder()));
             Ok(Booting {
-                machine: machine.clone(),
-                evidence: evidence.clone(),
-                login: format!("before step {step}: {login}"),
+                machines,
+                evidence: stopped.evidence.clone(),
                 kind: Kind::Entered { paused: false },
-                before: last_lines(evidence.folder()),
+                before: before.unwrap_or_default(),
                 claim,
                 held: Some(Box::new(stopped)),
             })
@@ -114,38 +127,57 @@ async fn restore(
     past: &PastTrial,
     name: Option<&str>,
     paused: bool,
-    artifacts: &Artifacts,
+    (artifacts, project): (&Artifacts, &Project),
     state: &StateFolder,
     claim: Claim,
 ) -> Result<Booting, MachineError> {
-    let snapshot = past.machine(name).map_err(other)?;
     let evidence = state.evidence("enter")?;
-    let initrd = Some(artifacts.initrd.as_path());
-    let machine = Machine::restore(
-        &snapshot,
-        &artifacts.kernel,
-        initrd,
-        paused,
-        evidence.logs(),
-    )
-    .await?;
-    let key = past.key(name).map(std::fs::read_to_string).transpose();
-    let login = prepare_login(state, &machine, key.map_err(other)?.as_deref())?;
-    claim.record(Some(machine.ssh_port())).map_err(other)?;
+    let restored = past.restore(name, paused, artifacts, project, &evidence);
+    let restored = restored.await.map_err(other)?;
+    let mut machines = Vec::new();
+    for one in &restored.machines {
+        let name = one.name.as_deref();
+        let key = past.key(name).map(std::fs::read_to_string).transpose();
+        let login = prepare_login(state, name, &one.machine, key.map_err(other)?.as_deref())?;
+        machines.push(entered(name, one.machine.clone(), login));
+    }
+    record(&claim, &machines)?;
+    let before = match &machines[..] {
+        [one] => last_lines(&past.logs(one.name.as_deref())),
+        _ => String::new(),
+    };
     Ok(Booting {
-        machine: machine.into(),
+        machines,
         evidence,
-        login,
         kind: Kind::Entered { paused },
-        before: last_lines(&past.logs(name)),
+        before,
         claim,
-        held: Some(Box::new(snapshot)),
+        held: Some(Box::new(restored)),
     })
+}
+
+fn entered(name: Option<&str>, machine: Arc<Machine>, login: String) -> Member {
+    Member {
+        name: name.map(str::to_owned),
+        address: None,
+        machine,
+        login,
+    }
+}
+
+/// Lets `harness ssh` find the machines.
+fn record(claim: &Claim, entered: &[Member]) -> Result<(), MachineError> {
+    let recorded = entered.iter().map(|one| RunningMachine {
+        name: one.name.clone(),
+        port: one.machine.ssh_port(),
+    });
+    claim.record(&recorded.collect::<Vec<_>>()).map_err(other)
 }
 
 /// Writes the key for `harness ssh`, and returns how to log in.
 fn prepare_login(
     state: &StateFolder,
+    name: Option<&str>,
     machine: &Machine,
     key: Option<&str>,
 ) -> Result<String, MachineError> {
@@ -154,10 +186,11 @@ fn prepare_login(
         let method = "with a password, because its scenario installs no key";
         return Ok(format!("ssh -p {port} {user}@localhost, {method}"));
     };
-    let key = state.write_login_key(key)?;
+    let key = state.write_login_key(name, key)?;
     let key = base::shell::quote(&key.to_string_lossy());
+    let name = name.map(|name| format!(" {name}")).unwrap_or_default();
     Ok(format!(
-        "harness ssh, or ssh -i {key} -p {port} {user}@localhost"
+        "harness ssh{name}, or ssh -i {key} -p {port} {user}@localhost"
     ))
 }
 

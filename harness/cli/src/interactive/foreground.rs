@@ -4,17 +4,17 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::boot::{Booting, Kind};
 use super::escape::{Escape, Typed};
+use super::signals::Signals;
 use super::terminal::{Keys, Raw, keys};
-use super::{other, runtime};
+use super::{cluster, runtime};
 use machine::MachineError;
 
 /// The exit status that a shell reports for a program killed by Ctrl-C.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// How the session ended.
 enum End {
@@ -46,6 +46,9 @@ async fn session(
         booting = begin => booting?,
         () = signals.any() => return Ok(ExitCode::from(INTERRUPTED)),
     };
+    if booting.machines.len() > 1 {
+        return cluster::watch(booting, &mut signals).await;
+    }
     eprintln!(
         "{}\nevidence: {}",
         HELP,
@@ -58,7 +61,7 @@ async fn session(
     let code = match end {
         End::Asked if booting.kind != Kind::Boots => {
             say("the machine is stopped; it can be entered again");
-            booting.machine.stop().await;
+            booting.machine().stop().await;
             ExitCode::SUCCESS
         }
         End::Asked if ready => {
@@ -67,7 +70,7 @@ async fn session(
             ExitCode::SUCCESS
         }
         End::Asked | End::Interrupted => {
-            booting.machine.stop().await;
+            booting.machine().stop().await;
             ExitCode::from(INTERRUPTED)
         }
         End::PoweredOff => ExitCode::SUCCESS,
@@ -93,7 +96,7 @@ async fn connect(
     signals: &mut Signals,
     ready: &mut bool,
 ) -> End {
-    let serial = booting.machine.serial();
+    let serial = booting.machine().serial();
     let (before, mut output) = serial.tap();
     show(booting.before.as_bytes());
     show(before.as_bytes());
@@ -118,11 +121,11 @@ async fn connect(
             result = &mut became_ready, if !*ready => match result {
                 Ok(()) => {
                     *ready = true;
-                    say(&format!("{}: {}", booting.kind.state(), booting.login));
+                    say(&format!("{}: {}", booting.kind.state(), booting.login()));
                 }
                 Err(error) => return failed(booting, error, &mut output),
             },
-            failure = booting.machine.wait_ended(), if *ready => {
+            failure = booting.machine().wait_ended(), if *ready => {
             return failed(booting, failure.into(), &mut output);
             }
             () = signals.any() => return End::Interrupted,
@@ -132,7 +135,7 @@ async fn connect(
 
 /// Sends `stop` or `cont` to QEMU.
 async fn control(booting: &Booting, command: &str, done: &str) {
-    match booting.machine.qmp(command, Value::Null).await {
+    match booting.machine().qmp(command, Value::Null).await {
         Ok(_) => say(done),
         Err(error) => say(&error.to_string()),
     }
@@ -156,7 +159,7 @@ fn failed(
     while let Ok(bytes) = output.try_recv() {
         show(&bytes);
     }
-    match booting.machine.shutdown_reason().as_deref() {
+    match booting.machine().shutdown_reason().as_deref() {
         Some("guest-shutdown") => End::PoweredOff,
         _ => End::Failed(error),
     }
@@ -186,29 +189,5 @@ async fn leave(booting: Booting, typed: &mut Keys, signals: &mut Signals) {
     tokio::select! {
         () = booting.power_off() => {}
         () = cut => {}
-    }
-}
-
-/// The signals that end a session.
-pub(super) struct Signals([Signal; 3]);
-
-impl Signals {
-    pub(super) fn new() -> Result<Self, MachineError> {
-        let listen = |kind| signal(kind).map_err(other);
-        Ok(Self([
-            listen(SignalKind::interrupt())?,
-            listen(SignalKind::terminate())?,
-            listen(SignalKind::hangup())?,
-        ]))
-    }
-
-    /// Waits for the first signal.
-    pub(super) async fn any(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
     }
 }

@@ -11,19 +11,26 @@ use machine::{MachineError, RANCHEROS};
 use super::other;
 use super::state::StateFolder;
 
-/// Replaces this process by the system's SSH client, connected to the running machine. If `command` is not
+/// Replaces this process by the system's SSH client, connected to a running machine. If `command` is not
 /// empty, it runs instead of a shell.
 ///
 /// # Errors
-/// No machine is running, or there is no SSH client.
-pub fn ssh(state_folder: &Path, command: Vec<String>) -> Result<ExitCode, MachineError> {
+/// No machine is running; `machine` is none of those that run, or is left out although several run; there is
+/// no SSH client.
+pub fn ssh(
+    state_folder: &Path,
+    machine: Option<&str>,
+    command: Vec<String>,
+) -> Result<ExitCode, MachineError> {
     let state = StateFolder::new(state_folder);
-    let port = state.running()?.and_then(|running| running.port);
-    let port =
-        port.ok_or_else(|| other("no machine is running; hint: start one with `harness run`"))?;
+    let none = || other("no machine is running; hint: start one with `harness run`");
+    let running = state.running()?.ok_or_else(none)?;
+    let machine = running.find(machine).map_err(other)?;
+    let port = machine.port;
     let client = command::find("ssh")
         .ok_or_else(|| other("ssh is not installed; hint: `apt install openssh-client`"))?;
-    let key = Some(state.login_key()).filter(|key| key.is_file());
+    let key = state.login_key(machine.name.as_deref());
+    let key = Some(key).filter(|key| key.is_file());
     let key = key
         .iter()
         .flat_map(|key| [OsStr::new("-i"), key.as_os_str()]);

@@ -1,4 +1,4 @@
-//! The state folder of the interactive machine: its disk, its lock, and the owner of the lock.
+//! The state folder of the interactive machines: their disks, its lock, and the owner of the lock.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 
 use super::boot::power_off_limit;
 use super::other;
+use super::running::{Running, RunningMachine};
 use base::lock;
 use machine::{Blank, MachineError, RANCHEROS};
 use runner::evidence::write_key;
@@ -18,21 +18,12 @@ use runner::evidence::write_key;
 /// The size of the state disk in MiB; the file is sparse.
 const STATE_MIB: u64 = 8 * 1024;
 
+/// The file of a private key, or the first part of its name.
+const LOGIN_KEY: &str = "login-key";
+
 /// The state folder, with or without a running machine.
 pub(super) struct StateFolder {
     folder: PathBuf,
-}
-
-/// A running machine, as recorded in the lock file.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Running {
-    /// The process id of the owner, not of QEMU.
-    pub(super) pid: i32,
-    /// The port for SSH, when QEMU is running.
-    pub(super) port: Option<u16>,
-    /// How many seconds the owner needs at most to stop the machine after a signal. The owner computes it,
-    /// because another process may measure a different speed of this host.
-    pub(super) ends_within: u64,
 }
 
 /// The exclusive right to run a machine on the folder. It ends with the process.
@@ -62,10 +53,9 @@ impl StateFolder {
             .map_err(|e| self.unusable(&e))?;
         match lock::take(&self.lock_file(), FlockArg::LockExclusiveNonblock) {
             Ok(file) => {
-                // A previous machine may have left its key.
-                let _ = fs::remove_file(self.login_key());
+                self.remove_login_keys();
                 let claim = Claim { file };
-                claim.record(None).map_err(|e| self.unusable(&e))?;
+                claim.record(&[]).map_err(|e| self.unusable(&e))?;
                 Ok(claim)
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err(self.taken()),
@@ -73,28 +63,39 @@ impl StateFolder {
         }
     }
 
-    /// The file of the private key that the machine accepts, if it does not accept the user's own keys.
-    pub(super) fn login_key(&self) -> PathBuf {
-        self.file("login-key")
+    /// The file of the private key that a machine accepts, if it does not accept the user's own keys.
+    pub(super) fn login_key(&self, machine: Option<&str>) -> PathBuf {
+        match machine {
+            None => self.file(LOGIN_KEY),
+            Some(name) => self.file(&format!("{LOGIN_KEY}-{name}")),
+        }
     }
 
-    /// Writes the private key that the machine accepts. Only the owner of the file can read it.
-    pub(super) fn write_login_key(&self, key: &str) -> Result<PathBuf, MachineError> {
-        let file = self.login_key();
+    /// Removes the keys that previous machines left.
+    fn remove_login_keys(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        for entry in entries {
+            if entry.file_name().to_string_lossy().starts_with(LOGIN_KEY) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Writes the private key that a machine accepts. Only the owner of the file can read it.
+    pub(super) fn write_login_key(
+        &self,
+        machine: Option<&str>,
+        key: &str,
+    ) -> Result<PathBuf, MachineError> {
+        let file = self.login_key(machine);
         write_key(&file, key).map_err(|e| self.unusable(&e))?;
         Ok(file)
     }
 
     fn taken(&self) -> MachineError {
-        let who = match self.running() {
-            Ok(Some(Running {
-                pid,
-                port: Some(port),
-                ..
-            })) => format!(" (pid {pid}, port {port})"),
-            Ok(Some(Running { pid, .. })) => format!(" (pid {pid})"),
-            _ => String::new(),
-        };
+        let running = self.running().ok().flatten();
+        let who = running.map(|running| format!(" ({})", running.describe()));
+        let who = who.unwrap_or_default();
         other(format!(
             "a machine is already running{who}; hint: stop it with `harness stop`, or enter it with `harness ssh`"
         ))
@@ -104,7 +105,7 @@ impl StateFolder {
         other(format!("{}: {error}", self.folder.display()))
     }
 
-    /// The running machine; `None` if the lock is free.
+    /// The running machines; `None` if the lock is free.
     pub(super) fn running(&self) -> Result<Option<Running>, MachineError> {
         let mut file = match File::open(self.lock_file()) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -119,14 +120,15 @@ impl StateFolder {
         }
     }
 
-    /// Returns the state disk. It is created if it does not exist or a fresh one is requested.
-    pub(super) fn disk(&self, fresh: bool) -> Result<PathBuf, MachineError> {
-        let disk = self.file("state.img");
+    /// Returns the state disk of a machine. It is created if it does not exist or a fresh one is requested.
+    pub(super) fn disk(&self, machine: Option<&str>, fresh: bool) -> Result<PathBuf, MachineError> {
+        let name = machine.map_or("state".into(), |name| format!("state-{name}"));
+        let disk = self.file(&format!("{name}.img"));
         if disk.exists() && !fresh {
             return Ok(disk);
         }
         // Rename the finished file, so that a partially formatted file is never used as the state disk.
-        let unfinished = self.file("state.new");
+        let unfinished = self.file(&format!("{name}.new"));
         let _ = fs::remove_file(&unfinished);
         let blank = Blank {
             mib: STATE_MIB,
@@ -140,16 +142,17 @@ impl StateFolder {
 }
 
 impl Claim {
-    /// Records this process and the port of the machine in the lock file.
-    pub(super) fn record(&self, port: Option<u16>) -> std::io::Result<()> {
+    /// Records this process and its machines in the lock file.
+    pub(super) fn record(&self, machines: &[RunningMachine]) -> std::io::Result<()> {
         let running = Running {
             pid: Pid::this().as_raw(),
-            port,
-            ends_within: power_off_limit().as_secs(),
+            machines: machines.to_vec(),
+            ends_within: power_off_limit(machines.len()).as_secs(),
         };
         let mut text = serde_json::to_string(&running)?;
         // Padded, so that one write replaces the previous content.
-        text += &" ".repeat(64_usize.saturating_sub(text.len()));
+        let before = usize::try_from(self.file.metadata()?.len()).unwrap_or_default();
+        text += &" ".repeat(before.saturating_sub(text.len()));
         let mut file: &File = &self.file;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::Start(0))?;
         file.write_all(text.as_bytes())
@@ -160,22 +163,53 @@ impl Claim {
 mod tests {
     use super::*;
 
+    fn machine(name: Option<&str>, port: u16) -> RunningMachine {
+        RunningMachine {
+            name: name.map(str::to_owned),
+            port,
+        }
+    }
+
     #[test]
     fn claim_fails_while_another_machine_is_running() {
         let temp = tempfile::tempdir().unwrap();
         let state = StateFolder::new(&temp.path().join("run"));
         assert!(state.running().unwrap().is_none());
         let claim = state.claim().unwrap();
-        claim.record(Some(2222)).unwrap();
+        claim.record(&[machine(None, 2222)]).unwrap();
         let running = state.running().unwrap().unwrap();
-        assert_eq!(
-            (running.pid, running.port),
-            (Pid::this().as_raw(), Some(2222))
-        );
+        assert_eq!(running.pid, Pid::this().as_raw());
+        assert_eq!(running.machines, [machine(None, 2222)]);
         let error = state.claim().err().unwrap().to_string();
         assert!(error.contains("port 2222"), "{error}");
         drop(claim);
         assert!(state.running().unwrap().is_none());
         state.claim().unwrap();
+    }
+
+    #[test]
+    fn record_replaces_a_longer_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(temp.path());
+        let claim = state.claim().unwrap();
+        let all = ["a", "b", "c"].map(|name| machine(Some(name), 2222));
+        claim.record(&all).unwrap();
+        drop(claim);
+        let claim = state.claim().unwrap();
+        claim.record(&all[..1]).unwrap();
+        let running = state.running().unwrap().unwrap();
+        assert_eq!(running.machines, all[..1]);
+    }
+
+    #[test]
+    fn each_machine_has_its_own_disk() {
+        let temp = tempfile::tempdir().unwrap();
+        let state = StateFolder::new(temp.path());
+        for file in ["state.img", "state-b.img"] {
+            std::fs::write(temp.path().join(file), "").unwrap();
+        }
+        let disk = |machine| state.disk(machine, false).unwrap();
+        assert_eq!(disk(None), temp.path().join("state.img"));
+        assert_eq!(disk(Some("b")), temp.path().join("state-b.img"));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::running::Running;
 use super::state::StateFolder;
 use super::{other, runtime};
 use base::wait::{Poll, WaitError, wait_until};
@@ -16,11 +17,11 @@ use machine::MachineError;
 /// The timeout after a SIGKILL, on the reference host.
 const KILLED_SECONDS: u64 = 10;
 
-/// Stops the running machine. The owner asks the guest to power off, and cuts the power if it does
-/// not. An owner that does not react is killed together with its machine.
+/// Stops the running machines. The owner asks the guests to power off, and cuts the power of those that do
+/// not. An owner that does not react is killed together with its machines.
 ///
 /// # Errors
-/// The machine cannot be stopped.
+/// The machines cannot be stopped.
 pub fn stop(state_folder: &Path) -> Result<ExitCode, MachineError> {
     let state = StateFolder::new(state_folder);
     let Some(running) = state.running()? else {
@@ -29,18 +30,28 @@ pub fn stop(state_folder: &Path) -> Result<ExitCode, MachineError> {
     };
     let owner = Pid::from_raw(running.pid);
     runtime()?.block_on(async {
-        eprintln!("powering off the machine of pid {owner}");
+        eprintln!("powering off {}", of_owner(&running));
         signal(owner, Signal::SIGTERM)?;
         let limit = Duration::from_secs(running.ends_within);
         if gone(&state, limit).await.is_err() {
             signal(owner, Signal::SIGKILL)?;
             gone(&state, speed::seconds(KILLED_SECONDS)).await?;
-            // The kernel kills QEMU after its owner has exited, so wait until the port is free.
-            port_is_free(running.port).await?;
+            // The kernel kills QEMU after its owner has exited, so wait until the ports are free.
+            for machine in &running.machines {
+                port_is_free(machine.port).await?;
+            }
         }
         eprintln!("stopped");
         Ok(ExitCode::SUCCESS)
     })
+}
+
+fn of_owner(running: &Running) -> String {
+    let pid = running.pid;
+    match running.machines.len() {
+        0 | 1 => format!("the machine of pid {pid}"),
+        count => format!("the {count} machines of pid {pid}"),
+    }
 }
 
 /// Sends a signal. An owner that has exited already is not an error.
@@ -65,11 +76,11 @@ async fn gone(state: &StateFolder, limit: Duration) -> Result<(), WaitError> {
     .await
 }
 
-/// Waits until the SSH port of the machine is free.
-async fn port_is_free(ssh: Option<u16>) -> Result<(), WaitError> {
+/// Waits until the SSH port of a machine is free.
+async fn port_is_free(ssh: u16) -> Result<(), WaitError> {
     let limit = speed::seconds(KILLED_SECONDS);
     wait_until("the end of QEMU", limit, async || {
-        match ssh.map_or(Ok(()), port::check_free) {
+        match port::check_free(ssh) {
             Ok(()) => Poll::Ready(()),
             Err(taken) => Poll::NotYet(taken),
         }

@@ -114,7 +114,7 @@ impl Proof {
     fn undetected(&self) -> String {
         let trial = self.trial.name();
         format!(
-            "{trial}: the sabotage was not detected: {}\n  --> {}\n\n  expected to fail at {}\n  \
+            "the sabotage was not detected: {}\n  --> {}\n\n  expected to fail at {}\n  \
              all steps passed\n\nagain:    cargo harness prove {trial}",
             self.sabotage.change.describe(),
             self.line(),
@@ -124,9 +124,8 @@ impl Proof {
 
     fn elsewhere(&self, place: RedAt, verdict: &str) -> String {
         format!(
-            "{}: the sabotage was detected elsewhere: {}\n  --> {}\n\n  expected to fail at {}\n  \
+            "the sabotage was detected elsewhere: {}\n  --> {}\n\n  expected to fail at {}\n  \
              failed at {}\n\n{verdict}",
-            self.trial.name(),
             self.sabotage.change.describe(),
             self.line(),
             self.place(self.sabotage.red_at),
@@ -157,6 +156,7 @@ fn failed(text: String, step: Option<usize>) -> Failure {
         text,
         step,
         machine,
+        failed_on: None,
     })
 }
 
@@ -229,6 +229,6 @@ sabotage:
     #[test]
     fn sabotage_detected_elsewhere_is_reported_with_the_verdict() {
         let place = proof().sabotage.place(Some(2));
-        assert_snapshot!(proof().elsewhere(place, "q35::tea: step 2 of 3 failed"));
+        assert_snapshot!(proof().elsewhere(place, "step 2 of 3 failed"));
     }
 }

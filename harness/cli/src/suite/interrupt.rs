@@ -80,6 +80,7 @@ impl Progress {
                 reason: Some(reason.clone()),
                 evidence: Some(evidence.clone()),
                 machine: None,
+                failed_on: None,
             });
         }
         let begin = self.state().begin;
@@ -143,6 +144,7 @@ mod tests {
             about: String::new(),
             file: PathBuf::new(),
             steps: Vec::new(),
+            machines: Vec::new(),
             evidence: "/evidence".into(),
         }
     }
@@ -156,6 +158,7 @@ mod tests {
             reason: Some(why.into()),
             evidence: None,
             machine: None,
+            failed_on: None,
         }
     }
 

@@ -100,7 +100,7 @@ fn durations(file: &Path) -> Result<BTreeMap<String, f64>, String> {
 /// The resources that the machines of a trial need together.
 pub(super) fn request(trial: &Trial, boots: bool) -> ResourceRequest {
     let memory = trial.scenario.machine.memory;
-    let machines = trial.scenario.machines.len().max(1);
+    let machines = trial.scenario.cluster.machines.len().max(1);
     let memory = memory.unwrap_or(trial.profile.memory.get()) * machines as u64;
     let cpus = trial.profile.cpus.get();
     if boots {

@@ -140,6 +140,7 @@ impl Attempts {
             reason,
             evidence,
             machine,
+            failed_on,
         } = ended
         else {
             return ended;
@@ -157,6 +158,7 @@ impl Attempts {
                 reason: why,
                 evidence,
                 machine,
+                failed_on,
             },
             None => EventKind::AttemptEnds {
                 trial,
@@ -166,6 +168,7 @@ impl Attempts {
                 reason,
                 evidence,
                 machine,
+                failed_on,
             },
         }
     }
@@ -285,6 +288,7 @@ mod tests {
                 reason: why.map(str::to_owned),
                 evidence: None,
                 machine: None,
+                failed_on: None,
             });
         }
         assert_eq!(attempts.concluded().unwrap().verdict, Flaky);

@@ -25,15 +25,21 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-fn options(guest: &guest::Guest, folder: PathBuf) -> RunOptions {
+fn small() -> Artifacts {
+    let guest = guest::get();
+    Artifacts {
+        kernel: guest.kernel,
+        initrd: guest.initrd,
+    }
+}
+
+pub(crate) fn options(artifacts: Artifacts, folder: PathBuf, port: u16) -> RunOptions {
     RunOptions {
-        profile: profile().resolve(&guest.kernel).unwrap(),
-        artifacts: Artifacts {
-            kernel: guest.kernel.clone(),
-            initrd: guest.initrd.clone(),
-        },
+        profile: profile().resolve(&artifacts.kernel).unwrap(),
+        artifacts,
+        machines: 1,
         fresh: false,
-        port: std::env::var(PORT).unwrap().parse().unwrap(),
+        port,
         memory: Some(256),
         append: vec![],
         cloud_config: None,
@@ -48,7 +54,8 @@ fn runner() {
     let Some(folder) = std::env::var_os(RUN) else {
         return;
     };
-    let result = run(options(&guest::get(), folder.into()));
+    let port = std::env::var(PORT).unwrap().parse().unwrap();
+    let result = run(options(small(), folder.into(), port));
     assert!(result.is_ok(), "{}", result.unwrap_err());
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
 mod balloon;
+mod cluster;
 mod docker;
 mod fork;
 mod guest;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use base::wait::{Poll, wait_until};
 use machine::switch::{Filter, Impairment, Network, NetworkSettings};
-use machine::{Checkpoint, Link, Login, Machine, MachineSpec, Ssh};
+use machine::{
+    Checkpoint, FailureSnapshot, Link, Login, Machine, MachineSpec, RestoreOptions, Ssh,
+};
 
 use crate::docker::{os, savable};
 use crate::{LONG, bench, printed};
@@ -45,7 +47,7 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
     let (spec, login) = os();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let saved = checkpoint(&spec, &login, folder.path()).await;
-    let network = Network::new(NetworkSettings {
+    let network = Network::with_settings(NetworkSettings {
         name: "lan".into(),
         subnet: "10.9.0.0/24".parse().unwrap(),
         dhcp: true,
@@ -67,7 +69,7 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
         assert_eq!(address, format!("10.9.0.{number}/24"));
         (fork, ssh)
     };
-    let ((_a, a_ssh), (b, b_ssh)) = tokio::join!(fork(&bench_a, "a", 1), fork(&bench_b, "b", 2));
+    let ((a, a_ssh), (b, b_ssh)) = tokio::join!(fork(&bench_a, "a", 1), fork(&bench_b, "b", 2));
     reach(&a_ssh, "10.9.0.2").await;
     reach(&b_ssh, "10.9.0.1").await;
     // The network's own host.
@@ -103,4 +105,34 @@ async fn forks_meet_on_a_network_that_can_be_cut_and_impaired() {
     let again = b.ssh(&login, LONG).await.unwrap();
     assert_eq!(printed(&again, ADDRESS).await, "10.9.0.2/24");
     reach(&a_ssh, "10.9.0.2").await;
+    restored(&spec, &login, [(&a, 1), (&b, 2)]).await;
+}
+
+/// Failure snapshots of machines on one network are restored on another one, with the same addresses.
+async fn restored(spec: &MachineSpec, login: &Login, machines: [(&Machine, u32); 2]) {
+    for (machine, _) in machines {
+        machine.pause().await.unwrap();
+    }
+    let (network, folder) = (Network::new(), tempfile::tempdir().unwrap());
+    let initrd = spec.initrd.as_deref();
+    let mut restored = Vec::new();
+    for (machine, number) in machines {
+        let folder = folder.path().join(number.to_string());
+        std::fs::create_dir(&folder).unwrap();
+        machine.keep(&folder, u64::MAX).await.unwrap();
+        let snapshot = FailureSnapshot::open(&folder).unwrap();
+        let options = RestoreOptions {
+            links: vec![Link {
+                network: network.clone(),
+                machine: number.to_string(),
+                number,
+            }],
+            ..RestoreOptions::new(&spec.kernel, initrd)
+        };
+        let bench = bench();
+        let machine = Machine::restore(&snapshot, options, bench.evidence.logs()).await;
+        restored.push((machine.unwrap(), snapshot, bench));
+    }
+    let ssh = restored[0].0.ssh(login, LONG).await.unwrap();
+    reach(&ssh, "10.9.0.2").await;
 }

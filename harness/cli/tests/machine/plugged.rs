@@ -1,6 +1,6 @@
 //! Hot-plugged devices are restored with the failure snapshot.
 
-use machine::{Blank, FailureSnapshot, Machine};
+use machine::{Blank, FailureSnapshot, Machine, RestoreOptions};
 
 use crate::guest::{self, Guest};
 use crate::{LONG, bench, printed, rancher, ready, spec};
@@ -50,6 +50,11 @@ async fn enter(
 ) -> Machine {
     let kept = FailureSnapshot::open(folder).unwrap();
     let initrd = Some(guest.initrd.as_path());
-    let entered = Machine::restore(&kept, &guest.kernel, initrd, false, evidence.logs()).await;
+    let entered = Machine::restore(
+        &kept,
+        RestoreOptions::new(&guest.kernel, initrd),
+        evidence.logs(),
+    )
+    .await;
     entered.unwrap()
 }

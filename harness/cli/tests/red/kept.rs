@@ -13,7 +13,7 @@ use events::Baseline;
 use events::{Listeners, Verdict};
 use harness::artifacts::Artifacts;
 use harness::project::{self, Project};
-use machine::{Login, Machine, Ssh};
+use machine::{Login, Machine, RestoreOptions, Ssh};
 use runner::evidence::Evidence;
 use runner::replay::{PastOutcome, PastTrial};
 use runner::trial::{Failure, Settings};
@@ -28,6 +28,7 @@ pub(crate) async fn check(folder: &Path, step: Option<usize>, artifacts: &Artifa
     let failed = PastOutcome {
         verdict: Verdict::Failed,
         step,
+        failed_on: None,
     };
     assert_eq!(past.ended(), Some(failed));
     let elsewhere = tempfile::tempdir().unwrap();
@@ -49,14 +50,11 @@ async fn enter(
 ) -> Result<Machine, String> {
     let snapshot = past.machine(None).map_err(|why| why.to_string())?;
     let initrd = Some(artifacts.initrd.as_path());
-    let entered = Machine::restore(
-        &snapshot,
-        &artifacts.kernel,
-        initrd,
+    let options = RestoreOptions {
         paused,
-        evidence.logs(),
-    )
-    .await;
+        ..RestoreOptions::new(&artifacts.kernel, initrd)
+    };
+    let entered = Machine::restore(&snapshot, options, evidence.logs()).await;
     entered.map_err(|error| error.to_string())
 }
 

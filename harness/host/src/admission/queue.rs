@@ -25,6 +25,8 @@ const TURN: &str = "turn.lock";
 const SLOT: &str = "slot";
 /// The timeout of admission. Running machines have timeouts of their own, which are shorter.
 const TIMEOUT: Duration = Duration::from_secs(4 * 3600);
+/// The timeout of the turn if the caller does not wait for resources: that of a process that takes them.
+const TIMEOUT_NOW: Duration = Duration::from_secs(2);
 /// The timeout if no machine of this user runs: other programs may free resources.
 const TIMEOUT_ALONE: Duration = Duration::from_secs(60);
 
@@ -89,6 +91,22 @@ impl AdmissionQueue {
         let look = async || self.look(wanted, host(), start.elapsed());
         let admitted = wait_until("resources for the machine", TIMEOUT, look);
         admitted.await.map_err(io::Error::other)
+    }
+
+    /// Admits a machine if the host has the resources now. Does not wait for others to end.
+    ///
+    /// # Errors
+    /// The folder cannot be written, resources are missing, or another process waits for resources.
+    pub async fn admit_now(
+        &self,
+        wanted: ResourceRequest,
+        host: Option<Host>,
+    ) -> io::Result<Admitted> {
+        let _turn = self.turn(TIMEOUT_NOW).await?;
+        match self.look(wanted, host, Duration::ZERO) {
+            Poll::Ready(admitted) => Ok(admitted),
+            Poll::NotYet(why) | Poll::Failed(why) => Err(io::Error::other(why)),
+        }
     }
 
     /// Waits for the turn, which one process holds at a time.

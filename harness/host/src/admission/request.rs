@@ -84,7 +84,7 @@ impl Host {
         }
         let wanted = wanted.memory;
         Err(format!(
-            "the machine needs {wanted} MiB of memory, and this host has {most}"
+            "{wanted} MiB of memory are needed, and this host has {most}"
         ))
     }
 
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(host.could(ResourceRequest::of_boot(3648, 64)), Ok(()));
         assert_eq!(
             host.could(ResourceRequest::of_boot(3649, 1)).unwrap_err(),
-            "the machine needs 3841 MiB of memory, and this host has 3840"
+            "3841 MiB of memory are needed, and this host has 3840"
         );
     }
 

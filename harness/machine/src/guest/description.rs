@@ -7,6 +7,8 @@ pub struct Guest {
     pub user: &'static str,
     /// The kernel argument that sets the user's password, with `=`.
     pub password_argument: &'static str,
+    /// The kernel argument that sets the host name, with `=`.
+    pub hostname_argument: &'static str,
     /// The socket of the Docker engine that runs the system's containers.
     pub system_engine_socket: &'static str,
     /// The socket of the Docker engine of the users.
@@ -37,6 +39,7 @@ impl Guest {
 pub const RANCHEROS: Guest = Guest {
     user: "rancher",
     password_argument: "rancher.password=",
+    hostname_argument: "rancher.hostname=",
     system_engine_socket: "/var/run/system-docker.sock",
     user_engine_socket: "/var/run/docker.sock",
     system_engine: "system-docker",

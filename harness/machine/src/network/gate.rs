@@ -42,6 +42,8 @@ pub(crate) struct Gate(Arc<Rules>);
 
 #[derive(Debug)]
 struct Rules {
+    /// Whether all packets pass, except questions that the resolver answers.
+    is_open: bool,
     /// The address of this host in the network; the name server has the next address.
     host: Ipv4Addr,
     /// TCP services that QEMU forwards to a fixture.
@@ -53,12 +55,22 @@ struct Rules {
 }
 
 impl Gate {
+    /// A gate that only lets the guest reach its fixtures.
     pub(crate) fn new(host: Ipv4Addr, fixtures: Vec<(Ipv4Addr, u16)>) -> Self {
-        let ports = Mutex::default();
+        Self::with(false, host, fixtures)
+    }
+
+    /// A gate that all packets pass, for a network whose name server knows the names of other machines.
+    pub(crate) fn open(host: Ipv4Addr) -> Self {
+        Self::with(true, host, Vec::new())
+    }
+
+    fn with(is_open: bool, host: Ipv4Addr, fixtures: Vec<(Ipv4Addr, u16)>) -> Self {
         Self(Arc::new(Rules {
+            is_open,
             host,
             fixtures,
-            ports,
+            ports: Mutex::default(),
             resolver: Mutex::default(),
         }))
     }
@@ -99,6 +111,9 @@ impl Rules {
     fn pass(&self, frame: &mut [u8]) -> bool {
         if self.is_answered(frame) {
             return false;
+        }
+        if self.is_open {
+            return true;
         }
         let Some((header, packet)) = frame.split_at_mut_checked(ETHERNET) else {
             return false;
@@ -250,6 +265,21 @@ mod tests {
         let mut fragment = ipv4(UDP, HOST, 40_123, 0);
         fragment[14 + 6] = 0x20;
         assert!(!passes(&mut fragment));
+    }
+
+    #[test]
+    fn open_gate_passes_everything_unchanged() {
+        let far = Ipv4Addr::new(192, 0, 2, 1);
+        for mut frame in [
+            ipv4(TCP, far, 22, SYN),
+            ipv4(UDP, far, 53, 0),
+            ipv6(TCP, 0x2001, 22, SYN),
+            vec![0; 3],
+        ] {
+            let before = frame.clone();
+            assert!(Gate::open(HOST).0.pass(&mut frame));
+            assert_eq!(frame, before);
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ fn firmware(args: &mut Args, plan: &Plan) {
 /// Slots for devices that are plugged in later. i440FX accepts cards in any slot.
 fn slots(args: &mut Args, plan: &Plan) {
     if plan.board == Board::Q35 {
-        for number in 0..plugged::SLOTS {
+        for number in 0..plan.slots {
             let (id, slot) = (plugged::slot(number), number + 1);
             let parts = [format!("id={id}"), format!("slot={slot}")];
             args.device(&["pcie-root-port", &parts[0], &parts[1]]);

@@ -53,6 +53,8 @@ pub(crate) struct Plan {
     pub first_card: CardNetwork,
     /// Further network cards.
     pub cards: Vec<CardNetwork>,
+    /// Slots of q35 for devices that are plugged in later.
+    pub slots: usize,
 }
 
 impl Plan {

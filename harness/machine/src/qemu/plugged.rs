@@ -72,8 +72,8 @@ impl PluggedDevice {
     }
 }
 
-/// Number of slots. PCI Express accepts a card only in a slot that existed at power-on: a root port.
-pub(crate) const SLOTS: usize = 4;
+/// The default number of slots. PCI Express accepts a card only in a slot that existed at power-on: a root port.
+pub const SLOTS: usize = 4;
 
 /// The id of a slot.
 pub(crate) fn slot(number: usize) -> String {

@@ -61,6 +61,12 @@ async fn serve(socket: UdpSocket, names: Names) {
     }
 }
 
+/// Whether a message asks for one of the names.
+pub(crate) fn asks_for(message: &[u8], names: &Names) -> bool {
+    let asked = message.get(HEADER..).and_then(name);
+    asked.is_some_and(|(name, _)| names.contains_key(&name))
+}
+
 /// Repeats the header and the question, and adds an address if there is one.
 pub(crate) fn answer(message: &[u8], names: &Names) -> Option<Vec<u8>> {
     let header = message.get(..HEADER)?;
@@ -118,8 +124,10 @@ mod tests {
         assert!(answered.ends_with(&[0, 4, 10, 0, 2, 9]));
         let six = answer(&question(28), &names).unwrap();
         assert_eq!(six[2..8], [0x85, 0x80, 0, 1, 0, 0]);
+        assert!(asks_for(&question(28), &names));
         let unknown = answer(&question(1), &Names::new()).unwrap();
         assert_eq!(unknown[3], 0x83);
+        assert!(!asks_for(&question(1), &Names::new()));
     }
 
     #[test]
@@ -127,6 +135,7 @@ mod tests {
         let whole = question(1);
         for length in 0..whole.len() {
             assert_eq!(answer(&whole[..length], &Names::new()), None, "{length}");
+            assert!(!asks_for(&whole[..length], &Names::new()), "{length}");
         }
         let mut reply = whole;
         reply[2] |= 0x80;

@@ -46,6 +46,9 @@ pub(crate) struct About {
     /// Whether the guest reported its boot.
     pub(crate) reported_boot: bool,
     pub(crate) drives: Vec<SavedDrive>,
+    /// How many links to other machines it has. They are the links of the forks' specification.
+    #[serde(default)]
+    pub(crate) links: usize,
     /// Length of each file in bytes, to detect a truncated file before QEMU reads it.
     pub(crate) lengths: Vec<(String, u64)>,
 }
@@ -83,6 +86,11 @@ impl Checkpoint {
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// How many links to other machines it has.
+    pub(crate) fn links(&self) -> usize {
+        self.about.links
     }
 
     pub(crate) fn nonces(&self) -> &[String] {
@@ -160,6 +168,7 @@ mod tests {
             host_key: vec![1],
             reported_boot: false,
             drives: vec![],
+            links: 0,
             lengths: vec![(MEMORY.into(), 4)],
         };
         write_about(folder.path(), &about).unwrap();

@@ -20,7 +20,7 @@ use crate::error::MachineError;
 use crate::network::card::CardNetwork;
 use crate::profile::{Accel, Boot, Profile, ResolvedProfile};
 use crate::qemu::migration::{Scope, Transfer};
-use crate::qemu::plugged::Plugged;
+use crate::qemu::plugged::{Plugged, SLOTS};
 use crate::qemu::qmp::Qmp;
 use crate::services::metadata::Metadata;
 use crate::snapshot::checkpoint::check_lengths;
@@ -63,6 +63,8 @@ pub(crate) struct About {
     pub(crate) first_card: CardNetwork,
     #[serde(default)]
     pub(crate) cards: Vec<CardNetwork>,
+    #[serde(default = "default_slots")]
+    pub(crate) slots: usize,
     /// The nonces that identify it, its own first.
     #[serde(rename = "words")]
     pub(crate) nonces: Vec<String>,
@@ -165,6 +167,7 @@ impl FailureSnapshot {
             metadata: self.about.metadata.clone(),
             first_card: self.about.first_card.clone(),
             cards: self.about.cards.clone(),
+            slots: self.about.slots,
             balloon: self.about.balloon,
             outside: self.about.outside,
             ..MachineSpec::new(self.resolve(kernel)?, kernel, initrd)
@@ -188,6 +191,10 @@ impl FailureSnapshot {
         let read = read.map_err(io::Error::other).and_then(|read| read);
         Ok((read, loaded))
     }
+}
+
+fn default_slots() -> usize {
+    SLOTS
 }
 
 /// Checks the file names. A snapshot may come from another user: it must name files of its own folder

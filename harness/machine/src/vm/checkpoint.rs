@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::machine::Machine;
 use crate::disk::SavedDrive;
@@ -22,6 +23,39 @@ impl Machine {
     /// # Errors
     /// No login has proven which machine this is; QEMU's error; the folder cannot be written.
     pub async fn save(&self, folder: &Path) -> Result<(), MachineError> {
+        Self::save_together(&[(self, folder)]).await
+    }
+
+    /// As [`Machine::save`], for machines that are linked: all are stopped at the same moment, each is saved in
+    /// its folder.
+    ///
+    /// # Errors
+    /// As for [`Machine::save`].
+    pub async fn save_together(machines: &[(&Self, &Path)]) -> Result<(), MachineError> {
+        for (machine, _) in machines {
+            machine.disconnect().await?;
+        }
+        let mut halts = JoinSet::new();
+        for (machine, _) in machines {
+            let qmp = machine.current_qmp();
+            halts.spawn(async move { halt(&qmp).await });
+        }
+        while let Some(halted) = halts.join_next().await {
+            halted.map_err(|error| MachineError::Other(error.to_string()))??;
+        }
+        for (machine, folder) in machines {
+            machine.save_halted(folder).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until no connection leads to the guest.
+    async fn disconnect(&self) -> Result<(), MachineError> {
+        self.forwards.lock().await.clear();
+        disconnected(&self.current_qmp()).await
+    }
+
+    async fn save_halted(&self, folder: &Path) -> Result<(), MachineError> {
         let failed = |what: &Path, e: std::io::Error| {
             MachineError::Other(format!("cannot save {}: {e}", what.display()))
         };
@@ -30,10 +64,6 @@ impl Machine {
             MachineError::Other("cannot make a checkpoint before the first login".into())
         })?;
         let qmp = &self.current_qmp();
-        self.forwards.lock().await.clear();
-        disconnected(qmp).await?;
-        // Also flushes what QEMU caches of the disks.
-        qmp.execute("stop", Value::Null).await?;
         let uri = format!("exec:cat > {}", quote(&folder.join(DEVICES)));
         let transfer = Transfer::write(qmp, Scope::Devices, &uri).await?;
         transfer.end(speed::seconds(TRANSFER_SECONDS)).await?;
@@ -65,10 +95,16 @@ impl Machine {
             host_key,
             reported_boot: self.reports_boot(),
             drives,
+            links: self.vm.resources.spec.links.len(),
             lengths,
         };
         write_about(folder, &about).map_err(|e| failed(&folder.join(ABOUT), e))
     }
+}
+
+/// Stops the virtual processors. Also flushes what QEMU caches of the disks.
+async fn halt(qmp: &Qmp) -> Result<(), MachineError> {
+    qmp.execute("stop", Value::Null).await.map(drop)
 }
 
 /// Waits until no connection leads through QEMU to the guest.

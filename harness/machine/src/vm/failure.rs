@@ -1,4 +1,4 @@
-//! Makes a failure snapshot of a machine, and restores one.
+//! Makes a failure snapshot of a machine.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -10,13 +10,11 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 
 use super::machine::Machine;
-use super::start::StartMode;
 use crate::disk::{Drive, Format, SavedDrive};
 use crate::error::MachineError;
-use crate::log_dir::LogDir;
 use crate::profile::{Accel, Accelerator};
 use crate::qemu::migration::{Scope, Transfer};
-use crate::snapshot::failure::{ABOUT, About, FailureSnapshot, STATE, TRANSFER_SECONDS, VERSION};
+use crate::snapshot::failure::{ABOUT, About, STATE, TRANSFER_SECONDS, VERSION};
 use crate::snapshot::stream::{over_limit, receive};
 use base::clock::now;
 use base::command;
@@ -124,6 +122,7 @@ impl Machine {
             metadata: spec.metadata.clone(),
             first_card: spec.first_card.clone(),
             cards: spec.cards.clone(),
+            slots: spec.slots,
             nonces: identity.nonces(),
             host_key: identity.pinned_after(resets),
             drives: initial.iter().map(saved_drive).collect(),
@@ -131,41 +130,6 @@ impl Machine {
             lengths,
             at: now(),
         }
-    }
-}
-
-impl Machine {
-    /// Restores a failure snapshot: a new machine that continues where the other one stood, on another
-    /// port. With `paused` the guest does not run until QEMU receives `cont`. A later reboot boots the
-    /// given kernel and initrd.
-    ///
-    /// # Errors
-    /// As for [`Machine::start`]; another QEMU version made the snapshot; the snapshot is damaged.
-    pub async fn restore(
-        snapshot: &FailureSnapshot,
-        kernel: &Path,
-        initrd: Option<&Path>,
-        paused: bool,
-        logs: &LogDir,
-    ) -> Result<Self, MachineError> {
-        let spec = snapshot.spec(kernel, initrd)?;
-        let machine = Self::start_in(spec, StartMode::Restore(snapshot), logs).await?;
-        machine
-            .replug(&snapshot.about.plugged, &snapshot.folder)
-            .await?;
-        let qmp = &machine.current_qmp();
-        let (read, loaded) = snapshot.load(qmp, &machine.vm.resources.folder).await?;
-        if let Err(error) = read {
-            let file = snapshot.folder.join(STATE);
-            let why = format!("cannot read {}: {error}", file.display());
-            return Err(MachineError::Other(why));
-        }
-        // If QEMU rejected the state, its log says why.
-        machine.fail_fast(async { loaded }).await?;
-        if !paused {
-            qmp.execute("cont", Value::Null).await?;
-        }
-        Ok(machine)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::qemu::plugged::NETWORK_CARD;
 use crate::qemu::plugged::Plugged;
-use crate::qemu::plugged::SLOTS;
 use crate::qemu::plugged::slot;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -151,10 +150,11 @@ impl Machine {
             let node = node(&drive.id, &drive.file, drive.format);
             self.set(&drive.id, "blockdev-add", node).await?;
         }
+        let mut links = self.vm.resources.spec.links.iter();
         for network in &plugged.networks {
             match &network.net {
                 Some(net) => self.plug_network(&network.id, net).await?,
-                None => self.plug_lone_link(&network.id).await?,
+                None => self.plug_saved_link(&network.id, links.next()).await?,
             }
         }
         for device in &plugged.devices {
@@ -191,9 +191,10 @@ impl Machine {
             0
         };
         let taken = disks + self.plugged(CARD).await?;
-        if taken >= SLOTS {
+        let slots = self.vm.process().plan.slots;
+        if taken >= slots {
             return Err(MachineError::Other(format!(
-                "all {SLOTS} hot-plug slots of q35 are in use"
+                "all {slots} hot-plug slots of q35 are in use"
             )));
         }
         Ok(Some(slot(taken)))

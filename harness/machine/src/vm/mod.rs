@@ -20,9 +20,11 @@ mod monitor;
 mod power_cut;
 mod prepare;
 mod process;
+mod restore;
 mod settle;
 mod start;
 #[allow(clippy::module_inception, reason = "named after the type in it")]
 mod vm;
 
 pub use machine::Machine;
+pub use restore::RestoreOptions;

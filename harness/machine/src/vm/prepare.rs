@@ -114,6 +114,7 @@ pub(crate) fn prepare(
         gates: gates(spec),
         first_card: spec.first_card.clone(),
         cards: spec.cards.clone(),
+        slots: spec.slots.max(spec.links.len()),
     };
     write_script(spec, &plan, folder, logs)?;
     if plan.never_boots()
@@ -129,9 +130,9 @@ pub(crate) fn prepare(
     Ok(plan)
 }
 
-/// The gates of the networks; none if all packets may pass.
+/// The gates of the networks; none if all packets may pass and QEMU's name server knows all names.
 fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
-    if spec.outside || spec.profile.profile.network != Network::User {
+    if spec.profile.profile.network != Network::User {
         return vec![];
     }
     let (host, fixture) = if spec.metadata.is_empty() {
@@ -139,6 +140,10 @@ fn gates(spec: &MachineSpec) -> Vec<(String, Gate)> {
     } else {
         (metadata::HOST_ADDRESS, metadata::ADDRESS)
     };
+    if spec.outside {
+        let open = !spec.names.is_empty();
+        return Vec::from_iter(open.then(|| ("net0".into(), Gate::open(host))));
+    }
     let cards = (1..).zip(&spec.cards).filter_map(|(number, card)| {
         let host = card.host()?;
         Some((format!("net{number}"), Gate::new(host, vec![])))

@@ -102,7 +102,8 @@ impl Machine {
     }
 
     /// Starts a machine from a checkpoint. `spec` is the specification of the checkpoint's machine; disks
-    /// and user data come from the checkpoint. The guest's clock shows the time of the checkpoint.
+    /// and user data come from the checkpoint. The guest's clock shows the time of the checkpoint. Links that
+    /// the checkpoint's machine did not have are plugged in.
     ///
     /// # Errors
     /// As for [`Machine::start`]; this QEMU cannot read the checkpoint.
@@ -135,11 +136,21 @@ impl Machine {
         logs: &LogDir,
     ) -> Result<Self, MachineError> {
         let machine = Self::start_in(spec, mode, logs).await?;
+        let links = &machine.vm.resources.spec.links;
+        let (saved, new) = links.split_at(checkpoint.links().min(links.len()));
+        // QEMU accepts a state only if all devices exist already.
+        for link in saved {
+            machine.plug_link(link.attach()?).await?;
+        }
         machine
             .fail_fast(checkpoint.resume(&machine.current_qmp()))
             .await?;
-        for link in &machine.vm.resources.spec.links {
-            machine.attach(link).await?;
+        for (number, link) in new.iter().enumerate() {
+            let id = machine.plug_link(link.attach()?).await?;
+            // Two cards at once can get their names in any order.
+            if number + 1 < new.len() {
+                machine.fail_fast(machine.card_found(&id)).await?;
+            }
         }
         Ok(machine)
     }

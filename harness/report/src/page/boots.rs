@@ -31,10 +31,8 @@ pub(super) fn section(run: &Run, history: &[PastBoot]) -> Markup {
 fn last_of_each(run: &Run) -> Vec<&BootTimeline> {
     let mut lasts: Vec<&BootTimeline> = Vec::new();
     let attempts = run.trials.iter().flat_map(|result| &result.attempts);
-    for boot in attempts
-        .flat_map(|one| &one.boots)
-        .filter(|boot| boot.ready)
-    {
+    let boots = attempts.flat_map(|one| &one.boots).map(|(_, boot)| boot);
+    for boot in boots.filter(|boot| boot.ready) {
         lasts.retain(|last| last.profile != boot.profile);
         lasts.push(boot);
     }
@@ -81,8 +79,8 @@ fn sparkline(times: &[f64]) -> Markup {
     }
 }
 
-/// The timeline of one boot: a row for each stage.
-pub(super) fn timeline(boot: &BootTimeline, history: &[PastBoot]) -> Markup {
+/// The timeline of one boot: a row for each stage. `machine` is the name of the machine, if there are several.
+pub(super) fn timeline(machine: Option<&str>, boot: &BootTimeline, history: &[PastBoot]) -> Markup {
     let before = comparable(history, boot);
     let late = boot.stages.iter().filter(|stage| stage.is_late()).count();
     let end = boot
@@ -94,6 +92,7 @@ pub(super) fn timeline(boot: &BootTimeline, history: &[PastBoot]) -> Markup {
         details.boot-timeline open[late > 0 || !boot.ready] {
             summary {
                 "Boot timeline"
+                @if let Some(name) = machine { " of " (name) }
                 @if let Some(last) = boot.stages.last() { ": " (last.stage) " at " (format_duration(last.seconds)) }
                 @if !boot.ready { " · ✗ did not become ready" }
                 @if late > 0 { " · ⚠ " (late) " over budget" }

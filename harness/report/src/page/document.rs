@@ -140,7 +140,7 @@ fn attention(run: &Run) -> Markup {
                             a href={ "#" (result.name) } {
                                 (badge(result.outcome())) " " strong { (result.name) }
                             }
-                            @if let Some(reason) = result.reason() { p { (gist(reason, &result.name)) } }
+                            @if let Some(reason) = result.reason() { p { (gist(reason)) } }
                         }
                     }
                 }

@@ -6,14 +6,9 @@ use maud::{Markup, html};
 
 use crate::run::Outcome;
 
-/// The first line of the reason of a trial, without the trial's name.
-pub(super) fn gist<'a>(reason: &'a str, name: &str) -> &'a str {
-    let line = reason
-        .lines()
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
-    let rest = line.strip_prefix(name);
-    rest.map_or(line, |rest| rest.trim_start_matches([':', ' ']))
+/// The first line of the reason of a trial.
+pub(super) fn gist(reason: &str) -> &str {
+    reason.lines().next().unwrap_or_default()
 }
 
 /// An outcome with a symbol, so that it does not depend on colour.

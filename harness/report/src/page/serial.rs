@@ -1,4 +1,4 @@
-//! The serial console, divided by steps.
+//! The serial consoles, divided by steps.
 
 use maud::{Markup, html};
 
@@ -7,27 +7,65 @@ use crate::excerpt::{EvidenceExcerpt, SerialLine};
 use crate::run::{Attempt, StepRun};
 use crate::run_log::RunLog;
 
+/// The console of a machine.
+pub(super) struct Console<'a> {
+    /// Its name, if there are several.
+    pub machine: Option<&'a str>,
+    /// In the order of time.
+    pub excerpts: Vec<&'a EvidenceExcerpt>,
+}
+
+/// The consoles of an attempt. That of its only machine begins with those of the machines that it was forked
+/// from, which are a console of their own if there are several machines.
+pub(super) fn consoles<'a>(attempt: &'a Attempt, run_log: &'a RunLog) -> Vec<Console<'a>> {
+    let excerpt = |folder| run_log.excerpts.get(folder);
+    let mut before: Vec<_> = attempt.parents.iter().filter_map(excerpt).collect();
+    let mut consoles = Vec::new();
+    if !attempt.machines.is_empty() && !before.is_empty() {
+        consoles.push(Console {
+            machine: None,
+            excerpts: std::mem::take(&mut before),
+        });
+    }
+    for (machine, folder) in attempt.logs() {
+        let own = run_log.excerpts.get(&folder);
+        let excerpts = std::mem::take(&mut before).into_iter().chain(own);
+        consoles.push(Console {
+            machine,
+            excerpts: excerpts.collect(),
+        });
+    }
+    consoles
+}
+
 pub(super) fn section(id: &str, attempt: &Attempt, run_log: &RunLog) -> Markup {
-    let lines: Vec<&SerialLine> = serial_lines(attempt, run_log).collect();
-    let cut: u64 = folders(attempt, run_log).map(|excerpt| excerpt.cut).sum();
+    html! {
+        @if run_log.excerpts.is_empty() {
+            p.meta { "The evidence was deleted before this page was made." }
+        }
+        @for console in consoles(attempt, run_log) { (one(id, &console, attempt)) }
+    }
+}
+
+fn one(id: &str, console: &Console<'_>, attempt: &Attempt) -> Markup {
+    let lines: Vec<&SerialLine> = console.lines().collect();
+    let cut: u64 = console.excerpts.iter().map(|excerpt| excerpt.cut).sum();
+    let title = console.title(attempt);
     html! {
         div.console {
-            h4 { "Serial console" }
+            h4 { (title) }
             @if cut > 0 {
                 p.meta {
                     "The first " (cut.div_ceil(1024)) " KiB are left out here"
                     @if attempt.end.as_ref().is_some_and(|end| end.kept) {
-                        "; the evidence has the whole log in " code { "serial.log" }
+                        "; the evidence has the whole log in " code { (console.file()) }
                     }
                     "."
                 }
             }
-            @if run_log.excerpts.is_empty() {
-                p.meta { "The evidence was deleted before this page was made." }
-            }
-            div.serial tabindex="0" role="region" aria-label="Serial console" {
+            div.serial tabindex="0" role="region" aria-label=(title) {
                 @for (index, step) in attempt.steps.iter().enumerate() {
-                    (mark(id, index, step, attempt))
+                    (mark(id, console.machine, index, step, attempt))
                     (block(&of_step(&lines, attempt, index), attempt))
                 }
             }
@@ -35,38 +73,59 @@ pub(super) fn section(id: &str, attempt: &Attempt, run_log: &RunLog) -> Markup {
     }
 }
 
-/// The anchor of the console output from the start of a step.
-pub(super) fn mark_id(id: &str, index: usize) -> String {
-    format!("{id}/serial-{index}")
+impl<'a> Console<'a> {
+    /// Its lines.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &'a SerialLine> {
+        self.excerpts.iter().flat_map(|excerpt| &excerpt.serial)
+    }
+
+    fn title(&self, attempt: &Attempt) -> String {
+        match self.machine {
+            Some(name) => format!("Serial console of {name}"),
+            None if attempt.machines.is_empty() => "Serial console".into(),
+            None => "Serial console of the machine that they were forked from".into(),
+        }
+    }
+
+    fn file(&self) -> String {
+        match self.machine {
+            Some(name) => format!("{name}/serial.log"),
+            None => "serial.log".into(),
+        }
+    }
 }
 
-/// The excerpts of an attempt: of the machines that it was forked from, then of its own.
-pub(super) fn folders<'a>(
-    attempt: &'a Attempt,
-    run_log: &'a RunLog,
-) -> impl Iterator<Item = &'a EvidenceExcerpt> {
-    let all = attempt.parents.iter().chain([&attempt.evidence]);
-    all.filter_map(|folder| run_log.excerpts.get(folder))
+/// The anchor of the output of a console from the start of a step.
+fn mark_id(id: &str, machine: Option<&str>, index: usize) -> String {
+    match machine {
+        Some(name) => format!("{id}/serial-{name}-{index}"),
+        None => format!("{id}/serial-{index}"),
+    }
 }
 
-/// The serial lines of these excerpts.
-pub(super) fn serial_lines<'a>(
-    attempt: &'a Attempt,
-    run_log: &'a RunLog,
-) -> impl Iterator<Item = &'a SerialLine> {
-    folders(attempt, run_log).flat_map(|excerpt| &excerpt.serial)
+/// The anchor of the output during a step, on the machine that failed or the first one that the step is about.
+pub(super) fn anchor(id: &str, attempt: &Attempt, index: usize) -> String {
+    let step = attempt.steps.get(index);
+    let failed = step.and_then(|step| step.failed_on.as_ref());
+    let about = step.and_then(|step| step.on.first());
+    let machine = failed.or(about).or(attempt.machines.first());
+    let machine = machine.filter(|name| attempt.machines.contains(name));
+    mark_id(id, machine.map(String::as_str), index)
 }
 
-fn mark(id: &str, index: usize, step: &StepRun, attempt: &Attempt) -> Markup {
-    let class = if step.failure.is_some() {
-        "mark failed"
-    } else {
-        "mark"
-    };
+fn mark(
+    id: &str,
+    machine: Option<&str>,
+    index: usize,
+    step: &StepRun,
+    attempt: &Attempt,
+) -> Markup {
+    let is_here = step.failed_on.is_none() || step.failed_on.as_deref() == machine;
+    let failed = step.failure.is_some() && is_here;
     html! {
-        a class=(class) id=(mark_id(id, index)) href={ "#" (id) "/step-" (index) } {
+        a.mark.failed[failed] id=(mark_id(id, machine, index)) href={ "#" (id) "/step-" (index) } {
             (since(step.start, attempt)) " " (label(step)) ": " (step.title)
-            @if step.failure.is_some() { " ✗ failed" }
+            @if failed { " ✗ failed" }
         }
     }
 }

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::format::format_duration;
-use super::serial::{self, serial_lines};
+use super::serial::{self, Console};
 use crate::run::{Attempt, StepRun};
 use crate::run_log::RunLog;
 
@@ -48,7 +48,7 @@ fn strip(id: &str, attempt: &Attempt, run_log: &RunLog, length: f64) -> Markup {
         svg.strip viewBox="0 0 1000 64" preserveAspectRatio="none" role="img" aria-label="Steps, and lines on the serial console, over time" {
             @for (index, step) in attempt.steps.iter().enumerate() {
                 @let (x, width) = place(step, attempt, length);
-                a href={ "#" (serial::mark_id(id, index)) } tabindex="-1" {
+                a href={ "#" (serial::anchor(id, attempt, index)) } tabindex="-1" {
                     rect class=(kind(step)) x=(x) y="0" width=(width) height="26" {
                         title { (label(step)) ": " (step.title) }
                     }
@@ -70,7 +70,9 @@ fn strip(id: &str, attempt: &Attempt, run_log: &RunLog, length: f64) -> Markup {
 /// The number of lines in each part of the time.
 fn columns(attempt: &Attempt, run_log: &RunLog, length: f64) -> [usize; COLUMNS] {
     let mut columns = [0; COLUMNS];
-    for timestamp in serial_lines(attempt, run_log).filter_map(|line| line.timestamp) {
+    let consoles = serial::consoles(attempt, run_log);
+    let lines = consoles.iter().flat_map(Console::lines);
+    for timestamp in lines.filter_map(|line| line.timestamp) {
         let part = (timestamp - attempt.start) / length * COLUMNS as f64;
         if (0.0..=COLUMNS as f64).contains(&part) {
             columns[(part as usize).min(COLUMNS - 1)] += 1;
@@ -83,7 +85,7 @@ fn row(id: &str, index: usize, step: &StepRun, attempt: &Attempt, length: f64) -
     let (x, width) = place(step, attempt, length);
     html! {
         li class={ "step " (kind(step)) } id={ (id) "/step-" (index) } {
-            a.name href={ "#" (serial::mark_id(id, index)) } {
+            a.name href={ "#" (serial::anchor(id, attempt, index)) } {
                 span.number { (number(step)) } " " (step.title)
             }
             span.duration { (outcome(step)) " " (step.duration.map_or("…".into(), format_duration)) }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::format::{badge, class, date, format_duration, gist};
-use super::{boots, commands, serial, timeline};
-use crate::excerpt::EvidenceExcerpt;
+use super::serial::{self, Console};
+use super::{boots, commands, timeline};
 use crate::history::PastBoot;
 use crate::run::{Attempt, TestResult};
 use crate::run_log::RunLog;
@@ -50,11 +50,11 @@ fn one(
         @if many { h4.attempt { "Attempt " (number + 1) ": " (ending(attempt)) } }
         p.meta { (date(attempt.start)) " · " code { (attempt.file.display()) } }
         @for note in &attempt.notes { p.note { "⚠ " (note) } }
-        (failure(result, attempt))
+        (failure(attempt))
         (commands::list(result, attempt))
         (timeline::section(&id, attempt, run_log))
-        @for boot in &attempt.boots { (boots::timeline(boot, history)) }
-        @for excerpt in serial::folders(attempt, run_log) { (pictures(attempt, excerpt)) }
+        @for (machine, boot) in &attempt.boots { (boots::timeline(machine.as_deref(), boot, history)) }
+        @for console in serial::consoles(attempt, run_log) { (pictures(attempt, &console)) }
         (serial::section(&id, attempt, run_log))
         @if let Some(reason) = attempt.end.as_ref().and_then(|end| end.reason.as_deref()) {
             details.more {
@@ -76,7 +76,7 @@ fn ending(attempt: &Attempt) -> &'static str {
 }
 
 /// The failure of the failed step; without one, the reason of the verdict.
-fn failure(result: &TestResult, attempt: &Attempt) -> Markup {
+fn failure(attempt: &Attempt) -> Markup {
     let Some(end) = attempt.end.as_ref().filter(|end| end.reason.is_some()) else {
         return html! {};
     };
@@ -91,9 +91,12 @@ fn failure(result: &TestResult, attempt: &Attempt) -> Markup {
         .unwrap_or(reason);
     html! {
         div.failure {
-            h4 { (gist(reason, &result.name)) }
+            h4 { (gist(reason)) }
             @if let (Some(step), Some(_)) = (failed, end.step) {
-                p.meta { code { (attempt.file.display()) ":" (step.line) } }
+                p.meta {
+                    code { (attempt.file.display()) ":" (step.line) }
+                    @if let Some(machine) = attempt.failed_on() { " · on machine " strong { (machine) } }
+                }
             }
             pre tabindex="0" { (outdent(text)) }
         }
@@ -109,18 +112,16 @@ fn outdent(text: &str) -> String {
     lines.join("\n")
 }
 
-fn pictures(attempt: &Attempt, excerpt: &EvidenceExcerpt) -> Markup {
+fn pictures(attempt: &Attempt, console: &Console<'_>) -> Markup {
     let passed = attempt
         .end
         .as_ref()
         .is_none_or(|end| end.verdict == Verdict::Passed);
-    let caption = if passed {
-        "The screen"
-    } else {
-        "The screen at the failure"
-    };
+    let of = console.machine.map(|name| format!(" of {name}"));
+    let at = if passed { "" } else { " at the failure" };
+    let caption = format!("The screen{}{at}", of.unwrap_or_default());
     html! {
-        @for picture in &excerpt.pictures {
+        @for picture in console.excerpts.iter().flat_map(|excerpt| &excerpt.pictures) {
             figure {
                 img src={ "data:image/png;base64," (picture.png) } alt={ (caption) " (" (picture.name) ")" } loading="lazy";
                 figcaption { (caption) }

@@ -38,6 +38,14 @@ impl Row {
         &self.bar
     }
 
+    /// Names the machines behind the trial, if there are several.
+    pub(super) fn machines(&self, trial: &str, machines: &[String]) {
+        if !machines.is_empty() {
+            self.bar
+                .set_prefix(format!("{trial} ({})", machines.join(", ")));
+        }
+    }
+
     pub(super) fn steps(&mut self, steps: usize) {
         self.steps = steps;
         self.waits.clear();

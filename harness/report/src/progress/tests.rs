@@ -26,9 +26,11 @@ fn begins(trial: &str) -> EventKind {
             StepHead {
                 line: 3,
                 title: "boil".into(),
+                on: vec![],
             };
             4
         ],
+        machines: vec![],
         evidence: "target/evidence/tea".into(),
     }
 }
@@ -42,6 +44,7 @@ fn ends(trial: &str, verdict: Verdict, reason: Option<&str>) -> EventKind {
         reason: reason.map(str::to_owned),
         evidence: None,
         machine: None,
+        failed_on: None,
     }
 }
 
@@ -59,6 +62,7 @@ fn progress_has_a_line_per_machine_until_its_trial_ends() {
         step: 2,
         line: 4,
         title: "boil".into(),
+        on: vec![],
     });
     reporter.waits("q35::tea", "steam", "cold water\nand more");
     // A tick draws the lines.
@@ -86,4 +90,19 @@ fn progress_has_a_line_per_machine_until_its_trial_ends() {
         seen.contains("1 of 2 done, 1 not passed, 1 running"),
         "{seen}"
     );
+}
+
+#[test]
+fn progress_names_the_machines_of_a_trial() {
+    let (term, reporter, listeners) = screen();
+    let mut kitchen = begins("q35::kitchen");
+    if let EventKind::TrialBegins { machines, .. } = &mut kitchen {
+        *machines = vec!["stove".into(), "table".into()];
+    }
+    listeners.emit(kitchen);
+    for row in reporter.state().rows.values() {
+        row.bar().tick();
+    }
+    let seen = term.contents();
+    assert!(seen.contains("q35::kitchen (stove, table)"), "{seen}");
 }

@@ -60,6 +60,7 @@ impl Listener for Recorder {
                 title,
                 duration,
                 failure: None,
+                ..
             } => {
                 let mut recorded = self.lock();
                 let trial = recorded.entry(trial.clone()).or_default();
@@ -119,6 +120,7 @@ mod tests {
                 title: title.into(),
                 duration,
                 failure: None,
+                failed_on: None,
             });
         }
         recorder.keep("q35::tea", "q35::tea tcg", &scenario, &history);

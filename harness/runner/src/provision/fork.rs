@@ -1,20 +1,18 @@
 //! Forks a checkpoint.
 
-use machine::Machine;
-
 use super::build::{Builder, checkpoint};
 use super::store::CheckpointLease;
 
-/// Forks the checkpoint after the first `setups` setups. If QEMU rejects the saved state, the checkpoint is
-/// created again once.
-pub(crate) async fn fork<B: Builder>(
+/// Forks the checkpoint after the first `setups` setups: `fork` returns the new machines. If QEMU rejects the
+/// saved state, the checkpoint is created again once.
+pub(crate) async fn fork<B: Builder, M>(
     builder: &B,
     setups: usize,
-    fork: impl AsyncFn(&CheckpointLease) -> Result<Machine, B::Error>,
-) -> Result<(CheckpointLease, Machine), B::Error> {
+    fork: impl AsyncFn(&CheckpointLease) -> Result<M, B::Error>,
+) -> Result<(CheckpointLease, M), B::Error> {
     let lease = checkpoint(builder, setups).await?;
     let refused = match fork(&lease).await {
-        Ok(machine) => return Ok((lease, machine)),
+        Ok(machines) => return Ok((lease, machines)),
         Err(failure) => failure,
     };
     drop(lease);
@@ -24,6 +22,6 @@ pub(crate) async fn fork<B: Builder>(
     }
     builder.rejected(&refused);
     let lease = checkpoint(builder, setups).await?;
-    let machine = fork(&lease).await?;
-    Ok((lease, machine))
+    let machines = fork(&lease).await?;
+    Ok((lease, machines))
 }

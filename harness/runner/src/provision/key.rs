@@ -9,7 +9,7 @@ use crate::content::{self, Unreadable};
 use base::hash::Hash;
 use machine::profile::ResolvedFirmware;
 use machine::services::registry::Storage;
-use machine::{CardNetwork, MachineSpec};
+use machine::{CardNetwork, MachineSpec, SLOTS};
 use scenario::step::WaitForStep;
 use yaml::ConsoleRules;
 
@@ -21,6 +21,9 @@ const VERSION: u32 = 10;
 pub struct CheckpointKey {
     /// A name for people; not part of the hash.
     pub label: String,
+    /// The machines that are saved together; empty for one machine. The hash depends on them through the inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub machines: Vec<String>,
     /// Everything that the checkpoint depends on.
     pub inputs: Value,
 }
@@ -65,6 +68,9 @@ pub(crate) fn boot_inputs(
     }
     if spec.first_card != CardNetwork::default() || !spec.cards.is_empty() {
         inputs["networks"] = json!([spec.first_card, spec.cards]);
+    }
+    if spec.slots != SLOTS {
+        inputs["slots"] = spec.slots.into();
     }
     if let Some(registry) = &spec.registry {
         inputs["registry"] = json!(images(&registry.storage)?);

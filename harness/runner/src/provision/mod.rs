@@ -20,5 +20,5 @@ pub(crate) use build::Builder;
 pub(crate) use fork::fork;
 pub use key::CheckpointKey;
 pub(crate) use key::{boot_inputs, images};
-pub(crate) use store::CheckpointLease;
+pub(crate) use store::{CheckpointLease, of_machine};
 pub use store::{CheckpointStore, Damage, Difference, Explained, Listed, StoreError};

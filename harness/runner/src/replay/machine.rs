@@ -34,16 +34,23 @@ impl PastTrial {
     /// The folder of the snapshot of a machine. Those of several are in folders with their names.
     fn of_machine(&self, name: Option<&str>) -> Result<PathBuf, ReplayError> {
         let all = self.snapshot_folder().join(MACHINE);
-        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
-        let folders = entries.filter(|entry| entry.path().is_dir());
-        let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
+        let names = self.machine_names();
         match name {
             None if names.is_empty() => Ok(all),
             Some(name) if names.iter().any(|one| one == name) => Ok(all.join(name)),
             _ => Err(ReplayError::Machine { names }),
         }
+    }
+
+    /// The names of the machines that have a failure snapshot, sorted; empty if the trial had one machine.
+    pub fn machine_names(&self) -> Vec<String> {
+        let all = self.snapshot_folder().join(MACHINE);
+        let entries = std::fs::read_dir(&all).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let names = folders.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
     }
 
     fn snapshot_outcome(&self) -> Option<SnapshotOutcome> {

@@ -3,7 +3,8 @@
 //! | file | subject |
 //! |---|---|
 //! | `past` | the evidence of a past trial, and how it ended |
-//! | `machine` | its failure snapshot |
+//! | `machine` | its failure snapshots |
+//! | `restore` | its machines, restored with their networks |
 //! | `trial` | the trial as it was recorded |
 //! | `artifacts` | whether the same artifacts and images still exist |
 
@@ -11,10 +12,12 @@ mod artifacts;
 mod error;
 mod machine;
 mod past;
+mod restore;
 mod trial;
 
 pub use error::ReplayError;
 pub use past::{PastOutcome, PastTrial};
+pub use restore::{RestoreError, Restored, RestoredMachine};
 
 #[cfg(test)]
 mod tests;

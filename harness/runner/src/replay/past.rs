@@ -23,6 +23,8 @@ pub struct PastOutcome {
     pub verdict: Verdict,
     /// The number of the failed step.
     pub step: Option<usize>,
+    /// The name of the machine that failed, if there were several.
+    pub failed_on: Option<String>,
 }
 
 impl PastTrial {
@@ -61,6 +63,7 @@ impl PastTrial {
         Some(PastOutcome {
             verdict: serde_json::from_value(self.result["verdict"].clone()).ok()?,
             step: step.and_then(|step| step.try_into().ok()),
+            failed_on: self.result["failed_on"].as_str().map(str::to_owned),
         })
     }
 

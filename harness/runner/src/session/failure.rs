@@ -35,6 +35,8 @@ pub(crate) struct StepFailure {
     pub(crate) seen: Vec<(String, String)>,
     /// What failed.
     pub(crate) kind: FailureKind,
+    /// The name of the machine that it happened on, if there are several.
+    pub(crate) machine: Option<String>,
 }
 
 impl StepFailure {
@@ -49,6 +51,7 @@ impl StepFailure {
             what: what.into(),
             seen: Vec::new(),
             kind,
+            machine: None,
         }
     }
 

@@ -10,7 +10,7 @@ use machine::Link;
 use machine::services::Names;
 use machine::switch::{CutId, Impairment, Network, NetworkError, NetworkSettings};
 use scenario::step::Undone;
-use scenario::{ClusterMachine, Scenario};
+use scenario::{Cluster, ClusterMachine};
 
 use super::failure::StepFailure;
 use base::wait::{Poll, wait_until};
@@ -42,34 +42,34 @@ impl NetworkFault {
 }
 
 impl Networks {
-    /// Creates the networks of a scenario; must be called inside a tokio runtime.
-    pub(crate) fn new(scenario: &Scenario) -> Self {
+    /// Creates the networks of a cluster; must be called inside a tokio runtime.
+    pub(crate) fn new(cluster: &Cluster) -> Self {
         let network = |one: &scenario::ClusterNetwork| {
             let settings = NetworkSettings {
                 name: one.name.clone(),
                 subnet: one.subnet,
                 dhcp: one.dhcp,
             };
-            (one.name.clone(), Network::new(settings))
+            (one.name.clone(), Network::with_settings(settings))
         };
         let is_served = |name: &String| {
-            let mut networks = scenario.networks.iter();
+            let mut networks = cluster.networks.iter();
             networks.any(|network| network.name == *name && network.dhcp)
         };
-        let served = scenario.machines.iter().flat_map(|machine| {
+        let served = cluster.machines.iter().flat_map(|machine| {
             let networks = machine.networks.iter().filter(|name| is_served(name));
             networks.map(|network| (network.clone(), machine.name.clone()))
         });
         Self {
-            all: scenario.networks.iter().map(network).collect(),
+            all: cluster.networks.iter().map(network).collect(),
             served: served.collect(),
             faults: Mutex::default(),
         }
     }
 
     /// The links of a machine.
-    pub(crate) fn links(&self, scenario: &Scenario, machine: &ClusterMachine) -> Vec<Link> {
-        let number = scenario.number(&machine.name).unwrap_or(1);
+    pub(crate) fn links(&self, cluster: &Cluster, machine: &ClusterMachine) -> Vec<Link> {
+        let number = cluster.number(&machine.name).unwrap_or(1);
         let link = |name: &String| {
             Some(Link {
                 network: self.all.get(name)?.clone(),
@@ -81,12 +81,12 @@ impl Networks {
     }
 
     /// The names of the other machines, as one machine sees them: `b`, and `b.lan` for each network.
-    pub(crate) fn names(scenario: &Scenario, machine: &ClusterMachine) -> Names {
+    pub(crate) fn names(cluster: &Cluster, machine: &ClusterMachine) -> Names {
         let mut names = Names::new();
-        for other in &scenario.machines {
+        for other in &cluster.machines {
             let shared = |network: &&String| machine.networks.contains(network);
             for network in other.networks.iter().filter(shared) {
-                let Some(address) = scenario.address(&other.name, network) else {
+                let Some(address) = cluster.address(&other.name, network) else {
                     continue;
                 };
                 names.insert(format!("{}.{network}", other.name), address);
@@ -207,7 +207,7 @@ mod tests {
     const TEXT: &str = "name: tea\nabout: tea\nmachines: { a: { networks: [lan] }, b: { networks: [lan] } }\n\
         networks: { lan: { subnet: 10.9.0.0/24 } }\nsteps:\n  - on: a\n    ssh: { run: 'true' }\n";
 
-    fn scenario() -> Scenario {
+    fn scenario() -> scenario::Scenario {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("tea.yaml");
         std::fs::write(&file, TEXT).unwrap();
@@ -222,10 +222,10 @@ mod tests {
     #[tokio::test]
     async fn the_end_of_a_fault_leaves_the_others() {
         let scenario = scenario();
-        let networks = Networks::new(&scenario);
-        let links = scenario.machines.iter();
+        let networks = Networks::new(&scenario.cluster);
+        let links = scenario.cluster.machines.iter();
         let links: Vec<_> = links
-            .flat_map(|machine| networks.links(&scenario, machine))
+            .flat_map(|machine| networks.links(&scenario.cluster, machine))
             .collect();
         let attach = |link: &Link| link.network.attach(&link.machine, link.number).unwrap();
         let _attached: Vec<_> = links.iter().map(attach).collect();

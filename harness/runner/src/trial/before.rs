@@ -20,13 +20,32 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// A machine by its name, with the key pair that it accepts and the folder of its logs; without a name the
-    /// first one.
-    pub fn machine(&self, name: Option<&str>) -> Option<(&Arc<Machine>, &KeyPair, &Evidence)> {
-        let mut all = self.machines.all.iter();
-        let found = all.find(|one| name.is_none() || one.name.as_deref() == name)?;
-        Some((&found.machine, &found.keys, &found.evidence))
+    /// Its machines.
+    pub fn machines(&self) -> impl Iterator<Item = StoppedMachine<'_>> {
+        self.machines.all.iter().map(|one| StoppedMachine {
+            name: one.name.as_deref(),
+            machine: &one.machine,
+            keys: &one.keys,
+            evidence: &one.evidence,
+        })
     }
+
+    /// A machine by its name; `None` is the only one.
+    pub fn machine(&self, name: Option<&str>) -> Option<StoppedMachine<'_>> {
+        self.machines().find(|one| one.name == name)
+    }
+}
+
+/// A machine of a trial that stopped before a step. It still runs.
+pub struct StoppedMachine<'a> {
+    /// Its name, if it is one of several.
+    pub name: Option<&'a str>,
+    /// The machine.
+    pub machine: &'a Arc<Machine>,
+    /// The key pair that it accepts.
+    pub keys: &'a KeyPair,
+    /// The folder of its logs.
+    pub evidence: &'a Evidence,
 }
 
 /// Removes the evidence: the trial has no verdict.

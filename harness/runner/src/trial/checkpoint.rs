@@ -1,9 +1,13 @@
 //! Creates the checkpoints that a trial forks: one of the boot, and one after each setup.
 
-use std::path::Path;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
 
 use crate::artifacts::Artifacts;
@@ -11,19 +15,20 @@ use crate::evidence::Evidence;
 use crate::provision::{
     self, Builder, CheckpointKey, CheckpointLease, CheckpointStore, StoreError,
 };
-use crate::session::{BOOT, LOGIN, REST, Session, scaled};
+use crate::session::{BOOT, LOGIN, Networks, REST, Session, scaled};
 use events::EventKind;
 use machine::{KeyPair, Machine};
 
 use super::definition::Trial;
 use super::failure::{Failure, InfrastructureError};
 use super::keep::Kept;
+use super::machines::Machines;
 use super::outcome;
 use super::ready::{accepts_login, booted};
 use super::report::FailureReport;
 use super::settings::Settings;
 use super::setups::SETUP;
-use super::start::{StartedMachine, machine_error};
+use super::start::{Place, StartedMachine, machine_error};
 use super::verdict::closed;
 
 /// Creates the checkpoints of a trial.
@@ -75,7 +80,10 @@ impl Trial {
             Some(setup) => format!("setup {}", setup.name),
             None => "boot".into(),
         };
+        let machines = setups.last().map(|setup| &setup.cluster.machines);
+        let names = machines.into_iter().flatten().map(|one| one.name.clone());
         Ok(CheckpointKey {
+            machines: names.collect(),
             label: format!("{}, {last}", self.profile.name),
             inputs,
         })
@@ -162,7 +170,7 @@ impl Maker<'_> {
         // Open connections would be saved with the machine.
         drop(session);
         if wanted.is_none() || ready.is_err() {
-            trial.emit_timeline(self.artifacts, &machine, ready.is_ok(), &log);
+            trial.emit_timeline(self.artifacts, &machine, None, ready.is_ok(), &log);
         }
         if let Err(failure) = ready {
             outcome::screen(&machine, evidence).await;
@@ -177,7 +185,7 @@ impl Maker<'_> {
             machine.stop().await;
             return Err(failure);
         }
-        save(&machine, folder, evidence).await
+        save(&[(&machine, &folder.to_owned())], evidence).await
     }
 
     async fn set_up_and_save(
@@ -188,18 +196,29 @@ impl Maker<'_> {
     ) -> Result<KeyPair, Failure> {
         let trial = self.trial;
         let setup = &trial.scenario.setups[number];
+        let networks = Arc::new(Networks::new(&setup.cluster));
+        let places = Place::all(&setup.cluster, &networks, evidence)?;
+        let folders = folders(folder, &places)?;
         let fork = async |before: &CheckpointLease| {
-            let spec = trial.spec(self.artifacts, &before.keys)?;
-            let machine =
-                Machine::fork_savable(spec, &before.checkpoint, folder, evidence.logs()).await;
-            machine.map_err(|error| machine_error(error, evidence.folder()))
+            let fork = async |(place, folder): (&Place, &PathBuf)| {
+                let spec = place.of(trial.spec(self.artifacts, &before.keys)?);
+                let checkpoint = before.saved.of(place.name.as_deref())?;
+                let logs = place.evidence.logs();
+                let machine = Machine::fork_savable(spec, checkpoint, folder, logs).await;
+                machine.map_err(|error| machine_error(error, place.evidence.folder()))
+            };
+            try_join_all(places.iter().zip(&folders).map(fork)).await
         };
-        let (before, machine) = provision::fork(self, number, fork).await?;
-        let started = StartedMachine::forked(Arc::new(machine), before, evidence);
+        let (before, machines) = provision::fork(self, number, fork).await?;
+        let keys = before.keys.clone();
+        let all = StartedMachine::forked(machines, before, places);
+        let machines = Machines { networks, all };
         let log = trial.log(self.settings, evidence);
-        let done = Box::pin(trial.run_setup(&started, setup, &log)).await;
+        let snapshots = trial.snapshots();
+        let mut sessions = machines.sessions(trial, &snapshots, None);
+        let done = Box::pin(trial.run_setup(&machines, &mut sessions, setup, &log)).await;
         if done.is_err() {
-            outcome::screen(&started.machine, evidence).await;
+            machines.record_failure(trial, &mut sessions, &log).await;
         }
         log.emit(EventKind::Setup {
             trial: trial.name(),
@@ -208,19 +227,34 @@ impl Maker<'_> {
             ready: done.is_ok(),
         });
         if let Err(report) = done {
-            let kept = Kept {
-                name: None,
-                machine: &started.machine,
-                keys: &started.keys,
-            };
-            let snapshot = trial.keep(&[kept], self.settings, &log).await;
-            let failure = report.conclude(trial, &started.machine, evidence, snapshot);
-            started.machine.stop().await;
+            let snapshot = machines.keep(trial, &sessions, self.settings, &log).await;
+            let machine = &sessions[report.machine()].machine;
+            let failure = report.conclude(trial, machine, evidence, snapshot);
+            machines.stop().await;
             return Err(failure);
         }
-        save(&started.machine, folder, evidence).await?;
-        Ok(started.keys)
+        // Open connections would be saved with the machines.
+        drop(sessions);
+        let all = machines.all.iter().map(|one| &*one.machine).zip(&folders);
+        save(&all.collect::<Vec<_>>(), evidence).await?;
+        Ok(keys)
     }
+}
+
+/// The folder of each machine in the folder of a checkpoint.
+fn folders(folder: &Path, places: &[Place]) -> io::Result<Vec<PathBuf>> {
+    let of_place = |place: &Place| {
+        let Some(name) = &place.name else {
+            return Ok(folder.to_owned());
+        };
+        let folder = provision::of_machine(folder, name);
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)?;
+        Ok(folder)
+    };
+    places.iter().map(of_place).collect()
 }
 
 /// How long another process may take to create the checkpoint after this many setups, with all earlier
@@ -232,10 +266,20 @@ fn creation_timeout(setups: usize) -> Duration {
     scaled(all.saturating_mul(2))
 }
 
-/// Saves a machine as a checkpoint and removes its evidence, which is not needed any more.
-async fn save(machine: &Machine, folder: &Path, evidence: &Evidence) -> Result<(), Failure> {
-    machine.settle(scaled(REST)).await;
-    let saved = machine.save(folder).await;
+/// Saves machines, each in its folder, as one checkpoint and removes their evidence, which is not needed any
+/// more.
+async fn save(machines: &[(&Machine, &PathBuf)], evidence: &Evidence) -> Result<(), Failure> {
+    join_all(
+        machines
+            .iter()
+            .map(|(machine, _)| machine.settle(scaled(REST))),
+    )
+    .await;
+    let all: Vec<_> = machines
+        .iter()
+        .map(|(machine, folder)| (*machine, folder.as_path()))
+        .collect();
+    let saved = Machine::save_together(&all).await;
     let folder = evidence.folder();
     saved.map_err(|error| {
         let evidence = folder.to_owned();

@@ -30,6 +30,8 @@ pub struct FailedVerdict {
     pub step: Option<usize>,
     /// Whether a failure snapshot was saved.
     pub machine: SnapshotOutcome,
+    /// The name of the machine that failed, if there are several.
+    pub failed_on: Option<String>,
 }
 
 /// A failure of the harness or the host.

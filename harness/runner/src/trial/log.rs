@@ -17,6 +17,8 @@ pub(super) struct Log<'a> {
     pub(super) evidence: &'a Evidence,
     pub(super) listeners: &'a Listeners,
     pub(super) baseline: &'a Baseline,
+    /// The steps of the scenario.
+    pub(super) steps: &'a [Step],
     pub(super) begin: Instant,
 }
 
@@ -47,6 +49,7 @@ impl Log<'_> {
             step,
             line,
             title: title.into(),
+            on: self.machines_of(step).to_vec(),
         });
         let verdict = work
             .await
@@ -58,6 +61,7 @@ impl Log<'_> {
             title: title.into(),
             duration: duration.as_secs_f64(),
             failure: verdict.as_ref().err().map(StepFailure::render),
+            failed_on: verdict.as_ref().err().and_then(|one| one.machine.clone()),
         });
         ran.push(FinishedStep {
             title: title.into(),
@@ -66,13 +70,10 @@ impl Log<'_> {
         verdict
     }
 
-    /// The same log, for what belongs to one machine.
-    pub(super) fn of_machine<'b>(&'b self, evidence: &'b Evidence) -> Log<'b> {
-        Log {
-            trial: self.trial.clone(),
-            evidence,
-            ..*self
-        }
+    /// The machines that a step names; none if it is about all or the trial has one. Step 0 precedes the first.
+    fn machines_of(&self, step: usize) -> &[String] {
+        let step = step.checked_sub(1).and_then(|index| self.steps.get(index));
+        step.map_or(&[], |step| &step.on)
     }
 
     pub(super) fn notes(&self, notes: &[String]) {
@@ -91,14 +92,21 @@ impl Log<'_> {
 }
 
 impl Trial {
-    pub(super) fn log<'a>(&self, settings: &'a Settings, evidence: &'a Evidence) -> Log<'a> {
+    pub(super) fn log<'a>(&'a self, settings: &'a Settings, evidence: &'a Evidence) -> Log<'a> {
         Log {
             trial: self.name(),
             evidence,
             listeners: &settings.listeners,
             baseline: &settings.baseline,
+            steps: &self.scenario.steps,
             begin: Instant::now(),
         }
+    }
+
+    /// The names of the machines, if there are several.
+    fn machine_names(&self) -> Vec<String> {
+        let machines = self.scenario.cluster.machines.iter();
+        machines.map(|one| one.name.clone()).collect()
     }
 
     /// Emits the begin of the trial.
@@ -108,6 +116,7 @@ impl Trial {
             about: self.scenario.about.clone(),
             file: self.scenario.file.clone(),
             steps: self.scenario.steps.iter().map(head).collect(),
+            machines: self.machine_names(),
             evidence: log.evidence.folder().to_path_buf(),
         });
     }
@@ -117,5 +126,6 @@ fn head(step: &Step) -> StepHead {
     StepHead {
         line: step.line,
         title: step.heading(),
+        on: step.on.clone(),
     }
 }

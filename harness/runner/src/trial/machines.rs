@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::session::{LOGIN, Networks, Session, StepFailure, scaled};
 use events::SnapshotOutcome;
-use scenario::step::WaitForStep;
+use scenario::step::{Undone, WaitForStep};
+use scenario::{Action, Step};
 
 use super::collect;
 use super::definition::Trial;
@@ -63,6 +64,16 @@ impl Machines {
             ready.await.map_err(|failure| (index, failure))
         });
         try_join_all(ready).await.map(drop)
+    }
+
+    /// Whether a step runs on a machine. A step about networks runs once; `undo: all` without machines is about
+    /// all.
+    pub(super) fn takes_part(&self, step: &Step, index: usize) -> bool {
+        let name = self.all[index].name.as_ref();
+        match name {
+            Some(name) if !step.on.is_empty() => step.on.contains(name),
+            _ => index == 0 || matches!(step.action, Action::Undo(Undone::All)),
+        }
     }
 
     /// Whether the machines were forked, and so have run the setups already.

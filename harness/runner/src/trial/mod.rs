@@ -35,7 +35,7 @@ mod start;
 mod timeline;
 mod verdict;
 
-pub use before::Stopped;
+pub use before::{Stopped, StoppedMachine};
 pub use definition::Trial;
 pub use failure::{FailedVerdict, Failure, InfrastructureError};
 pub use settings::Settings;

@@ -21,11 +21,13 @@ use super::timeline;
 const SCREENSHOT: Duration = Duration::from_secs(5);
 
 impl Trial {
-    /// Emits the boot timeline, and a warning if a stage exceeded its budget.
+    /// Emits the boot timeline, and a warning if a stage exceeded its budget. `on` is the machine's name, if it
+    /// is one of several.
     pub(super) fn emit_timeline(
         &self,
         artifacts: &Artifacts,
         machine: &Machine,
+        on: Option<&str>,
         ready: bool,
         log: &Log<'_>,
     ) {
@@ -40,7 +42,11 @@ impl Trial {
             stages: timeline::stages(&machine.boot_events(), &self.profile.budgets, speed),
         };
         let (trial, warning) = (log.trial.clone(), timeline.warning());
-        log.emit(EventKind::Boot { trial, timeline });
+        log.emit(EventKind::Boot {
+            trial,
+            on: on.map(str::to_owned),
+            timeline,
+        });
         if let Some(text) = warning {
             let trial = Some(log.trial.clone());
             log.emit(EventKind::Note { trial, text });

@@ -36,8 +36,8 @@ pub(crate) struct FailureReport {
     place: Place,
     /// The finished steps; the last one failed.
     ran: Vec<FinishedStep>,
-    /// The index of the machine that failed.
-    machine: usize,
+    /// The index of the machine that failed; `None` if it was made for a checkpoint.
+    machine: Option<usize>,
 }
 
 /// Where a trial can fail; steps by their index.
@@ -55,7 +55,7 @@ impl FailureReport {
             failure,
             place: Place::Boot,
             ran: ran.to_vec(),
-            machine: 0,
+            machine: None,
         }
     }
 
@@ -70,7 +70,7 @@ impl FailureReport {
             failure,
             place: Place::Setup(Arc::clone(setup), step),
             ran: ran.to_vec(),
-            machine: 0,
+            machine: None,
         }
     }
 
@@ -80,18 +80,27 @@ impl FailureReport {
             failure,
             place: Place::Step(step),
             ran: ran.to_vec(),
-            machine: 0,
+            machine: None,
         }
     }
 
     /// Says on which machine it happened.
     pub(super) fn on(self, machine: usize) -> Self {
-        Self { machine, ..self }
+        Self {
+            machine: Some(machine),
+            ..self
+        }
     }
 
     /// The index of the machine that failed.
     pub(super) fn machine(&self) -> usize {
-        self.machine
+        self.machine.unwrap_or_default()
+    }
+
+    /// The name of the machine that failed, if it is one of several.
+    fn machine_name<'a>(&self, trial: &'a Trial) -> Option<&'a str> {
+        let machine = trial.scenario.cluster.machines.get(self.machine?)?;
+        Some(&machine.name)
     }
 
     /// Composes the verdict, with the last output of the machine. Control characters are escaped.
@@ -106,14 +115,14 @@ impl FailureReport {
             serial: machine.serial().text(),
             events: machine.boot_events(),
         };
-        let mut text = self.text(&trial.name(), &trial.scenario, &seen);
+        let mut text = self.text(&trial.scenario, &seen);
         let folder = trial.project.short(evidence.folder().to_owned());
         let folder = shell::quote(&folder.to_string_lossy());
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &snapshot {
             SnapshotOutcome::Kept { .. } => {
-                let machine = trial.scenario.machines.get(self.machine);
-                let machine = machine.map(|one| format!(" --machine {}", one.name));
+                let machine = self.machine_name(trial);
+                let machine = machine.map(|name| format!(" --machine {name}"));
                 let machine = machine.unwrap_or_default();
                 write!(text, "\nenter:    cargo harness enter {folder}{machine}")
             }
@@ -136,6 +145,7 @@ impl FailureReport {
                 Place::Boot | Place::Setup(..) => None,
             },
             machine: snapshot,
+            failed_on: self.machine_name(trial).map(str::to_owned),
         }
     }
 
@@ -160,8 +170,8 @@ impl FailureReport {
     }
 
     /// The part of the report that depends on the trial alone.
-    pub(super) fn text(&self, name: &str, scenario: &Scenario, seen: &Seen) -> String {
-        let mut text = self.head(name, scenario);
+    pub(super) fn text(&self, scenario: &Scenario, seen: &Seen) -> String {
+        let mut text = self.head(scenario);
         let _ = write!(
             text,
             "\n\n{}\n\nsteps:\n{}",
@@ -177,7 +187,7 @@ impl FailureReport {
         text
     }
 
-    fn head(&self, name: &str, scenario: &Scenario) -> String {
+    fn head(&self, scenario: &Scenario) -> String {
         let (file, steps, number, setup) = match &self.place {
             Place::Step(number) => (&scenario.file, &scenario.steps, *number, String::new()),
             Place::Setup(setup, number) => {
@@ -186,13 +196,13 @@ impl FailureReport {
             }
             Place::Boot => {
                 let file = scenario.file.display();
-                return format!("{name}: the machine did not become ready\n  --> {file}:1");
+                return format!("the machine did not become ready\n  --> {file}:1");
             }
         };
         let step = &steps[number];
         let (number, of, line) = (number + 1, steps.len(), step.line);
         let (title, file) = (step.heading(), file.display());
-        format!("{name}: step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
+        format!("step {number} of {of}{setup} failed: {title}\n  --> {file}:{line}")
     }
 
     fn steps(&self) -> String {

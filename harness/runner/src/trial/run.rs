@@ -126,16 +126,15 @@ impl Trial {
         // A boot that continues has no complete timeline yet.
         if !forks && (wanted.is_none() || ready.is_err()) {
             for one in &machines.all {
-                self.emit_timeline(artifacts, &one.machine, ready.is_ok(), log);
+                let name = one.name.as_deref();
+                self.emit_timeline(artifacts, &one.machine, name, ready.is_ok(), log);
             }
         }
         ready.map_err(|failure| FailureReport::boot(failure, &ran).on(on.get()))?;
         if !forks {
             for setup in &self.scenario.setups {
-                for (index, session) in sessions.iter_mut().enumerate() {
-                    let done = self.set_up(setup, session, log, &mut ran).await;
-                    done.map_err(|report| report.on(index))?;
-                }
+                self.set_up(setup, machines, sessions, log, &mut ran)
+                    .await?;
             }
         }
 

@@ -6,8 +6,6 @@ use futures_util::future::{select_all, try_join_all};
 
 use crate::invariants::Invariants;
 use crate::session::{Deadline, Session, StepFailure, scaled};
-use scenario::step::Undone;
-use scenario::{Action, Step};
 
 use super::definition::Trial;
 use super::log::Log;
@@ -56,7 +54,7 @@ impl Steps<'_> {
             let work = async {
                 let all = sessions.iter_mut().zip(&invariants).enumerate();
                 let all = all.map(|(index, (session, invariants))| {
-                    let takes_part = self.runs_on(step, index);
+                    let takes_part = self.machines.takes_part(step, index);
                     let step_alone = &step_alone;
                     async move {
                         let done = if takes_part {
@@ -91,16 +89,6 @@ impl Steps<'_> {
         }
         Ok(())
     }
-
-    /// Whether a step runs on a machine. A step about networks runs once; `undo: all` without machines is about
-    /// all.
-    fn runs_on(&self, step: &Step, index: usize) -> bool {
-        let name = self.machines.all[index].name.as_ref();
-        match name {
-            Some(name) if !step.on.is_empty() => step.on.contains(name),
-            _ => index == 0 || matches!(step.action, Action::Undo(Undone::All)),
-        }
-    }
 }
 
 /// Names the machine of a failure if there are several, and records its index.
@@ -109,6 +97,7 @@ pub(super) fn named(failed: Failed, machines: &Machines, on: &Cell<usize>) -> St
     on.set(index);
     if let Some(name) = &machines.all[index].name {
         failure.what = format!("machine {name}: {}", failure.what);
+        failure.machine = Some(name.clone());
     }
     failure
 }

@@ -1,7 +1,10 @@
-//! Starts the machine of a trial: a boot, or a fork of a checkpoint.
+//! Starts the machines of a trial: boots, or forks of a checkpoint.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+
+use futures_util::future::try_join_all;
 
 use crate::artifacts::Artifacts;
 use crate::client;
@@ -13,8 +16,8 @@ use base::text::printable;
 use events::EventKind;
 use machine::services::Names;
 use machine::{KeyPair, Link, Machine, MachineError, MachineSpec};
-use scenario::Start;
 use scenario::step::WaitForStep;
+use scenario::{Cluster, ClusterMachine, Start};
 
 use super::checkpoint::Maker;
 use super::definition::Trial;
@@ -25,14 +28,43 @@ use super::ready::booted;
 use super::settings::Settings;
 
 /// The place of a machine among others.
-#[derive(Default)]
-struct Place {
+pub(super) struct Place {
+    /// Its name, if it is one of several.
+    pub(super) name: Option<String>,
+    /// The folder of its logs.
+    pub(super) evidence: Evidence,
     links: Vec<Link>,
     names: Names,
 }
 
 impl Place {
-    fn of(&self, spec: MachineSpec) -> MachineSpec {
+    /// The places of the machines of a cluster; one if there is no cluster.
+    pub(super) fn all(
+        cluster: &Cluster,
+        networks: &Networks,
+        evidence: &Evidence,
+    ) -> io::Result<Vec<Self>> {
+        if cluster.is_empty() {
+            return Ok(vec![Self {
+                name: None,
+                evidence: evidence.clone(),
+                links: vec![],
+                names: Names::default(),
+            }]);
+        }
+        let place = |machine: &ClusterMachine| {
+            Ok(Self {
+                name: Some(machine.name.clone()),
+                evidence: evidence.of_machine(&machine.name)?,
+                links: networks.links(cluster, machine),
+                names: Networks::names(cluster, machine),
+            })
+        };
+        cluster.machines.iter().map(place).collect()
+    }
+
+    /// The specification of the machine in this place.
+    pub(super) fn of(&self, spec: MachineSpec) -> MachineSpec {
         MachineSpec {
             links: self.links.clone(),
             names: self.names.clone(),
@@ -50,23 +82,25 @@ pub(super) struct StartedMachine {
     pub(super) machine: Arc<Machine>,
     pub(super) keys: KeyPair,
     /// The checkpoint that it was forked from, which must exist as long as the machine runs.
-    checkpoint: Option<CheckpointLease>,
+    checkpoint: Option<Arc<CheckpointLease>>,
 }
 
 impl StartedMachine {
-    /// A machine that was forked from a checkpoint.
+    /// Machines that were forked from a checkpoint, each in its place.
     pub(super) fn forked(
-        machine: Arc<Machine>,
+        machines: Vec<Machine>,
         checkpoint: CheckpointLease,
-        evidence: &Evidence,
-    ) -> Self {
-        Self {
-            name: None,
-            evidence: evidence.clone(),
-            machine,
+        places: Vec<Place>,
+    ) -> Vec<Self> {
+        let checkpoint = Arc::new(checkpoint);
+        let started = |(machine, place): (Machine, Place)| Self {
+            name: place.name,
+            evidence: place.evidence,
+            machine: Arc::new(machine),
             keys: checkpoint.keys.clone(),
-            checkpoint: Some(checkpoint),
-        }
+            checkpoint: Some(Arc::clone(&checkpoint)),
+        };
+        machines.into_iter().zip(places).map(started).collect()
     }
 
     /// Whether it was forked from a checkpoint, and so has run the setups already.
@@ -101,8 +135,7 @@ impl StartedMachine {
 }
 
 impl Trial {
-    /// Starts the machines that the scenario asks for, one after the other: the first one creates the
-    /// checkpoint that all are forked from.
+    /// Starts the machines that the scenario asks for: forks of one checkpoint, or boots one after the other.
     pub(super) async fn start_machines(
         &self,
         artifacts: &Artifacts,
@@ -112,67 +145,62 @@ impl Trial {
         if self.wants_client() {
             client::computer(&self.project)?;
         }
-        let networks = Arc::new(Networks::new(&self.scenario));
-        let mut all = Vec::new();
-        for machine in &self.scenario.machines {
-            let evidence = log.evidence.of_machine(&machine.name)?;
-            let log = log.of_machine(&evidence);
-            let place = Place {
-                links: networks.links(&self.scenario, machine),
-                names: Networks::names(&self.scenario, machine),
-            };
-            let started = self
-                .start_machine(&place, artifacts, settings, &log)
-                .await?;
-            let name = Some(machine.name.clone());
-            all.push(StartedMachine { name, ..started });
-        }
-        if all.is_empty() {
-            let alone = Place::default();
-            all.push(self.start_machine(&alone, artifacts, settings, log).await?);
-        }
+        let cluster = &self.scenario.cluster;
+        let networks = Arc::new(Networks::new(cluster));
+        let places = Place::all(cluster, &networks, log.evidence)?;
+        let forked = match (self.wants_checkpoints(settings), self.never_forks()) {
+            (None, _) => None,
+            (Some(store), Some(reason)) => {
+                note_fallback(store, &InfrastructureError::NeverForks(reason), log);
+                None
+            }
+            (Some(store), None) => {
+                let forked = Box::pin(self.fork(store, &places, artifacts, settings)).await;
+                match forked {
+                    Err(Failure::Infrastructure(why)) => {
+                        note_fallback(store, &why, log);
+                        None
+                    }
+                    forked => Some(forked?),
+                }
+            }
+        };
+        let all = match forked {
+            Some((lease, machines)) => StartedMachine::forked(machines, lease, places),
+            None => self.boot(places, artifacts).await?,
+        };
         Ok(Machines { networks, all })
     }
 
-    async fn start_machine(
+    async fn boot(
         &self,
-        place: &Place,
+        places: Vec<Place>,
         artifacts: &Artifacts,
-        settings: &Settings,
-        log: &Log<'_>,
-    ) -> Result<StartedMachine, Failure> {
-        if let Some(store) = self.wants_checkpoints(settings) {
-            let forked = match self.never_forks() {
-                Some(reason) => Err(InfrastructureError::NeverForks(reason).into()),
-                None => Box::pin(self.fork(store, place, artifacts, settings, log)).await,
-            };
-            match forked {
-                Err(Failure::Infrastructure(why)) => note_fallback(store, &why, log),
-                started => return started,
-            }
+    ) -> Result<Vec<StartedMachine>, Failure> {
+        let mut all = Vec::new();
+        for place in places {
+            let keys = KeyPair::generate();
+            let spec = place.of(self.spec(artifacts, &keys)?);
+            let machine = Machine::start(spec, place.evidence.logs()).await;
+            let machine = machine.map_err(|error| machine_error(error, place.evidence.folder()))?;
+            all.push(StartedMachine {
+                name: place.name,
+                evidence: place.evidence,
+                machine: Arc::new(machine),
+                keys,
+                checkpoint: None,
+            });
         }
-        let keys = KeyPair::generate();
-        let spec = place.of(self.spec(artifacts, &keys)?);
-        let machine = Machine::start(spec, log.evidence.logs()).await;
-        Ok(StartedMachine {
-            name: None,
-            evidence: log.evidence.clone(),
-            machine: Arc::new(
-                machine.map_err(|error| machine_error(error, log.evidence.folder()))?,
-            ),
-            keys,
-            checkpoint: None,
-        })
+        Ok(all)
     }
 
     async fn fork(
         &self,
         store: &CheckpointStore,
-        place: &Place,
+        places: &[Place],
         artifacts: &Artifacts,
         settings: &Settings,
-        log: &Log<'_>,
-    ) -> Result<StartedMachine, Failure> {
+    ) -> Result<(CheckpointLease, Vec<Machine>), Failure> {
         let maker = Maker {
             trial: self,
             store,
@@ -180,14 +208,15 @@ impl Trial {
             settings,
         };
         let fork = async |lease: &CheckpointLease| {
-            let spec = place.of(self.spec(artifacts, &lease.keys)?);
-            let machine = Machine::fork(spec, &lease.checkpoint, log.evidence.logs()).await;
-            machine.map_err(|error| machine_error(error, log.evidence.folder()))
+            let fork = async |place: &Place| {
+                let spec = place.of(self.spec(artifacts, &lease.keys)?);
+                let checkpoint = lease.saved.of(place.name.as_deref())?;
+                let machine = Machine::fork(spec, checkpoint, place.evidence.logs()).await;
+                machine.map_err(|error| machine_error(error, place.evidence.folder()))
+            };
+            try_join_all(places.iter().map(fork)).await
         };
-        let setups = self.scenario.setups.len();
-        let (lease, machine) = provision::fork(&maker, setups, fork).await?;
-        let machine = Arc::new(machine);
-        Ok(StartedMachine::forked(machine, lease, log.evidence))
+        provision::fork(&maker, self.scenario.setups.len(), fork).await
     }
 
     pub(super) fn wants_checkpoints<'a>(

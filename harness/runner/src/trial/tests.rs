@@ -80,7 +80,7 @@ fn report_of_a_failed_step_shows_its_output_the_steps_and_the_console() {
         ran("ssh: fill kettle", 210),
         ran("ssh: make tea", 1_080),
     ];
-    assert_snapshot!(FailureReport::step(failure, 1, &ran).text("q35::tea", &scenario(), &seen()));
+    assert_snapshot!(FailureReport::step(failure, 1, &ran).text(&scenario(), &seen()));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn report_of_a_failed_boot_shows_that_nothing_was_received() {
         serial: String::new(),
         events: Vec::new(),
     };
-    assert_snapshot!(report.text("q35::tea", &scenario(), &nothing));
+    assert_snapshot!(report.text(&scenario(), &nothing));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn report_shows_the_lines_before_a_panic() {
     };
     let failure = StepFailure::from(MachineError::from(panic));
     let report = FailureReport::boot(failure, &[ran("boot", 900)]);
-    let text = report.text("q35::tea", &scenario(), &seen());
+    let text = report.text(&scenario(), &seen());
     let shown: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("  | "))

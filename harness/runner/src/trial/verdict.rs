@@ -31,8 +31,13 @@ fn write(evidence: &Evidence, failure: Option<&Failure>) -> io::Result<()> {
     evidence.finish(&match failure {
         None => json!({ "verdict": Verdict::Passed }),
         Some(Failure::Failed(failed)) => {
-            let (step, machine) = (failed.step, &failed.machine);
-            json!({ "verdict": Verdict::Failed, "step": step, "reason": reason, "machine": machine })
+            json!({
+                "verdict": Verdict::Failed,
+                "step": failed.step,
+                "reason": reason,
+                "machine": failed.machine,
+                "failed_on": failed.failed_on,
+            })
         }
         Some(Failure::Infrastructure(_)) => {
             json!({ "verdict": Verdict::Error, "reason": reason })
@@ -54,21 +59,20 @@ pub(super) fn remove(log: &Log<'_>) {
 
 /// The event that ends a trial.
 pub(super) fn ended(log: &Log<'_>, closed: &Result<(), Failure>, kept: bool) -> EventKind {
-    let (verdict, step, machine) = match closed {
-        Ok(()) => (Verdict::Passed, None, None),
-        Err(Failure::Failed(failed)) => {
-            (Verdict::Failed, failed.step, Some(failed.machine.clone()))
-        }
-        Err(Failure::Infrastructure(_)) => (Verdict::Error, None, None),
+    let (verdict, failed) = match closed {
+        Ok(()) => (Verdict::Passed, None),
+        Err(Failure::Failed(failed)) => (Verdict::Failed, Some(failed)),
+        Err(Failure::Infrastructure(_)) => (Verdict::Error, None),
     };
     let folder = log.evidence.folder();
     EventKind::TrialEnds {
         trial: log.trial.clone(),
         verdict,
         duration: log.begin.elapsed().as_secs_f64(),
-        step,
+        step: failed.and_then(|failed| failed.step),
         reason: closed.as_ref().err().map(Failure::text),
         evidence: kept.then(|| folder.to_path_buf()),
-        machine,
+        machine: failed.map(|failed| failed.machine.clone()),
+        failed_on: failed.and_then(|failed| failed.failed_on.clone()),
     }
 }

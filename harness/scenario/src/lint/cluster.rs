@@ -4,7 +4,7 @@ use switch::Subnet;
 
 use super::super::cluster::{Cluster, ClusterNetwork};
 use super::super::collector::Lint;
-use super::super::file::{MachineFile, ScenarioFile};
+use super::super::file::MachineFile;
 
 /// Networks that each machine has.
 const RESERVED: [(&str, &str); 2] = [
@@ -17,14 +17,20 @@ const RESERVED: [(&str, &str); 2] = [
 /// The longest label of a host name (RFC 1123, 2.1).
 const LONGEST_NAME: usize = 63;
 
-/// Checks machines and networks; the machine of the head is that of all setups together.
-pub(crate) fn cluster<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, cluster: &Cluster) {
-    let few = head.machines.is_some() && cluster.machines.len() < 2;
+/// Checks the machines and networks of a file; `has_machines`: whether the file has `machines`. `machine` is what
+/// all machines have in common.
+pub(crate) fn cluster(
+    lint: &mut Lint<'_>,
+    has_machines: bool,
+    machine: &MachineFile,
+    cluster: &Cluster,
+) {
+    let few = has_machines && cluster.machines.len() < 2;
     let message = "a cluster has at least two machines";
-    let hint = "add a machine, or remove `machines` for a scenario with one machine";
+    let hint = "add a machine, or remove `machines` for one machine";
     lint.refuse(few, "machines", message, hint);
-    if head.machines.is_none() && !cluster.networks.is_empty() {
-        let message = "`networks` connects machines, and this scenario has no `machines`";
+    if !has_machines && !cluster.networks.is_empty() {
+        let message = "`networks` connects machines, and this file has no `machines`";
         let hint = "add `machines`, or use `machine.cards` for more network cards of one machine";
         lint.key("networks", message, hint);
         return;
@@ -33,7 +39,7 @@ pub(crate) fn cluster<S>(lint: &mut Lint<'_>, head: &ScenarioFile<S>, cluster: &
     attachments(lint, cluster);
     for (number, network) in cluster.networks.iter().enumerate() {
         subnet(lint, cluster, number, network);
-        cards(lint, &head.machine, network);
+        cards(lint, machine, network);
     }
 }
 
@@ -152,20 +158,21 @@ mod tests {
         let text = cluster("", "{ on: [c, a], ssh: { run: ls } }");
         let scenario = read(&text).unwrap();
         let names: Vec<_> = scenario
+            .cluster
             .machines
             .iter()
             .map(|one| one.name.as_str())
             .collect();
         assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(scenario.machines[1].networks, ["lan", "wan"]);
-        assert_eq!(scenario.networks[1].name, "wan");
-        assert!(scenario.networks[0].dhcp && !scenario.networks[1].dhcp);
+        assert_eq!(scenario.cluster.machines[1].networks, ["lan", "wan"]);
+        assert_eq!(scenario.cluster.networks[1].name, "wan");
+        assert!(scenario.cluster.networks[0].dhcp && !scenario.cluster.networks[1].dhcp);
         assert_eq!(scenario.steps[0].on, ["c", "a"]);
         assert_eq!(
-            (scenario.number("c"), scenario.number("d")),
+            (scenario.cluster.number("c"), scenario.cluster.number("d")),
             (Some(3), None)
         );
-        let address = |machine, network| scenario.address(machine, network);
+        let address = |machine, network| scenario.cluster.address(machine, network);
         assert_eq!(address("c", "wan"), Some([10, 8, 0, 3].into()));
         assert_eq!((address("c", "lan"), address("c", "van")), (None, None));
     }
@@ -173,7 +180,7 @@ mod tests {
     #[test]
     fn scenario_with_one_machine_has_no_cluster() {
         let scenario = read(crate::testing::GOOD).unwrap();
-        assert!(scenario.machines.is_empty() && scenario.networks.is_empty());
+        assert!(scenario.cluster.machines.is_empty() && scenario.cluster.networks.is_empty());
         assert!(scenario.steps.iter().all(|step| step.on.is_empty()));
     }
 

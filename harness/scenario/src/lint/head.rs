@@ -2,6 +2,7 @@
 
 use yaml::closest;
 
+use super::super::cluster::Cluster;
 use super::super::collector::Lint;
 use super::super::file::ScenarioFile;
 use super::super::known_failure::KnownFailure;
@@ -9,6 +10,7 @@ use super::super::setup::SetupFile;
 use super::super::step::{Step, StepKind as _};
 use super::machine::machine;
 use super::order;
+use super::place::each_placed;
 use super::whole::about_the_boot;
 
 /// Checks the head: names, profiles, machine.
@@ -64,7 +66,12 @@ fn named(lint: &mut Lint<'_>, name: &str, about: &str, about_hint: &str) {
 }
 
 /// Checks a setup: its head, and its steps.
-pub(crate) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step]) {
+pub(crate) fn setup<S>(
+    lint: &mut Lint<'_>,
+    head: &SetupFile<S>,
+    cluster: &Cluster,
+    steps: &[Step],
+) {
     named(
         lint,
         &head.name,
@@ -79,6 +86,7 @@ pub(crate) fn setup<S>(lint: &mut Lint<'_>, head: &SetupFile<S>, steps: &[Step])
     if steps.len() == head.steps.len() {
         let hint = "check the boot in a scenario with `start: cold`";
         about_the_boot(lint, steps, hint);
+        each_placed(lint, cluster, steps, "steps");
         order::in_setup(lint, steps);
     }
 }

@@ -86,12 +86,9 @@ fn allows(state: &MachineState, kind: &dyn StepKind, lint: &mut Lint<'_>, path: 
     lint.refuse(invalid, path, unreachable, hint);
 }
 
-/// Refuses `on` in a setup, and faults: machines that continue from its checkpoint could not revert them.
+/// Refuses faults in a setup: machines that continue from its checkpoint could not revert them.
 pub(super) fn in_setup(lint: &mut Lint<'_>, steps: &[Step]) {
     for (number, step) in steps.iter().enumerate() {
-        let message = "a setup runs on each machine of a scenario";
-        let path = format!("steps[{number}].on");
-        lint.refuse(!step.on.is_empty(), &path, message, "remove `on`");
         let message = match step.action.kind().effect() {
             Effect::Guest => continue,
             Effect::Fault => "a setup cannot inject a fault",

@@ -17,14 +17,15 @@ pub(crate) fn placed<S>(
         for step in invariants.iter_mut().filter(|step| step.on.is_empty()) {
             step.on = cluster.machine_names().map(str::to_owned).collect();
         }
-        check(lint, cluster, invariants, "invariants");
+        each_placed(lint, cluster, invariants, "invariants");
     }
     if steps.len() == head.steps.len() {
-        check(lint, cluster, steps, "steps");
+        each_placed(lint, cluster, steps, "steps");
     }
 }
 
-fn check(lint: &mut Lint<'_>, cluster: &Cluster, steps: &[Step], key: &str) {
+/// Checks where the steps below a key run.
+pub(crate) fn each_placed(lint: &mut Lint<'_>, cluster: &Cluster, steps: &[Step], key: &str) {
     for (number, step) in steps.iter().enumerate() {
         let path = format!("{key}[{number}]");
         if cluster.is_empty() {
@@ -36,7 +37,7 @@ fn check(lint: &mut Lint<'_>, cluster: &Cluster, steps: &[Step], key: &str) {
 }
 
 fn in_one_machine(lint: &mut Lint<'_>, step: &Step, path: &str) {
-    let message = "`on` names machines, and this scenario has no `machines`";
+    let message = "`on` names machines, and there are no `machines`";
     let hint = "remove it, or add `machines`";
     lint.refuse(!step.on.is_empty(), &format!("{path}.on"), message, hint);
     let about_networks = step.action.kind().place() == Place::Networks;

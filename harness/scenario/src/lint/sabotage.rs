@@ -240,7 +240,7 @@ impl<S> Context<'_, S> {
         };
         let path = self.key("on");
         if self.cluster.is_empty() {
-            let message = "`on` names machines, and this scenario has no `machines`";
+            let message = "`on` names machines, and there are no `machines`";
             lint.key(&path, message, "remove it, or add `machines`");
         } else {
             let hint = "write the name of a machine, or a list of names";
@@ -377,6 +377,6 @@ sabotage:
         }
         let one = "name: tea\nabout: tea\nsteps: [{ reboot: {} }]\nsabotage: [{ run: a, on: a, red_at: 1 }]\n";
         let text = errors(one);
-        assert!(text.contains("this scenario has no `machines`"), "{text}");
+        assert!(text.contains("there are no `machines`"), "{text}");
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::subnet::Mac;
 
 fn network(dhcp: bool) -> Network {
-    Network::new(NetworkSettings {
+    Network::with_settings(NetworkSettings {
         name: "lan".into(),
         subnet: "10.9.0.0/24".parse().unwrap(),
         dhcp,
@@ -40,6 +40,19 @@ impl Machine {
         let length = received.expect("a frame arrives").unwrap();
         String::from_utf8_lossy(&buffer[14..length]).into_owned()
     }
+}
+
+#[tokio::test]
+async fn machine_gets_the_first_free_address() {
+    let network = Network::new();
+    let _b = network.attach("b", 2).unwrap();
+    let attach = |machine| network.attach_next(machine).unwrap();
+    let (a, c) = (attach("a"), attach("c"));
+    let last = |link: &Attachment| link.address.octets()[3];
+    assert_eq!((last(&a), last(&c)), (1, 3));
+    drop(a);
+    assert_eq!(last(&attach("d")), 1);
+    assert!(network.attach_next("c").is_err());
 }
 
 #[tokio::test]

@@ -48,6 +48,20 @@ fn machine_is_admitted_when_another_one_ends() {
 }
 
 #[tokio::test]
+async fn machine_that_does_not_wait_is_refused_with_the_missing_resource() {
+    let (_parent, queue) = queue();
+    let admitted = queue.admit_now(ONE, host()).await.unwrap();
+    let two = ResourceRequest {
+        memory: 2 * ONE.memory,
+        cpus: 0,
+    };
+    let refused = queue.admit_now(two, host()).await.unwrap_err();
+    assert_eq!(refused.to_string(), "100 of 200 MiB of memory are free");
+    drop(admitted);
+    queue.admit_now(two, host()).await.unwrap();
+}
+
+#[tokio::test]
 async fn waiting_machine_is_admitted_when_another_one_ends() {
     let (_parent, queue) = queue();
     let held = [now(&queue).unwrap(), now(&queue).unwrap()];

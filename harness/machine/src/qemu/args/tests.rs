@@ -45,6 +45,7 @@ fn plan() -> Plan {
         gates: vec![],
         first_card: CardNetwork::default(),
         cards: Vec::new(),
+        slots: 4,
     }
 }
 

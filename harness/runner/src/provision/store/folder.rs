@@ -9,10 +9,11 @@ use std::time::SystemTime;
 use nix::fcntl::Flock;
 
 use super::super::key::CheckpointKey;
+use super::saved::Saved;
 use super::store::CheckpointLease;
 use super::written;
 use base::files;
-use machine::{Checkpoint, KeyPair, SnapshotError};
+use machine::{KeyPair, SnapshotError};
 
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -77,8 +78,9 @@ pub(super) fn read_key(folder: &Path) -> Option<CheckpointKey> {
 ///
 /// # Errors
 /// Why the folder is incomplete.
-pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), Damage> {
-    let checkpoint = Checkpoint::open(folder)?;
+pub(super) fn contents(folder: &Path) -> Result<(Saved, KeyPair), Damage> {
+    let machines = read_key(folder).map(|key| key.machines);
+    let saved = Saved::open(folder, &machines.unwrap_or_default())?;
     let read = |name: &str| {
         let file = folder.join(name);
         std::fs::read_to_string(&file).map_err(|source| Damage::Unreadable { file, source })
@@ -91,17 +93,17 @@ pub(super) fn contents(folder: &Path) -> Result<(Checkpoint, KeyPair), Damage> {
         let folder = folder.to_owned();
         return Err(Damage::NotSynced { folder });
     }
-    Ok((checkpoint, keys))
+    Ok((saved, keys))
 }
 
 /// Opens a checkpoint and records the time of use.
 pub(super) fn open(folder: &Path, lock: Flock<File>) -> Result<CheckpointLease, Damage> {
-    let (checkpoint, keys) = contents(folder)?;
+    let (saved, keys) = contents(folder)?;
     written::write_out(folder);
     // If this fails, only the age of the checkpoint is wrong.
     let _ = lock.set_times(FileTimes::new().set_modified(SystemTime::now()));
     Ok(CheckpointLease {
-        checkpoint,
+        saved,
         keys,
         _lock: lock,
     })

@@ -107,7 +107,15 @@ fn on_disk(folder: &Path) -> u64 {
     /// The unit of `st_blocks`, see stat(2).
     const BLOCK: u64 = 512;
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let sizes = entries.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * BLOCK));
+    let sizes = entries.filter_map(|entry| {
+        let about = entry.metadata().ok()?;
+        let below = if about.is_dir() {
+            on_disk(&entry.path())
+        } else {
+            0
+        };
+        Some(about.blocks() * BLOCK + below)
+    });
     sizes.sum()
 }
 

@@ -7,6 +7,7 @@
 mod explain;
 mod folder;
 mod keep;
+mod saved;
 #[allow(clippy::module_inception, reason = "named after the type in it")]
 mod store;
 mod written;
@@ -14,6 +15,7 @@ mod written;
 pub use explain::{Difference, Explained};
 pub use folder::Damage;
 pub use keep::Listed;
+pub(crate) use saved::of_machine;
 pub(crate) use store::CheckpointLease;
 pub use store::{CheckpointStore, StoreError};
 

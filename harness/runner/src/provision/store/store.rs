@@ -10,10 +10,11 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use base::lock;
-use machine::{Checkpoint, KeyPair};
+use machine::KeyPair;
 
 use super::super::key::CheckpointKey;
 use super::folder::{Damage, begin, contents, finish, open, private, remove};
+use super::saved::Saved;
 
 /// Why the store cannot provide a checkpoint.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +37,9 @@ pub struct CheckpointStore {
 
 /// A checkpoint in use. It cannot be removed while the lease is held.
 pub(crate) struct CheckpointLease {
-    /// The saved machine.
-    pub(crate) checkpoint: Checkpoint,
-    /// The key pair that it accepts.
+    /// The saved machines.
+    pub(crate) saved: Saved,
+    /// The key pair that they accept.
     pub(crate) keys: KeyPair,
     pub(super) _lock: Flock<File>,
 }

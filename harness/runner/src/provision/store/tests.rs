@@ -27,7 +27,11 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn key(inputs: Value) -> CheckpointKey {
     let label = "a test".into();
-    CheckpointKey { label, inputs }
+    CheckpointKey {
+        label,
+        machines: vec![],
+        inputs,
+    }
 }
 
 async fn get_or_create(

@@ -44,14 +44,24 @@ pub(super) fn write_out(folder: &Path) {
 }
 
 fn write_all(folder: File) -> io::Result<()> {
-    for entry in std::fs::read_dir(path_of(&folder))? {
+    sync_below(&path_of(&folder))?;
+    folder.sync_all()?;
+    set_mark(folder)
+}
+
+/// Syncs the files of a folder and of those in it: a cluster's machines have a folder each.
+fn sync_below(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_below(&entry.path())?;
+        }
+        if kind.is_dir() || kind.is_file() {
             File::open(entry.path())?.sync_all()?;
         }
     }
-    folder.sync_all()?;
-    set_mark(folder)
+    Ok(())
 }
 
 /// Creates the mark file. [`folder::remove`](super::folder::remove) takes the same lock: a file that appeared

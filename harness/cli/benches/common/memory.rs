@@ -1,6 +1,6 @@
 //! The private memory of a process.
 
-use crate::common::Result;
+use super::Result;
 
 /// The memory of one process in MB.
 #[derive(Clone, Copy)]
