@@ -107,6 +107,9 @@ pub enum EventKind {
         setup: String,
         /// The evidence folder of that machine, which is not that of the trial.
         evidence: PathBuf,
+        /// The names of the machines, if there are several. Each has a folder of its name in the evidence.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        machines: Vec<String>,
         /// Whether all its steps passed.
         ready: bool,
     },
@@ -247,9 +250,10 @@ impl EventKind {
                 trial,
                 setup,
                 evidence,
+                machines,
                 ..
             } => {
-                texts.extend([trial, setup]);
+                texts.extend([trial, setup].into_iter().chain(machines));
                 paths.push(evidence);
             }
             Self::Note { trial, text } => texts.extend([text].into_iter().chain(trial)),

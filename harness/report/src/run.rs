@@ -66,8 +66,8 @@ pub(crate) struct Attempt {
     pub steps: Vec<StepRun>,
     /// The boot timelines of its machines, with their names if there are several.
     pub boots: Vec<(Option<String>, BootTimeline)>,
-    /// The evidence of the machines that were made for it to fork from.
-    pub parents: Vec<PathBuf>,
+    /// The logs of the machines that were made for it to fork from, with their names if there are several.
+    pub parents: Vec<(Option<String>, PathBuf)>,
     /// Notes.
     pub notes: Vec<String>,
     /// Its evidence folder.
@@ -210,8 +210,15 @@ impl Run {
                 timeline,
             } => self.running(&trial, |attempt| attempt.booted(on, timeline)),
             EventKind::Setup {
-                trial, evidence, ..
-            } => self.running(&trial, |attempt| attempt.parents.push(evidence)),
+                trial,
+                evidence,
+                machines,
+                ..
+            } => self.running(&trial, |attempt| {
+                let logs = logs_of(&evidence, &machines).into_iter();
+                let owned = |(name, logs): (Option<&str>, _)| (name.map(str::to_owned), logs);
+                attempt.parents.extend(logs.map(owned));
+            }),
             EventKind::Note {
                 trial: Some(trial),
                 text,
@@ -352,7 +359,7 @@ impl Attempt {
 
     fn booted(&mut self, on: Option<String>, timeline: BootTimeline) {
         if timeline.evidence != self.evidence {
-            self.parents.push(timeline.evidence.clone());
+            self.parents.push((None, timeline.evidence.clone()));
         }
         self.boots.push((on, timeline));
     }
@@ -365,13 +372,7 @@ impl Attempt {
 
     /// The folder of the logs of each machine, with its name if there are several.
     pub(crate) fn logs(&self) -> Vec<(Option<&str>, PathBuf)> {
-        if self.machines.is_empty() {
-            return vec![(None, self.evidence.clone())];
-        }
-        let names = self.machines.iter().map(String::as_str);
-        names
-            .filter_map(|name| Some((Some(name), machine_folder(&self.evidence, name)?)))
-            .collect()
+        logs_of(&self.evidence, &self.machines)
     }
 
     /// The machine that the attempt failed on, if there are several.
@@ -387,6 +388,17 @@ impl Attempt {
             .as_ref()
             .map_or(steps, |end| end.duration.max(steps))
     }
+}
+
+/// The folder of the logs of each machine, with its name if there are several.
+fn logs_of<'a>(evidence: &Path, machines: &'a [String]) -> Vec<(Option<&'a str>, PathBuf)> {
+    if machines.is_empty() {
+        return vec![(None, evidence.to_owned())];
+    }
+    let names = machines.iter().map(String::as_str);
+    names
+        .filter_map(|name| Some((Some(name), machine_folder(evidence, name)?)))
+        .collect()
 }
 
 /// The folder of a machine in the evidence of a trial; `None` if its name is not that of a file.

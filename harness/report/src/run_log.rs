@@ -51,6 +51,20 @@ impl Folder {
         }
     }
 
+    /// A folder, and those of machines in it.
+    fn all(evidence: &Path, machines: &[String], passed: bool) -> Vec<Self> {
+        let of_machine = |name: &String| {
+            Some(Self {
+                path: machine_folder(evidence, name)?,
+                machine: Some(name.clone()),
+                passed,
+            })
+        };
+        let machines = machines.iter().filter_map(of_machine);
+        let own = Self::alone(evidence, passed);
+        std::iter::once(own).chain(machines).collect()
+    }
+
     /// Its excerpt, from its recorded place or beside the file of the event stream.
     fn excerpt(&self, stream: &Path) -> Option<EvidenceExcerpt> {
         EvidenceExcerpt::from(&self.path, self.passed)
@@ -87,17 +101,7 @@ impl RunLog {
                 let Some((evidence, machines)) = self.evidence_of(trial) else {
                     return Vec::new();
                 };
-                let of_machine = |name: &String| {
-                    let path = machine_folder(evidence, name)?;
-                    Some(Folder {
-                        path,
-                        machine: Some(name.clone()),
-                        passed,
-                    })
-                };
-                let own = Folder::alone(evidence, passed);
-                let machines = machines.iter().filter_map(of_machine);
-                std::iter::once(own).chain(machines).collect()
+                Folder::all(evidence, machines, passed)
             }
             // The trial's own folder is excerpted when the trial ends.
             EventKind::Boot {
@@ -108,8 +112,11 @@ impl RunLog {
                 vec![Folder::alone(&timeline.evidence, timeline.ready)]
             }
             EventKind::Setup {
-                evidence, ready, ..
-            } => vec![Folder::alone(evidence, *ready)],
+                evidence,
+                machines,
+                ready,
+                ..
+            } => Folder::all(evidence, machines, *ready),
             _ => Vec::new(),
         }
     }

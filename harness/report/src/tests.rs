@@ -88,6 +88,7 @@ impl LogBuilder {
             trial: trial.into(),
             setup: "kettle".into(),
             evidence: "/evidence/q35-setup-kettle-7".into(),
+            machines: vec![],
             ready: false,
         });
         self.event(EventKind::TrialEnds {
@@ -269,6 +270,7 @@ fn page_of_a_trial_has_the_output_of_its_setup() {
         trial: "q35::tea".into(),
         setup: "kettle".into(),
         evidence: "/evidence/q35-setup-kettle".into(),
+        machines: vec![],
         ready: false,
     });
     let run_log = &mut log.step("q35::tea", 0, Some("cold")).run_log;

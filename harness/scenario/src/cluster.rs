@@ -153,7 +153,8 @@ impl Cluster {
         lint.value(path, message, hint);
     }
 
-    pub(crate) fn machine_names(&self) -> impl Iterator<Item = &str> {
+    /// The names of the machines.
+    pub fn machine_names(&self) -> impl Iterator<Item = &str> {
         self.machines.iter().map(|machine| machine.name.as_str())
     }
 

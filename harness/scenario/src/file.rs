@@ -34,6 +34,10 @@ pub struct ScenarioFile<S = StepFile> {
     /// changes seldom break the scenario on these profiles alone.
     #[serde(default)]
     pub more_profiles: Vec<String>,
+    /// Whether only runs with `--nightly`, and filters that contain its name, include it: use it if the
+    /// scenario takes too long for every run.
+    #[serde(default)]
+    pub nightly: bool,
     /// What the machine gets in addition to its profile and its setup.
     #[serde(default)]
     pub machine: MachineFile,

@@ -140,6 +140,7 @@ pub(super) fn read(document: &Document, known: &Known) -> Result<Scenario, Vec<S
         about: head.about,
         profiles: head.profiles,
         more_profiles: head.more_profiles,
+        nightly: head.nightly,
         machine: head.machine,
         cluster,
         setups,

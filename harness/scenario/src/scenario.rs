@@ -26,6 +26,8 @@ pub struct Scenario {
     pub profiles: Vec<String>,
     /// Further profiles, for runs that ask for one of them or for all.
     pub more_profiles: Vec<String>,
+    /// Whether only runs that ask for it include it.
+    pub nightly: bool,
     /// The machine, as the setups and the scenario define it together.
     pub machine: MachineFile,
     /// The machines of a cluster and the networks between them; none for a scenario with one machine.

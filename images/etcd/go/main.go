@@ -28,12 +28,20 @@ func main() {
 	}
 	wal.SegmentSizeBytes = segmentBytes
 	setDefault("ETCD_DATA_DIR", dataDir)
-	advertiseClientURLs()
+	advertise("ETCD_LISTEN_CLIENT_URLS", "ETCD_ADVERTISE_CLIENT_URLS")
+	advertise("ETCD_LISTEN_PEER_URLS", "ETCD_INITIAL_ADVERTISE_PEER_URLS")
 	etcdmain.Main(os.Args)
 }
 
+// certificates is the folder with the certificates of the machine, where the container has it.
+const certificates = "/var/lib/rancher/conf/etcd"
+
+// localEndpoint is etcd on this machine.
+const localEndpoint = "http://127.0.0.1:2379"
+
 // etcdctl runs a command: an old verb, or one of etcd's own client.
 func etcdctl(args []string) {
+	useCertificates(args)
 	command, isOld := parseOld(args)
 	// It would select the commands of API 2, which the server does not have.
 	os.Unsetenv("ETCDCTL_API")
@@ -43,28 +51,62 @@ func etcdctl(args []string) {
 	ctlv3.MustStart()
 }
 
+// useCertificates makes the certificates of the machine the default for a client. They apply to endpoints with
+// https; that of etcd on this machine, which is the default, has http.
+func useCertificates(args []string) {
+	setDefaultFlag(args, "endpoints", localEndpoint)
+	for flag, name := range map[string]string{"cacert": "ca.pem", "cert": "cert.pem", "key": "key.pem"} {
+		file := filepath.Join(certificates, name)
+		if _, err := os.Stat(file); err == nil {
+			setDefaultFlag(args, flag, file)
+		}
+	}
+}
+
+// setDefaultFlag sets the environment variable of a flag, unless the flag is given: etcdctl refuses both.
+func setDefaultFlag(args []string, flag, value string) {
+	for _, arg := range args {
+		if arg == "--"+flag || strings.HasPrefix(arg, "--"+flag+"=") {
+			return
+		}
+	}
+	setDefault("ETCDCTL_"+strings.ToUpper(flag), value)
+}
+
 func setDefault(name, value string) {
 	if os.Getenv(name) == "" {
 		os.Setenv(name, value)
 	}
 }
 
-// advertiseClientURLs sets the addresses that clients learn to those that etcd listens on, if clients can use
-// all of these. Without a value etcd does not start.
-func advertiseClientURLs() {
-	urls := os.Getenv("ETCD_LISTEN_CLIENT_URLS")
-	if urls == "" {
-		return
+// advertise sets the addresses that others learn to those that etcd listens on, if others can use them. Without
+// a value for clients, etcd does not start.
+func advertise(listen, advertised string) {
+	if urls := reachable(os.Getenv(listen)); urls != "" {
+		setDefault(advertised, urls)
 	}
+}
+
+// reachable is the part of a list of addresses that other machines reach: without those of the loopback
+// interface, unless there are no others. It is empty if one of them is a name or stands for all addresses.
+func reachable(urls string) string {
+	var others []string
 	for _, one := range strings.Split(urls, ",") {
-		parsed, err := url.Parse(strings.TrimSpace(one))
+		one = strings.TrimSpace(one)
+		parsed, err := url.Parse(one)
 		if err != nil {
-			return
+			return ""
 		}
 		ip := net.ParseIP(parsed.Hostname())
 		if ip == nil || ip.IsUnspecified() {
-			return
+			return ""
+		}
+		if !ip.IsLoopback() {
+			others = append(others, one)
 		}
 	}
-	setDefault("ETCD_ADVERTISE_CLIENT_URLS", urls)
+	if len(others) == 0 {
+		return urls
+	}
+	return strings.Join(others, ",")
 }

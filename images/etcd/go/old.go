@@ -21,6 +21,9 @@ import (
 // timeout is how long a command waits for etcd, which may have been started a moment before.
 const timeout = 20 * time.Second
 
+// statusTimeout is how long a member may take to report its own status.
+const statusTimeout = 3 * time.Second
+
 // The exit statuses of etcdctl for API 2.
 const (
 	exitFailure  = 1
@@ -84,11 +87,7 @@ func (c *oldCommand) globalFlags() *flag.FlagSet {
 			flags.StringVar(target, name, value, "")
 		}
 	}
-	endpoints := os.Getenv("ETCDCTL_ENDPOINTS")
-	if endpoints == "" {
-		endpoints = "http://127.0.0.1:2379"
-	}
-	text(&c.endpoints, endpoints, "endpoints", "endpoint", "peers", "C")
+	text(&c.endpoints, os.Getenv("ETCDCTL_ENDPOINTS"), "endpoints", "endpoint", "peers", "C")
 	text(&c.tls.TrustedCAFile, os.Getenv("ETCDCTL_CACERT"), "cacert", "ca-file")
 	text(&c.tls.CertFile, os.Getenv("ETCDCTL_CERT"), "cert", "cert-file")
 	text(&c.tls.KeyFile, os.Getenv("ETCDCTL_KEY"), "key", "key-file")
@@ -150,10 +149,31 @@ func (c *oldCommand) perform(args []string) error {
 	default:
 		err = write(ctx, client, c.verb, key, args[1])
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	return c.explain(ctx, client, err)
+}
+
+// explain completes an error of a request that etcd did not answer.
+func (c *oldCommand) explain(ctx context.Context, client *clientv3.Client, err error) error {
+	if err == nil || errors.As(err, &etcdError{}) {
+		return err
+	}
+	for _, endpoint := range client.Endpoints() {
+		if hasNoLeader(client, endpoint) {
+			return fmt.Errorf("etcd at %s has no leader, because it does not reach more than half of its members; hint: start the others", endpoint)
+		}
+	}
+	if ctx.Err() != nil {
 		return fmt.Errorf("timed out after %s waiting for etcd at %s; hint: `sudo rancherctl addon enable etcd` or set ETCDCTL_ENDPOINTS", timeout, c.endpoints)
 	}
 	return err
+}
+
+// hasNoLeader reports whether a member answers that it cannot decide anything.
+func hasNoLeader(client *clientv3.Client, endpoint string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), statusTimeout)
+	defer cancel()
+	status, err := client.Status(ctx, endpoint)
+	return err == nil && status.Leader == 0
 }
 
 func (c *oldCommand) connect() (*clientv3.Client, error) {

@@ -24,6 +24,20 @@ pub enum Error {
         "userdocker.tls_ca_cert is not the CA of this machine; hint: sign with that CA, or unset it and userdocker.tls_ca_key"
     )]
     Foreign,
+    /// The key of a CA is missing, or it belongs to another certificate.
+    #[error("{} is not the key of {}; hint: restore both files, or remove the folder to create another CA", key.display(), cert.display())]
+    AuthorityKey {
+        /// The certificate of the CA.
+        cert: PathBuf,
+        /// The file of its key.
+        key: PathBuf,
+    },
+    /// A folder has certificates of another CA.
+    #[error(
+        "{} is the certificate of another CA; hint: generate certificates on the machine that has this CA, or remove the file",
+        .0.display()
+    )]
+    OtherAuthority(PathBuf),
     /// Another layer overrides the generated certificates.
     #[error(
         "userdocker.tls_* overrides the generated certificates; hint: unset it in {}, in cloud-config or on the kernel command line",

@@ -43,9 +43,14 @@ pub(crate) fn of_this_machine() -> Vec<String> {
             v4.or_else(|| address.as_sockaddr_in6().map(|v6| v6.ip().to_string()))
         })
         .collect();
+    hosts.extend(addresses);
     // The loopback interface may not be up yet.
-    let loopback = ["127.0.0.1".to_owned(), "::1".to_owned()];
-    hosts.extend(addresses.into_iter().chain(loopback));
+    with_loopback(hosts)
+}
+
+/// Adds the names and addresses that each machine has for itself, and removes duplicates.
+pub(crate) fn with_loopback(mut hosts: Vec<String>) -> Vec<String> {
+    hosts.extend([LOCALHOST, "127.0.0.1", "::1"].map(str::to_owned));
     let mut seen = BTreeSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     hosts

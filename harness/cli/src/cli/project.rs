@@ -97,6 +97,9 @@ pub(super) fn list(project: &Project) -> ExitCode {
         if !s.more_profiles.is_empty() {
             profiles += &format!("; on request: {}", s.more_profiles.join(", "));
         }
+        if s.nightly {
+            profiles += "; nightly";
+        }
         format!("{:width$}  {}  ({profiles})\n", s.name, s.about.trim())
     };
     let scenarios: String = scenarios.iter().map(line).collect();

@@ -166,9 +166,11 @@ impl Booting {
             join_all(self.machines.iter().map(|one| one.machine.stop())).await;
             return;
         }
-        let limit = power_off_seconds(self.machines.len());
-        let off = self.machines.iter().map(|one| one.power_off(limit));
-        join_all(off).await;
+        let running = self.machines.iter();
+        let running = running.filter(|one| !one.machine.has_exited());
+        let running: Vec<_> = running.collect();
+        let limit = power_off_seconds(running.len());
+        join_all(running.iter().map(|one| one.power_off(limit))).await;
     }
 }
 

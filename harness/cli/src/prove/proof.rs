@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::artifacts::Artifacts;
 use crate::project::Project;
-use crate::suite;
+use crate::suite::{self, PartOptions};
 use events::SnapshotOutcome;
 use events::{Event, EventKind, Listener};
+use libtest_mimic::Arguments;
 use machine::profile::{Boot, Profile};
 use runner::trial::{FailedVerdict, Failure, InfrastructureError, Settings, Trial};
 use scenario::{Change, RedAt, Sabotage, Scenario};
@@ -56,8 +57,14 @@ impl Proof {
         self.trial.name()
     }
 
+    /// Why a run leaves the proof out, with a hint.
+    pub(super) fn ignored(&self, arguments: &Arguments, options: &PartOptions) -> Option<String> {
+        let nightly = suite::nightly(&self.scenario, arguments, options);
+        nightly.or_else(|| self.unreachable())
+    }
+
     /// Why this host cannot run the proof, with a hint.
-    pub(super) fn unreachable(&self) -> Option<String> {
+    fn unreachable(&self) -> Option<String> {
         let profile = &self.trial.profile;
         if let Err(why) = profile.check_host() {
             return Some(format!("{}; {}", why.why, why.hint));

@@ -58,7 +58,8 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         infrastructure: AtomicBool::new(false),
     });
     let proofs: Vec<_> = proofs.into_iter().map(Arc::new).collect();
-    let tests = tests(&proofs, &shared);
+    let ignored = |proof: &Proof| proof.ignored(arguments, &options.part);
+    let tests = tests(&proofs, &ignored, &shared);
     let wanted = tests.iter().filter(|one| !arguments.is_filtered_out(one));
     let wanted: Vec<_> = wanted.collect();
     if wanted.is_empty() && options.part.shard.is_none() {
@@ -67,9 +68,9 @@ pub fn run(project: &Project, arguments: &Arguments, options: &Options) -> ExitC
         return exit::USAGE.into();
     }
     if arguments.list || wanted.iter().all(|one| arguments.is_ignored(one)) {
-        let any_ignored = !wanted.is_empty();
+        let reasons: Vec<_> = wanted.iter().map(|one| one.kind().to_owned()).collect();
         drop(libtest_mimic::run(arguments, tests));
-        return suite::without_boots(arguments, any_ignored);
+        return suite::without_boots(arguments, reasons.iter().map(String::as_str));
     }
     run_proofs(project, arguments, options, proofs, &shared)
 }
@@ -94,7 +95,8 @@ fn run_proofs(
         proofs.sort_by_key(|proof| plan.turn(&proof.trial_name()));
         plan.begin();
     }
-    let conclusion = libtest_mimic::run(arguments, tests(&proofs, shared));
+    let ignored = |proof: &Proof| proof.ignored(arguments, &options.part);
+    let conclusion = libtest_mimic::run(arguments, tests(&proofs, &ignored, shared));
     suite::exit_status(&conclusion, ready.plan.as_ref(), &shared.infrastructure)
 }
 
@@ -180,16 +182,20 @@ fn proofs(
     scenarios.into_iter().flat_map(of).collect()
 }
 
-fn tests(proofs: &[Arc<Proof>], shared: &Arc<Shared>) -> Vec<Test> {
-    proofs.iter().map(|proof| test(proof, shared)).collect()
+fn tests(
+    proofs: &[Arc<Proof>],
+    ignored: &impl Fn(&Proof) -> Option<String>,
+    shared: &Arc<Shared>,
+) -> Vec<Test> {
+    let test = |proof| test(proof, ignored(proof), shared);
+    proofs.iter().map(test).collect()
 }
 
-/// A proof as a test of libtest-mimic. It is ignored, with the reason, if this host cannot run it.
-fn test(proof: &Arc<Proof>, shared: &Arc<Shared>) -> Test {
-    let unreachable = proof.unreachable();
+/// A proof as a test of libtest-mimic. It is ignored if there is a reason.
+fn test(proof: &Arc<Proof>, ignored: Option<String>, shared: &Arc<Shared>) -> Test {
     let (name, proof, shared) = (proof.name(), Arc::clone(proof), Arc::clone(shared));
     let test = Test::ignorable_test(name, move || one(&proof, &shared));
-    match unreachable {
+    match ignored {
         None => test,
         Some(why) => test.with_ignored_flag(true).with_kind(why),
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use host::admission::{Host, ResourceRequest};
+use libtest_mimic::Arguments;
 use machine::profile::Profile;
 use runner::trial::Trial;
 use scenario::Scenario;
@@ -110,6 +111,17 @@ pub(super) fn request(trial: &Trial, boots: bool) -> ResourceRequest {
     }
 }
 
+/// Why a run leaves a scenario out, if it is nightly. A filter that contains the whole name asks for it.
+pub(crate) fn nightly(
+    scenario: &Scenario,
+    arguments: &Arguments,
+    options: &PartOptions,
+) -> Option<String> {
+    let filter = arguments.filter.as_deref().unwrap_or_default();
+    let is_wanted = options.nightly || filter.contains(&scenario.name);
+    (scenario.nightly && !is_wanted).then(|| "nightly; hint: add `--nightly`".into())
+}
+
 /// Why this host can never run a trial.
 pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
     if let Err(why) = trial.profile.check_host() {
@@ -124,6 +136,30 @@ pub(super) fn unreachable(trial: &Trial, host: Option<Host>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nightly_scenario_is_left_out_unless_the_run_or_the_filter_asks_for_it() {
+        let (_, mut scenarios) = crate::project::find().load().unwrap();
+        let mut scenario = scenarios.remove(0);
+        scenario.name = "tea-for-three".into();
+        let is_left_out = |scenario: &Scenario, filter: Option<&str>, asked| {
+            let arguments = Arguments {
+                filter: filter.map(str::to_owned),
+                ..Arguments::default()
+            };
+            let options = PartOptions {
+                nightly: asked,
+                ..PartOptions::default()
+            };
+            nightly(scenario, &arguments, &options).is_some()
+        };
+        assert!(!is_left_out(&scenario, None, false));
+        scenario.nightly = true;
+        assert!(is_left_out(&scenario, None, false));
+        assert!(is_left_out(&scenario, Some("tea"), false));
+        assert!(!is_left_out(&scenario, Some("q35::tea-for-three"), false));
+        assert!(!is_left_out(&scenario, None, true));
+    }
 
     #[test]
     fn more_profiles_run_only_on_request() {

@@ -18,7 +18,7 @@ pub use budget::Budget;
 pub(crate) use budget::Plan;
 pub(crate) use load::load;
 pub use load::trials;
-pub(crate) use matrix::shared_durations;
+pub(crate) use matrix::{nightly, shared_durations};
 pub use options::{
     COLD_VARIABLE, FailureOptions, Options, OutputOptions, PartOptions, TrialOptions,
 };

@@ -54,6 +54,9 @@ pub struct PartOptions {
     /// those whose turn it is; the others are ignored
     #[arg(long, value_name = "DURATION", env = "HARNESS_BUDGET")]
     pub budget: Option<Budget>,
+    /// Also run scenarios that are `nightly`
+    #[arg(long, env = "HARNESS_NIGHTLY", value_parser = FalseyValueParser::new())]
+    pub nightly: bool,
     /// Durations of trials, to balance shards; must be the same for all shards [default: ci/durations.json]
     #[arg(long, value_name = "FILE", env = "HARNESS_DURATIONS")]
     pub durations: Option<PathBuf>,

@@ -70,7 +70,14 @@ fn run_trials(
         infrastructure: AtomicBool::new(false),
     });
     let host = Host::here();
-    let listed = |trial: &Trial| listed(trial, host, &shared);
+    let listed = |trial: &Trial| {
+        let left_out = matrix::nightly(&trial.scenario, arguments, &options.part);
+        listed(
+            trial,
+            left_out.or_else(|| matrix::unreachable(trial, host)),
+            &shared,
+        )
+    };
     let mut listed: Vec<_> = trials.iter().map(listed).collect();
     if let Some(status) = check_filter(arguments, options, &listed) {
         return status.into();
@@ -78,7 +85,8 @@ fn run_trials(
     let chosen = Chosen::of(arguments, &listed);
     if arguments.list || chosen.boots.is_empty() {
         drop(libtest_mimic::run(arguments, listed));
-        return without_boots(arguments, !chosen.ignored.is_empty());
+        let reasons = chosen.ignored.iter().map(|(_, reason)| reason.as_str());
+        return without_boots(arguments, reasons);
     }
     let progress = Progress::watch();
     let ready = match prepare(project, options, trials, &progress) {
@@ -132,12 +140,19 @@ fn check_filter(
     Some(exit::USAGE)
 }
 
-/// The exit code after a list, or if no trial can run. A run in which all trials are ignored is an error.
-pub(crate) fn without_boots(arguments: &Arguments, any_ignored: bool) -> ExitCode {
-    if arguments.list || !any_ignored {
+/// The exit code after a list, or if all trials are ignored, which is an error. `reasons` are those of the
+/// ignored trials.
+pub(crate) fn without_boots<'a>(
+    arguments: &Arguments,
+    mut reasons: impl Iterator<Item = &'a str>,
+) -> ExitCode {
+    if arguments.list {
         return exit::OK.into();
     }
-    eprintln!("error: no trial can run on this host; hint: run `harness doctor`");
+    let Some(reason) = reasons.next() else {
+        return exit::OK.into();
+    };
+    eprintln!("error: all trials are ignored, the first because: {reason}");
     exit::INFRASTRUCTURE.into()
 }
 
@@ -195,13 +210,12 @@ pub(crate) fn exit_status(
     }
 }
 
-/// A trial as a test of libtest-mimic. It is ignored, with the reason, if this host cannot run it.
-fn listed(trial: &Trial, host: Option<Host>, shared: &Arc<Shared>) -> libtest_mimic::Trial {
-    let unreachable = matrix::unreachable(trial, host);
+/// A trial as a test of libtest-mimic. It is ignored if there is a reason.
+fn listed(trial: &Trial, ignored: Option<String>, shared: &Arc<Shared>) -> libtest_mimic::Trial {
     let (one, shared) = (trial.clone(), Arc::clone(shared));
     let run = move || shared.one(&one);
     let listed = libtest_mimic::Trial::ignorable_test(trial.name(), run);
-    match unreachable {
+    match ignored {
         None => listed,
         Some(why) => listed.with_ignored_flag(true).with_kind(why),
     }

@@ -3,12 +3,14 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use harness::artifacts::{self, Artifacts};
 use harness::interactive::{RunOptions, run, ssh, stop};
 use harness::project;
 use machine::KeyPair;
 
+use crate::LONG;
 use crate::interactive::options;
 
 /// The variable with the state folder, set for a process of the owner: this test program again.
@@ -112,10 +114,10 @@ fn home(keys: &KeyPair) -> tempfile::TempDir {
 }
 
 /// The system's client does not look for keys in `HOME`, but this file is given to it.
-fn write_login_key(folder: &Path, keys: &KeyPair) {
+fn write_login_key(folder: &Path, machine: &str, keys: &KeyPair) {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let file = folder.join("login-key");
+    let file = folder.join(format!("login-key-{machine}"));
     std::fs::write(&file, &keys.private).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
@@ -147,7 +149,9 @@ fn machines_of_a_cluster_reach_each_other_by_name_and_stop_together() {
     }
     assert!(!text.contains("does not use"), "{text}");
 
-    write_login_key(folder, &keys);
+    for machine in ["a", "b"] {
+        write_login_key(folder, machine, &keys);
+    }
     for (machine, other) in [("a", "b"), ("b", "a")] {
         let name = printed(folder, machine, "hostname");
         assert!(name.lines().any(|line| line == machine), "{name}");
@@ -172,6 +176,16 @@ fn machines_of_a_cluster_reach_each_other_by_name_and_stop_together() {
         second.contains(&format!("b: port {}", port + 1)),
         "{second}"
     );
+
+    // A machine that powers off leaves the other running.
+    in_machine(folder, Some("b"), "sudo poweroff");
+    let gone = || said(&in_machine(folder, Some("b"), "true")).contains("running: a;");
+    let begin = Instant::now();
+    while !gone() {
+        assert!(begin.elapsed() < LONG, "b is running");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(printed(folder, "a", "hostname").contains('a'));
 
     stop(folder).unwrap();
     for port in [port, port + 1] {

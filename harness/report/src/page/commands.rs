@@ -29,20 +29,16 @@ pub(super) fn list(result: &TestResult, attempt: &Attempt) -> Markup {
     }
 }
 
-/// The commands that enter the machines in the failed state: that of the failure first.
+/// The commands that enter the machines in the failed state: all of them with their networks, and the one that
+/// failed alone.
 fn enter(attempt: &Attempt, folder: &Path) -> Markup {
     let line = format!("cargo harness enter {}", quote(&folder.to_string_lossy()));
-    // The machine that was made for a checkpoint has no name.
-    if attempt.machines.is_empty() || folder != attempt.evidence {
+    let Some(failed) = attempt.failed_on() else {
         return command("Enter the machine in its failed state", &line);
-    }
-    let mut machines: Vec<&str> = attempt.machines.iter().map(String::as_str).collect();
-    machines.sort_by_key(|name| Some(*name) != attempt.failed_on());
+    };
     html! {
-        @for name in machines {
-            @let state = if Some(name) == attempt.failed_on() { "in its failed state" } else { "as it was then" };
-            (command(&format!("Enter {name} {state}"), &format!("{line} --machine {}", quote(name))))
-        }
+        (command("Enter the machines in their failed state", &line))
+        (command(&format!("Enter {failed} alone"), &format!("{line} --machine {}", quote(failed))))
     }
 }
 

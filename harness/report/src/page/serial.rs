@@ -1,5 +1,7 @@
 //! The serial consoles, divided by steps.
 
+use std::path::PathBuf;
+
 use maud::{Markup, html};
 
 use super::timeline::label;
@@ -15,27 +17,30 @@ pub(super) struct Console<'a> {
     pub excerpts: Vec<&'a EvidenceExcerpt>,
 }
 
-/// The consoles of an attempt. That of its only machine begins with those of the machines that it was forked
-/// from, which are a console of their own if there are several machines.
+/// The consoles of an attempt. Each begins with that of the machine that it was forked from. If all of several
+/// machines were forked from one, that has a console of its own.
 pub(super) fn consoles<'a>(attempt: &'a Attempt, run_log: &'a RunLog) -> Vec<Console<'a>> {
-    let excerpt = |folder| run_log.excerpts.get(folder);
-    let mut before: Vec<_> = attempt.parents.iter().filter_map(excerpt).collect();
-    let mut consoles = Vec::new();
-    if !attempt.machines.is_empty() && !before.is_empty() {
-        consoles.push(Console {
-            machine: None,
-            excerpts: std::mem::take(&mut before),
-        });
-    }
-    for (machine, folder) in attempt.logs() {
-        let own = run_log.excerpts.get(&folder);
-        let excerpts = std::mem::take(&mut before).into_iter().chain(own);
-        consoles.push(Console {
-            machine,
-            excerpts: excerpts.collect(),
-        });
-    }
-    consoles
+    let before = |machine: Option<&str>| -> Vec<&'a EvidenceExcerpt> {
+        let parents = attempt.parents.iter();
+        let named = parents.filter(|(name, _)| name.as_deref() == machine);
+        let excerpts = named.filter_map(|(_, folder)| run_log.excerpts.get(folder));
+        excerpts.collect()
+    };
+    let of_machine = |(machine, folder): (Option<&'a str>, PathBuf)| Console {
+        machine,
+        excerpts: before(machine)
+            .into_iter()
+            .chain(run_log.excerpts.get(&folder))
+            .collect(),
+    };
+    let common = Console {
+        machine: None,
+        excerpts: before(None),
+    };
+    let is_shown = !attempt.machines.is_empty() && !common.excerpts.is_empty();
+    let common = is_shown.then_some(common);
+    let machines = attempt.logs().into_iter().map(of_machine);
+    common.into_iter().chain(machines).collect()
 }
 
 pub(super) fn section(id: &str, attempt: &Attempt, run_log: &RunLog) -> Markup {

@@ -66,9 +66,7 @@ fn failed(kept: bool) -> RunLog {
         verdict: Verdict::Failed,
         duration: 3.0,
         step: Some(2),
-        reason: Some(format!(
-            "{TRIAL}: step 2 of 2 failed: pour\n\n  machine table: it is wet"
-        )),
+        reason: Some("step 2 of 2 failed: pour\n\n  machine table: it is wet".into()),
         evidence: Some(EVIDENCE.into()),
         machine: Some(snapshot),
         failed_on: Some("table".into()),
@@ -112,35 +110,66 @@ fn page_has_a_console_for_each_machine_and_names_the_one_that_failed() {
 }
 
 #[test]
-fn page_enters_the_machine_that_failed_first() {
+fn page_enters_all_machines_or_the_one_that_failed() {
     let page = html(&failed(true), &[]);
-    let enter = |name: &str| {
-        let line = format!("cargo harness enter {EVIDENCE} --machine {name}<");
-        page.find(&line).unwrap_or_else(|| panic!("{line}: {page}"))
-    };
-    assert!(enter("table") < enter("stove"));
+    for option in ["", " --machine table"] {
+        let line = format!("cargo harness enter {EVIDENCE}{option}<");
+        assert_eq!(page.matches(&line).count(), 1, "{line}: {page}");
+    }
 }
 
-#[test]
-fn page_shows_the_machine_that_all_were_forked_from() {
+/// The log with a setup before the steps: on one machine, or on these.
+fn with_setup(machines: &[&str]) -> RunLog {
     let mut run_log = failed(false);
-    let parent = "/evidence/q35-kitchen-boot-1";
+    let evidence = "/evidence/q35-setup-kettle-1";
     let setup = Event {
         timestamp: 2.0,
         kind: EventKind::Setup {
             trial: TRIAL.into(),
             setup: "kettle".into(),
-            evidence: parent.into(),
+            evidence: evidence.into(),
+            machines: machines.iter().map(|&name| name.to_owned()).collect(),
             ready: true,
         },
     };
     run_log.events.insert(1, setup);
+    let mut add = |folder: String| {
+        let line = SerialLine {
+            timestamp: Some(1.0),
+            text: format!("from {folder}"),
+        };
+        let excerpt = EvidenceExcerpt {
+            serial: vec![line],
+            ..EvidenceExcerpt::default()
+        };
+        run_log.excerpts.insert(folder.into(), excerpt);
+    };
+    if machines.is_empty() {
+        add(evidence.to_owned());
+    }
+    for name in machines {
+        add(format!("{evidence}/{name}"));
+    }
     run_log
-        .excerpts
-        .insert(parent.into(), EvidenceExcerpt::default());
-    let page = html(&run_log, &[]);
+}
+
+#[test]
+fn page_shows_the_machine_that_all_were_forked_from() {
+    let page = html(&with_setup(&[]), &[]);
     assert!(page.contains("Serial console of the machine that they were forked from"));
     assert_eq!(page.matches("<h4>Serial console").count(), 3);
+}
+
+#[test]
+fn console_begins_with_that_of_the_machine_that_was_saved() {
+    let page = html(&with_setup(&["stove", "table"]), &[]);
+    assert_eq!(page.matches("<h4>Serial console").count(), 2);
+    for name in ["stove", "table"] {
+        let begin = page.find(&format!("<h4>Serial console of {name}")).unwrap();
+        let saved = format!("from /evidence/q35-setup-kettle-1/{name}");
+        assert!(page[begin..].find(&saved).is_some(), "{saved}: {page}");
+        assert_eq!(page.matches(&saved).count(), 1);
+    }
 }
 
 #[test]

@@ -224,6 +224,7 @@ impl Maker<'_> {
             trial: trial.name(),
             setup: setup.name.clone(),
             evidence: evidence.folder().to_path_buf(),
+            machines: setup.cluster.machine_names().map(str::to_owned).collect(),
             ready: done.is_ok(),
         });
         if let Err(report) = done {

@@ -103,10 +103,9 @@ impl Trial {
         }
     }
 
-    /// The names of the machines, if there are several.
     fn machine_names(&self) -> Vec<String> {
-        let machines = self.scenario.cluster.machines.iter();
-        machines.map(|one| one.name.clone()).collect()
+        let names = self.scenario.cluster.machine_names();
+        names.map(str::to_owned).collect()
     }
 
     /// Emits the begin of the trial.

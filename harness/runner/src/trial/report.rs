@@ -36,8 +36,8 @@ pub(crate) struct FailureReport {
     place: Place,
     /// The finished steps; the last one failed.
     ran: Vec<FinishedStep>,
-    /// The index of the machine that failed; `None` if it was made for a checkpoint.
-    machine: Option<usize>,
+    /// The index of the machine that failed.
+    machine: usize,
 }
 
 /// Where a trial can fail; steps by their index.
@@ -55,7 +55,7 @@ impl FailureReport {
             failure,
             place: Place::Boot,
             ran: ran.to_vec(),
-            machine: None,
+            machine: 0,
         }
     }
 
@@ -70,7 +70,7 @@ impl FailureReport {
             failure,
             place: Place::Setup(Arc::clone(setup), step),
             ran: ran.to_vec(),
-            machine: None,
+            machine: 0,
         }
     }
 
@@ -80,27 +80,18 @@ impl FailureReport {
             failure,
             place: Place::Step(step),
             ran: ran.to_vec(),
-            machine: None,
+            machine: 0,
         }
     }
 
     /// Says on which machine it happened.
     pub(super) fn on(self, machine: usize) -> Self {
-        Self {
-            machine: Some(machine),
-            ..self
-        }
+        Self { machine, ..self }
     }
 
     /// The index of the machine that failed.
     pub(super) fn machine(&self) -> usize {
-        self.machine.unwrap_or_default()
-    }
-
-    /// The name of the machine that failed, if it is one of several.
-    fn machine_name<'a>(&self, trial: &'a Trial) -> Option<&'a str> {
-        let machine = trial.scenario.cluster.machines.get(self.machine?)?;
-        Some(&machine.name)
+        self.machine
     }
 
     /// Composes the verdict, with the last output of the machine. Control characters are escaped.
@@ -121,7 +112,7 @@ impl FailureReport {
         let _ = write!(text, "\nevidence: {folder}");
         let _ = match &snapshot {
             SnapshotOutcome::Kept { .. } => {
-                let machine = self.machine_name(trial);
+                let machine = self.failure.machine.as_ref();
                 let machine = machine.map(|name| format!(" --machine {name}"));
                 let machine = machine.unwrap_or_default();
                 write!(text, "\nenter:    cargo harness enter {folder}{machine}")
@@ -145,7 +136,7 @@ impl FailureReport {
                 Place::Boot | Place::Setup(..) => None,
             },
             machine: snapshot,
-            failed_on: self.machine_name(trial).map(str::to_owned),
+            failed_on: self.failure.machine.clone(),
         }
     }
 
