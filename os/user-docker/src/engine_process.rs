@@ -22,6 +22,7 @@ use tokio::net::UnixDatagram;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::adopted;
 use crate::arguments::Accepted;
 use crate::flannel::{self, Subnet};
 use crate::report::warn;
@@ -41,7 +42,8 @@ const UNCONFIRMED_DELAY: Duration = Duration::from_secs(1);
 const REQUEST_TIMEOUT: u64 = 30;
 
 /// Runs the engine until it exits; returns its exit status, or `None` if it was stopped because another subnet
-/// than `subnet` is to be used. `subnet_written` notifies of a subnet that may be another one.
+/// than `subnet` is to be used. `subnet_written` notifies of a subnet that may be another one. `is_first` is false
+/// if this program has stopped the containers, so that the engine finds none that kept running.
 ///
 /// # Errors
 /// The engine cannot be started.
@@ -49,11 +51,12 @@ pub(crate) fn run(
     accepted: &Accepted,
     subnet: Option<&Subnet>,
     subnet_written: &Notify,
+    is_first: bool,
 ) -> std::io::Result<Option<ExitCode>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let status = runtime.block_on(supervise(accepted, subnet, subnet_written))?;
+    let status = runtime.block_on(supervise(accepted, subnet, subnet_written, is_first))?;
     Ok(status.map(|status| code(status).into()))
 }
 
@@ -68,6 +71,7 @@ async fn supervise(
     accepted: &Accepted,
     subnet: Option<&Subnet>,
     subnet_written: &Notify,
+    is_first: bool,
 ) -> std::io::Result<Option<ExitStatus>> {
     let mut ends = signal(SignalKind::child())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -84,6 +88,7 @@ async fn supervise(
         .env("NOTIFY_SOCKET", NOTIFY)
         .spawn()?;
     let mut message = [0; 4096];
+    let mut used = subnet.cloned();
     let mut is_ready = false;
     let mut is_restart = false;
     // Whether the engine was ready or was asked to end: its settings work then.
@@ -108,12 +113,15 @@ async fn supervise(
                     send(&engine, Signal::SIGHUP);
                 }
                 start_saved().await;
+                if is_first {
+                    used = used_subnet(accepted, subnet).await;
+                }
                 is_ready = true;
                 // The subnet may have changed before.
                 subnet_written.notify_one();
             }
             () = subnet_written.notified(), if is_ready && !is_restart => {
-                is_restart = has_new_subnet(subnet).await;
+                is_restart = has_new_subnet(used.as_ref()).await;
                 if is_restart {
                     stop_with_containers(&engine).await;
                 }
@@ -128,6 +136,15 @@ async fn supervise(
                 shut_down(&engine, survive()).await;
             }
         }
+    }
+}
+
+/// The subnet that the engine uses. It is not `asked` if containers kept running without the engine before it.
+async fn used_subnet(accepted: &Accepted, asked: Option<&Subnet>) -> Option<Subnet> {
+    let asked = asked?;
+    match connect() {
+        Ok(docker) => adopted::used_subnet(&docker, &accepted.words, asked).await,
+        Err(_) => Some(asked.clone()),
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! The engine applies a subnet only when it starts, and only if no container runs then: with live restore and
 //! a running container it ignores other values of `--bip` and `--mtu` (measured with moby 26.1). So the
-//! engine waits for flannel, for a limited time, before it starts. When the subnet changes later, the engine
-//! is restarted with its containers.
+//! engine waits for flannel, for a limited time, before it starts. When the subnet changes later, or changed
+//! while containers ran without their engine, the engine is restarted with its containers.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bollard::models::NetworkInspect;
 use config::Config;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::sync::Notify;
@@ -45,7 +46,7 @@ pub(crate) struct Subnet {
 
 impl Subnet {
     /// Parses a file of flannel.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let value = |name: &str| {
             let mut lines = text.lines();
             lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
@@ -65,9 +66,26 @@ impl Subnet {
         Self::parse(&std::fs::read_to_string(path).ok()?)
     }
 
+    /// The settings of a network of the engine.
+    pub(crate) fn of_network(network: &NetworkInspect) -> Option<Self> {
+        let ranges = network.ipam.as_ref()?.config.as_ref()?;
+        let address = ranges.iter().find_map(|range| {
+            let gateway = range.gateway.as_deref()?.parse::<Ipv4Addr>().ok()?;
+            let (_, length) = range.subnet.as_deref()?.split_once('/')?;
+            Some(format!("{gateway}/{length}"))
+        })?;
+        let options = network.options.as_ref()?;
+        let translates = options.get("com.docker.network.bridge.enable_ip_masquerade");
+        Some(Self {
+            address,
+            mtu: options.get("com.docker.network.driver.mtu")?.parse().ok()?,
+            masquerades: translates.is_some_and(|value| value == "false"),
+        })
+    }
+
     /// The arguments of the engine. Two programs that translate addresses would hide those of containers from
     /// other machines.
-    fn arguments(&self) -> Vec<String> {
+    pub(crate) fn arguments(&self) -> Vec<String> {
         let mut arguments = vec![
             format!("--bip={}", self.address),
             format!("--mtu={}", self.mtu),

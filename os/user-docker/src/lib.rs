@@ -6,6 +6,7 @@
 
 #![warn(unreachable_pub)]
 
+mod adopted;
 mod arguments;
 mod engine_process;
 mod flannel;

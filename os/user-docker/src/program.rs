@@ -19,11 +19,12 @@ pub fn main() -> ExitCode {
         warn(&error);
     }
     let subnet_written = flannel::watch();
+    let mut is_first = true;
     loop {
-        match run_engine(&subnet_written) {
+        match run_engine(&subnet_written, is_first) {
             Ok(Some(code)) => return code,
             // The subnet of its network changed.
-            Ok(None) => (),
+            Ok(None) => is_first = false,
             Err(error) => {
                 eprintln!("{}: {error}", engines::PROGRAM);
                 return ExitCode::FAILURE;
@@ -33,7 +34,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs the engine with the current configuration and returns its exit status; `None` if it has to start again.
-fn run_engine(subnet_written: &Notify) -> std::io::Result<Option<ExitCode>> {
+fn run_engine(subnet_written: &Notify, is_first: bool) -> std::io::Result<Option<ExitCode>> {
     let (subnet, problem) = flannel::wait(&config::load_machine().config);
     if let Some(problem) = problem {
         warn(&problem);
@@ -48,5 +49,5 @@ fn run_engine(subnet_written: &Notify) -> std::io::Result<Option<ExitCode>> {
             Err(error) => warn(&format!("{error}; the engine runs without TLS")),
         }
     }
-    engine_process::run(&accepted, subnet.as_ref(), subnet_written)
+    engine_process::run(&accepted, subnet.as_ref(), subnet_written, is_first)
 }
