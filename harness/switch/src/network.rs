@@ -8,6 +8,8 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::sync::Arc;
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::SndBuf;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::capture::{self, Captured, Ring};
@@ -18,6 +20,8 @@ use crate::impairment::Impairment;
 use crate::queue::{Shared, read, send_delayed};
 use crate::subnet::{Subnet, mac};
 
+/// Bytes of frames that wait for a machine or for the switch, as the kernel counts them: about twice their length.
+const BUFFER_BYTES: usize = 1 << 20;
 /// Bytes of frames that the capture keeps.
 const CAPTURE_BYTES: usize = 32 << 20;
 
@@ -165,6 +169,10 @@ impl Network {
             source,
         };
         let (here, there) = UnixDatagram::pair().map_err(socket)?;
+        for end in [&here, &there] {
+            // A burst that does not fit is lost. The kernel grants what net.core.wmem_max allows.
+            setsockopt(end, SndBuf, &BUFFER_BYTES).map_err(|errno| socket(errno.into()))?;
+        }
         here.set_nonblocking(true).map_err(socket)?;
         let reader = tokio::net::UnixDatagram::from_std(here.try_clone().map_err(socket)?);
         let reader = reader.map_err(socket)?;

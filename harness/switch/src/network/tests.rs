@@ -85,12 +85,15 @@ async fn a_machine_that_does_not_read_blocks_nobody() {
         Machine::new(&network, "b", 2),
     );
     let _paused = Machine::new(&network, "c", 3);
-    for number in 0..2000 {
+    for number in 0..20_000 {
         a.send([0xff; 6], &number.to_string()).await;
         assert_eq!(b.receive().await, number.to_string());
     }
     let totals = network.totals();
-    assert!(totals.overrun > 0 && totals.received == 2000, "{totals:?}");
+    assert!(
+        totals.overrun > 0 && totals.received == 20_000,
+        "{totals:?}"
+    );
 }
 
 #[tokio::test]
