@@ -1,7 +1,7 @@
 //! The duration of the same steps on two forks and on one, and the private memory of a machine of a cluster and
 //! of one alone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::common::Result;
 use crate::common::figure::{Figure, fine_list, median};
@@ -12,12 +12,11 @@ use crate::tree::{self, Tree};
 const BOUND: f64 = 2.2;
 /// The bound of the private memory of a machine of two to that of one alone.
 const MEMORY_BOUND: f64 = 1.1;
+/// When the memory is read, after the start of the fork.
+const MEMORY_AFTER: Duration = Duration::from_secs(8);
 
-const HEAD: &str = "about: The measured steps.\nsetup: busybox\n";
-const CLUSTER: &str = "machines: { a: { networks: [lan] }, b: { networks: [lan] } }\nnetworks: { lan: { subnet: 10.9.0.0/24 } }\n";
-
-/// The steps; `on` is put before each.
-fn scenario(name: &str, cluster: &str, on: &str) -> String {
+/// The steps after a setup; `on` is put before each.
+fn scenario(name: &str, setup: &str, on: &str) -> String {
     let steps = [
         "ssh: { run: docker run --rm busybox busybox echo tea, stdout: { equals: tea } }",
         "docker: { engine: system, ps: { contains: [console] } }",
@@ -26,16 +25,18 @@ fn scenario(name: &str, cluster: &str, on: &str) -> String {
         "wait_for: { container: { engine: user, name: shop } }",
     ];
     let steps = steps.map(|step| format!("  - {on}{step}\n")).concat();
-    format!("name: {name}\n{HEAD}{cluster}steps:\n{steps}")
+    format!("name: {name}\nabout: The measured steps.\nsetup: {setup}\nsteps:\n{steps}")
 }
 
 pub(crate) async fn measure(tree: &Tree, runs: u16) -> Result<[Figure; 2]> {
-    let one = tree.own_trial("one", &scenario("one", "", ""))?;
-    let two = tree.own_trial("two", &scenario("two", CLUSTER, "on: [a, b]\n    "))?;
-    // Also creates the checkpoint if it does not exist.
-    let alone = memory(tree, &one, None).await?;
-    let linked = memory(tree, &two, Some("a")).await?;
-    println!("private memory of a fork: alone {alone:.0} MB, one of two {linked:.0} MB");
+    let one = tree.own_trial("one", &scenario("one", "busybox", ""))?;
+    let two = tree.own_trial("two", &scenario("two", "pair", "on: [a, b]\n    "))?;
+    let (mut alone, mut linked) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        alone.push(memory(tree, &one, None).await?);
+        linked.push(memory(tree, &two, Some("a")).await?);
+    }
+    println!("private memory of a fork, in MB: alone {alone:.0?}, one of two {linked:.0?}");
     let (mut single, mut double) = (Vec::new(), Vec::new());
     for number in 1..=runs {
         for (trial, times) in [(&one, &mut single), (&two, &mut double)] {
@@ -52,18 +53,20 @@ pub(crate) async fn measure(tree: &Tree, runs: u16) -> Result<[Figure; 2]> {
         Figure::new("steps on two machines over one", ratio, BOUND, 2),
         Figure::new(
             "private memory of one of two machines over one alone",
-            linked / alone,
+            median(&linked) / median(&alone),
             MEMORY_BOUND,
             2,
         ),
     ])
 }
 
-/// The private memory of a fork after its first command, in MB.
+/// The private memory of a fork in MB, a fixed time after its start: it grows while the guest runs.
 async fn memory(tree: &Tree, trial: &runner::trial::Trial, name: Option<&str>) -> Result<f64> {
-    let stopped = tree.start(trial).await?;
+    let at = Instant::now() + MEMORY_AFTER;
+    let stopped = tree.start(trial, 1).await?;
     let ssh = tree::log_in(&stopped, name).await?;
     tree::run(&ssh, "echo ready").await?;
+    tokio::time::sleep_until(at.into()).await;
     let private = Memory::of(tree::machine(&stopped, name)?.pid())?.private;
     let names: &[_] = match name {
         Some(_) => &[Some("a"), Some("b")],

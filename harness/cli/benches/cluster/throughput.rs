@@ -21,7 +21,7 @@ const DIRECT: &str = "direct";
 
 pub(crate) async fn measure(tree: &Tree, runs: u16) -> Result<Figure> {
     let trial = tree.trial("two-machines")?;
-    let cluster = tree.start(&trial).await?;
+    let cluster = tree.start(&trial, 1).await?;
     let port = port::ReservedPort::new(0)?.port();
     let at = format!("127.0.0.1:{port}");
     let (a, b) = (

@@ -17,6 +17,11 @@ use crate::common::{Result, ours};
 /// The timeout of a command and of a login, on the reference host.
 const COMMAND_SECONDS: u64 = 120;
 
+/// A setup that leaves two machines on one network, otherwise as the setup `busybox` leaves one.
+const PAIR: &str = "name: pair\nabout: Two machines on one network.\nafter: busybox\n\
+    machines: { a: { networks: [lan] }, b: { networks: [lan] } }\nnetworks: { lan: { subnet: 10.9.0.0/24 } }\n\
+    steps: [{ on: [a, b], ssh: { run: 'true' } }]\n";
+
 /// The tree, its profile and the OS.
 pub(crate) struct Tree {
     project: Project,
@@ -55,12 +60,18 @@ impl Tree {
         Ok(self.trial_of(found.ok_or_else(|| format!("scenario `{name}` does not exist"))?))
     }
 
-    /// The trial of a scenario that only this benchmark has.
+    /// The trial of a scenario that only this benchmark has. It can continue from the setup [`PAIR`].
     pub(crate) fn own_trial(&self, name: &str, text: &str) -> Result<Trial> {
         let folder = tempfile::tempdir()?;
+        let setups = folder.path().join("setups");
+        std::fs::create_dir(&setups)?;
+        for entry in std::fs::read_dir(self.project.scenarios_folder().join("setups"))? {
+            let entry = entry?;
+            std::fs::copy(entry.path(), setups.join(entry.file_name()))?;
+        }
+        std::fs::write(setups.join("pair.yaml"), PAIR)?;
         let file = folder.path().join(format!("{name}.yaml"));
         std::fs::write(&file, text)?;
-        let setups = self.project.scenarios_folder().join("setups");
         let known = Known {
             profiles: vec![self.profile.name.clone()],
             setups: Setups::load(&setups).map_err(|errors| yaml::render_all(&errors, false))?,
@@ -77,9 +88,9 @@ impl Tree {
         }
     }
 
-    /// The machines of a trial before its first step.
-    pub(crate) async fn start(&self, trial: &Trial) -> Result<Stopped> {
-        let stopped = Box::pin(trial.stop_before(1, &self.artifacts, &self.settings)).await;
+    /// The machines of a trial before a step, counted from 1.
+    pub(crate) async fn start(&self, trial: &Trial, step: usize) -> Result<Stopped> {
+        let stopped = Box::pin(trial.stop_before(step, &self.artifacts, &self.settings)).await;
         Ok(stopped.map_err(|failure| failure.text())?)
     }
 
