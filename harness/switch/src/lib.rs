@@ -26,6 +26,7 @@ mod impairment;
 mod network;
 mod queue;
 mod subnet;
+mod worker;
 
 pub use capture::Captured;
 pub use filter::{Filter, FilterError};

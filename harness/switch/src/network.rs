@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::SndBuf;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::AbortHandle;
 
 use crate::capture::{self, Captured, Ring};
 use crate::filter::Filter;
@@ -19,6 +19,7 @@ use crate::hosts::Hosts;
 use crate::impairment::Impairment;
 use crate::queue::{Shared, read, send_delayed};
 use crate::subnet::{Subnet, mac};
+use crate::worker::Worker;
 
 /// Bytes of frames that wait for a machine or for the switch, as the kernel counts them: about twice their length.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -109,7 +110,7 @@ pub struct Attachment {
 pub struct Network {
     settings: Arc<NetworkSettings>,
     shared: Arc<Shared>,
-    _sender: Arc<JoinSet<()>>,
+    worker: Arc<Worker>,
 }
 
 impl Default for Network {
@@ -129,12 +130,11 @@ impl Network {
         let hosts = Hosts::new(settings.subnet, settings.dhcp);
         let forwarding = Forwarding::new(hosts, Ring::new(CAPTURE_BYTES));
         let shared = Arc::new(Shared::new(forwarding));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(send_delayed(Arc::clone(&shared)));
+        let worker = Worker::start(send_delayed(Arc::clone(&shared)));
         Self {
             settings: Arc::new(settings),
             shared,
-            _sender: Arc::new(tasks),
+            worker: Arc::new(worker),
         }
     }
 
@@ -174,7 +174,10 @@ impl Network {
             setsockopt(end, SndBuf, &BUFFER_BYTES).map_err(|errno| socket(errno.into()))?;
         }
         here.set_nonblocking(true).map_err(socket)?;
-        let reader = tokio::net::UnixDatagram::from_std(here.try_clone().map_err(socket)?);
+        let reader = here.try_clone().map_err(socket)?;
+        let reader = self
+            .worker
+            .within(|| tokio::net::UnixDatagram::from_std(reader));
         let reader = reader.map_err(socket)?;
         let mut state = self.shared.state();
         if state.forwarding.has(machine) {
@@ -201,7 +204,7 @@ impl Network {
             socket: Some(there.into()),
             machine,
             network: self.clone(),
-            reader: tokio::spawn(task).abort_handle(),
+            reader: self.worker.spawn(task).abort_handle(),
         })
     }
 

@@ -99,10 +99,29 @@ fn printed(folder: &Path, machine: &str, command: &str) -> String {
     let output = in_machine(folder, Some(machine), command);
     assert!(
         output.status.success(),
-        "{machine}: {command}: {}",
-        said(&output)
+        "{machine}: {command}: {}\n{}",
+        said(&output),
+        logs(folder)
     );
     said(&output)
+}
+
+/// What the owner printed, and the ends of the serial logs.
+fn logs(folder: &Path) -> String {
+    let mut text = std::fs::read_to_string(folder.join("run.log")).unwrap_or_default();
+    for run in std::fs::read_dir(folder.join("evidence"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        for machine in ["a", "b"] {
+            let log = std::fs::read(run.path().join(machine).join("serial.log"));
+            let log = String::from_utf8_lossy(&log.unwrap_or_default()).into_owned();
+            let from = log.rmatch_indices('\n').nth(30).map_or(0, |(at, _)| at);
+            text += &format!("\n{machine}: {}", &log[from..]);
+        }
+    }
+    text
 }
 
 /// A home folder with a key, which machines accept.
