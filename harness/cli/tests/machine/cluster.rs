@@ -94,9 +94,18 @@ fn in_machine(folder: &Path, machine: Option<&str>, command: &str) -> Output {
     program.env(COMMAND, command).output().unwrap()
 }
 
-/// The output of a command that must succeed.
+/// The exit status of OpenSSH's client if its connection failed (ssh(1)).
+const CONNECTION_FAILED: i32 = 255;
+
+/// The output of a command that must succeed. A connection that is lost is made once more, and what the machines
+/// printed until then is shown.
 fn printed(folder: &Path, machine: &str, command: &str) -> String {
-    let output = in_machine(folder, Some(machine), command);
+    let mut output = in_machine(folder, Some(machine), command);
+    if output.status.code() == Some(CONNECTION_FAILED) {
+        let (lost, logs) = (said(&output), logs(folder));
+        eprintln!("{machine}: {command}: the connection was lost: {lost}\n{logs}");
+        output = in_machine(folder, Some(machine), command);
+    }
     assert!(
         output.status.success(),
         "{machine}: {command}: {}\n{}",
