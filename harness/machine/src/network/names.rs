@@ -197,6 +197,7 @@ mod tests {
             assert!(!resolver.answer(&whole[..length], SERVER));
         }
     }
+
     #[test]
     fn other_names_are_left_to_qemu_in_a_network_that_is_not_filtered() {
         let asked = |name: &str| {

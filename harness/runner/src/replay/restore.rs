@@ -71,16 +71,13 @@ impl PastTrial {
             ..RestoreOptions::new(&artifacts.kernel, initrd)
         };
         let names = self.machine_names();
-        let mut restored = Restored {
-            machines: Vec::new(),
-            _networks: Networks::default(),
-        };
+        let (mut machines, mut networks) = (Vec::new(), Networks::default());
         if name.is_some() || names.is_empty() {
             let one = self.restore_one(name, options(), evidence.clone()).await?;
-            restored.machines.push(one);
+            machines.push(one);
         } else {
             let cluster = self.trial(project)?.0.scenario.cluster.clone();
-            let networks = Networks::new(&cluster);
+            networks = Networks::new(&cluster);
             for machine in &cluster.machines {
                 let options = RestoreOptions {
                     links: networks.links(&cluster, machine),
@@ -94,17 +91,19 @@ impl PastTrial {
                     source,
                 })?;
                 let one = self.restore_one(Some(name), options, evidence).await?;
-                restored.machines.push(one);
+                machines.push(one);
             }
-            restored._networks = networks;
         }
         if !paused {
             // All at once: they were stopped at one moment.
-            for one in &restored.machines {
+            for one in &machines {
                 one.machine.resume().await?;
             }
         }
-        Ok(restored)
+        Ok(Restored {
+            machines,
+            _networks: networks,
+        })
     }
 
     async fn restore_one(
