@@ -3,8 +3,8 @@
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
+use base::wait::{Poll, wait_until};
 use harness::artifacts::{self, Artifacts};
 use harness::interactive::{RunOptions, run, ssh, stop};
 use harness::project;
@@ -207,12 +207,13 @@ fn machines_of_a_cluster_reach_each_other_by_name_and_stop_together() {
 
     // A machine that powers off leaves the other running.
     in_machine(folder, Some("b"), "sudo poweroff");
-    let gone = || said(&in_machine(folder, Some("b"), "true")).contains("running: a;");
-    let begin = Instant::now();
-    while !gone() {
-        assert!(begin.elapsed() < LONG, "b is running");
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    let gone = async || match said(&in_machine(folder, Some("b"), "true")) {
+        said if said.contains("running: a;") => Poll::Ready(()),
+        said => Poll::NotYet(said),
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let gone = runtime.block_on(wait_until("the end of b", LONG, gone));
+    gone.unwrap();
     assert!(printed(folder, "a", "hostname").contains('a'));
 
     stop(folder).unwrap();

@@ -14,7 +14,7 @@ use crate::disk::volume::Volume;
 use crate::error::MachineError;
 use crate::log_dir::LogDir;
 use crate::network::gate::Gate;
-use crate::profile::{Boot, Network, ResolvedFirmware};
+use crate::profile::{Board, Boot, Network, ResolvedFirmware};
 use crate::qemu::kernel;
 use crate::qemu::launch;
 use crate::qemu::nonce::{self, random_nonce};
@@ -43,6 +43,12 @@ pub(crate) fn check(spec: &MachineSpec) -> Result<(), String> {
                 "{memory} MiB of memory cannot hold the kernel and its initrd; hint: set at least {least} MiB"
             ));
         }
+    }
+    if spec.profile.profile.machine == Board::Q35 && spec.links.len() > spec.slots {
+        let (links, slots) = (spec.links.len(), spec.slots);
+        return Err(format!(
+            "{links} links need {links} slots, and the machine has {slots}; hint: raise `slots`"
+        ));
     }
     let persists = |disk: &Disk| matches!(disk, Disk::Kept(_));
     if spec.write_cache && spec.disks.iter().any(persists) {
@@ -114,7 +120,7 @@ pub(crate) fn prepare(
         gates: gates(spec),
         first_card: spec.first_card.clone(),
         cards: spec.cards.clone(),
-        slots: spec.slots.max(spec.links.len()),
+        slots: spec.slots,
     };
     write_script(spec, &plan, folder, logs)?;
     if plan.never_boots()
